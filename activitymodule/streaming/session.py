@@ -1,0 +1,112 @@
+"""One place where a Spark session is made: the same settings for every job, local or on a cluster."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from activitymodule.errors import ConfigError, ServiceUnavailableError
+from activitymodule.settings import Settings, resolve
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_LOGGING = Path(__file__).with_name("log4j2.properties")
+_STATE = "org.apache.spark.sql.execution.streaming.state."
+_STATE_STORES = {
+    "memory": {"spark.sql.streaming.stateStore.providerClass": _STATE + "HDFSBackedStateStoreProvider"},
+    "rocksdb": {
+        "spark.sql.streaming.stateStore.providerClass": _STATE + "RocksDBStateStoreProvider",
+        "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+    },
+}
+# Hadoop's own local file system forks chmod and readlink for every file it writes, some hundred processes a
+# micro-batch; this one does not.
+_BARE_FILE_SYSTEM = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
+
+
+def _connector_jars(folder: Path) -> list[Path]:
+    jars = sorted(folder.glob("*.jar"))
+    if not any(jar.name.startswith("spark-sql-kafka") for jar in jars):
+        raise ServiceUnavailableError(f"Spark's Kafka connector is not in {folder}; run ./init.sh")
+    return jars
+
+
+def _java_is_there() -> None:
+    home = os.environ.get("JAVA_HOME")
+    if (home and (Path(home) / "bin" / "java").is_file()) or shutil.which("java"):
+        return
+    raise ServiceUnavailableError("Spark needs Java 17 and there is none; run ./init.sh, it says how to get it")
+
+
+def spark_options(settings: Settings, app_name: str) -> dict[str, str]:
+    """The Spark settings of a job: the project's own, then `spark.options` of the configuration over them."""
+    options = {
+        "spark.app.name": app_name,
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+        "spark.sql.streaming.noDataMicroBatches.enabled": "false",
+        "spark.sql.streaming.minBatchesToRetain": "20",
+        "spark.sql.streaming.checkpointFileManagerClass": (
+            "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
+        ),
+        "spark.sql.sources.partitionOverwriteMode": "dynamic",
+        "spark.python.worker.reuse": "true",
+        "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "true",
+    }
+    options |= _STATE_STORES[settings.spark.state_store]
+    return options
+
+
+def spark_session(settings: Settings, app_name: str) -> SparkSession:
+    """The Spark session of this process.
+
+    Under spark-submit, master, memory and jars are the submission's; otherwise they come from the settings.
+    Raises ServiceUnavailableError where Java or the connector is missing, ConfigError where Spark refuses.
+    """
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    options = spark_options(settings, app_name)
+    if not submitted:
+        _java_is_there()
+        jars = _connector_jars(resolve(settings.spark.jars))
+        logs = resolve(settings.local.folder) / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        warehouse = resolve(settings.local.folder) / "spark"
+        warehouse.mkdir(parents=True, exist_ok=True)
+        options |= {
+            "spark.master": settings.spark.master,
+            "spark.driver.memory": settings.spark.driver_memory,
+            "spark.local.dir": str(warehouse),
+            "spark.sql.warehouse.dir": str(warehouse / "warehouse"),
+            "spark.jars": ",".join(str(jar) for jar in jars),
+            "spark.driver.extraJavaOptions": (
+                f"-Dlog4j2.configurationFile={_LOGGING} -Dactivity.log={logs / (app_name + '.spark.log')}"
+            ),
+        }
+        if settings.spark.master.startswith("local"):
+            options |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+        if any("bare-naked-local-fs" in jar.name for jar in jars):
+            options["spark.hadoop.fs.file.impl"] = _BARE_FILE_SYSTEM
+        # the workers must be this very Python, whatever PATH says
+        os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    options |= settings.spark.options
+
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder
+    for key, value in options.items():
+        builder = builder.config(key, value)
+    try:
+        session = builder.getOrCreate()
+    except (PySparkException, RuntimeError) as error:
+        raise ConfigError(f"Spark did not start: {str(error).splitlines()[0]}") from error
+    session.sparkContext.setLogLevel("WARN" if not submitted else "ERROR")
+    return session
