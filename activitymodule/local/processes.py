@@ -1,0 +1,183 @@
+"""Processes of the embedded stack: started so that they die with their supervisor, found again from a record.
+
+A process id alone may by now be somebody else's; a record therefore holds the start time as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+# Every process of a stack carries this variable with the stack's folder as its value (no ACTIVITY_ prefix:
+# it is no setting).
+MARK = "ACTIVITYSTACK"
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One process, not to be confused with a later one that got the same id. `created`: epoch seconds."""
+
+    pid: int
+    created: float
+
+    @classmethod
+    def of(cls, pid: int) -> Identity | None:
+        try:
+            return cls(pid, psutil.Process(pid).create_time())
+        except psutil.Error:
+            return None
+
+    def process(self) -> psutil.Process | None:
+        """The process if it still runs (a zombie does not)."""
+        try:
+            process = psutil.Process(self.pid)
+            # the start time is reckoned from the boot time, which moves when the clock is set
+            same = abs(process.create_time() - self.created) < 5
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.Error:
+            return None
+
+    def alive(self) -> bool:
+        return self.process() is not None
+
+
+@dataclass(frozen=True)
+class Account:
+    """The unprivileged user that PostgreSQL runs as where we are root."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to start. The environment is ours without our settings (they hold passwords), plus `env`."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    account: Account | None = None
+    folder: Path | None = None
+
+
+def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ACTIVITY_")}
+    return {**kept, **(extra or {})}
+
+
+def as_account(account: Account | None) -> dict[str, Any]:
+    """Arguments of `subprocess` that run something as the account; none where it is ourselves."""
+    return {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
+
+
+def _die_with_parent(signum: int) -> Callable[[], None] | None:
+    """On Linux the kernel signals the child when its parent dies, even by kill -9; elsewhere nothing does,
+    and what is left over is found by its record."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def ask() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(signum), 0, 0, 0)
+        if os.getppid() != parent:  # it died before we could ask
+            os._exit(1)
+
+    return ask
+
+
+def spawn(command: Command, log: Path, mark: str, death_signal: int) -> subprocess.Popen[bytes]:
+    """Starts a process in a session of its own, its output appended to `log`."""
+    account = command.account
+    with open(log, "ab") as output:
+        return subprocess.Popen(
+            list(command.argv),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=command.folder,
+            env=clean_environment({**command.env, MARK: mark}),
+            start_new_session=True,
+            preexec_fn=_die_with_parent(death_signal),
+            **as_account(account),
+        )
+
+
+def signal_group(pid: int, signum: int) -> None:
+    """Signals the session that `spawn` started with the process `pid`."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signum)
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """Processes of a stack, whoever started them, ourselves excepted."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and process.environ().get(MARK) == mark:
+                found.append(process)
+    return found
+
+
+def end(processes: Iterable[psutil.Process], signum: int = signal.SIGTERM, seconds: float = 20) -> None:
+    """Ends processes: asks first, then kills what is still there after `seconds`."""
+    waiting = list(processes)
+    for process in waiting:
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(signum)
+    _, left = psutil.wait_procs(waiting, timeout=seconds)
+    for process in left:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(left, timeout=10)
+
+
+def port_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def any_free_port(host: str = "127.0.0.1") -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def who_listens(port: int) -> str | None:
+    """`name (process 123)` of who listens on a port; None where the system does not tell."""
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            local = connection.laddr
+            if local and local.port == port and connection.status == psutil.CONN_LISTEN and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    return None
+
+
+def wait_until(true: Callable[[], bool], seconds: float, pause: float = 0.1) -> bool:
+    """Whether `true()` came to hold within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+    return True

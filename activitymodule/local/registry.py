@@ -1,0 +1,78 @@
+"""The embedded model registry: an MLflow server on the embedded PostgreSQL, its artifacts in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import sys
+from urllib.parse import quote, urlsplit
+
+from activitymodule.errors import ConfigError
+from activitymodule.local.postgres import REGISTRY_DATABASE
+from activitymodule.local.processes import Command
+from activitymodule.local.service import Service
+from activitymodule.settings import location, resolve
+
+
+class Registry(Service):
+    name = "mlflow"
+    title = "MLflow"
+    setting = "registry.uri"
+    needs = ("postgres",)
+    stop_seconds = 15
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.settings.registry.uri).hostname or ""
+
+    @property
+    def port(self) -> int:
+        try:
+            return urlsplit(self.settings.registry.uri).port or 80
+        except ValueError as error:
+            raise ConfigError(f"the setting registry.uri has no valid port: {error}") from None
+
+    @property
+    def ours(self) -> bool:
+        return super().ours and urlsplit(self.settings.registry.uri).scheme == "http"
+
+    def prepare(self) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if "://" not in self.settings.local.artifacts:
+            resolve(self.settings.local.artifacts).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def command(self) -> Command:
+        store = self.settings.store
+        host = f"[{store.host}]" if ":" in store.host else store.host
+        # the password goes by the environment: arguments can be read by every user of the machine
+        database = f"postgresql+psycopg2://{quote(store.user)}@{host}:{store.port}/{REGISTRY_DATABASE}"
+        hosts = [f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")]
+        argv = [
+            *[sys.executable, "-m", "mlflow", "server"],
+            *["--host", self.host, "--port", str(self.port), "--workers", "1"],
+            *["--backend-store-uri", database],
+            *["--artifacts-destination", location(self.settings.local.artifacts)],
+            *["--allowed-hosts", ",".join(hosts)],
+        ]
+        env = {
+            "PGPASSWORD": store.password.get_secret_value() if store.password else "",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true",
+            # its job runner, for judging language models, is nothing we use
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "GIT_PYTHON_REFRESH": "quiet",
+            "PYTHONUNBUFFERED": "1",
+            "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
+        }
+        return Command(argv, env, folder=self.folder)
+
+    def healthy(self) -> bool:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            talk = http.client.HTTPConnection(self.host, self.port, timeout=2)
+            try:
+                talk.request("GET", "/health")
+                return talk.getresponse().status == 200
+            finally:
+                talk.close()
+        return False

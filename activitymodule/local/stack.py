@@ -1,0 +1,350 @@
+"""The embedded stack as a whole: up, down, status. `Stack(settings).up()` is `activity up`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+from pydantic import BaseModel, SecretStr
+
+from activitymodule.errors import ConfigError, ServiceUnavailableError
+from activitymodule.local import topics
+from activitymodule.local.catalogue import NAMES, services_of
+from activitymodule.local.processes import clean_environment, end, marked, port_free, wait_until, who_listens
+from activitymodule.local.service import Service
+from activitymodule.local.state import ServiceState, lock, read_state, read_wanted, write_wanted
+from activitymodule.settings import Settings, project_root, resolve
+
+LEAST_FREE_MEGABYTES = 500
+UP_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """The stack as it is now. `services` holds one state for each service there is."""
+
+    folder: Path
+    supervisor: int | None
+    services: tuple[ServiceState, ...]
+
+    @property
+    def running(self) -> bool:
+        return self.supervisor is not None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether everything that was started answers."""
+        started = [service for service in self.services if service.status != "stopped"]
+        return self.running and bool(started) and all(service.status == "healthy" for service in started)
+
+
+def _quiet(_: str) -> None:
+    """Nobody listens."""
+
+
+class Stack:
+    """One embedded stack: that of the settings' local.folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.folder = resolve(settings.local.folder)
+        self.services: dict[str, Service] = {service.name: service for service in services_of(settings)}
+
+    # ---- what runs
+
+    def status(self) -> Status:
+        state = read_state(self.folder)
+        alive = state.supervisor is not None and state.supervisor.alive()
+        services = []
+        for name, service in self.services.items():
+            told = state.services.get(name, ServiceState(name))
+            if not alive:
+                # the supervisor is gone; a service may still be there
+                left = told.process is not None and told.process.alive()
+                told = ServiceState(
+                    name, "orphaned" if left else "stopped", process=told.process if left else None
+                )
+            services.append(replace(told, address=told.address or service.address))
+        return Status(
+            self.folder, state.supervisor.pid if alive and state.supervisor else None, tuple(services)
+        )
+
+    def pid(self, name: str) -> int | None:
+        """The process of a service, None where it does not run."""
+        told = read_state(self.folder).services.get(self._known(name))
+        return told.process.pid if told and told.process and told.process.alive() else None
+
+    # ---- up
+
+    def up(
+        self,
+        only: Iterable[str] | None = None,
+        say: Callable[[str], None] = _quiet,
+        tied: bool = False,
+        seconds: float = UP_SECONDS,
+    ) -> Status:
+        """Starts what does not run yet, waits until all of it answers, makes tables and topics.
+
+        only: names of services; where None, all whose address is on this machine. tied: the stack ends when
+        this process does (tests). Raises ConfigError or ServiceUnavailableError with one sentence.
+        """
+        chosen = self._chosen(only, say)
+        for service in chosen:
+            service.check()
+        self._make_folder()
+        with lock(self.folder / "up.lock", wait=True):
+            ours = self._start(chosen, say, tied)
+            try:
+                self._wait(chosen, say, seconds)
+            except ServiceUnavailableError:
+                if ours:
+                    self.down(say)
+                raise
+        self._make_contents(chosen, say)
+        return self.status()
+
+    def _known(self, name: str) -> str:
+        if name not in self.services:
+            raise ConfigError(f"there is no service {name!r}; the services are {', '.join(NAMES)}")
+        return name
+
+    def _chosen(self, only: Iterable[str] | None, say: Callable[[str], None]) -> list[Service]:
+        if only is not None:
+            names = {self._known(name) for name in only}
+            for name in list(names):
+                names |= {need for need in self.services[name].needs if self.services[need].ours}
+            chosen = [service for service in self.services.values() if service.name in names]
+            for service in chosen:
+                if not service.ours:
+                    raise ConfigError(
+                        f"{service.setting} points at {service.host}, which is not this machine: "
+                        f"the embedded {service.title} listens on 127.0.0.1 only"
+                    )
+            return chosen
+        chosen = []
+        for service in self.services.values():
+            if service.ours:
+                chosen.append(service)
+            else:
+                say(f"{service.title} at {service.host} ({service.setting}) is another machine's: left alone")
+        return chosen
+
+    def _make_folder(self) -> None:
+        try:
+            # others may pass through (PostgreSQL's user, where we are root) but not look around
+            self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+            (self.folder / "logs").mkdir(mode=0o700, exist_ok=True)
+            free = shutil.disk_usage(self.folder).free >> 20
+            if not os.access(self.folder, os.W_OK):
+                raise PermissionError(13, "not ours to write")
+        except OSError as error:
+            raise ConfigError(
+                f"cannot use {self.folder} ({error.strerror}); "
+                "set ACTIVITY_LOCAL__FOLDER to a folder that can be written"
+            ) from error
+        if free < LEAST_FREE_MEGABYTES:
+            raise ServiceUnavailableError(
+                f"the disk of {self.folder} is full: {free} MB of {LEAST_FREE_MEGABYTES} are free; "
+                "remove something, or set ACTIVITY_LOCAL__FOLDER to a folder on another disk"
+            )
+
+    def _start(self, chosen: list[Service], say: Callable[[str], None], tied: bool) -> bool:
+        """Sees to it that a supervisor runs that wants `chosen`; returns whether this call started it."""
+        status = self.status()
+        if status.running:
+            self._refuse_other_addresses(status)
+            running = {told.name for told in status.services if told.status != "stopped"}
+            self._refuse_taken_ports([service for service in chosen if service.name not in running])
+            write_wanted(self.folder, read_wanted(self.folder) | {service.name for service in chosen})
+            return False
+        self._end_leftovers(say)
+        self._refuse_taken_ports(chosen)
+        write_wanted(self.folder, {service.name for service in chosen})
+        say("starting " + ", ".join(service.title for service in chosen))
+        self._spawn_supervisor(tied)
+        return True
+
+    def _refuse_other_addresses(self, status: Status) -> None:
+        for told in status.services:
+            service = self.services[told.name]
+            if told.status != "stopped" and told.address != service.address:
+                raise ConfigError(
+                    f"{service.title} of {self.folder} runs at {told.address} and {service.setting} now says "
+                    f"{service.address}; run `activity down` first, "
+                    "or set ACTIVITY_LOCAL__FOLDER to another folder"
+                )
+
+    def _refuse_taken_ports(self, services: list[Service]) -> None:
+        for service in services:
+            if not port_free(service.host, service.port):
+                who = who_listens(service.port)
+                variable = "ACTIVITY_" + service.setting.upper().replace(".", "__")
+                raise ServiceUnavailableError(
+                    f"port {service.port} of {service.title} ({service.setting}) is taken"
+                    f"{f' by {who}' if who else ''}; stop that, or set {variable} to another one"
+                )
+
+    def _spawn_supervisor(self, tied: bool) -> None:
+        given = {"settings": reveal(self.settings), "tied_to": os.getpid() if tied else None}
+        with open(self.folder / "logs" / "supervisor.log", "ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "activitymodule.local.supervisor"],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=project_root(),
+                env=clean_environment({"ACTIVITY_HOME": str(project_root())}),
+                start_new_session=True,
+            )
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(given).encode())
+            process.stdin.close()
+
+        def begun() -> bool:
+            supervisor = read_state(self.folder).supervisor
+            return process.poll() is not None or (supervisor is not None and supervisor.pid == process.pid)
+
+        wait_until(begun, 60, 0.05)
+        # a caller that lives on must wait for its child, or it stays a zombie
+        self._supervisor = process
+        if process.poll() is not None and not self.status().running:
+            raise ServiceUnavailableError(
+                f"the supervisor ended with code {process.returncode}; "
+                f"see {self.folder / 'logs/supervisor.log'}"
+            )
+
+    def _wait(self, chosen: list[Service], say: Callable[[str], None], seconds: float) -> None:
+        waiting = [service.name for service in chosen]
+        deadline = time.monotonic() + seconds
+        while waiting:
+            status = self.status()
+            told = {state.name: state for state in status.services}
+            if not status.running:
+                raise ServiceUnavailableError(
+                    f"the supervisor ended; see {self.folder / 'logs/supervisor.log'}"
+                )
+            for name in list(waiting):
+                state, service = told[name], self.services[name]
+                if state.status == "healthy":
+                    say(f"{service.title} answers at {service.address}")
+                    waiting.remove(name)
+                elif state.status == "failed":
+                    raise ServiceUnavailableError(self._failure(service, state.error))
+            if waiting and time.monotonic() > deadline:
+                service = self.services[waiting[0]]
+                raise ServiceUnavailableError(
+                    f"{service.title} does not answer at {service.address} after {seconds:.0f} s; "
+                    f"see `activity logs {service.name}`"
+                )
+            time.sleep(0.05)
+
+    def _failure(self, service: Service, error: str | None) -> str:
+        if error and "No space left" in error:
+            return f"{service.title} does not start: the disk of {self.folder} is full; remove something"
+        return f"{service.title} does not start ({error}); see `activity logs {service.name}`"
+
+    def _make_contents(self, chosen: list[Service], say: Callable[[str], None]) -> None:
+        names = {service.name for service in chosen}
+        # the store's own module knows its tables; a checkout without it still gets its services
+        if "postgres" in names and importlib.util.find_spec("activitymodule.store.migrate"):
+            from activitymodule.store.migrate import upgrade
+
+            upgrade(self.settings)
+        if "kafka" in names and (made := topics.create(self.settings)):
+            say("made the topics " + ", ".join(made))
+
+    # ---- down
+
+    def down(self, say: Callable[[str], None] = _quiet, only: Iterable[str] | None = None) -> bool:
+        """Stops the stack (or `only` some services); returns whether there was anything to stop."""
+        if only is not None:
+            return self._stop_some({self._known(name) for name in only})
+        supervisor = read_state(self.folder).supervisor
+        process = supervisor.process() if supervisor else None
+        if process is not None:
+            say("stopping")
+            end([process], signal.SIGTERM, seconds=120)
+            if (child := getattr(self, "_supervisor", None)) and child.pid == process.pid:
+                child.wait()
+        return self._end_leftovers(say) or process is not None
+
+    def _stop_some(self, names: set[str]) -> bool:
+        for service in self.services.values():
+            if names & set(service.needs):
+                names = names | {service.name}
+        before = read_wanted(self.folder)
+        write_wanted(self.folder, before - names)
+        if self.status().running:
+            wait_until(lambda: all(self.pid(name) is None for name in names), 120, 0.05)
+        return bool(before & names)
+
+    def _end_leftovers(self, say: Callable[[str], None]) -> bool:
+        """Ends what a killed supervisor left behind: by its record, and by the mark its processes carry."""
+        left: dict[int, psutil.Process] = {}
+        for told in read_state(self.folder).services.values():
+            process = told.process.process() if told.process else None
+            if process:
+                left[process.pid] = process
+        left |= {process.pid: process for process in marked(str(self.folder))}
+        if left:
+            say(f"ending {len(left)} processes that a killed supervisor left behind")
+            postgres = self.pid("postgres")
+            end([p for p in left.values() if p.pid != postgres], signal.SIGTERM)
+            end([p for p in left.values() if p.pid == postgres], signal.SIGINT)
+        return bool(left)
+
+    # ---- for tests
+
+    def kill(self, name: str) -> int:
+        """SIGKILL to the service's process; returns the process id that was killed."""
+        pid = self.pid(name)
+        if pid is None:
+            raise ServiceUnavailableError(f"{self.services[name].title} does not run")
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: self.pid(name) != pid, 30, 0.02)
+        return pid
+
+    def kill_supervisor(self) -> None:
+        """SIGKILL to the supervisor."""
+        supervisor = read_state(self.folder).supervisor
+        process = supervisor.process() if supervisor else None
+        if process:
+            process.kill()
+            if (child := getattr(self, "_supervisor", None)) and child.pid == process.pid:
+                child.wait()
+            wait_until(lambda: not self.status().running, 30, 0.02)
+
+    def wait_healthy(self, *names: str, seconds: float = 120) -> None:
+        """Waits until the named services (all that are wanted where none is named) answer again."""
+        wanted = names or tuple(read_wanted(self.folder))
+        chosen = [self.services[self._known(name)] for name in wanted]
+        if not wait_until(lambda: all(self._answers(service) for service in chosen), seconds):
+            raise ServiceUnavailableError(f"{', '.join(wanted)} did not come back within {seconds:.0f} s")
+
+    def _answers(self, service: Service) -> bool:
+        return self.pid(service.name) is not None and service.healthy()
+
+
+def reveal(model: BaseModel) -> dict[str, Any]:
+    """Settings as plain values, secrets in the open: for a pipe to our own process, never for a screen."""
+    values: dict[str, Any] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            values[name] = reveal(value)
+        else:
+            values[name] = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return values

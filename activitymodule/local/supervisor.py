@@ -1,0 +1,272 @@
+"""The supervisor of the embedded stack: starts what is wanted, probes it, starts it again when it dies.
+
+`Stack.up` starts it as `python -m activitymodule.local.supervisor`, detached, with the settings as JSON on
+its standard input (they hold passwords, which neither arguments nor environment should). It ends on SIGTERM,
+stopping all services in order, or when the process it is tied to is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from activitymodule import settings as config
+from activitymodule.errors import ActivityError
+from activitymodule.local.catalogue import services_of
+from activitymodule.local.postgres import Postgres, WrongPasswordError
+from activitymodule.local.processes import Identity, signal_group, spawn, wait_until
+from activitymodule.local.service import Service
+from activitymodule.local.state import ServiceState, StackState, lock, read_wanted, write_state
+
+log = logging.getLogger("supervisor")
+
+TICK_SECONDS = 0.1
+PROBE_SECONDS = 2.0
+# a service that answers no probe for so long is stuck, and started again
+PROBES_BEFORE_KILL = 60
+# so many starts that never got healthy, and it has failed: whoever waits for `up` is told
+STARTS_BEFORE_FAILED = 3
+LONGEST_BACK_OFF_SECONDS = 15.0
+LOG_BYTES = 20 << 20
+
+
+@dataclass
+class Charge:
+    """A service in the supervisor's care."""
+
+    service: Service
+    process: subprocess.Popen[bytes] | None = None
+    status: str = "stopped"
+    since: float | None = None
+    restarts: int = 0
+    error: str | None = None
+    not_before: float = 0.0
+    next_probe: float = 0.0
+    bad_probes: int = 0
+    bad_starts: int = 0
+    settled: bool = False
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None
+
+    def state(self) -> ServiceState:
+        identity = Identity.of(self.process.pid) if self.process else None
+        service = self.service
+        return ServiceState(
+            service.name, self.status, service.address, identity, self.since, self.restarts, self.error
+        )
+
+
+def last_words(path: Path) -> str:
+    """The last line of a log that tells of an error, for the one sentence a person sees."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 16_384))
+        lines = file.read().decode(errors="replace").splitlines()
+        words = ("No space left", "FATAL", "PANIC", "ERROR", "rror:", "xception")
+        for word in words:
+            for line in reversed(lines):
+                if word in line:
+                    return line.strip()[:300]
+    return "it said nothing"
+
+
+def limit_log(path: Path) -> None:
+    """Keeps a log under its limit: what is there moves to `.1`. Writers append, so they begin anew."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_size > LOG_BYTES:
+            shutil.copyfile(path, path.with_suffix(".log.1"))
+            os.truncate(path, 0)
+
+
+class Supervisor:
+    """The loop. One thread: the kernel's death signal follows the thread that started a child."""
+
+    def __init__(self, settings: config.Settings, tied_to: Identity | None) -> None:
+        self.folder = config.resolve(settings.local.folder)
+        self.charges = {service.name: Charge(service) for service in services_of(settings)}
+        self.tied_to = tied_to
+        self.ending = False
+        self.told: StackState | None = None
+
+    def run(self) -> None:
+        signal.signal(signal.SIGTERM, self._end)
+        signal.signal(signal.SIGINT, self._end)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        log.info("begins, process %d", os.getpid())
+        self._tell()
+        next_limit = 0.0
+        try:
+            while not self.ending:
+                wanted = read_wanted(self.folder)
+                for charge in self.charges.values():
+                    self._tend(charge, charge.service.name in wanted)
+                self._tell()
+                if time.monotonic() > next_limit:
+                    next_limit = time.monotonic() + 10
+                    for path in (self.folder / "logs").glob("*.log"):
+                        limit_log(path)
+                    if self.tied_to and not self.tied_to.alive():
+                        log.info("process %d, which this stack was for, is gone", self.tied_to.pid)
+                        self.ending = True
+                time.sleep(TICK_SECONDS)
+        finally:
+            self.stop_all()
+            log.info("ends")
+
+    def _end(self, *_: Any) -> None:
+        self.ending = True
+
+    def _tell(self) -> None:
+        state = StackState(
+            Identity.of(os.getpid()), {name: charge.state() for name, charge in self.charges.items()}
+        )
+        if state != self.told:
+            try:
+                write_state(self.folder, state)
+                self.told = state
+            except OSError as error:  # the disk is full: go on, the services may cope
+                log.error("cannot write the process file: %s", error)
+
+    def _tend(self, charge: Charge, wanted: bool) -> None:
+        process = charge.process
+        if not wanted:
+            if process:
+                self._stop(charge)
+            charge.status, charge.error, charge.bad_starts, charge.restarts = "stopped", None, 0, 0
+            charge.not_before = 0.0
+        elif process is None:
+            if time.monotonic() >= charge.not_before and self._needs_met(charge):
+                self._start(charge)
+        elif process.poll() is not None:
+            self._gone(charge, f"ended with code {process.returncode}: {last_words(charge.service.log)}")
+        elif time.monotonic() >= charge.next_probe:
+            self._probe(charge)
+
+    def _needs_met(self, charge: Charge) -> bool:
+        needed = [self.charges[name] for name in charge.service.needs if self.charges[name].service.ours]
+        return all(other.status == "healthy" for other in needed)
+
+    def _start(self, charge: Charge) -> None:
+        service = charge.service
+        charge.status, charge.settled, charge.bad_probes = "starting", False, 0
+        self._tell()
+        try:
+            service.prepare()
+            charge.process = spawn(service.command(), service.log, str(self.folder), service.stop_signal)
+        except (ActivityError, OSError) as error:
+            charge.process = None
+            self._back_off(charge, str(error))
+            return
+        charge.since = time.time()
+        charge.next_probe = time.monotonic() + 0.2
+        log.info("%s started, process %d", service.name, charge.process.pid)
+
+    def _probe(self, charge: Charge) -> None:
+        service = charge.service
+        try:
+            healthy = service.healthy()
+            if healthy and not charge.settled:
+                service.settle()
+                charge.settled = True
+        except WrongPasswordError:
+            self._mend_password(charge)
+            return
+        except Exception as error:
+            # a probe must never end the supervisor: the databases' drivers raise classes of their own
+            log.warning("%s: %s", service.name, error)
+            charge.error = str(error).strip()
+            healthy = False
+        if healthy:
+            if charge.status != "healthy":
+                log.info("%s is healthy at %s", service.name, service.address)
+            charge.status, charge.error, charge.bad_probes, charge.bad_starts = "healthy", None, 0, 0
+            charge.next_probe = time.monotonic() + PROBE_SECONDS
+            return
+        was_healthy = charge.status in ("healthy", "unhealthy")
+        charge.status = "unhealthy" if was_healthy else "starting"
+        charge.bad_probes += 1
+        charge.next_probe = time.monotonic() + (PROBE_SECONDS if was_healthy else 0.3)
+        if was_healthy and charge.bad_probes >= PROBES_BEFORE_KILL and charge.process:
+            log.warning("%s answers nothing and is stopped", service.name)
+            self._stop(charge)
+            self._gone(charge, "it did not answer and was stopped")
+
+    def _mend_password(self, charge: Charge) -> None:
+        log.warning("the superuser's password is not the one of .env, and is set to it")
+        self._stop(charge)
+        assert isinstance(charge.service, Postgres)
+        try:
+            charge.service.set_admin_password()
+        except (ActivityError, OSError) as error:
+            self._back_off(charge, str(error))
+
+    def _gone(self, charge: Charge, why: str) -> None:
+        log.warning("%s %s", charge.service.name, why)
+        if charge.process:
+            # its helpers, if it left any, would hold the port
+            signal_group(charge.process.pid, signal.SIGKILL)
+            charge.process = None
+        charge.since = None
+        charge.restarts += 1
+        self._back_off(charge, why, was_healthy=charge.settled)
+
+    def _back_off(self, charge: Charge, why: str, was_healthy: bool = False) -> None:
+        charge.bad_starts = 0 if was_healthy else charge.bad_starts + 1
+        wait = 0.2 if was_healthy else min(LONGEST_BACK_OFF_SECONDS, 0.5 * 2**charge.bad_starts)
+        charge.not_before = time.monotonic() + wait
+        charge.status = "failed" if charge.bad_starts >= STARTS_BEFORE_FAILED else "waiting"
+        charge.error = why
+        log.info("%s starts again in %.1f s (%s)", charge.service.name, wait, why)
+
+    def _stop(self, charge: Charge) -> None:
+        process = charge.process
+        if process is None:
+            return
+        service = charge.service
+        process.send_signal(service.stop_signal)
+        if not wait_until(lambda: process.poll() is not None, service.stop_seconds, 0.02):
+            log.warning("%s does not stop and is killed", service.name)
+            signal_group(process.pid, signal.SIGQUIT if service.name == "postgres" else signal.SIGKILL)
+            if not wait_until(lambda: process.poll() is not None, 10):
+                signal_group(process.pid, signal.SIGKILL)
+                process.wait()
+        signal_group(process.pid, signal.SIGKILL)
+        log.info("%s stopped", service.name)
+        charge.process, charge.since, charge.status = None, None, "stopped"
+
+    def stop_all(self) -> None:
+        """Those that need others first."""
+        for charge in reversed(self.charges.values()):
+            self._stop(charge)
+        self._tell()
+
+
+def main() -> int:
+    given = json.loads(sys.stdin.read())
+    settings = config.build(given["settings"])
+    folder = config.resolve(settings.local.folder)
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s", force=True
+    )
+    tied_to = Identity.of(given["tied_to"]) if given["tied_to"] else None
+    with lock(folder / "stack.lock", wait=False) as got:
+        if not got:
+            log.info("another supervisor runs here; this one ends")
+            return 1
+        Supervisor(settings, tied_to).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
