@@ -36,9 +36,7 @@ class Vector(NamedTuple):
 
 
 def gravity_direction(total: Vector) -> Vector:
-    """Unit vector of gravity: the direction of the acceleration below GRAVITY_HZ (Gaussian, both ways in
-    time).
-    """
+    """Unit vector of gravity: the acceleration below GRAVITY_HZ (Gaussian, symmetric in time)."""
     sigma = RATE_HZ / (2 * np.pi * GRAVITY_HZ)
     slow = Vector(*(gaussian_filter1d(part, sigma, axis=1, mode="nearest", truncate=3.0) for part in total))
     length = np.maximum(slow.norm(), 1e-3)

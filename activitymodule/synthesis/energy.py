@@ -7,11 +7,10 @@
   equations, VO2 = 3.5 + 0.1 v on foot and 3.5 + 0.2 v at a run, v in m/min (ACSM's Guidelines for Exercise
   Testing and Prescription), between the wearer's speed and the speed of the code.
 - Heart rate: %HRR = %VO2 reserve (Swain and Leutholtz 1997, Med Sci Sports Exerc 29(3), 410), maximum by
-  Tanaka
-  et al. 2001, approached with a first-order lag of 30 to 45 s when it rises and 50 to 75 s when it falls.
+  Tanaka et al. 2001, approached with a first-order lag of 30 to 45 s when it rises and 50 to 75 s when it
+  falls.
 - Steps per minute = 120 x stride frequency (two steps a stride); speed = steps/s x step length, the step
-  being
-  0.414 of the height on foot (a pedometer's rule of thumb) and 0.45 at a jog (assumed).
+  being 0.414 of the height on foot (a pedometer's rule of thumb) and 0.45 at a jog (assumed).
 
 What is assumed, so that people differ as people do: each wearer's economy in each activity (log SD 0.08),
 each bout's effort (log SD 0.10 moving, 0.05 still), slow waves of heart rate of about 2 bpm. Effort moves

@@ -24,9 +24,7 @@ DEFAULT_START = 1_767_254_400  # 2026-01-01 08:00 UTC, in seconds; any time does
 
 @dataclass(frozen=True)
 class Training:
-    """readings: canonical readings plus `activity` (string) and `kcal_per_min` (float32); people: one row a
-    watch.
-    """
+    """Canonical readings with `activity` (string) and `kcal_per_min` (float32); people, one row a watch."""
 
     readings: pa.Table
     people: pa.Table

@@ -1,5 +1,4 @@
-"""Who wears the watches: age, sex, height, weight, resting heart rate and fitness, a function of (seed,
-device).
+"""Who wears the watches: age, sex, height, weight, resting heart rate, fitness; from seed and device alone.
 
 Sources
 - age 45.8 (SD 14.4) years, 63 % women, body mass index 28.4 (SD 5.8), resting heart rate 65.5 (SD 7.7) bpm:
@@ -7,10 +6,8 @@ Sources
 - height: 175 cm for men, 161 cm for women (Fryar et al. 2018, National Health Statistics Reports 122),
   SD 7.5 and 7 cm as in the percentiles of McDowell et al. 2008 (National Health Statistics Reports 10).
 - VO2max in ml/kg/min: medians from 48.0 (men) and 37.6 (women) at 20 to 29 years to 24.4 and 18.3 at 70 to
-  79,
-  about a tenth less each decade (Kaminsky et al. 2015, Mayo Clin Proc 90(11), 1515); log SD .18 is assumed,
-  and
-  nobody is below 9 MET, because everybody in the fleet jogs now and then.
+  79, about a tenth less each decade (Kaminsky et al. 2015, Mayo Clin Proc 90(11), 1515); log SD 0.18 is
+  assumed, and nobody is below 9 MET, because everybody in the fleet jogs now and then.
 """
 
 from __future__ import annotations
@@ -78,9 +75,7 @@ def wearers(device: np.ndarray, seed: int) -> People:
 
 
 def people(devices: int, seed: int) -> pa.Table:
-    """Rows of the table `people` for watches 1 to `devices`: what is known of each wearer, one row a
-    watch.
-    """
+    """Rows of the table `people` for watches 1 to `devices`, one row a watch."""
     return people_table(wearers(np.arange(1, devices + 1), seed))
 
 

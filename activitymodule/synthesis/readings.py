@@ -231,9 +231,7 @@ class Watches:
     def _acceleration(
         self, device: np.ndarray, minute: np.ndarray, activity: np.ndarray
     ) -> tuple[Vector, np.ndarray]:
-        """Total acceleration in g, (n, 600), of the activities (n, 62) of the minutes; and how lively they
-        are.
-        """
+        """Total acceleration in g, (n, 600), of the activities (n, 62) of the minutes; and their liveliness."""
         n = len(device)
         doing = (activity[:, :, None] == np.arange(len(self.activities))).any(1)  # (n, activities)
         block, number = np.nonzero(doing)
@@ -315,15 +313,12 @@ def _faded(on: np.ndarray) -> np.ndarray:
     half = FADE_READINGS // 2
     edge = RATE_HZ - half
     middle = on[:, edge : on.shape[1] - edge]
-    return sum(k * middle[:, i : i + BLOCK_SECONDS * RATE_HZ] for i, k in enumerate(kernel))  # type:
-    ignore[return-value]
+    return sum(k * middle[:, i : i + BLOCK_SECONDS * RATE_HZ] for i, k in enumerate(kernel))
 
 
 @lru_cache(maxsize=2)
 def watches(reference: str, seed: int) -> Watches:
-    """The watches of this process: kept here, in a module, so that a Spark worker finds them in the next
-    task.
-    """
+    """The watches of this process, kept in a module so that a Spark worker finds them in its next task."""
     from activitymodule.synthesis.signals import SignalGenerator
 
     return Watches(SignalGenerator(reference, seed), seed)
