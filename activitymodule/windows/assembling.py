@@ -141,7 +141,7 @@ def _average_slots(
     """Readings in the order of window and time, averaged into the slots of the grid."""
     slots = windows.length_seconds * windows.rate_hz
     grid = np.full((n * slots, len(CHANNELS)), np.nan, np.float32)
-    slot = window * slots + since_start_us * windows.rate_hz // 1_000_000
+    slot = window * slots + _slots(window, since_start_us, n, windows)
     if len(slot) == 0:
         return grid.reshape(n, slots, len(CHANNELS))
     new = np.ones(len(slot), bool)
@@ -164,3 +164,29 @@ def _average_slots(
     mean[:, _STEPS] = np.where(count[:, _STEPS] > 0, total[:, _STEPS], np.nan)
     grid[slot[starts]] = mean
     return grid.reshape(n, slots, len(CHANNELS))
+
+
+def _slots(window: np.ndarray, since_start_us: np.ndarray, n: int, windows: settings.Windows) -> np.ndarray:
+    """Slot of each reading within its window, 0 to slots - 1; readings in the order of window and time.
+
+    A watch whose readings fall on the boundaries of the slots, give or take some milliseconds, would leave
+    every other slot empty. So the slots of a window are taken half a slot earlier where that fills more.
+    """
+    slots = windows.length_seconds * windows.rate_hz
+    slot = since_start_us * windows.rate_hz // 1_000_000
+    filled = _distinct(window, slot, n)
+    short = filled < np.minimum(np.bincount(window, minlength=n), slots)
+    if not short.any():
+        return slot
+    chosen = np.flatnonzero(short[window])
+    earlier = np.minimum((2 * since_start_us[chosen] * windows.rate_hz + 1_000_000) // 2_000_000, slots - 1)
+    better = (_distinct(window[chosen], earlier, n) > filled)[window[chosen]]
+    slot[chosen[better]] = earlier[better]
+    return slot
+
+
+def _distinct(window: np.ndarray, slot: np.ndarray, n: int) -> np.ndarray:
+    """How many different slots each of n windows has readings in; both arrays in rising order."""
+    new = np.ones(len(slot), bool)
+    new[1:] = (slot[1:] != slot[:-1]) | (window[1:] != window[:-1])
+    return np.bincount(window[new], minlength=n)

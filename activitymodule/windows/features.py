@@ -64,7 +64,7 @@ class Grid:
 
 
 @lru_cache(maxsize=8)
-def _grid(length_seconds: int, rate_hz: int) -> Grid:
+def grid_of(length_seconds: int, rate_hz: int) -> Grid:
     slots = length_seconds * rate_hz
     frequencies = fft.rfftfreq(slots, 1 / rate_hz)
     # a hair below each edge: a frequency that lies on it belongs to the band above, whatever its rounding
@@ -492,7 +492,7 @@ def features(batch: WindowBatch, windows: settings.Windows) -> np.ndarray:
     A gap in the acceleration (or rotation) is bridged by a straight line, its ends held; with less than
     LEAST_SECONDS of it, all features of that sensor are NaN.
     """
-    grid = _grid(windows.length_seconds, windows.rate_hz)
+    grid = grid_of(windows.length_seconds, windows.rate_hz)
     out = np.empty((len(batch), len(FEATURE_NAMES)), np.float32)
     block = np.empty((len(FEATURE_NAMES), CHUNK), np.float32)
     for start in range(0, len(batch), CHUNK):
