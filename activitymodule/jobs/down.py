@@ -12,7 +12,7 @@ app = typer.Typer()
 @app.command(epilog="Example: activity down")
 def down(
     only: str = typer.Option(
-        "", help="Services to stop, with commas between; those that need them stop too."
+        "", help="Services to stop, with commas between; those needing them too."
     ),
 ) -> None:
     """Stop the embedded stack, also what a killed supervisor left behind. Its data stays."""

@@ -97,6 +97,9 @@ class Broker(Service):
             "share.coordinator.state.topic.replication.factor": 1,
             "share.coordinator.state.topic.min.isr": 1,
             "group.initial.rebalance.delay.ms": 0,
+            # after a kill -9 the node must wait for its own old session to end before it may begin a new one
+            "broker.session.timeout.ms": 4000,
+            "broker.heartbeat.interval.ms": 800,
             "num.network.threads": 2,
             "num.io.threads": 4,
             "log.cleaner.dedupe.buffer.size": 16 << 20,

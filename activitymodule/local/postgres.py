@@ -232,6 +232,7 @@ class Postgres(Service):
                     f"--username={SUPERUSER}",
                     f"--pwfile={password}",
                     "--auth=scram-sha-256",
+                    "--no-instructions",
                     "--encoding=UTF8",
                     "--locale=C",
                 ]

@@ -54,6 +54,8 @@ class Registry(Service):
             *["--backend-store-uri", database],
             *["--artifacts-destination", location(self.settings.local.artifacts)],
             *["--allowed-hosts", ",".join(hosts)],
+            # without a line for every probe of the supervisor
+            *["--uvicorn-opts", "--no-access-log"],
         ]
         env = {
             "PGPASSWORD": store.password.get_secret_value() if store.password else "",

@@ -258,11 +258,8 @@ class Stack:
 
     def _make_contents(self, chosen: list[Service], say: Callable[[str], None]) -> None:
         names = {service.name for service in chosen}
-        # the store's own module knows its tables; a checkout without it still gets its services
-        if "postgres" in names and importlib.util.find_spec("activitymodule.store.migrate"):
-            from activitymodule.store.migrate import upgrade
-
-            upgrade(self.settings)
+        if "postgres" in names:
+            migrate(self.settings)
         if "kafka" in names and (made := topics.create(self.settings)):
             say("made the topics " + ", ".join(made))
 
@@ -336,6 +333,14 @@ class Stack:
 
     def _answers(self, service: Service) -> bool:
         return self.pid(service.name) is not None and service.healthy()
+
+
+def migrate(settings: Settings) -> None:
+    """Makes or brings up to date the store's tables."""
+    if importlib.util.find_spec("activitymodule.store.migrate"):
+        from activitymodule.store.migrate import upgrade
+
+        upgrade(settings)
 
 
 def reveal(model: BaseModel) -> dict[str, Any]:

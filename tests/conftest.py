@@ -1,0 +1,145 @@
+"""Fixtures for tests that need the embedded services or the shared data. Nothing starts unasked.
+
+`stack` starts PostgreSQL, Kafka and MLflow once a session, on free ports in a temporary folder;
+`fresh_settings` gives a test a database, topics, model names and folders of its own on them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from activitymodule import settings as config
+from activitymodule.settings import Settings
+
+
+def replaced(settings: Settings, **sections: dict[str, Any]) -> Settings:
+    """Settings with some keys of some sections replaced, validated anew."""
+    from activitymodule.local.stack import reveal
+
+    tree = reveal(settings)
+    for section, keys in sections.items():
+        tree[section].update(keys)
+    return config.build(tree)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The recordings that are not part of the project: ACTIVITYDATA, or shared/data beside the checkout."""
+    named = os.environ.get("ACTIVITYDATA")
+    folder = Path(named) if named else config.project_root().parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"there are no recordings at {folder}; set ACTIVITYDATA to their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stack_settings() -> Iterator[Settings]:
+    """Settings of the session's stack: free ports, new passwords, a temporary folder. Starts nothing."""
+    from activitymodule.local.processes import any_free_port
+
+    # not pytest's own temporary folder: PostgreSQL's user must pass through it where we are root
+    folder = Path(tempfile.mkdtemp(prefix="activity-tests-"))
+    folder.chmod(0o711)
+    yield replaced(
+        config.load({}),
+        local={"folder": str(folder / "local"), "artifacts": str(folder / "artifacts")},
+        store={
+            "port": any_free_port(),
+            "password": secrets.token_urlsafe(16),
+            "admin_password": secrets.token_urlsafe(16),
+        },
+        kafka={"bootstrap_servers": f"127.0.0.1:{any_free_port()}", "partitions": 2},
+        registry={"uri": f"http://127.0.0.1:{any_free_port()}"},
+        spark={"checkpoints": str(folder / "checkpoints"), "driver_memory": "2g"},
+        archive={"folder": str(folder / "lake" / "archive")},
+        lake={"folder": str(folder / "lake")},
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stack(stack_settings: Settings) -> Iterator[Any]:
+    """The session's running stack (`activitymodule.local.stack.Stack`); it ends when this process does."""
+    from activitymodule.local.stack import Stack
+
+    running = Stack(stack_settings)
+    running.up(tied=True)
+    yield running
+    running.down()
+
+
+@pytest.fixture
+def fresh_settings(stack: Any, tmp_path: Path) -> Iterator[Settings]:
+    """Settings with a migrated database, two topics, model names and folders of their own."""
+    from activitymodule.local import topics
+    from activitymodule.local.postgres import Postgres
+    from activitymodule.local.stack import migrate
+
+    token = secrets.token_hex(4)
+    kafka, registry = stack.settings.kafka, stack.settings.registry
+    own = replaced(
+        stack.settings,
+        store={"database": f"test_{token}"},
+        kafka={"topic": f"{kafka.topic}-{token}", "truth_topic": f"{kafka.truth_topic}-{token}"},
+        registry={
+            "classifier": f"{registry.classifier}-{token}",
+            "regressor": f"{registry.regressor}-{token}",
+        },
+        spark={"checkpoints": str(tmp_path / "checkpoints")},
+        archive={"folder": str(tmp_path / "lake" / "archive")},
+        lake={"folder": str(tmp_path / "lake")},
+    )
+    # a test before may have killed a service
+    stack.up()
+    Postgres(own).settle()
+    migrate(own)
+    topics.create(own)
+    yield own
+    drop_database(own)
+    topics.delete(own, [own.kafka.topic, own.kafka.truth_topic])
+
+
+def drop_database(settings: Settings) -> None:
+    from psycopg2 import sql
+
+    from activitymodule.local.postgres import Postgres
+
+    connection = Postgres(settings).connect()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(settings.store.database))
+        )
+    connection.close()
+
+
+@pytest.fixture
+def fresh_topic(fresh_settings: Settings) -> str:
+    """The name of an empty topic, that of `fresh_settings`."""
+    return fresh_settings.kafka.topic
+
+
+@pytest.fixture(scope="session")
+def environment_of() -> Callable[[Settings], dict[str, str]]:
+    """A function: settings -> the environment in which a process of ours sees just these settings."""
+    from activitymodule.local.processes import clean_environment
+    from activitymodule.local.stack import reveal
+
+    def environment(settings: Settings) -> dict[str, str]:
+        variables = {"ACTIVITY_HOME": str(config.project_root())}
+        for section, keys in reveal(settings).items():
+            for key, value in keys.items():
+                if value is not None:
+                    text = value if isinstance(value, str) else json.dumps(value)
+                    variables[f"ACTIVITY_{section}__{key}".upper()] = text
+        return clean_environment(variables)
+
+    return environment
