@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +44,24 @@ def _java_is_there() -> None:
     raise ServiceUnavailableError("Spark needs Java 17 and there is none; run ./init.sh, it says how to get it")
 
 
+@contextmanager
+def _stderr_to(log: Path | None) -> Iterator[None]:
+    """What the JVM started meanwhile says on stderr goes to a file for as long as it lives: its warnings are not
+    for the person who typed the command."""
+    if log is None:
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with log.open("ab") as out:
+        os.dup2(out.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def spark_options(settings: Settings, app_name: str) -> dict[str, str]:
     """The Spark settings of a job: the project's own, then `spark.options` of the configuration over them."""
     options = {
@@ -72,6 +92,7 @@ def spark_session(settings: Settings, app_name: str) -> SparkSession:
     Raises ServiceUnavailableError where Java or the connector is missing, ConfigError where Spark refuses.
     """
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    jvm_log = None
     options = spark_options(settings, app_name)
     if not submitted:
         _java_is_there()
@@ -92,8 +113,11 @@ def spark_session(settings: Settings, app_name: str) -> SparkSession:
         }
         if settings.spark.master.startswith("local"):
             options |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-        if any("bare-naked-local-fs" in jar.name for jar in jars):
-            options["spark.hadoop.fs.file.impl"] = _BARE_FILE_SYSTEM
+            bare = [jar for jar in jars if "bare-naked-local-fs" in jar.name]
+            if bare:
+                options["spark.hadoop.fs.file.impl"] = _BARE_FILE_SYSTEM
+                options["spark.driver.extraClassPath"] = str(bare[0])
+        jvm_log = logs / f"{app_name}.jvm.log"
         # the workers must be this very Python, whatever PATH says
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     options |= settings.spark.options
@@ -105,8 +129,10 @@ def spark_session(settings: Settings, app_name: str) -> SparkSession:
     for key, value in options.items():
         builder = builder.config(key, value)
     try:
-        session = builder.getOrCreate()
+        with _stderr_to(jvm_log):
+            session = builder.getOrCreate()
     except (PySparkException, RuntimeError) as error:
-        raise ConfigError(f"Spark did not start: {str(error).splitlines()[0]}") from error
+        where = f" (details in {jvm_log})" if jvm_log else ""
+        raise ConfigError(f"Spark did not start: {str(error).splitlines()[0]}{where}") from error
     session.sparkContext.setLogLevel("WARN" if not submitted else "ERROR")
     return session

@@ -1,0 +1,425 @@
+"""The streaming job: readings from Kafka to predictions in the store.
+
+messages -> (Arrow decode) panes -> (state) windows -> (features, champion) predictions -> COPY + upsert.
+Every step may run twice without harm: rows are keyed by watch and window, dead letters by their place in the
+topic, and a batch that is replayed is scored by the versions it was begun with.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from activitymodule.errors import ActivityError, RefusedError, ServiceUnavailableError
+from activitymodule.settings import Settings, resolve
+from activitymodule.store.batches import begin_batch, finish_batch, last_offsets, record_late
+from activitymodule.store.connection import connect
+from activitymodule.store.connection import reachable as store_reachable
+from activitymodule.store.leases import ScorerLease
+from activitymodule.store.models import record_model_version
+from activitymodule.store.smoothing import refresh_smoothed
+from activitymodule.streaming import archive, worker
+from activitymodule.streaming.broker import reachable as broker_reachable
+from activitymodule.streaming.broker import spark_kafka_options, topic_ends
+from activitymodule.streaming.champion import Champion, ChampionWatch
+from activitymodule.streaming.checkpoint import (
+    checkpoint_path,
+    loss_sentence,
+    read_checkpoint,
+    set_aside,
+    start_without_checkpoint,
+)
+from activitymodule.streaming.session import spark_session
+from activitymodule.streaming.waiting import Watchpoint, say
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming import StreamingQuery
+
+_FAILURES_ALLOWED = 5  # in as many minutes, with every service there, before the job gives up
+
+
+@dataclass(frozen=True)
+class Options:
+    """How one run of the job differs from the settings."""
+
+    once: bool = False  # stop when everything that is there now has been scored
+    seconds: float | None = None  # stop after so long
+    accept_data_loss: bool = False
+    set_checkpoint_aside: bool = False
+    forget_offsets: bool = False
+    archive: bool = True
+
+
+def kafka_messages(spark: SparkSession, settings: Settings, starting: str, fail_on_loss: bool) -> DataFrame:
+    """The raw stream: value (with a newline behind it, so that a batch of values is NDJSON as it stands),
+    partition, offset, timestamp."""
+    from pyspark.sql import functions as F
+
+    return (
+        spark.readStream.format("kafka")
+        .options(**spark_kafka_options(settings))
+        .option("subscribe", settings.kafka.topic)
+        .option("startingOffsets", starting)
+        .option("failOnDataLoss", str(fail_on_loss).lower())
+        .option("maxOffsetsPerTrigger", settings.scoring.max_offsets_per_trigger)
+        .option("minPartitions", settings.scoring.min_partitions)
+        .option("kafka.fetch.max.wait.ms", "10")
+        .load()
+        .select(F.concat("value", F.lit(b"\n")).alias("value"), "partition", "offset", "timestamp")
+    )
+
+
+def windows_of(panes: DataFrame, settings: Settings) -> DataFrame:
+    """Panes to windows: device_id, window_us (start, UTC microseconds), panes (list of bytes), kafka_at."""
+    from pyspark.sql import functions as F
+
+    length, slide = settings.windows.length_seconds, settings.windows.slide_seconds
+    return (
+        panes.groupBy("device_id", F.window("stamp", f"{length} seconds", f"{slide} seconds").alias("window"))
+        .agg(F.collect_list("packed").alias("panes"), F.max("kafka_at").alias("kafka_at"))
+        .select("device_id", F.unix_micros("window.start").alias("window_us"), "panes", "kafka_at")
+    )
+
+
+def _is_data_loss(message: str) -> bool:
+    return "failOnDataLoss" in message or "KAFKA_DATA_LOSS" in message
+
+
+class ScoringJob:
+    """One run of the job on one topic; `run` returns when it is done or told to stop."""
+
+    def __init__(self, settings: Settings, options: Options = Options()) -> None:  # noqa: B008
+        self._settings = settings
+        self._options = options
+        self._stop = threading.Event()
+        self._store = Watchpoint(
+            f"PostgreSQL at {settings.store.host}:{settings.store.port}", lambda: store_reachable(settings)
+        )
+        self._broker = Watchpoint(
+            f"Kafka at {settings.kafka.bootstrap_servers}", lambda: broker_reachable(settings)
+        )
+        self._champion = ChampionWatch(settings, self._record_versions)
+        self._connection: Any = None
+        self._spark: SparkSession | None = None
+        self._broadcast: tuple[tuple[str, str | None], Any] | None = None
+        self._query: StreamingQuery | None = None
+        self._failures: deque[float] = deque()
+        self._progress_seen = -1
+        self._lost_accepted = options.accept_data_loss
+        self.windows = 0
+        self.batches = 0
+        self.dropped_late = 0
+
+    # ---- life -------------------------------------------------------------------------------------------
+
+    def stop(self, *_: Any) -> None:
+        """Ask the job to end; safe from a signal handler and from other threads."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Score until told to stop. Raises RefusedError where a second scorer runs on the topic, where unread
+        messages are gone, or where checkpoint and store do not belong together."""
+        settings = self._settings
+        if not self._store.wait(self._stop.is_set):
+            return
+        with ScorerLease(settings, settings.kafka.topic) as lease:
+            self._lease = lease
+            if not (self._wait_for_topic() and self._wait_for_champion()):
+                return
+            self._spark = spark_session(settings, f"score-{settings.kafka.topic}")
+            self._take_signals()
+            self._champion.start()
+            deadline = time.monotonic() + self._options.seconds if self._options.seconds else None
+            try:
+                while not self._stop.is_set():
+                    try:
+                        self._start_queries()
+                        if self._until_stopped(deadline):
+                            return
+                    except Exception as error:
+                        self._recover(error)
+            finally:
+                self._champion.stop()
+                self._stop_queries()
+                self._close_connection()
+
+    def _take_signals(self) -> None:
+        # only now: starting Spark installs handlers of its own
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self.stop)
+            signal.signal(signal.SIGTERM, self.stop)
+
+    def _wait_for_topic(self) -> bool:
+        topic = self._settings.kafka.topic
+        said = False
+        while not self._stop.is_set():
+            if self._broker.wait(self._stop.is_set):
+                try:
+                    if topic_ends(self._settings, topic) is not None:
+                        return True
+                except ServiceUnavailableError:
+                    continue
+                if not said:
+                    say(f"there is no topic {topic} yet; waiting for it (make it with `activity topics create`)")
+                    said = True
+            self._stop.wait(1)
+        return False
+
+    def _wait_for_champion(self) -> bool:
+        said: str | None = None
+        while not self._stop.is_set():
+            try:
+                if self._champion.refresh() is not None:
+                    return True
+                sentence = "there is no champion yet; waiting for one (train it with `activity train`)"
+            except ServiceUnavailableError as error:
+                sentence = f"{error}; waiting for it"
+            if sentence != said:
+                say(sentence)
+                said = sentence
+            self._stop.wait(self._settings.registry.poll_seconds)
+        return False
+
+    # ---- queries ----------------------------------------------------------------------------------------
+
+    def _start_queries(self) -> None:
+        spark, settings = self._spark, self._settings
+        assert spark is not None
+        path = checkpoint_path(settings, "score")
+        if self._options.set_checkpoint_aside and self._query is None:
+            aside = set_aside(spark, path)
+            if aside:
+                say(f"the checkpoint was set aside as {aside}")
+        checkpoint = read_checkpoint(spark, path)
+        recorded = None if self._options.forget_offsets else last_offsets(self._driver(), settings.kafka.topic)
+        self._driver().commit()
+        starting = settings.scoring.starting_offsets
+        if checkpoint.query_id is None:
+            start = start_without_checkpoint(settings, recorded, accept_data_loss=self._lost_accepted)
+            starting = start.offsets
+            if start.lost:
+                say(loss_sentence(settings.kafka.topic, start.lost) + " (accepted)")
+            if start.why:
+                say(start.why)
+        elif checkpoint.committed and recorded is None and not self._options.forget_offsets:
+            raise RefusedError(
+                f"the checkpoint {path} goes on from batches this store knows nothing of (a new or another "
+                f"database); score the topic from its start with `activity score --set-checkpoint-aside`"
+            )
+        messages = kafka_messages(spark, settings, starting, fail_on_loss=not self._lost_accepted)
+        panes = messages.mapInArrow(
+            partial(worker.decode, settings=settings), worker.PANE_SCHEMA
+        ).withWatermark("stamp", f"{settings.windows.watermark_minutes * 60:.0f} seconds")
+        writer = (
+            windows_of(panes, settings)
+            .writeStream.queryName("score")
+            .outputMode("update")
+            .option("checkpointLocation", path)
+            .foreachBatch(self._on_batch)
+        )
+        self._progress_seen = -1
+        if self._options.once:
+            writer = writer.trigger(availableNow=True)
+        else:
+            writer = writer.trigger(processingTime=f"{settings.scoring.trigger_milliseconds} milliseconds")
+        self._query = writer.start()
+        if self._options.archive and settings.archive.enabled:
+            archive.start(spark, settings, once=self._options.once, fail_on_loss=not self._lost_accepted)
+
+    def _stop_queries(self) -> None:
+        if self._spark is None:
+            return
+        for query in self._spark.streams.active:
+            try:
+                query.stop()
+            except Exception as error:
+                say(f"a query did not stop cleanly: {str(error).splitlines()[0]}")
+
+    def _until_stopped(self, deadline: float | None) -> bool:
+        """Watch the queries; True when the work is done or the job was told to stop."""
+        assert self._query is not None and self._spark is not None
+        while not self._stop.is_set():
+            if self._query.awaitTermination(1):
+                self._note_progress()
+                self._finish_archive()
+                return True
+            for query in self._spark.streams.active:
+                if query.exception() is not None:
+                    raise query.exception()  # type: ignore[misc]
+            self._note_progress()
+            # said once each while they are away; a query that fails for it is started again by _recover
+            if self._store.check() and self._broker.check():
+                self._lease.check()
+            if deadline is not None and time.monotonic() >= deadline:
+                return True
+        return True
+
+    def _finish_archive(self) -> None:
+        assert self._spark is not None
+        for query in self._spark.streams.active:
+            query.awaitTermination()
+
+    def _recover(self, error: Exception) -> None:
+        """After a failed query: wait for what is away, or give up with one sentence."""
+        if self._stop.is_set():
+            return
+        self._stop_queries()
+        if isinstance(error, RefusedError):
+            raise error
+        message = str(error)
+        if _is_data_loss(message):
+            raise RefusedError(self._describe_loss()) from error
+        self._close_connection()
+        away = not self._store.check() or not self._broker.check() or isinstance(error, ServiceUnavailableError)
+        now = time.monotonic()
+        if not away:
+            self._failures.append(now)
+            while self._failures and now - self._failures[0] > 60 * _FAILURES_ALLOWED:
+                self._failures.popleft()
+            log = resolve(self._settings.local.folder) / "logs"
+            first = _first_line(message)
+            if len(self._failures) > _FAILURES_ALLOWED:
+                raise ActivityError(f"scoring fails again and again: {first} (details in {log})") from error
+            say(f"a batch failed and will be tried again: {first} (details in {log})")
+        self._store.wait(self._stop.is_set)
+        self._broker.wait(self._stop.is_set)
+        self._stop.wait(1)
+
+    def _describe_loss(self) -> str:
+        topic = self._settings.kafka.topic
+        ends = topic_ends(self._settings, topic) or {}
+        recorded = last_offsets(self._driver(), topic) or {}
+        lost = {n: (until, ends[n][0]) for n, until in recorded.items() if n in ends and ends[n][0] > until}
+        if lost:
+            return loss_sentence(topic, lost)
+        return (
+            f"DATA LOSS: Kafka no longer holds messages of {topic} that were not scored yet, or the topic was made "
+            "anew; go on with what is there by `activity score --accept-data-loss`"
+        )
+
+    # ---- a batch ----------------------------------------------------------------------------------------
+
+    def _on_batch(self, windows: DataFrame, batch_id: int) -> None:
+        assert self._query is not None or True
+        serving = self._champion.current
+        assert serving is not None
+        connection = self._driver()
+        query_id, offsets = self._batch_identity()
+        record = begin_batch(
+            connection,
+            query_id=query_id,
+            batch_id=batch_id,
+            topic=self._settings.kafka.topic,
+            offsets=offsets,
+            model_version=serving.classifier.version,
+            energy_version=serving.regressor.version if serving.regressor else None,
+        )
+        connection.commit()
+        if record.model_version != serving.classifier.version:
+            # this batch was begun before a restart by another version: it ends with that one
+            serving = self._champion.load_version(record.model_version, record.energy_version)
+        scorer = worker.Scorer(self._settings, self._broadcast_of(serving), serving.classifier.version, batch_id)
+        counts = windows.mapInArrow(partial(worker.score, scorer=scorer), worker.COUNT_SCHEMA).collect()
+        count = sum(row["windows"] for row in counts)
+        refresh_smoothed(connection, batch_id=batch_id, scoring=self._settings.scoring)
+        finish_batch(connection, query_id=query_id, batch_id=batch_id, windows=count)
+        connection.commit()
+        self.windows += count
+        self.batches += 1
+
+    def _batch_identity(self) -> tuple[str, dict[int, tuple[int, int]]]:
+        """The query's id and this batch's offsets: partition -> (from, until), as Spark is about to commit them."""
+        assert self._spark is not None
+        for query in self._spark.streams.active:
+            if query.name == "score":
+                execution = query._jsq.streamingQuery()
+                return query.id, _offset_ranges(
+                    execution.committedOffsets(), execution.availableOffsets(), self._settings.kafka.topic
+                )
+        raise ActivityError("the query ended while its batch was about to begin")
+
+    def _broadcast_of(self, serving: Champion) -> Any:
+        key = (serving.classifier.version, serving.regressor.version if serving.regressor else None)
+        if self._broadcast is None or self._broadcast[0] != key:
+            assert self._spark is not None
+            self._broadcast = (key, self._spark.sparkContext.broadcast(serving.bundle))
+        return self._broadcast[1]
+
+    def _record_versions(self, serving: Champion) -> None:
+        """Write what the version's probabilities mean before the first row that names it."""
+        with connect(self._settings) as connection:
+            record_model_version(
+                connection,
+                name=serving.classifier.name,
+                version=serving.classifier.version,
+                labels=serving.model.labels,
+                feature_version=serving.model.feature_version,
+            )
+        connection.close()
+
+    def _note_progress(self) -> None:
+        assert self._query is not None
+        late_by_batch: dict[int, int] = {}
+        for progress in self._query.recentProgress:
+            if progress["batchId"] <= self._progress_seen:
+                continue
+            self._progress_seen = progress["batchId"]
+            late = sum(operator["numRowsDroppedByWatermark"] for operator in progress["stateOperators"])
+            if late:
+                late_by_batch[progress["batchId"]] = late
+        if late_by_batch:
+            self.dropped_late += sum(late_by_batch.values())
+            say(
+                f"{sum(late_by_batch.values()):,} panes came later than the watermark of "
+                f"{self._settings.windows.watermark_minutes:g} minutes; `activity backfill` scores them from the archive"
+            )
+            connection = connect(self._settings)
+            with connection:
+                record_late(connection, str(self._query.id), late_by_batch)
+            connection.close()
+
+    # ---- the driver's own connection ---------------------------------------------------------------------
+
+    def _driver(self) -> Any:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._settings)
+        return self._connection
+
+    def _close_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _offset_ranges(committed: Any, available: Any, topic: str) -> dict[int, tuple[int, int]]:
+    def of(progress: Any) -> dict[int, int]:
+        for source in _values(progress):
+            return {int(n): offset for n, offset in json.loads(source.json()).get(topic, {}).items()}
+        return {}
+
+    start, end = of(committed), of(available)
+    return {number: (start.get(number, until), until) for number, until in end.items()}
+
+
+def _values(progress: Any) -> list[Any]:
+    values = []
+    iterator = progress.valuesIterator()
+    while iterator.hasNext():
+        values.append(iterator.next())
+    return values
+
+
+def _first_line(message: str) -> str:
+    """The line of a Spark error that says what happened: the Python exception where there is one."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    for line in reversed(lines):
+        if line.split(":")[0].rpartition(".")[2].endswith(("Error", "Exception")) and " at " not in line:
+            return line[:300]
+    return lines[0][:300] if lines else "unknown error"

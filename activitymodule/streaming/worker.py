@@ -1,0 +1,186 @@
+"""What runs inside Spark's Python workers: thin wraps around the pure Arrow and numpy functions.
+
+A worker process serves many tasks. What is expensive to make (the model, the connection to the store, what is
+known of people) lives in this module and not in the function that is sent along: a global of a pickled function
+is made anew for every task, so a cache there never hits.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psycopg2
+import pyarrow as pa
+
+from activitymodule.settings import Settings
+from activitymodule.store.connection import connect
+from activitymodule.store.dead_letters import DeadLetters, write_dead_letters
+from activitymodule.store.people import people_for
+from activitymodule.store.predictions import PredictionRows, write_predictions
+from activitymodule.windows.assembling import WindowBatch, assemble
+from activitymodule.windows.features import features
+from activitymodule.windows.panes import decode_panes
+
+if TYPE_CHECKING:
+    from activitymodule.models.bundle import ScoringModel
+
+PANE_SCHEMA = "device_id string, stamp timestamp, packed binary, n int, kafka_at timestamp"
+COUNT_SCHEMA = "windows long, written long"
+
+_PAYLOAD_BYTES = 65536  # as much of a dead letter's message as the store keeps
+_PEOPLE_SECONDS = 60.0  # how long what is known of a person is believed
+
+
+@dataclass
+class _Process:
+    """What this worker process keeps between tasks."""
+
+    connection: Any = None
+    models: dict[str, ScoringModel] = field(default_factory=dict)
+    people: dict[str, tuple[float, tuple]] = field(default_factory=dict)
+    quick: bool = False
+
+
+_process = _Process()
+
+
+def _make_tasks_quick() -> None:
+    """Once a process: PySpark forgets Python's import caches before every task (70 ms a task to find the same
+    modules again) and the collector looks through the same libraries again and again; nothing here changes
+    while a job runs."""
+    if not _process.quick:
+        importlib.invalidate_caches = lambda: None
+        gc.collect()
+        gc.freeze()
+        _process.quick = True
+
+
+def store_connection(settings: Settings) -> Any:
+    """This process's connection to the store, made anew where the last one broke."""
+    if _process.connection is None or _process.connection.closed:
+        _process.connection = connect(settings)
+    return _process.connection
+
+
+def drop_connection() -> None:
+    """Forget the connection after an error: whatever it was in the middle of is rolled back by the server."""
+    connection, _process.connection = _process.connection, None
+    if connection is not None:
+        try:
+            connection.close()
+        except psycopg2.Error:
+            pass
+
+
+def _payloads(values: pa.BinaryArray, rows: np.ndarray) -> list[bytes | None]:
+    """The messages themselves, as they came (without the newline that the query appended), cut to what is kept."""
+    kept: list[bytes | None] = []
+    for row in rows.tolist():
+        value = values[row].as_py()
+        kept.append(None if value is None else value.removesuffix(b"\n")[:_PAYLOAD_BYTES])
+    return kept
+
+
+def decode(batches: Iterator[pa.RecordBatch], settings: Settings) -> Iterator[pa.RecordBatch]:
+    """Messages (value, partition, offset, timestamp) to panes; what cannot be used goes to the store at once.
+
+    Dead letters are committed before the task ends, so before the query commits its offsets; their key is the
+    message's place in the topic, so a task that runs twice writes them once.
+    """
+    _make_tasks_quick()
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        arrived_us = batch.column("timestamp").cast(pa.int64()).to_numpy()
+        panes, dead = decode_panes(
+            batch.column("value"),
+            arrived_us,
+            now_us=time.time_ns() // 1000,
+            limits=settings.telemetry,
+            slide_seconds=settings.windows.slide_seconds,
+            newline_terminated=True,
+        )
+        if dead.num_rows:
+            _write_dead(batch, dead, settings)
+        yield panes
+
+
+def _write_dead(batch: pa.RecordBatch, dead: pa.Table, settings: Settings) -> None:
+    rows = dead.column("message").to_numpy()
+    take = pa.array(rows)
+    letters = DeadLetters(
+        topic=settings.kafka.topic,
+        partition=batch.column("partition").take(take).to_numpy(),
+        offset=batch.column("offset").take(take).to_numpy(),
+        item=dead.column("item").to_numpy(),
+        device_id=dead.column("device_id").to_pylist(),
+        reason=dead.column("reason").to_pylist(),
+        detail=dead.column("detail").to_pylist(),
+        payload=_payloads(batch.column("value"), rows),
+        kafka_at_us=batch.column("timestamp").cast(pa.int64()).to_numpy()[rows],
+    )
+    try:
+        connection = store_connection(settings)
+        write_dead_letters(connection, letters)
+        connection.commit()
+    except BaseException:
+        drop_connection()
+        raise
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What a batch is scored with: one version of each model, as broadcast bytes, and the batch's number."""
+
+    settings: Settings
+    model: Any  # pyspark.Broadcast of models.bundle.BundleBytes
+    model_version: str
+    batch_id: int
+
+
+def _model(scorer: Scorer) -> ScoringModel:
+    """The model of this batch: loaded once a process and version; the one before it is kept, no more."""
+    from activitymodule.models.bundle import load_bundle
+
+    loaded = _process.models.get(scorer.model_version)
+    if loaded is None:
+        loaded = load_bundle(scorer.model.value)
+        while len(_process.models) > 1:
+            _process.models.pop(next(iter(_process.models)))
+        _process.models[scorer.model_version] = loaded
+    return loaded
+
+
+def score(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.RecordBatch]:
+    """Windows (device_id, window_us, panes, kafka_at) to rows of the store: one transaction a partition."""
+    _make_tasks_quick()
+    windows = written = 0
+    tables = [batch for batch in batches if batch.num_rows]
+    if tables:
+        try:
+            connection = store_connection(scorer.settings)
+            for batch in tables:
+                rows = score_windows(batch, scorer, connection)
+                written += write_predictions(connection, rows)
+                windows += batch.num_rows
+            connection.commit()
+        except BaseException:
+            drop_connection()
+            raise
+    yield pa.RecordBatch.from_pydict({"windows": [windows], "written": [written]})
+
+
+def score_windows(batch: pa.RecordBatch, scorer: Scorer, connection: Any) -> PredictionRows:
+    """Assemble, compute features and score one Arrow batch of windows; shapes: one row a window."""
+    settings = scorer.settings
+    device_id = batch.column("device_id")
+    window_us = batch.column("window_us").to_numpy()
+    assembled = assemble(window_us, batch.column("panes"), settings.windows)
+    scored = assembled.coverage >= settings.windows.least_coverage
+    return _rows(device_id, window_us, batch, assembled, scored, scorer, connection)
