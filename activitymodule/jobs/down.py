@@ -11,9 +11,7 @@ app = typer.Typer()
 
 @app.command(epilog="Example: activity down")
 def down(
-    only: str = typer.Option(
-        "", help="Services to stop, with commas between; those needing them too."
-    ),
+    only: str = typer.Option("", help="Services to stop, with commas between; those needing them too."),
 ) -> None:
     """Stop the embedded stack, also what a killed supervisor left behind. Its data stays."""
     from rich.console import Console

@@ -64,9 +64,13 @@ def read(spark: SparkSession, settings: Settings, since: date | None, until: dat
     try:
         messages = spark.read.parquet(path)
     except AnalysisException as error:
-        raise DataError(f"there is no archive at {path} yet; `activity score` writes it as it runs") from error
+        raise DataError(
+            f"there is no archive at {path} yet; `activity score` writes it as it runs"
+        ) from error
     if since is not None:
         messages = messages.where(F.col("date") >= F.lit(since))
     if until is not None:
         messages = messages.where(F.col("date") <= F.lit(until))
-    return messages.select("value", "partition", "offset", "timestamp").dropDuplicates(["partition", "offset"])
+    return messages.select("value", "partition", "offset", "timestamp").dropDuplicates(
+        ["partition", "offset"]
+    )

@@ -39,7 +39,9 @@ def reachable(settings: Settings, timeout_seconds: float = 2.0) -> bool:
         except OSError:
             continue
         except ValueError as error:
-            raise ConfigError(f"kafka.bootstrap_servers must be host:port[,host:port]; given: {server}") from error
+            raise ConfigError(
+                f"kafka.bootstrap_servers must be host:port[,host:port]; given: {server}"
+            ) from error
     return False
 
 

@@ -64,7 +64,11 @@ class ChampionWatch:
             return self.current
         except ActivityError as error:
             self._refused.add(key)
-            serving = f"version {self.current.classifier.version} goes on serving" if self.current else "none serves"
+            serving = (
+                f"version {self.current.classifier.version} goes on serving"
+                if self.current
+                else "none serves"
+            )
             say(f"CHAMPION REFUSED: version {classifier.version}: {error}; {serving}")
             return self.current
         before, self.current = self.current, found

@@ -95,7 +95,7 @@ def _is_data_loss(message: str) -> bool:
 class ScoringJob:
     """One run of the job on one topic; `run` returns when it is done or told to stop."""
 
-    def __init__(self, settings: Settings, options: Options = Options()) -> None:  # noqa: B008
+    def __init__(self, settings: Settings, options: Options = Options()) -> None:
         self._settings = settings
         self._options = options
         self._stop = threading.Event()
@@ -167,7 +167,9 @@ class ScoringJob:
                 except ServiceUnavailableError:
                     continue
                 if not said:
-                    say(f"there is no topic {topic} yet; waiting for it (make it with `activity topics create`)")
+                    say(
+                        f"there is no topic {topic} yet; waiting for it (make it with `activity topics create`)"
+                    )
                     said = True
             self._stop.wait(1)
         return False
@@ -198,7 +200,9 @@ class ScoringJob:
             if aside:
                 say(f"the checkpoint was set aside as {aside}")
         checkpoint = read_checkpoint(spark, path)
-        recorded = None if self._options.forget_offsets else last_offsets(self._driver(), settings.kafka.topic)
+        recorded = (
+            None if self._options.forget_offsets else last_offsets(self._driver(), settings.kafka.topic)
+        )
         self._driver().commit()
         starting = settings.scoring.starting_offsets
         if checkpoint.query_id is None:
@@ -277,7 +281,9 @@ class ScoringJob:
         if _is_data_loss(message):
             raise RefusedError(self._describe_loss()) from error
         self._close_connection()
-        away = not self._store.check() or not self._broker.check() or isinstance(error, ServiceUnavailableError)
+        away = (
+            not self._store.check() or not self._broker.check() or isinstance(error, ServiceUnavailableError)
+        )
         now = time.monotonic()
         if not away:
             self._failures.append(now)
@@ -325,7 +331,9 @@ class ScoringJob:
         if record.model_version != serving.classifier.version:
             # this batch was begun before a restart by another version: it ends with that one
             serving = self._champion.load_version(record.model_version, record.energy_version)
-        scorer = worker.Scorer(self._settings, self._broadcast_of(serving), serving.classifier.version, batch_id)
+        scorer = worker.Scorer(
+            self._settings, self._broadcast_of(serving), serving.classifier.version, batch_id
+        )
         counts = windows.mapInArrow(partial(worker.score, scorer=scorer), worker.COUNT_SCHEMA).collect()
         count = sum(row["windows"] for row in counts)
         refresh_smoothed(connection, batch_id=batch_id, scoring=self._settings.scoring)

@@ -41,7 +41,9 @@ def _java_is_there() -> None:
     home = os.environ.get("JAVA_HOME")
     if (home and (Path(home) / "bin" / "java").is_file()) or shutil.which("java"):
         return
-    raise ServiceUnavailableError("Spark needs Java 17 and there is none; run ./init.sh, it says how to get it")
+    raise ServiceUnavailableError(
+        "Spark needs Java 17 and there is none; run ./init.sh, it says how to get it"
+    )
 
 
 @contextmanager

@@ -21,10 +21,8 @@ import pyarrow as pa
 from activitymodule.settings import Settings
 from activitymodule.store.connection import connect
 from activitymodule.store.dead_letters import DeadLetters, write_dead_letters
-from activitymodule.store.people import people_for
 from activitymodule.store.predictions import PredictionRows, write_predictions
-from activitymodule.windows.assembling import WindowBatch, assemble
-from activitymodule.windows.features import features
+from activitymodule.windows.assembling import assemble
 from activitymodule.windows.panes import decode_panes
 
 if TYPE_CHECKING:

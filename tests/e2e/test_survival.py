@@ -9,10 +9,11 @@ import time
 from typing import Any
 
 import pytest
-from activitymodule.settings import Settings
 from activitymodule.store.connection import connect
+from ledger import Ledger, reading, until
+
+from activitymodule.settings import Settings
 from activitymodule.streaming.broker import producer, topic_ends
-from conftest_e2e import Ledger, reading, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -186,7 +187,10 @@ def test_services_and_worker_killed(fresh_settings, champion, job, stack):
     until(lambda: len(stored(settings)) > 10, "the first windows")
     stack.kill("postgres")
     until(lambda: "is back" in scorer.output, "PostgreSQL to come back", timeout=60)
-    until(lambda: rows(settings, "select 1 from batches where started_at > now() - interval '3 seconds'"), "batches")
+    until(
+        lambda: rows(settings, "select 1 from batches where started_at > now() - interval '3 seconds'"),
+        "batches",
+    )
     stack.kill("kafka")
     until(lambda: scorer.output.count("is back") >= 2, "Kafka to come back", timeout=60)
     before = len(stored(settings))
@@ -265,8 +269,9 @@ def test_a_checkpoint_of_another_store_is_refused(fresh_settings, champion, job)
 
 
 def test_unread_messages_gone_is_loud(fresh_settings, champion, job):
-    from activitymodule.streaming.broker import admin
     from kafka import TopicPartition
+
+    from activitymodule.streaming.broker import admin
 
     settings, ledger = fresh_settings, Ledger()
     begin = int(time.time()) // 10 * 10 * 1000 - 90_000
@@ -276,7 +281,9 @@ def test_unread_messages_gone_is_loud(fresh_settings, champion, job):
     send_some(settings, lost, begin + 30_000, 100)
     with admin(settings) as client:
         ends = topic_ends(settings, settings.kafka.topic)
-        client.delete_records({TopicPartition(settings.kafka.topic, n): last for n, (_, last) in ends.items()})
+        client.delete_records(
+            {TopicPartition(settings.kafka.topic, n): last for n, (_, last) in ends.items()}
+        )
     refused = job(settings, "score", "--once")
     assert refused.wait(180) == 5, refused.output
     assert "DATA LOSS" in refused.output
