@@ -1,0 +1,158 @@
+"""Connections to the store, and what its errors mean in one sentence."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+import psycopg2.errors
+
+from activitymodule.errors import ActivityError, ConfigError, DataError, ServiceUnavailableError
+from activitymodule.settings import Settings
+
+# A half-dead network must not hold a session, and with it a lock, for the two hours that are TCP's default.
+_OPTIONS = (
+    "-c timezone=UTC -c client_min_messages=warning -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 "
+    "-c tcp_keepalives_count=3"
+)
+
+
+def place(settings: Settings) -> str:
+    """`host:port` of the store, for sentences."""
+    return f"{settings.store.host}:{settings.store.port}"
+
+
+def connection_arguments(settings: Settings) -> dict[str, Any]:
+    """Arguments of psycopg2.connect for the store."""
+    store = settings.store
+    arguments: dict[str, Any] = {
+        "host": store.host,
+        "port": store.port,
+        "dbname": store.database,
+        "user": store.user,
+        "sslmode": store.sslmode,
+    }
+    if store.password is not None:
+        arguments["password"] = store.password.get_secret_value()
+    return arguments
+
+
+def psql_environment(settings: Settings) -> dict[str, str]:
+    """The same as variables that psql and other programs of PostgreSQL understand."""
+    names = {
+        "host": "PGHOST",
+        "port": "PGPORT",
+        "dbname": "PGDATABASE",
+        "user": "PGUSER",
+        "sslmode": "PGSSLMODE",
+        "password": "PGPASSWORD",
+    }
+    return {names[key]: str(value) for key, value in connection_arguments(settings).items()}
+
+
+def default_name() -> str:
+    """Who this is, for pg_stat_activity: process number and host."""
+    return f"activity pid {os.getpid()} on {socket.gethostname()}"[:63]
+
+
+def connect(settings: Settings, *, application_name: str | None = None, seconds: int = 5) -> Any:
+    """A new psycopg2 connection that speaks UTC; transactions begin by themselves and the caller commits.
+
+    Raises ServiceUnavailableError where nobody answers within `seconds`, ConfigError where we are refused.
+    """
+    try:
+        return psycopg2.connect(
+            **connection_arguments(settings),
+            options=_OPTIONS,
+            connect_timeout=max(2, seconds),
+            application_name=application_name or default_name(),
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
+        )
+    except psycopg2.OperationalError as error:
+        raise _refusal(settings, str(error)) from error
+
+
+def _refusal(settings: Settings, message: str) -> ActivityError:
+    store = settings.store
+    at = f"PostgreSQL at {place(settings)}"
+    if "no password supplied" in message:
+        return ConfigError(
+            f"{at} asks for the password of {store.user}: set ACTIVITY_STORE__PASSWORD in .env "
+            "(./init.sh makes one)"
+        )
+    if "authentication failed" in message or (
+        f'role "{store.user}"' in message and "does not exist" in message
+    ):
+        return ConfigError(
+            f"{at} refuses the user {store.user}: ACTIVITY_STORE__PASSWORD in .env is not the one "
+            "it was set up with"
+        )
+    if f'database "{store.database}" does not exist' in message:
+        return ServiceUnavailableError(f"{at} has no database {store.database} yet; `activity up` makes it")
+    if "too many" in message or "connection slots" in message:
+        return ServiceUnavailableError(f"{at} has no connection left; stop what holds them, or try again")
+    if "starting up" in message or "shutting down" in message or "recovery" in message:
+        return ServiceUnavailableError(f"{at} is not ready yet; try again in some seconds")
+    return ServiceUnavailableError(f"{at} does not answer; start it with `activity up`")
+
+
+def reachable(settings: Settings) -> bool:
+    """Whether the store takes connections now. A wrong password is not a matter of waiting: ConfigError."""
+    try:
+        connect(settings, seconds=2).close()
+    except ServiceUnavailableError:
+        return False
+    return True
+
+
+@contextmanager
+def explained(settings: Settings) -> Iterator[None]:
+    """Turn errors of psycopg2 within the block into errors of ours, each one sentence."""
+    try:
+        yield
+    except (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedFunction) as error:
+        raise ServiceUnavailableError(
+            f"the store at {place(settings)} lacks what is needed ({_first_line(error)}); "
+            "bring it up to date with `activity db upgrade`"
+        ) from error
+    except (psycopg2.errors.CheckViolation, psycopg2.DataError) as error:
+        raise DataError(f"the store refuses a value: {_first_line(error)}") from error
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        raise ServiceUnavailableError(
+            f"the connection to PostgreSQL at {place(settings)} broke ({_first_line(error)}); try again, "
+            "or start it with `activity up`"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def session(
+    settings: Settings, *, read_only: bool = False, statement_seconds: float | None = None
+) -> Iterator[Any]:
+    """A connection for one piece of work: committed at the end, rolled back on an error, always closed."""
+    connection = connect(settings)
+    try:
+        with explained(settings):
+            if read_only:
+                connection.set_session(readonly=True)
+            if statement_seconds is not None:
+                with connection.cursor() as cursor:
+                    # SET takes no bound values; set_config is the same as a function
+                    cursor.execute(
+                        "SELECT set_config('statement_timeout', %s, false)",
+                        (f"{int(statement_seconds * 1000)}",),
+                    )
+                connection.commit()
+            yield connection
+            connection.commit()
+    finally:
+        connection.close()
