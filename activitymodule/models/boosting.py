@@ -1,0 +1,55 @@
+"""Boosted trees as text: LightGBM's own model format, which can be read without trusting any code.
+
+The estimators of this package keep their trees as that text, so that skops stores nothing but numbers and
+strings of them. Training and predicting use one thread: the scorer runs one process a core.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+
+_ALWAYS: dict[str, Any] = {
+    "verbosity": -1,
+    "num_threads": 1,
+    # the same data and seed make the same trees, to the last bit
+    "deterministic": True,
+    "force_row_wise": True,
+}
+
+
+def grow(X: np.ndarray, y: np.ndarray, rounds: int, weight: np.ndarray | None = None, **parameters: Any) -> str:
+    """Trees fitted to X (n, k) and y (n,), as LightGBM's text; `parameters` are LightGBM's own names."""
+    # columns are known by their place here: names are kept, and checked, beside the model
+    data = lgb.Dataset(np.ascontiguousarray(X), y, weight=weight, free_raw_data=True)
+    booster = lgb.train({**_ALWAYS, **parameters}, data, num_boost_round=rounds)
+    return booster.model_to_string(num_iteration=-1)
+
+
+def planted(text: str) -> lgb.Booster:
+    """A booster that predicts, from its text."""
+    return lgb.Booster(model_str=text)
+
+
+def predict(booster: lgb.Booster, X: np.ndarray) -> np.ndarray:
+    """Predictions for X (n, k): (n,) or, for several classes, (n, n_classes); float64."""
+    return booster.predict(X, num_threads=1, validate_features=False)
+
+
+class KeepsBooster:
+    """Mixin: a booster made once from `trees_`, never stored and never copied."""
+
+    trees_: str
+    _booster: lgb.Booster | None = None
+
+    def _grown(self) -> lgb.Booster:
+        if self._booster is None:
+            self._booster = planted(self.trees_)
+        return self._booster
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())  # type: ignore[arg-type]
+        state.pop("_booster", None)
+        return state

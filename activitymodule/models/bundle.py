@@ -1,0 +1,226 @@
+"""The pair that serves: classifier and regressor, loaded together, and one call that scores windows.
+
+`BundleBytes` is what travels to the workers (plain bytes, so that a broadcast is cheap and nothing is unpickled
+from a registry); `load_bundle` makes a `ScoringModel` of it, or refuses with a ModelError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from activitymodule import settings
+from activitymodule.errors import ModelError
+from activitymodule.models import export
+from activitymodule.models.calibration import conformal_sets
+from activitymodule.models.energy import COLUMNS, WINDOW_COLUMNS, PersonColumns, energy_matrix
+from activitymodule.models.export import Card
+from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
+
+__all__ = ["BundleBytes", "PersonColumns", "Scores", "ScoringModel", "load_bundle"]
+
+DEFAULT_MEGABYTES = 50.0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of windows. A window whose features are all missing has no probabilities: NaN, and an empty set.
+
+    probabilities : float32 ndarray of shape (n_windows, n_labels)
+    in_set : bool ndarray of shape (n_windows, n_labels), the conformal set
+    kcal_per_min : float32 ndarray of shape (n_windows,); NaN where there is no regressor
+    """
+
+    probabilities: np.ndarray
+    in_set: np.ndarray
+    kcal_per_min: np.ndarray
+
+
+@dataclass(frozen=True)
+class ModelBytes:
+    """One model as it lies in the registry: the skops file, its card and its version."""
+
+    content: bytes
+    card: str
+    version: str
+
+    @classmethod
+    def read(cls, folder: Path, version: str, max_megabytes: float) -> ModelBytes:
+        """From a folder that `registry.versions.fetch` (or `activity train`) made."""
+        what = f"version {version} of the model"
+        try:
+            path = folder / export.MODEL_FILE
+            export.check_size(path.stat().st_size, what, max_megabytes)
+            return cls(path.read_bytes(), (folder / export.CARD_FILE).read_text(), version)
+        except OSError as error:
+            raise ModelError(
+                f"{what} lacks {Path(error.filename or folder).name}; train it again or roll back"
+            ) from None
+
+
+@dataclass(frozen=True)
+class BundleBytes:
+    """Classifier and, where there is one, regressor, as bytes."""
+
+    classifier: ModelBytes
+    regressor: ModelBytes | None = None
+
+    @classmethod
+    def read(
+        cls,
+        classifier: Path,
+        regressor: Path | None = None,
+        *,
+        version: str,
+        energy_version: str | None = None,
+        max_megabytes: float = DEFAULT_MEGABYTES,
+    ) -> BundleBytes:
+        """From folders of artifacts. Raises ModelError where a file is missing or too large."""
+        energy = None
+        if regressor is not None:
+            energy = ModelBytes.read(regressor, energy_version or "", max_megabytes)
+        return cls(ModelBytes.read(classifier, version, max_megabytes), energy)
+
+
+class ScoringModel:
+    """A classifier and a regressor that fit the features of this code, ready to score.
+
+    labels : of the columns of the probabilities; version, energy_version : of the registry ('' without a
+    regressor). One thread; safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        classifier: Pipeline,
+        card: Card,
+        version: str,
+        regressor: Pipeline | None = None,
+        energy_card: Card | None = None,
+        energy_version: str = "",
+    ) -> None:
+        self.card = card
+        self.energy_card = energy_card
+        self.labels: tuple[str, ...] = card.labels
+        self.version = version
+        self.energy_version = energy_version
+        self._classifier = classifier
+        self._regressor = regressor
+        place = {name: k for k, name in enumerate(FEATURE_NAMES)}
+        self._columns = _as_slice([place[name] for name in card.feature_names])
+        self._quantile = float(card.conformal_quantile or 0.0)
+        energy_labels = energy_card.labels if energy_card else ()
+        # the regressor's code of each of the classifier's labels; a label it does not know is missing to it
+        self._energy_code = np.array(
+            [energy_labels.index(label) if label in energy_labels else np.nan for label in self.labels]
+        )
+        self._energy_columns = [place[name] for name in WINDOW_COLUMNS]
+
+    def score(self, features: np.ndarray, people: PersonColumns | None = None) -> Scores:
+        """Score windows: features float32 (n_windows, len(FEATURE_NAMES)), in that order, NaN where missing."""
+        features = np.asarray(features, np.float32)
+        if features.ndim != 2 or features.shape[1] != len(FEATURE_NAMES):
+            raise ModelError(
+                f"the windows have features of shape {features.shape}, but {len(FEATURE_NAMES)} a window are "
+                "expected; features and scorer must be of the same version"
+            )
+        n = len(features)
+        if n == 0:
+            none = np.empty((0, len(self.labels)), np.float32)
+            return Scores(none, none.astype(bool), np.empty(0, np.float32))
+        own = features[:, self._columns]
+        probabilities = self._classifier.predict_proba(own).astype(np.float32)
+        blank = np.isnan(own).all(1)
+        probabilities[blank] = np.nan
+        in_set = conformal_sets(probabilities, self._quantile)
+        return Scores(probabilities, in_set, self._kcal_per_min(features, people, probabilities, blank))
+
+    def _kcal_per_min(
+        self, features: np.ndarray, people: PersonColumns | None, probabilities: np.ndarray, blank: np.ndarray
+    ) -> np.ndarray:
+        if self._regressor is None:
+            return np.full(len(features), np.nan, np.float32)
+        code = np.where(blank, np.nan, self._energy_code[probabilities.argmax(1)])
+        matrix = energy_matrix(features[:, self._energy_columns], WINDOW_COLUMNS, people, code)
+        kcal = self._regressor.predict(matrix).astype(np.float32)
+        # of a window about which no sensor says a thing, nothing is claimed
+        kcal[np.isnan(matrix[:, : len(WINDOW_COLUMNS)]).all(1)] = np.nan
+        return kcal
+
+
+def _as_slice(columns: list[int]) -> slice | list[int]:
+    """Neighbouring columns as a slice, which copies nothing."""
+    first = columns[0]
+    return slice(first, first + len(columns)) if columns == list(range(first, first + len(columns))) else columns
+
+
+def load_bundle(bundle: BundleBytes, windows: settings.Windows | None = None) -> ScoringModel:
+    """The models of a bundle, tried on a few windows. Raises ModelError (one sentence) where one does not fit:
+    features this code does not compute, other windows than `windows` (where given), a wrong number of labels, a
+    file that does not load or that asks for types nobody trusts."""
+    classifier, card = _load(bundle.classifier, "activity", windows)
+    what = f"version {bundle.classifier.version} of the classifier"
+    if len(card.labels) < 2 or len(set(card.labels)) != len(card.labels):
+        raise ModelError(f"{what} names {len(card.labels)} labels, some twice or too few; train it again")
+    if card.conformal_quantile is None:
+        raise ModelError(f"{what} has no conformal quantile; train it again")
+    regressor = energy_card = None
+    if bundle.regressor is not None:
+        regressor, energy_card = _load(bundle.regressor, "energy", windows)
+    model = ScoringModel(
+        classifier,
+        card,
+        bundle.classifier.version,
+        regressor,
+        energy_card,
+        bundle.regressor.version if bundle.regressor else "",
+    )
+    _try(model, what)
+    return model
+
+
+def _load(stored: ModelBytes, kind: str, windows: settings.Windows | None) -> tuple[Pipeline, Card]:
+    what = f"version {stored.version} of the {'classifier' if kind == 'activity' else 'regressor'}"
+    card = Card.from_json(stored.card)
+    if card.kind != kind:
+        raise ModelError(f"{what} is an {card.kind} model, not an {kind} model; check the names in the registry")
+    expected: Sequence[str] = FEATURE_NAMES if kind == "activity" else (*FEATURE_NAMES, *COLUMNS)
+    missing = [name for name in card.feature_names if name not in set(expected)]
+    if missing or not card.feature_names:
+        raise ModelError(
+            f"{what} needs {len(missing)} features that this code does not compute, such as "
+            f"{missing[0] if missing else 'none at all'}; train it again"
+        )
+    if kind == "energy" and card.feature_names != COLUMNS:
+        raise ModelError(f"{what} takes other columns than this code makes; train it again")
+    if card.features_version != FEATURES_VERSION:
+        raise ModelError(
+            f"{what} was trained on features of version {card.features_version}, but this code computes "
+            f"version {FEATURES_VERSION}; train it again"
+        )
+    if windows and (card.length_seconds, card.rate_hz) != (windows.length_seconds, windows.rate_hz):
+        raise ModelError(
+            f"{what} was trained on windows of {card.length_seconds} s at {card.rate_hz} Hz, but the settings say "
+            f"{windows.length_seconds} s at {windows.rate_hz} Hz; train it again or change the settings"
+        )
+    return export.load(stored.content, what), card
+
+
+def _try(model: ScoringModel, what: str) -> None:
+    """One query before the model serves: shapes and sums must be right, with and without a person."""
+    probe = np.zeros((2, len(FEATURE_NAMES)), np.float32)
+    try:
+        for people in (None, PersonColumns.unknown(2)):
+            scores = model.score(probe, people)
+    except Exception as error:
+        raise ModelError(f"{what} does not answer a query ({error}); train it again or roll back") from None
+    if scores.probabilities.shape != (2, len(model.labels)):
+        raise ModelError(
+            f"{what} gives {scores.probabilities.shape[1]} probabilities for {len(model.labels)} labels; "
+            "train it again or roll back"
+        )
+    if not np.allclose(scores.probabilities.sum(1), 1, atol=1e-4):
+        raise ModelError(f"{what} gives probabilities that do not add up to 1; train it again or roll back")

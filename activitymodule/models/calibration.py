@@ -1,0 +1,72 @@
+"""How far probabilities can be believed: calibration error, reliability, and conformal sets.
+
+Everything here is a function of probabilities and truths; what was held out, and of whom, is the caller's care.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+ECE_BINS = 15
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Confidence and correctness by bins of equal width of the confidence; arrays of shape (n_bins,)."""
+
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    share: np.ndarray
+
+
+def reliability(probabilities: np.ndarray, truth: np.ndarray, bins: int = ECE_BINS) -> Reliability:
+    """Mean confidence and accuracy of each bin (NaN where it is empty), and its share of the windows.
+
+    probabilities : (n_windows, n_labels); truth : int (n_windows,), the column of the true label
+    """
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == truth
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    count = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        return Reliability(
+            confidence=np.bincount(place, confidence, bins) / count,
+            accuracy=np.bincount(place, right, bins) / count,
+            share=count / max(len(truth), 1),
+        )
+
+
+def expected_calibration_error(probabilities: np.ndarray, truth: np.ndarray, bins: int = ECE_BINS) -> float:
+    """Mean distance of confidence and accuracy over bins of the confidence (Naeini et al. 2015, AAAI)."""
+    bars = reliability(probabilities, truth, bins)
+    return float(np.nansum(np.abs(bars.confidence - bars.accuracy) * bars.share))
+
+
+def conformal_quantile(
+    probabilities: np.ndarray, truth: np.ndarray, person: np.ndarray, alpha: float
+) -> float:
+    """The score 1 - p(true label) that a share 1 - alpha of held-out windows does not exceed.
+
+    Split-conformal (Sadinle, Lei and Wasserman 2019, JASA 114) with whole people held out: each person weighs
+    the same (Dunn, Wasserman and Ramdas 2023, JASA 118), for windows of one person are near-duplicates and the
+    next window is of somebody new. Out-of-fold probabilities only: those of windows a model was trained on
+    promise twice the coverage they keep.
+
+    probabilities : (n_windows, n_labels); truth : int (n_windows,); person : (n_windows,)
+    """
+    score = 1.0 - probabilities[np.arange(len(truth)), truth]
+    _, code, count = np.unique(person, return_inverse=True, return_counts=True)
+    weight = 1.0 / (count[code] * len(count))
+    order = np.argsort(score, kind="stable")
+    reached = np.searchsorted(np.cumsum(weight[order]), 1.0 - alpha - 1e-12)
+    return float(score[order][min(reached, len(score) - 1)])
+
+
+def conformal_sets(probabilities: np.ndarray, quantile: float) -> np.ndarray:
+    """Which labels cannot be ruled out: bool ndarray of shape (n_windows, n_labels).
+
+    A window whose set is empty looks like nothing the model knows well.
+    """
+    return probabilities >= 1.0 - quantile - 1e-7

@@ -1,0 +1,191 @@
+"""Training sets: windows of readings whose activity is known, by the code that the stream uses.
+
+A window lies within one run: readings of one person, one watch and one activity, without a gap. So its label is
+that of all its readings, and no window mixes two people or two activities. Windows start with their run and do
+not overlap; those with less than `windows.queue_coverage` of their slots filled are left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from activitymodule import settings
+from activitymodule.errors import DataError
+from activitymodule.models.energy import PERSON_COLUMNS, PersonColumns
+from activitymodule.windows.assembling import assemble
+from activitymodule.windows.features import FEATURE_NAMES, features
+from activitymodule.windows.packing import binary_of_records, to_records
+
+GAP_SECONDS = 2.0  # a longer silence ends a run
+_CHUNK = 8192  # windows at a time: 30 MB of grid
+
+
+@dataclass(frozen=True)
+class TrainingWindows:
+    """Windows with what is known of them; every array has one row a window, runs in order of time.
+
+    features : float32 (n, len(FEATURE_NAMES)); activity : str (n,), '' where it is not known
+    person : str (n,); run : int64 (n,); kcal_per_min : float32 (n,), NaN where it is not known
+    """
+
+    features: np.ndarray
+    activity: np.ndarray
+    person: np.ndarray
+    run: np.ndarray
+    kcal_per_min: np.ndarray
+    people: PersonColumns
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def take(self, rows: np.ndarray) -> TrainingWindows:
+        """Some of the windows: indices, or a mask."""
+        arrays = {f.name: getattr(self, f.name) for f in fields(self)}
+        return TrainingWindows(**{name: value.take(rows) if name == "people" else value[rows] for name, value in arrays.items()})
+
+    def sha256(self) -> str:
+        """Fingerprint of all that a model learns from, in this order of rows."""
+        digest = hashlib.sha256()
+        digest.update("\n".join(FEATURE_NAMES).encode())
+        digest.update(np.ascontiguousarray(self.features).tobytes())
+        digest.update(np.ascontiguousarray(self.kcal_per_min).tobytes())
+        for text in (self.activity, self.person, self.people.sex):
+            digest.update("\n".join(str(value) for value in text).encode())
+        for name in PERSON_COLUMNS:
+            digest.update(np.asarray(getattr(self.people, name), np.float32).tobytes())
+        return digest.hexdigest()
+
+
+def concatenated(parts: Iterable[TrainingWindows]) -> TrainingWindows:
+    """Parts one after another; their runs stay apart. Raises DataError where there are no windows at all."""
+    kept: list[TrainingWindows] = []
+    runs = 0
+    for part in parts:
+        if len(part):
+            kept.append(replace(part, run=part.run + runs))
+            runs += int(part.run.max()) + 1
+    if not kept:
+        raise DataError(
+            "the training data holds no whole window with a known activity; readings need `activity` and "
+            "`person`, and runs of at least one window's length"
+        )
+    people = PersonColumns(
+        **{f.name: np.concatenate([getattr(k.people, f.name) for k in kept]) for f in fields(PersonColumns)}
+    )
+    names = [f.name for f in fields(TrainingWindows) if f.name != "people"]
+    return TrainingWindows(
+        **{name: np.concatenate([getattr(k, name) for k in kept]) for name in names}, people=people
+    )
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """Text as codes and the texts they stand for; null is -1."""
+    array = pc.cast(column, pa.string()).combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks)
+    encoded = array.dictionary_encode()
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes, np.array([*encoded.dictionary.to_pylist(), ""], object)
+
+
+def _numbers(readings: pa.Table, name: str) -> np.ndarray:
+    if name not in readings.column_names:
+        return np.full(len(readings), np.nan, np.float32)
+    return readings.column(name).cast(pa.float32()).to_numpy()
+
+
+def windows_of_readings(readings: pa.Table, windows: settings.Windows) -> TrainingWindows:
+    """Labelled readings to windows with features.
+
+    readings : canonical readings (telemetry.schema) with `activity` (string), `person` (string; the device where
+    it is absent) and, as far as known, `kcal_per_min` and the columns of PersonColumns; in any order. Readings
+    with neither an activity nor an energy are passed over.
+    """
+    columns = set(readings.column_names)
+    for name in ("device_id", "stamp"):
+        if name not in columns:
+            raise DataError(f"the training data has no column {name}; `activity prepare` makes such files")
+    if not columns & {"activity", "kcal_per_min"}:
+        raise DataError("the training data has neither `activity` nor `kcal_per_min`: nothing to learn from")
+    absent = pa.chunked_array([pa.nulls(len(readings), pa.string())])
+    device, _ = _codes(readings.column("device_id"))
+    person, person_names = _codes(readings.column("person" if "person" in columns else "device_id"))
+    activity, activity_names = _codes(readings.column("activity") if "activity" in columns else absent)
+    sex, sex_names = _codes(readings.column("sex") if "sex" in columns else absent)
+    records = to_records(readings)
+    known = [_numbers(readings, name) for name in ("kcal_per_min", *PERSON_COLUMNS)]
+
+    keep = (activity >= 0) | np.isfinite(known[0])
+    order = np.lexsort((records["stamp_us"], device, person))
+    order = order[keep[order]]
+    if not len(order):
+        return _nothing()
+    records, device, person, activity, sex = (a[order] for a in (records, device, person, activity, sex))
+    known = [values[order] for values in known]
+    stamps = records["stamp_us"]
+
+    new_run = np.ones(len(order), bool)
+    new_run[1:] = np.diff(stamps) > GAP_SECONDS * 1_000_000
+    for code in (device, person, activity):
+        new_run[1:] |= code[1:] != code[:-1]
+    run = np.cumsum(new_run) - 1
+    run_start = stamps[np.flatnonzero(new_run)]
+    length_us = windows.length_seconds * 1_000_000
+    number = (stamps - run_start[run]) // length_us
+    new = new_run.copy()
+    new[1:] |= number[1:] != number[:-1]
+    first = np.flatnonzero(new)
+    start_us = run_start[run[first]] + number[first] * length_us
+
+    matrix = np.empty((len(first), len(FEATURE_NAMES)), np.float32)
+    whole = np.empty(len(first), bool)
+    ends = np.append(first, len(records))
+    for low in range(0, len(first), _CHUNK):
+        high = min(low + _CHUNK, len(first))
+        part = records[ends[low] : ends[high]]
+        packed = binary_of_records(part, first[low:high] - ends[low])
+        panes = pa.ListArray.from_arrays(pa.array(np.arange(high - low + 1, dtype=np.int32)), packed)
+        batch = assemble(start_us[low:high], panes, windows)
+        matrix[low:high] = features(batch, windows)
+        whole[low:high] = batch.coverage >= windows.queue_coverage
+    energy = _means(known[0], first)
+    people = PersonColumns(
+        sex=np.where(sex[first] >= 0, sex_names[sex[first]], None),
+        **{name: values[first] for name, values in zip(PERSON_COLUMNS, known[1:], strict=True)},
+    )
+    everything = TrainingWindows(
+        features=matrix,
+        activity=activity_names[activity[first]].astype(str),
+        person=person_names[person[first]].astype(str),
+        run=run[first],
+        kcal_per_min=energy,
+        people=people,
+    )
+    return everything.take(np.flatnonzero(whole))
+
+
+def _means(values: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Means over stretches that begin at `first`, of what is there; NaN where nothing is."""
+    there = np.isfinite(values)
+    count = np.add.reduceat(there, first, dtype=np.int64)
+    total = np.add.reduceat(np.where(there, values, 0.0), first, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        return (total / count).astype(np.float32)
+
+
+def _nothing() -> TrainingWindows:
+    text = np.empty(0, str)
+    return TrainingWindows(
+        features=np.empty((0, len(FEATURE_NAMES)), np.float32),
+        activity=text,
+        person=text,
+        run=np.empty(0, np.int64),
+        kcal_per_min=np.empty(0, np.float32),
+        people=PersonColumns.unknown(0),
+    )

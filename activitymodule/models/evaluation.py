@@ -1,0 +1,254 @@
+"""How good a model is for people it has never seen: folds of whole people, and the spread over people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import GroupKFold
+
+from activitymodule.errors import DataError
+from activitymodule.models.calibration import (
+    conformal_quantile,
+    conformal_sets,
+    expected_calibration_error,
+)
+from activitymodule.models.smoothing import smooth_runs
+
+BOOTSTRAPS = 2000
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure over people: mean and standard deviation of each person's own, and a 95 % interval of the
+    figure itself by resampling people (percentile bootstrap, people drawn with replacement)."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LabelFigures:
+    """Of one activity: precision, recall and F1 over all windows, and how many windows it has."""
+
+    precision: float
+    recall: float
+    f1: float
+    windows: int
+
+
+@dataclass(frozen=True)
+class ActivityReport:
+    """Figures of a classifier on held-out people. Rows of `confusion` are truths, columns predictions."""
+
+    windows: int
+    people: int
+    folds: int
+    labels: tuple[str, ...]
+    accuracy: float
+    macro_f1: float
+    per_label: dict[str, LabelFigures]
+    ece: float
+    conformal_alpha: float
+    conformal_coverage: float
+    conformal_set_size: float
+    conformal_empty: float
+    accuracy_over_people: Spread
+    macro_f1_over_people: Spread
+    smoothed_accuracy: float
+    smoothed_macro_f1: float
+    confusion: tuple[tuple[int, ...], ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class EnergyReport:
+    """Figures of a regressor on held-out people, in kcal/min; mape is a share of the true value."""
+
+    windows: int
+    people: int
+    folds: int
+    mae: float
+    rmse: float
+    r2: float
+    mape: float
+    bias: float
+    mae_over_people: Spread
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def person_folds(person: np.ndarray, folds: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows to learn from and rows to test on, whole people apart; at most as many folds as people."""
+    people = len(np.unique(person))
+    if people < 2:
+        raise DataError("a model is judged on people it has not seen: the data needs at least two people")
+    count = min(folds, people)
+    return list(GroupKFold(count).split(np.zeros((len(person), 1)), groups=person))
+
+
+def held_out_probabilities(
+    make: Callable[[], Any],
+    X: np.ndarray,
+    truth: np.ndarray,
+    person: np.ndarray,
+    n_labels: int,
+    folds: int,
+    X_test: Sequence[np.ndarray] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> list[np.ndarray]:
+    """Probabilities of every window by a model that never saw its person; float64 (n_windows, n_labels) each.
+
+    make : a new, unfitted classifier; truth : int (n_windows,), codes below n_labels
+    X_test : further versions of X (mirrored, with gaps) that the same models are tested on; the list that is
+    returned has one entry for X and one for each of them. A label that a fold's people lack gets 0.
+    """
+    versions = [X, *X_test]
+    out = [np.zeros((len(truth), n_labels)) for _ in versions]
+    splits = person_folds(person, folds)
+    for k, (learn, test) in enumerate(splits):
+        if progress:
+            progress(k, len(splits))
+        model = make().fit(X[learn], truth[learn])
+        classes = np.asarray(model.classes_, int)
+        for probabilities, version in zip(out, versions, strict=True):
+            probabilities[np.ix_(test, classes)] = model.predict_proba(version[test])
+    if progress:
+        progress(len(splits), len(splits))
+    return out
+
+
+def confusion(predicted: np.ndarray, truth: np.ndarray, n_labels: int) -> np.ndarray:
+    """Counts of (truth, predicted), int ndarray of shape (n_labels, n_labels)."""
+    return np.bincount(truth * n_labels + predicted, minlength=n_labels * n_labels).reshape(n_labels, n_labels)
+
+
+def f1_scores(counts: np.ndarray) -> np.ndarray:
+    """F1 of each label from confusions (..., n_labels, n_labels); NaN for a label neither there nor predicted."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    total = counts.sum(-1) + counts.sum(-2)
+    with np.errstate(invalid="ignore"):
+        return 2 * hits / total
+
+
+def macro_f1(counts: np.ndarray) -> np.ndarray:
+    """Mean F1 over the labels that have windows in the truth; confusions (..., n_labels, n_labels)."""
+    there = counts.sum(-1) > 0
+    scores = np.where(there, f1_scores(counts), 0.0)
+    return scores.sum(-1) / np.maximum(there.sum(-1), 1)
+
+
+def _share_right(counts: np.ndarray) -> np.ndarray:
+    return np.trace(counts, axis1=-2, axis2=-1) / counts.sum((-2, -1))
+
+
+def _over_people(counts: np.ndarray, figure: Callable[[np.ndarray], np.ndarray], seed: int) -> Spread:
+    """Spread of a figure of confusions; counts (n_people, n_labels, n_labels)."""
+    own = figure(counts)
+    dice = np.random.default_rng(seed)
+    people = len(counts)
+    times = dice.multinomial(people, np.full(people, 1 / people), size=BOOTSTRAPS)
+    drawn = figure(np.einsum("bp,pij->bij", times, counts))
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Spread(float(own.mean()), float(own.std(ddof=1)) if people > 1 else 0.0, float(low), float(high))
+
+
+def held_out_coverage(
+    probabilities: np.ndarray, truth: np.ndarray, person: np.ndarray, alpha: float, folds: int
+) -> np.ndarray:
+    """Conformal sets whose quantile comes from other people: bool (n_windows, n_labels).
+
+    probabilities : of held-out people, as `held_out_probabilities` gives them
+    """
+    sets = np.zeros(probabilities.shape, bool)
+    for others, own in person_folds(person, folds):
+        quantile = conformal_quantile(probabilities[others], truth[others], person[others], alpha)
+        sets[own] = conformal_sets(probabilities[own], quantile)
+    return sets
+
+
+def activity_report(
+    probabilities: np.ndarray,
+    truth: np.ndarray,
+    person: np.ndarray,
+    run: np.ndarray,
+    labels: Sequence[str],
+    *,
+    folds: int,
+    alpha: float,
+    smoothing_windows: int,
+    smoothing_stay: float,
+    seed: int = 0,
+) -> ActivityReport:
+    """Everything worth knowing of held-out probabilities (n_windows, n_labels); truth holds label codes."""
+    n = len(labels)
+    predicted = probabilities.argmax(1)
+    counts = confusion(predicted, truth, n)
+    names, code = np.unique(person, return_inverse=True)
+    each = np.stack([confusion(predicted[code == k], truth[code == k], n) for k in range(len(names))])
+    with np.errstate(invalid="ignore"):
+        precision, recall = np.diag(counts) / counts.sum(0), np.diag(counts) / counts.sum(1)
+    scores = f1_scores(counts)
+    sets = held_out_coverage(probabilities, truth, person, alpha, folds)
+    smoothed = smooth_runs(probabilities, run, smoothing_stay, smoothing_windows).argmax(1)
+    smoothed_counts = confusion(smoothed, truth, n)
+    return ActivityReport(
+        windows=len(truth),
+        people=len(names),
+        folds=min(folds, len(names)),
+        labels=tuple(labels),
+        accuracy=float(_share_right(counts)),
+        macro_f1=float(macro_f1(counts)),
+        per_label={
+            label: LabelFigures(
+                *(float(np.nan_to_num(figure[k])) for figure in (precision, recall, scores)),
+                int(counts[k].sum()),
+            )
+            for k, label in enumerate(labels)
+        },
+        ece=expected_calibration_error(probabilities, truth),
+        conformal_alpha=alpha,
+        conformal_coverage=float(sets[np.arange(len(truth)), truth].mean()),
+        conformal_set_size=float(sets.sum(1).mean()),
+        conformal_empty=float((~sets.any(1)).mean()),
+        accuracy_over_people=_over_people(each, _share_right, seed),
+        macro_f1_over_people=_over_people(each, macro_f1, seed),
+        smoothed_accuracy=float(_share_right(smoothed_counts)),
+        smoothed_macro_f1=float(macro_f1(smoothed_counts)),
+        confusion=tuple(tuple(int(v) for v in row) for row in counts),
+    )
+
+
+def energy_report(
+    predicted: np.ndarray, truth: np.ndarray, person: np.ndarray, *, folds: int, seed: int = 0
+) -> EnergyReport:
+    """Figures of held-out predictions; predicted, truth : (n_windows,), kcal/min."""
+    error = predicted - truth
+    names, code = np.unique(person, return_inverse=True)
+    count = np.bincount(code)
+    total = np.bincount(code, np.abs(error))
+    dice = np.random.default_rng(seed)
+    times = dice.multinomial(len(names), np.full(len(names), 1 / len(names)), size=BOOTSTRAPS)
+    low, high = np.quantile(times @ total / (times @ count), (0.025, 0.975))
+    own = total / count
+    variance = np.square(truth - truth.mean()).mean()
+    return EnergyReport(
+        windows=len(truth),
+        people=len(names),
+        folds=min(folds, len(names)),
+        mae=float(np.abs(error).mean()),
+        rmse=float(np.sqrt(np.square(error).mean())),
+        r2=float(1 - np.square(error).mean() / variance) if variance > 0 else 0.0,
+        mape=float((np.abs(error) / np.maximum(truth, 0.1)).mean()),
+        bias=float(error.mean()),
+        mae_over_people=Spread(
+            float(own.mean()), float(own.std(ddof=1)) if len(own) > 1 else 0.0, float(low), float(high)
+        ),
+    )

@@ -1,0 +1,114 @@
+"""A model as a folder of files: model.skops, model.json beside it (its card), metrics.json and figures.
+
+skops, not pickle: a file from a registry must not be able to run code. Only the types named in TRUSTED are
+made; a file that asks for another is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import skops.io
+from sklearn.pipeline import Pipeline
+
+from activitymodule import settings
+from activitymodule.errors import ModelError
+
+MODEL_FILE = "model.skops"
+CARD_FILE = "model.json"
+METRICS_FILE = "metrics.json"
+LINEAGE_FILE = "lineage.json"
+
+TRUSTED: tuple[str, ...] = (
+    "activitymodule.models.activity.TreesAndLinear",
+    "activitymodule.models.energy.BoostedTrees",
+)
+"""Types beyond sklearn's and numpy's own (which skops trusts) that a model file may hold."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What one must know to use a model: what goes in, what comes out.
+
+    kind : 'activity' or 'energy'; labels : the classifier's classes in the order of its probabilities, or the
+    regressor's activity codes; feature_names : of the window features it takes, in its order; conformal_quantile:
+    the greatest score 1 - p of a label in a conformal set (classifier only).
+    """
+
+    kind: str
+    labels: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    features_version: str
+    length_seconds: int
+    rate_hz: int
+    conformal_alpha: float | None = None
+    conformal_quantile: float | None = None
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Card:
+        """Raises ModelError where it is not a card."""
+        try:
+            values = json.loads(text)
+            for name in ("labels", "feature_names"):
+                values[name] = tuple(values[name])
+            return cls(**values)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{CARD_FILE} of the model cannot be used ({error}); train it again") from None
+
+
+def dump(pipeline: Pipeline) -> bytes:
+    """A fitted pipeline as the bytes of a skops file; the same pipeline gives the same contents."""
+    return skops.io.dumps(pipeline, compression=zipfile.ZIP_DEFLATED, compresslevel=6)
+
+
+def load(content: bytes, what: str) -> Pipeline:
+    """A pipeline from the bytes of a skops file. Raises ModelError where it cannot or must not be loaded."""
+    try:
+        unknown = [t for t in skops.io.get_untrusted_types(data=content) if t not in TRUSTED]
+        if unknown:
+            raise ModelError(f"{what} asks for the type {unknown[0]}, which is not trusted; train it again")
+        model = skops.io.loads(content, trusted=list(TRUSTED))
+    except ModelError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"{what} cannot be loaded ({reason}); train it again or roll back") from None
+    if not isinstance(model, Pipeline):
+        raise ModelError(f"{what} holds a {type(model).__name__} and no Pipeline; train it again")
+    return model
+
+
+def write_folder(
+    folder: Path,
+    pipeline: Pipeline,
+    card: Card,
+    metrics: dict[str, Any],
+    limits: settings.Models,
+) -> str:
+    """Write model, card and metrics into an existing folder; returns the model file's SHA-256.
+
+    Raises ModelError where the model is larger than `models.max_megabytes`.
+    """
+    content = dump(pipeline)
+    check_size(len(content), f"the {card.kind} model", limits.max_megabytes)
+    (folder / MODEL_FILE).write_bytes(content)
+    (folder / CARD_FILE).write_text(card.to_json() + "\n")
+    (folder / METRICS_FILE).write_text(json.dumps(metrics, indent=1) + "\n")
+    return hashlib.sha256(content).hexdigest()
+
+
+def check_size(size: int, what: str, max_megabytes: float) -> None:
+    """Raises ModelError for a model of more than max_megabytes (10^6 bytes each)."""
+    if size > max_megabytes * 1e6:
+        raise ModelError(
+            f"{what} has {size / 1e6:.1f} MB, more than models.max_megabytes ({max_megabytes:g}); "
+            "make it smaller or raise the limit"
+        )
