@@ -1,4 +1,4 @@
-"""Attitude of the watch from its total acceleration: gravity, pitch, roll, yaw, rotation rates, user
+"""Attitude of the watch: gravity, angles, rotation rates and user acceleration from the total
 acceleration.
 
 Axes and signs are Core Motion's: gravity = (cos pitch sin roll, -sin pitch, -cos pitch cos roll) in g, and

@@ -49,7 +49,8 @@ GYROSCOPE_SHAKE = 0.35  # rad/s for each g of user acceleration: what the low-pa
 class Signals(Protocol):
     """What makes total acceleration: see signals.SignalGenerator."""
 
-    activities: tuple[str, ...]
+    @property
+    def activities(self) -> tuple[str, ...]: ...
 
     def profile_for(self, device: int, activity: str) -> int: ...
 
@@ -231,7 +232,7 @@ class Watches:
     def _acceleration(
         self, device: np.ndarray, minute: np.ndarray, activity: np.ndarray
     ) -> tuple[Vector, np.ndarray]:
-        """Total acceleration in g, (n, 600), of the activities (n, 62) of the minutes; and their liveliness."""
+        """Total acceleration in g, (n, 600), of the activities (n, 62) and their liveliness."""
         n = len(device)
         doing = (activity[:, :, None] == np.arange(len(self.activities))).any(1)  # (n, activities)
         block, number = np.nonzero(doing)
@@ -319,6 +320,7 @@ def _faded(on: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=2)
 def watches(reference: str, seed: int) -> Watches:
     """The watches of this process, kept in a module so that a Spark worker finds them in its next task."""
+    from activitymodule.statistics.reference import ReferenceStatistics
     from activitymodule.synthesis.signals import SignalGenerator
 
-    return Watches(SignalGenerator(reference, seed), seed)
+    return Watches(SignalGenerator(ReferenceStatistics.load(reference), seed), seed)
