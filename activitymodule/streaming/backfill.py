@@ -7,7 +7,7 @@ archive and not in the store. This job finds it and scores it by the same path a
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -57,7 +57,7 @@ def backfill(
             name=serving.classifier.name,
             version=serving.classifier.version,
             labels=serving.model.labels,
-            feature_version=serving.model.feature_version,
+            feature_version=serving.model.card.features_version,
         )
     connection.close()
     messages = archive.read(spark, settings, since, until)
@@ -68,6 +68,7 @@ def backfill(
     scorer = worker.Scorer(
         settings, spark.sparkContext.broadcast(serving.bundle), serving.classifier.version, BACKFILL_BATCH
     )
+    started = datetime.now(UTC)
     counts = (
         windows_of(panes, settings)
         .mapInArrow(partial(worker.score_missing, scorer=scorer), worker.BACKFILL_SCHEMA)
@@ -75,7 +76,7 @@ def backfill(
     )
     connection = connect(settings)
     with connection:
-        refresh_smoothed(connection, batch_id=BACKFILL_BATCH, scoring=settings.scoring)
+        refresh_smoothed(connection, batch_id=BACKFILL_BATCH, scoring=settings.scoring, since=started)
     connection.close()
     return BackfillReport(
         windows_in_archive=sum(row["seen"] for row in counts),

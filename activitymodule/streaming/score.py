@@ -77,14 +77,19 @@ def kafka_messages(spark: SparkSession, settings: Settings, starting: str, fail_
 
 
 def windows_of(panes: DataFrame, settings: Settings) -> DataFrame:
-    """Panes to windows: device_id, window_us (start, UTC microseconds), panes (list of bytes), kafka_at."""
+    """Panes to windows: device_id, window_us (start, UTC microseconds), panes (list of bytes), kafka_at (newest
+    arrival), n (readings, duplicates among them)."""
     from pyspark.sql import functions as F
 
     length, slide = settings.windows.length_seconds, settings.windows.slide_seconds
     return (
         panes.groupBy("device_id", F.window("stamp", f"{length} seconds", f"{slide} seconds").alias("window"))
-        .agg(F.collect_list("packed").alias("panes"), F.max("kafka_at").alias("kafka_at"))
-        .select("device_id", F.unix_micros("window.start").alias("window_us"), "panes", "kafka_at")
+        .agg(
+            F.collect_list("packed").alias("panes"),
+            F.max("kafka_at").alias("kafka_at"),
+            F.sum("n").alias("n"),
+        )
+        .select("device_id", F.unix_micros("window.start").alias("window_us"), "panes", "kafka_at", "n")
     )
 
 
@@ -204,7 +209,7 @@ class ScoringJob:
             None if self._options.forget_offsets else last_offsets(self._driver(), settings.kafka.topic)
         )
         self._driver().commit()
-        starting = settings.scoring.starting_offsets
+        starting: str = settings.scoring.starting_offsets
         if checkpoint.query_id is None:
             start = start_without_checkpoint(settings, recorded, accept_data_loss=self._lost_accepted)
             starting = start.offsets
@@ -248,7 +253,8 @@ class ScoringJob:
 
     def _until_stopped(self, deadline: float | None) -> bool:
         """Watch the queries; True when the work is done or the job was told to stop."""
-        assert self._query is not None and self._spark is not None
+        assert self._query is not None
+        assert self._spark is not None
         while not self._stop.is_set():
             if self._query.awaitTermination(1):
                 self._note_progress()
@@ -313,7 +319,6 @@ class ScoringJob:
     # ---- a batch ----------------------------------------------------------------------------------------
 
     def _on_batch(self, windows: DataFrame, batch_id: int) -> None:
-        assert self._query is not None or True
         serving = self._champion.current
         assert serving is not None
         connection = self._driver()
@@ -328,7 +333,7 @@ class ScoringJob:
             energy_version=serving.regressor.version if serving.regressor else None,
         )
         connection.commit()
-        if record.model_version != serving.classifier.version:
+        if record.model_version is not None and record.model_version != serving.classifier.version:
             # this batch was begun before a restart by another version: it ends with that one
             serving = self._champion.load_version(record.model_version, record.energy_version)
         scorer = worker.Scorer(
@@ -336,7 +341,9 @@ class ScoringJob:
         )
         counts = windows.mapInArrow(partial(worker.score, scorer=scorer), worker.COUNT_SCHEMA).collect()
         count = sum(row["windows"] for row in counts)
-        refresh_smoothed(connection, batch_id=batch_id, scoring=self._settings.scoring)
+        refresh_smoothed(
+            connection, batch_id=batch_id, scoring=self._settings.scoring, since=record.started_at
+        )
         finish_batch(connection, query_id=query_id, batch_id=batch_id, windows=count)
         connection.commit()
         self.windows += count
@@ -368,7 +375,7 @@ class ScoringJob:
                 name=serving.classifier.name,
                 version=serving.classifier.version,
                 labels=serving.model.labels,
-                feature_version=serving.model.feature_version,
+                feature_version=serving.model.card.features_version,
             )
         connection.close()
 
@@ -386,7 +393,7 @@ class ScoringJob:
             self.dropped_late += sum(late_by_batch.values())
             say(
                 f"{sum(late_by_batch.values()):,} panes came later than the watermark of "
-                f"{self._settings.windows.watermark_minutes:g} minutes; `activity backfill` scores them from the archive"
+                f"{self._settings.windows.watermark_minutes:g} minutes; `activity backfill` scores them"
             )
             connection = connect(self._settings)
             with connection:

@@ -7,29 +7,35 @@ is made anew for every task, so a cache there never hits.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import psycopg2
 import pyarrow as pa
 
+from activitymodule.models.bundle import PersonColumns, ScoringModel, load_bundle
 from activitymodule.settings import Settings
 from activitymodule.store.connection import connect
 from activitymodule.store.dead_letters import DeadLetters, write_dead_letters
-from activitymodule.store.predictions import PredictionRows, write_predictions
+from activitymodule.store.people import Person, people_for
+from activitymodule.store.predictions import PredictionRows, readings_stored, write_predictions
 from activitymodule.windows.assembling import assemble
+from activitymodule.windows.features import features
 from activitymodule.windows.panes import decode_panes
-
-if TYPE_CHECKING:
-    from activitymodule.models.bundle import ScoringModel
 
 PANE_SCHEMA = "device_id string, stamp timestamp, packed binary, n int, kafka_at timestamp"
 COUNT_SCHEMA = "windows long, written long"
+BACKFILL_SCHEMA = "seen long, windows long, written long"
+
+LOW_COVERAGE = "low coverage"
+NO_FEATURES = "no acceleration"
+UNKNOWN_PERSON = Person(None, None, None, None, None)
 
 _PAYLOAD_BYTES = 65536  # as much of a dead letter's message as the store keeps
 _PEOPLE_SECONDS = 60.0  # how long what is known of a person is believed
@@ -41,7 +47,7 @@ class _Process:
 
     connection: Any = None
     models: dict[str, ScoringModel] = field(default_factory=dict)
-    people: dict[str, tuple[float, tuple]] = field(default_factory=dict)
+    people: dict[str, tuple[float, Person]] = field(default_factory=dict)
     quick: bool = False
 
 
@@ -70,10 +76,8 @@ def drop_connection() -> None:
     """Forget the connection after an error: whatever it was in the middle of is rolled back by the server."""
     connection, _process.connection = _process.connection, None
     if connection is not None:
-        try:
+        with contextlib.suppress(psycopg2.Error):
             connection.close()
-        except psycopg2.Error:
-            pass
 
 
 def _payloads(values: pa.BinaryArray, rows: np.ndarray) -> list[bytes | None]:
@@ -144,8 +148,6 @@ class Scorer:
 
 def _model(scorer: Scorer) -> ScoringModel:
     """The model of this batch: loaded once a process and version; the one before it is kept, no more."""
-    from activitymodule.models.bundle import load_bundle
-
     loaded = _process.models.get(scorer.model_version)
     if loaded is None:
         loaded = load_bundle(scorer.model.value)
@@ -174,11 +176,97 @@ def score(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.Reco
     yield pa.RecordBatch.from_pydict({"windows": [windows], "written": [written]})
 
 
+def score_missing(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.RecordBatch]:
+    """The same for a backfill: only the windows of which the store has fewer readings than are given here."""
+    _make_tasks_quick()
+    seen = windows = written = 0
+    tables = [batch for batch in batches if batch.num_rows]
+    if tables:
+        try:
+            connection = store_connection(scorer.settings)
+            for batch in tables:
+                seen += batch.num_rows
+                batch = batch.filter(_unseen(batch, connection))
+                if not batch.num_rows:
+                    continue
+                windows += batch.num_rows
+                written += write_predictions(connection, score_windows(batch, scorer, connection))
+            connection.commit()
+        except BaseException:
+            drop_connection()
+            raise
+    yield pa.RecordBatch.from_pydict({"seen": [seen], "windows": [windows], "written": [written]})
+
+
+def _unseen(batch: pa.RecordBatch, connection: Any) -> pa.Array:
+    """Which windows hold more readings, duplicates among them, than the store knows of."""
+    stored = readings_stored(
+        connection, batch.column("device_id").to_pylist(), batch.column("window_us").to_numpy()
+    )
+    return pa.array(batch.column("n").to_numpy() > stored.sum(1))
+
+
 def score_windows(batch: pa.RecordBatch, scorer: Scorer, connection: Any) -> PredictionRows:
-    """Assemble, compute features and score one Arrow batch of windows; shapes: one row a window."""
+    """Assemble, compute features and score one Arrow batch of windows; one row a window.
+
+    A window with less than the least coverage, or without any acceleration, has no activity and says why.
+    """
     settings = scorer.settings
+    model = _model(scorer)
     device_id = batch.column("device_id")
     window_us = batch.column("window_us").to_numpy()
     assembled = assemble(window_us, batch.column("panes"), settings.windows)
-    scored = assembled.coverage >= settings.windows.least_coverage
-    return _rows(device_id, window_us, batch, assembled, scored, scorer, connection)
+    n = len(assembled)
+    chosen = np.flatnonzero(assembled.coverage >= settings.windows.least_coverage)
+    probabilities = np.full((n, len(model.labels)), np.nan, np.float32)
+    in_set = np.zeros((n, len(model.labels)), bool)
+    kcal_per_min = np.full(n, np.nan, np.float32)
+    if len(chosen):
+        computed = features(assembled.take(chosen), settings.windows)
+        scores = model.score(computed, _people(device_id.take(pa.array(chosen)), settings, connection))
+        probabilities[chosen], in_set[chosen] = scores.probabilities, scores.in_set
+        kcal_per_min[chosen] = scores.kcal_per_min
+    blank = np.isnan(probabilities).any(1)
+    probabilities[blank] = np.nan
+    in_set[blank] = False
+    reason = np.full(n, None, object)
+    reason[blank] = NO_FEATURES
+    reason[assembled.coverage < settings.windows.least_coverage] = LOW_COVERAGE
+    return PredictionRows(
+        device_id=device_id,
+        window_start_us=window_us,
+        window_seconds=settings.windows.length_seconds,
+        labels=model.labels,
+        probabilities=probabilities,
+        in_set=in_set,
+        kcal_per_min=kcal_per_min,
+        coverage=assembled.coverage,
+        readings_used=assembled.readings_used,
+        duplicates=assembled.duplicates,
+        reason=pa.array(reason, pa.string()),
+        model_version=model.version,
+        energy_version=model.energy_version or None,
+        last_reading_us=assembled.newest_us,
+        received_us=batch.column("kafka_at").cast(pa.int64()).to_numpy(),
+        batch_id=scorer.batch_id,
+    )
+
+
+def _people(device_id: pa.Array, settings: Settings, connection: Any) -> PersonColumns:
+    """What is known of the wearers, one row a window; asked of the store once a watch and minute."""
+    now = time.monotonic()
+    known = _process.people
+    devices = device_id.to_pylist()
+    stale = [d for d in set(devices) if known.get(d, (0.0, UNKNOWN_PERSON))[0] < now]
+    if stale:
+        found = people_for(connection, stale)
+        for device in stale:
+            known[device] = (now + _PEOPLE_SECONDS, found.get(device, UNKNOWN_PERSON))
+    age, sex, height, weight, resting = zip(*(known[device][1] for device in devices), strict=True)
+    return PersonColumns(
+        _floats(age), np.array(sex, object), _floats(height), _floats(weight), _floats(resting)
+    )
+
+
+def _floats(values: Sequence[float | None]) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values], np.float32)

@@ -36,6 +36,18 @@ class WindowBatch:
     def __len__(self) -> int:
         return len(self.grid)
 
+    def take(self, rows: np.ndarray) -> WindowBatch:
+        """Some of the windows: int ndarray of shape (n,), indices in rising order."""
+        if len(rows) == len(self):
+            return self
+        return WindowBatch(
+            self.grid[rows],
+            self.coverage[rows],
+            self.readings_used[rows],
+            self.duplicates[rows],
+            self.newest_us[rows],
+        )
+
 
 def assemble(window_start_us: np.ndarray, panes: pa.ListArray, windows: settings.Windows) -> WindowBatch:
     """Windows from their packed panes; the result does not depend on the order or the split of the panes.

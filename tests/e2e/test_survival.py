@@ -9,10 +9,10 @@ import time
 from typing import Any
 
 import pytest
-from activitymodule.store.connection import connect
 from ledger import Ledger, reading, until
 
 from activitymodule.settings import Settings
+from activitymodule.store.connection import connect
 from activitymodule.streaming.broker import producer, topic_ends
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
