@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from activitymodule.errors import ServiceUnavailableError
@@ -42,3 +43,11 @@ def find_java() -> Path:
             f"install JDK {OLDEST} ({MEND}) and point JAVA_HOME at it"
         )
     return Path(there)
+
+
+if __name__ == "__main__":  # init.sh asks before it downloads anything
+    try:
+        find_java()
+    except ServiceUnavailableError as error:
+        print(f"init: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+# Sets the project up, or brings it up to date. Says nothing when there is nothing to do.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+usage() {
+    cat <<'TEXT'
+Usage: ./init.sh [--help]
+
+Sets the project up in this folder; run it as often as you like.
+  .venv/   a virtual environment of Python 3.11 with requirements.lock, every package checked by its hash
+  jars/    Kafka and Spark's Kafka connector, from Maven Central, every file checked against jars.lock
+  .env     generated passwords (mode 600); what is there already is kept
+
+Needs Python 3.11, Java 17 and, the first time, a network and 6 GB of disk. About three minutes.
+
+Environment:
+  PYTHON         the Python 3.11 to use, where it is not on PATH
+  JAVA_HOME      the JDK to use
+  PIP_INDEX_URL, PIP_CERT ...   pip's own settings, for another mirror
+  IVYSETTINGS    a settings file of Ivy's, for another mirror of Maven Central
+
+Then: . .venv/bin/activate && activity up
+TEXT
+}
+
+say() { echo "init: $*" >&2; }
+fail() { say "$*"; exit 1; }
+
+case "${1:-}" in
+"") ;;
+-h | --help) usage; exit 0 ;;
+*) usage >&2; exit 2 ;;
+esac
+
+is_311() { "$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; }
+
+find_python() {
+    local candidate
+    for candidate in "${PYTHON:-}" python3.11 python3 python; do
+        if [ -n "$candidate" ] && is_311 "$candidate"; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    for candidate in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.11*/bin/python3.11 /opt/homebrew/bin/python3.11; do
+        if [ -x "$candidate" ] && is_311 "$candidate"; then
+            echo "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+NO_PYTHON="Python 3.11 is missing; install it with \`apt-get install python3.11 python3.11-venv\` (Debian 12), \
+\`brew install python@3.11\` (macOS) or \`pyenv install 3.11\`, or point PYTHON at one"
+
+free_megabytes() { df -Pk . | awk 'NR == 2 {print int($4 / 1024)}'; }
+hash_of() { "$1" -c 'import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$2"; }
+
+# What pip is doing, for a person who waits: a line that is written over on a terminal, else one every half minute.
+watch_pip() {
+    local pid=$1 log=$2 total=$3 seconds=0 got
+    while kill -0 "$pid" 2>/dev/null; do
+        sleep 1
+        seconds=$((seconds + 1))
+        got=$(grep -c '^Collecting' "$log" || true)
+        if grep -q '^Installing collected' "$log"; then got="all of $total packages here, installing"; else got="$got of $total packages"; fi
+        if [ -t 2 ]; then
+            printf '\r\033[Kinit: %s (%d s)' "$got" "$seconds" >&2
+        elif [ $((seconds % 30)) = 0 ]; then
+            say "$got ($seconds s)"
+        fi
+    done
+    if [ -t 2 ]; then printf '\r\033[K' >&2; fi
+}
+
+install_requirements() {
+    local log=.venv/init.log total free pid
+    total=$(grep -c '^[A-Za-z0-9].*==' requirements.lock)
+    free=$(free_megabytes)
+    # a half-filled environment has some of it already
+    if [ "$free" -lt 4000 ] && [ "$(du -sm .venv | cut -f1)" -lt 1500 ]; then
+        fail "the disk is too full: $free MB are free here and 4000 MB are needed; remove something and run ./init.sh again"
+    fi
+    say "installing $total packages into .venv (two or three minutes; pip's own words are in $log)"
+    .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null
+    .venv/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off \
+        --require-hashes -r requirements.lock >"$log" 2>&1 &
+    pid=$!
+    # shellcheck disable=SC2064
+    trap "kill $pid 2>/dev/null || true" EXIT
+    watch_pip "$pid" "$log" "$total"
+    trap - EXIT
+    if wait "$pid"; then return; fi
+    if grep -q 'No space left on device' "$log"; then
+        fail "the disk is full; free 4 GB and run ./init.sh again"
+    elif grep -q 'DO NOT MATCH THE HASHES' "$log"; then
+        fail "a package is not the file requirements.lock lists ($(grep -A3 'DO NOT MATCH' "$log" | grep -m1 -oE '[A-Za-z0-9_.-]+==[^ ]+' || echo "see $log")); run ./init.sh again, and if it stays so, do not use that mirror"
+    elif grep -qE 'NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|Temporary failure in name|ProxyError|Max retries' "$log"; then
+        fail "the package index cannot be reached; check the network (a proxy: HTTPS_PROXY, a mirror: PIP_INDEX_URL) and run ./init.sh again"
+    fi
+    fail "pip failed ($(grep -m1 '^ERROR' "$log" || tail -n 1 "$log")); see $log"
+}
+
+did=""
+
+# ---- Python and Java, before anything is downloaded
+if [ -x .venv/bin/python ] && is_311 .venv/bin/python; then
+    python=.venv/bin/python
+else
+    python=$(find_python) || fail "$NO_PYTHON"
+fi
+"$python" -m activitymodule.local.java || exit $?
+
+# ---- .venv
+if [ "$python" != .venv/bin/python ]; then
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        fail "$python has no venv module; install it with \`apt-get install python3.11-venv\` (Debian)"
+    say "making .venv with $("$python" --version)"
+    rm -rf .venv
+    "$python" -m venv .venv || fail "the virtual environment could not be made; see above, then run ./init.sh again"
+    did=yes
+fi
+lock=$(hash_of "$python" requirements.lock)
+if [ "$(cat .venv/.requirements.sha256 2>/dev/null || true)" != "$lock" ]; then
+    install_requirements
+    echo "$lock" >.venv/.requirements.sha256
+    did=yes
+fi
+
+# ---- the project itself: a path and a command, which need no build and no network
+here=$PWD
+packages=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
+if [ "$(cat "$packages/activitymodule.pth" 2>/dev/null || true)" != "$here" ]; then
+    echo "$here" >"$packages/activitymodule.pth"
+fi
+command="#!/bin/sh
+exec '$here/.venv/bin/python' -m activitymodule \"\$@\""
+if [ "$(cat .venv/bin/activity 2>/dev/null || true)" != "$command" ]; then
+    echo "$command" >.venv/bin/activity
+    chmod +x .venv/bin/activity
+fi
+
+# ---- jars
+.venv/bin/python -m activitymodule.local.jars || exit $?
+
+# ---- secrets
+(
+    umask 077
+    touch .env
+    chmod 600 .env
+    for name in ACTIVITY_STORE__PASSWORD ACTIVITY_STORE__ADMIN_PASSWORD; do
+        if ! grep -qE "^$name=." .env; then
+            if [ -s .env ] && [ -n "$(tail -c 1 .env)" ]; then echo >>.env; fi
+            echo "$name=$(.venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(24))')" >>.env
+        fi
+    done
+)
+
+if [ -n "$did" ]; then
+    say "ready; next: . .venv/bin/activate && activity up"
+fi
