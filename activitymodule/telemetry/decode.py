@@ -359,7 +359,8 @@ class _Lines:
         doubtful = np.zeros(len(self.messages), bool)
         # escapes (keys may hide in them), NUL, and the tokens that are no JSON; all rare in telemetry
         for token in (b"\\", b"\0", b"NaN", b"Inf"):
-            if text.find(token) >= 0:
+            # most batches hold not even the first byte, and one byte is found ten times faster than three
+            if text.find(token[:1]) >= 0 and text.find(token) >= 0:
                 doubtful |= self._holding(re.compile(re.escape(token)))
         if not text.isascii():
             try:
