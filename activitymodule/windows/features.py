@@ -285,13 +285,15 @@ def vertical(m: Motion) -> list[np.ndarray]:
 
 def covariance(m: Motion) -> list[np.ndarray]:
     """How the axes move together: the 3 x 3 covariance matrix of the acceleration."""
-    slots = m.grid.slots
-    axes = m.centred[:3]
-    pairs = np.stack([np.einsum("wt,wt->w", axes[j], axes[k]) for j, k in ((0, 1), (0, 2), (1, 2))]) / slots
-    variances = m.sd[:3] ** 2
-    sd = np.sqrt(np.maximum(variances, np.float32(1e-12)))
+    # in double precision: where nearly all movement is along one line, float32 would round the rest away
+    axes = m.centred[:3].astype(np.float64)
+    variances, pairs = (
+        np.stack([np.einsum("wt,wt->w", axes[j], axes[k]) for j, k in which]) / m.grid.slots
+        for which in (((0, 0), (1, 1), (2, 2)), ((0, 1), (0, 2), (1, 2)))
+    )
+    sd = np.sqrt(np.maximum(variances, 1e-12))
     correlations = np.abs(pairs) / np.stack([sd[0] * sd[1], sd[0] * sd[2], sd[1] * sd[2]])
-    values = np.maximum(_eigenvalues(variances.astype(float), pairs.astype(float)), 1e-8)
+    values = np.maximum(_eigenvalues(variances, pairs), 1e-8)
     return [
         correlations,
         np.log(values),
@@ -528,6 +530,8 @@ def _chunk(part: np.ndarray, grid: Grid, block: np.ndarray) -> None:
             block[COLUMNS[family]] = np.nan
         else:
             put(family, of_channel(values, grid))
+    # one NaN for all: 0/0 makes one of another sign
+    block[_MOTION.stop :][np.isnan(block[_MOTION.stop :])] = np.nan
 
 
 def _sensor(part: np.ndarray, channels: slice, grid: Grid) -> tuple[np.ndarray, np.ndarray]:

@@ -37,7 +37,7 @@ def readings(device: list[str], stamp_us: list[int], **columns: list[float | Non
 )
 def test_gravity_follows_the_attitude(pitch, roll, gravity):
     total = packing.total_acceleration(*(np.array([v]) for v in (pitch, roll, 0.5, 0.25, -0.125)))
-    expected = np.array(gravity) + (0.5, 0.25, -0.125)
+    expected = np.add(gravity, (0.5, 0.25, -0.125))
     np.testing.assert_allclose(np.concatenate(total), expected, atol=1e-7)
     assert all(axis.dtype == np.float32 for axis in total)
 
@@ -87,7 +87,9 @@ def test_panes_are_cut_at_multiples_of_the_slide():
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from("abc"), st.integers(-30_000_000, 60_000_000)), min_size=1, max_size=60),
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(-30_000_000, 60_000_000)), min_size=1, max_size=60
+    ),
     st.sampled_from([(10, 10), (10, 5), (10, 2), (6, 3)]),
 )
 @hypothesis_settings(max_examples=60, deadline=None)
