@@ -33,8 +33,8 @@ test: check ## check, then all tests but the long ones
 soak: init ## the long tests
 	$(BIN)/pytest -m soak --timeout 7200
 
-bench: init ## measure; results as JSON under reports/
-	$(BIN)/python -m benchmarks
+bench: init ## measure; this job beside others, as JSON
+	$(BIN)/python benchmarks/run.py
 
 lock: init ## pin again what requirements.in and the jars resolve to
 	$(BIN)/python -m pip install --quiet uv

@@ -253,16 +253,26 @@ def build(config: dict[str, Any]) -> Settings:
         raise ConfigError(_explain(error)) from None
 
 
-def load(environ: dict[str, str] | None = None) -> Settings:
-    """Settings in force: config.yaml, then the files of ACTIVITY_CONFIG (a,b), .env and the environment."""
+def layers(environ: dict[str, str] | None = None) -> list[tuple[str, dict[str, Any]]]:
+    """Where values come from, (name, tree of keys), later ones over earlier ones: config.yaml, the files of
+    ACTIVITY_CONFIG (a,b), .env, the environment."""
     root = project_root()
     environ = dict(os.environ) if environ is None else environ
-    environ = {**read_env_file(root / ".env"), **environ}
+    env_file = read_env_file(root / ".env")
     base = root / "config.yaml"
-    tree = _read_yaml(base) if base.is_file() else {}
-    for name in filter(None, (n.strip() for n in environ.get("ACTIVITY_CONFIG", "").split(","))):
-        tree = _merge(tree, _read_yaml(resolve(name)))
-    return build(_merge(tree, _from_environment(environ)))
+    found = [("config.yaml", _read_yaml(base) if base.is_file() else {})]
+    overlays = environ.get("ACTIVITY_CONFIG", env_file.get("ACTIVITY_CONFIG", ""))
+    for name in filter(None, (n.strip() for n in overlays.split(","))):
+        found.append((name, _read_yaml(resolve(name))))
+    return [*found, (".env", _from_environment(env_file)), ("environment", _from_environment(environ))]
+
+
+def load(environ: dict[str, str] | None = None) -> Settings:
+    """Settings in force: the layers, one over the other, validated."""
+    tree: dict[str, Any] = {}
+    for _, layer in layers(environ):
+        tree = _merge(tree, layer)
+    return build(tree)
 
 
 @lru_cache(maxsize=1)
