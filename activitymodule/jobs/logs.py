@@ -1,0 +1,62 @@
+"""`activity logs`: what the services and the supervisor of the embedded stack wrote."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from pathlib import Path
+from typing import TextIO
+
+import typer
+
+from activitymodule.errors import ConfigError
+from activitymodule.settings import resolve, settings
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+class Tail:
+    """A log that grows, and now and then begins anew when it has become too long."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file: TextIO | None = None
+
+    def last(self, lines: int) -> list[str]:
+        self.file = open(self.path, errors="replace")  # noqa: SIM115 - it stays open to be followed
+        return [line.rstrip("\n") for line in deque(self.file, lines)]
+
+    def more(self) -> list[str]:
+        assert self.file is not None
+        if self.path.stat().st_size < self.file.tell():
+            self.file.seek(0)
+        return [line.rstrip("\n") for line in self.file]
+
+
+@app.command(epilog="Example: activity logs kafka -f")
+def logs(
+    service: str = typer.Argument("", help="postgres, kafka, mlflow or supervisor; all of them if left out."),
+    follow: bool = typer.Option(False, "--follow", "-f", help="Go on with what is written from now on."),
+    lines: int = typer.Option(20, "--lines", "-n", min=0, help="How many lines of each log."),
+) -> None:
+    """Show the last lines of the embedded stack's logs."""
+    folder = resolve(settings().local.folder) / "logs"
+    there = sorted(path.stem for path in folder.glob("*.log"))
+    if not there:
+        raise ConfigError(f"there are no logs in {folder}; `activity up` starts the stack that writes them")
+    if service and service not in there:
+        raise ConfigError(f"there is no log of {service!r}; there are those of {', '.join(there)}")
+    names = [service] if service else there
+    width = 0 if service else max(map(len, names))
+
+    def show(name: str, text: list[str]) -> None:
+        for line in text:
+            typer.echo(f"{name:{width}}  {line}" if width else line)
+
+    tails = {name: Tail(folder / f"{name}.log") for name in names}
+    for name, tail in tails.items():
+        show(name, tail.last(lines))
+    while follow:
+        time.sleep(0.3)
+        for name, tail in tails.items():
+            show(name, tail.more())
