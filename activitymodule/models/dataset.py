@@ -100,13 +100,18 @@ def _numbers(readings: pa.Table, name: str) -> np.ndarray:
     return readings.column(name).cast(pa.float32()).to_numpy()
 
 
-def windows_of_readings(readings: pa.Table, windows: settings.Windows) -> TrainingWindows:
+def windows_of_readings(
+    readings: pa.Table, windows: settings.Windows, people: pa.Table | None = None
+) -> TrainingWindows:
     """Labelled readings to windows with features.
 
     readings : canonical readings (telemetry.schema) with `activity` (string), `person` (string; the device where
     it is absent) and, as far as known, `kcal_per_min` and the columns of PersonColumns; in any order. Readings
     with neither an activity nor an energy are passed over.
+    people : one row a `device_id` with the columns of PersonColumns; stands in for those columns of `readings`
     """
+    if people is not None:
+        readings = _with_people(readings, people)
     columns = set(readings.column_names)
     for name in ("device_id", "stamp"):
         if name not in columns:
@@ -170,6 +175,21 @@ def windows_of_readings(readings: pa.Table, windows: settings.Windows) -> Traini
     return everything.take(np.flatnonzero(whole))
 
 
+def _with_people(readings: pa.Table, people: pa.Table) -> pa.Table:
+    device, names = _codes(readings.column("device_id"))
+    row = {name: k for k, name in enumerate(people.column("device_id").to_pylist())}
+    rows = pa.array([row.get(name) for name in names], pa.int64()).take(pa.array(device % len(names)))
+    for name in ("sex", *PERSON_COLUMNS):
+        if name in people.column_names:
+            column = people.column(name).take(rows)
+            readings = (
+                readings.set_column(readings.column_names.index(name), name, column)
+                if name in readings.column_names
+                else readings.append_column(name, column)
+            )
+    return readings
+
+
 def _means(values: np.ndarray, first: np.ndarray) -> np.ndarray:
     """Means over stretches that begin at `first`, of what is there; NaN where nothing is."""
     there = np.isfinite(values)
@@ -177,6 +197,36 @@ def _means(values: np.ndarray, first: np.ndarray) -> np.ndarray:
     total = np.add.reduceat(np.where(there, values, 0.0), first, dtype=np.float64)
     with np.errstate(invalid="ignore"):
         return (total / count).astype(np.float32)
+
+
+def windows_of_table(table: pa.Table) -> TrainingWindows:
+    """A user's own table of windows: feature columns by name (an absent one is missing) and, as far as known,
+    `activity`, `person`, `kcal_per_min` and the columns of PersonColumns."""
+    n = len(table)
+    columns = table.column_names
+    if not set(columns) & set(FEATURE_NAMES):
+        raise DataError("the table has no column that is a feature; `activity features` lists their names")
+    matrix = np.full((n, len(FEATURE_NAMES)), np.nan, np.float32)
+    for k, name in enumerate(FEATURE_NAMES):
+        if name in columns:
+            matrix[:, k] = table.column(name).cast(pa.float32()).to_numpy()
+
+    def text(name: str, nothing: str | None) -> np.ndarray:
+        if name not in columns:
+            return np.full(n, nothing, object)
+        values = table.column(name).cast(pa.string()).to_pylist()
+        return np.array([nothing if value is None else value for value in values], object)
+
+    if "person" not in columns:
+        raise DataError("the table has no column `person`: models are judged on people they have not seen")
+    return TrainingWindows(
+        features=matrix,
+        activity=text("activity", "").astype(str),
+        person=text("person", "").astype(str),
+        run=np.arange(n),
+        kcal_per_min=_numbers(table, "kcal_per_min"),
+        people=PersonColumns(sex=text("sex", None), **{name: _numbers(table, name) for name in PERSON_COLUMNS}),
+    )
 
 
 def _nothing() -> TrainingWindows:

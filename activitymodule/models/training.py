@@ -1,0 +1,167 @@
+"""Training: windows in, a fitted pipeline out, with its card and honest figures.
+
+The figures, the conformal quantile and the activities the regressor learns from all come from the same held-out
+probabilities, of models that never saw the person; the model that ships is then fitted on everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from activitymodule import settings
+from activitymodule.errors import DataError
+from activitymodule.models.activity import MOTION_FAMILIES, activity_pipeline, feature_names
+from activitymodule.models.calibration import conformal_quantile
+from activitymodule.models.dataset import TrainingWindows
+from activitymodule.models.energy import COLUMNS, energy_matrix, energy_pipeline, with_gaps
+from activitymodule.models.evaluation import (
+    ActivityReport,
+    EnergyReport,
+    activity_report,
+    energy_report,
+    held_out_probabilities,
+    person_folds,
+)
+from activitymodule.models.export import Card
+from activitymodule.windows.features import FEATURE_NAMES, FEATURES_VERSION
+
+FOLDS = 10
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ActivityTraining:
+    """A classifier on trial: its report, and of every window the held-out probabilities and the true label.
+
+    pipeline : None where it was only evaluated; probabilities : float64 (n_windows, n_labels); truth : int
+    (n_windows,), places in card.labels
+    """
+
+    pipeline: Pipeline | None
+    card: Card
+    report: ActivityReport
+    probabilities: np.ndarray
+    truth: np.ndarray
+
+    def activities(self) -> np.ndarray:
+        """The activity that a model which never saw the person gives each window, str (n_windows,)."""
+        return np.array(self.card.labels)[self.probabilities.argmax(1)]
+
+
+@dataclass(frozen=True)
+class EnergyTraining:
+    """A regressor on trial: its report, and of every window the held-out prediction and the truth, kcal/min."""
+
+    pipeline: Pipeline | None
+    card: Card
+    report: EnergyReport
+    predicted: np.ndarray
+    truth: np.ndarray
+
+
+def train_activity(
+    data: TrainingWindows,
+    config: settings.Settings,
+    *,
+    families: tuple[str, ...] = MOTION_FAMILIES,
+    folds: int = FOLDS,
+    seed: int = 0,
+    evaluate_only: bool = False,
+    progress: Progress | None = None,
+) -> ActivityTraining:
+    """Judge a classifier on people it has not seen, then fit it on all of them.
+
+    Every window of `data` must have an activity and its features' sensors. Raises DataError where there are
+    fewer than two people or activities.
+    """
+    names = feature_names(families)
+    X = _columns(data.features, names)
+    labels, truth = np.unique(data.activity, return_inverse=True)
+    if len(labels) < 2:
+        raise DataError("a classifier needs windows of at least two activities; the training data has one")
+    probabilities = held_out_probabilities(
+        lambda: activity_pipeline(seed), X, truth, data.person, len(labels), folds, progress=progress
+    )[0]
+    label_names = tuple(str(label) for label in labels)
+    alpha = config.models.conformal_alpha
+    report = activity_report(
+        probabilities,
+        truth,
+        data.person,
+        data.run,
+        label_names,
+        folds=folds,
+        alpha=alpha,
+        smoothing_windows=config.scoring.smoothing_windows,
+        smoothing_stay=config.scoring.smoothing_stay,
+        seed=seed,
+    )
+    card = Card(
+        kind="activity",
+        labels=label_names,
+        feature_names=names,
+        features_version=FEATURES_VERSION,
+        length_seconds=config.windows.length_seconds,
+        rate_hz=config.windows.rate_hz,
+        conformal_alpha=alpha,
+        conformal_quantile=conformal_quantile(probabilities, truth, data.person, alpha),
+    )
+    pipeline = None if evaluate_only else activity_pipeline(seed).fit(X, truth)
+    return ActivityTraining(pipeline, card, report, probabilities, truth)
+
+
+def train_energy(
+    data: TrainingWindows,
+    activities: np.ndarray | None,
+    labels: Sequence[str],
+    config: settings.Settings,
+    *,
+    folds: int = FOLDS,
+    seed: int = 0,
+    evaluate_only: bool = False,
+    progress: Progress | None = None,
+) -> EnergyTraining:
+    """Judge a regressor on people it has not seen, then fit it on all of them.
+
+    activities : str (n_windows,), predicted activities (not true ones: those do not come with a stream), None
+    where there is no classifier; labels : the activities there are. Every window of `data` must have an energy.
+    """
+    code = np.full(len(data), np.nan)
+    if activities is not None:
+        place = {label: k for k, label in enumerate(labels)}
+        code = np.array([place.get(str(activity), np.nan) for activity in activities], float)
+    X = energy_matrix(data.features, FEATURE_NAMES, data.people, code)
+    truth = data.kcal_per_min.astype(np.float64)
+    predicted = np.zeros(len(data))
+    splits = person_folds(data.person, folds)
+    for k, (learn, test) in enumerate(splits):
+        if progress:
+            progress(k, len(splits))
+        predicted[test] = _fit_energy(X[learn], truth[learn], labels, seed).predict(X[test])
+    if progress:
+        progress(len(splits), len(splits))
+    card = Card(
+        kind="energy",
+        labels=tuple(str(label) for label in labels),
+        feature_names=COLUMNS,
+        features_version=FEATURES_VERSION,
+        length_seconds=config.windows.length_seconds,
+        rate_hz=config.windows.rate_hz,
+    )
+    report = energy_report(predicted, truth, data.person, folds=folds, seed=seed)
+    pipeline = None if evaluate_only else _fit_energy(X, truth, labels, seed)
+    return EnergyTraining(pipeline, card, report, predicted, truth)
+
+
+def _fit_energy(X: np.ndarray, y: np.ndarray, labels: Sequence[str], seed: int) -> Pipeline:
+    X, y, weight = with_gaps(X, y, seed)
+    return energy_pipeline(labels, seed).fit(X, y, model__sample_weight=weight)
+
+
+def _columns(features: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    return np.ascontiguousarray(features[:, [FEATURE_NAMES.index(name) for name in names]])

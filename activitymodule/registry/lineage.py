@@ -1,0 +1,68 @@
+"""Where a model comes from: fingerprints of its data, its configuration and its file, and what made it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from activitymodule import __version__, settings
+from activitymodule.models.export import LINEAGE_FILE
+from activitymodule.windows.catalogue import FEATURES_VERSION
+
+_LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "skops", "pyarrow")
+
+
+def fingerprint(value: Mapping[str, Any]) -> str:
+    """SHA-256 of a JSON value, independent of the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def code_revision() -> str | None:
+    """The commit of the checkout this code runs from, `+` where it was changed since; None outside of one."""
+    root = settings.project_root()
+    try:
+        said = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+        return said.stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def write_lineage(
+    folder: Path,
+    *,
+    data: Mapping[str, Any],
+    config: Mapping[str, Any],
+    model_sha256: str,
+    parents: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Write lineage.json into a model's folder and return it.
+
+    data : what it learned from, with the `sha256` of the snapshot; config : settings and parameters in force
+    parents : versions of other models it was made with
+    """
+    lineage = {
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data": dict(data),
+        "config": {"sha256": fingerprint(config), "values": dict(config)},
+        "model": {"sha256": model_sha256},
+        "parents": dict(parents or {}),
+        "code": {"version": __version__, "revision": code_revision()},
+        "features_version": FEATURES_VERSION,
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in _LIBRARIES},
+    }
+    (folder / LINEAGE_FILE).write_text(json.dumps(lineage, indent=1, default=str) + "\n")
+    return lineage
