@@ -173,6 +173,9 @@ def register(
             raise ModelError(f"{folder} holds no {needed}; a model is registered with all its files")
     champion(settings, name)  # away? say so now: MLflow's client would try for minutes
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    # stdout is the command's own: it may be JSON
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
@@ -193,7 +196,11 @@ def register(
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         made = mlflow.create_model_version(
-            name, source=run.info.artifact_uri, run_id=run.info.run_id, tags=dict(tags or {})
+            name,
+            source=run.info.artifact_uri,
+            run_id=run.info.run_id,
+            tags=dict(tags or {}),
+            await_creation_for=0,
         )
     except MlflowException as error:
         raise client.away(settings, str(error).splitlines()[0][:200]) from None
