@@ -16,7 +16,9 @@ FROM (
     SELECT device_id, window_start,
            (row_number() OVER (ORDER BY device_id, window_start) - 1) / %(share)s AS part
     FROM predictions
-    WHERE batch_id = %(batch_id)s AND (%(since)s::timestamptz IS NULL OR processed_at >= %(since)s)
+    WHERE batch_id = %(batch_id)s AND processed_at >= coalesce(%(since)s, (
+        SELECT started_at FROM batches WHERE batch_id = %(batch_id)s ORDER BY started_at DESC LIMIT 1
+    ), '-infinity')
 ) AS rows
 GROUP BY part ORDER BY part
 """
@@ -35,9 +37,9 @@ SELECT refresh_smoothed(
 def refresh_smoothed(
     connection: Any, *, batch_id: int, scoring: Scoring, since: datetime | None = None
 ) -> int:
-    """Smooth the windows that a batch wrote (since then) and those that look back at them; returns how many
-    rows changed.
+    """Smooth the windows that a batch wrote and those that look back at them; returns how many rows changed.
 
+    `since` is when the writing began, by the store's clock; by default when the newest batch of this number did.
     A pure function of the stored probabilities: calling it again changes nothing.
     """
     changed = 0
@@ -61,12 +63,15 @@ def refresh_smoothed_windows(
         return int(cursor.fetchone()[0])
 
 
-_UNFINISHED = "SELECT DISTINCT batch_id FROM batches WHERE topic = %s AND finished_at IS NULL"
+_UNFINISHED = "SELECT batch_id, started_at FROM batches WHERE topic = %s AND finished_at IS NULL"
 
 
 def refresh_unfinished(connection: Any, topic: str, scoring: Scoring) -> int:
     """Smooth what batches wrote that never came to their end; for a scorer that takes up another's work."""
     with connection.cursor() as cursor:
         cursor.execute(_UNFINISHED, (topic,))
-        batches = [row[0] for row in cursor.fetchall()]
-    return sum(refresh_smoothed(connection, batch_id=batch, scoring=scoring) for batch in batches)
+        batches = cursor.fetchall()
+    return sum(
+        refresh_smoothed(connection, batch_id=batch, scoring=scoring, since=started)
+        for batch, started in batches
+    )

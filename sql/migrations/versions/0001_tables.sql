@@ -30,15 +30,12 @@ CREATE TABLE predictions (
         activity IS NULL OR (probabilities IS NOT NULL AND model_version IS NOT NULL)
     )
 )
--- An open window is written again with every batch that brings it readings. With room in its page, and no b-tree
--- on a column that changes, that is a heap-only update which touches no index (BRIN does not stand in its way).
+-- room in each page: smoothing then changes a row where it is and touches no index
 WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 
 CREATE INDEX predictions_window_start ON predictions (window_start);
-CREATE INDEX predictions_batch ON predictions
-    USING brin (batch_id int8_minmax_multi_ops) WITH (pages_per_range = 16, autosummarize = on);
-CREATE INDEX predictions_processed ON predictions
-    USING brin (processed_at timestamptz_minmax_multi_ops) WITH (pages_per_range = 16, autosummarize = on);
+-- also finds the rows of a batch: they were written since it began
+CREATE INDEX predictions_processed_at ON predictions (processed_at);
 
 COMMENT ON TABLE predictions IS 'One row a watch and window; a row is only ever replaced by one of more readings';
 COMMENT ON COLUMN predictions.activity IS 'Most probable activity of this window alone; null where reason says why';
@@ -90,6 +87,7 @@ CREATE TABLE batches (
     PRIMARY KEY (query_id, batch_id)
 );
 CREATE INDEX batches_topic_started ON batches (topic, started_at DESC);
+CREATE INDEX batches_batch_id ON batches (batch_id, started_at DESC);
 COMMENT ON TABLE batches IS 'The store''s own record of each batch of the stream';
 COMMENT ON COLUMN batches.offsets IS '{partition: [from, until]}; until is the first offset that was not read';
 COMMENT ON COLUMN batches.dropped_late IS 'Panes older than the watermark; `activity backfill` scores them';
