@@ -757,13 +757,13 @@ def _stamps(table: pa.Table, verdict: _Verdict) -> np.ndarray:
     text, epoch = _one_chunk(table.column("stamp")), _one_chunk(table.column("stamp_ms"))
     n = len(table)
     if epoch.null_count == n and text.null_count == 0:
-        stamp_us, known = _parse_stamps(text)
+        stamp_us, known = parse_stamps(text)
     elif text.null_count == n and epoch.null_count == 0:
         stamp_us, known = np.zeros(n, np.int64), np.ones(n, bool)
     else:
         stamp_us, known = np.zeros(n, np.int64), np.ones(n, bool)
         has_text = text.is_valid().to_numpy(zero_copy_only=False)
-        stamp_us[has_text], known[has_text] = _parse_stamps(text.drop_null())
+        stamp_us[has_text], known[has_text] = parse_stamps(text.drop_null())
         absent = ~has_text & epoch.is_null().to_numpy(zero_copy_only=False)
         verdict.refuse(absent, Reason.NO_STAMP, lambda row: "the reading has no stamp")
     if epoch.null_count < n:
@@ -790,7 +790,7 @@ _OFFSET_END = r"(Z|[+-]\d{2}(:?\d{2})?)$"
 _LONG_FRACTION = r"^(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}\.\d{6})\d{1,3}(Z|[+-]\d{2}(?::?\d{2})?)$"
 
 
-def _parse_stamps(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
+def parse_stamps(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     """ISO-8601 with an offset to UTC microseconds; whether each could be read.
 
     text : string array of shape (n,) without nulls. A seventh to ninth digit of the fraction is cut off.

@@ -1,0 +1,52 @@
+"""Cleaning of recordings: impossible values become missing, rows without a usable reading go, all counted."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from activitymodule.telemetry.schema import FLOAT_FIELDS
+
+USABLE = (
+    *(f"user_acceleration_{axis}" for axis in "xyz"),
+    *(f"rotation_rate_{axis}" for axis in "xyz"),
+    "heart_rate",
+    "steps",
+)
+"""A row with none of these says nothing about what the wearer does."""
+_FIRST_US = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
+_DAY_US = 86_400_000_000
+
+
+def clean(table: pa.Table, now_us: int | None = None) -> tuple[pa.Table, dict[str, int], dict[str, int]]:
+    """A chunk of readings without what cannot be: the table, rows removed by reason, values noticed by field.
+
+    A stamp before the year 2000 or more than a day ahead of `now_us` is impossible, as is a number outside
+    its field's range; the row goes for the first, the value (to null) for the second.
+    """
+    now_us = int(time.time() * 1e6) if now_us is None else now_us
+    noticed: dict[str, int] = {}
+    usable = np.zeros(len(table), bool)
+    for field in FLOAT_FIELDS:
+        index = table.schema.get_field_index(field.name)
+        if table.column(index).null_count == len(table):
+            continue
+        values = table.column(index).to_numpy()
+        impossible = ~np.isnan(values) & ~((values >= field.low) & (values <= field.high))
+        if impossible.any():
+            noticed[f"impossible_value:{field.name}"] = int(impossible.sum())
+            values = np.where(impossible, np.float32(np.nan), values)
+            table = table.set_column(index, table.schema.field(index), pa.array(values, from_pandas=True))
+        if field.name in USABLE:
+            usable |= ~np.isnan(values)
+    stamps = pc.cast(table.column("stamp"), pa.int64()).to_numpy()
+    possible = (stamps >= _FIRST_US) & (stamps <= now_us + _DAY_US)
+    counts = {
+        "impossible_stamp": int((~possible).sum()),
+        "no_usable_reading": int((possible & ~usable).sum()),
+    }
+    return table.filter(pa.array(possible & usable)), {k: v for k, v in counts.items() if v}, noticed

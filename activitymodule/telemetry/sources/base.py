@@ -1,0 +1,142 @@
+"""What all sources share: units, chunks with their ledger, opening files and members of archives."""
+
+from __future__ import annotations
+
+import tarfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Protocol, cast
+
+import numpy as np
+import pyarrow as pa
+
+from activitymodule.errors import ConfigError, DataError
+from activitymodule.telemetry.schema import FIELDS, arrow_schema
+
+
+def chunk_schema() -> pa.Schema:
+    """Canonical readings, then `activity` (the truth, null where unknown) and `person`."""
+    extra = [pa.field("activity", pa.string()), pa.field("person", pa.string(), nullable=False)]
+    return pa.schema([*arrow_schema(), *extra])
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One person's file, or member of an archive: what a single task reads."""
+
+    source: str
+    path: str
+    person: str
+    member: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.member}" if self.member else self.path
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Where the rows of a source went: rows = readings + all removed. `noticed` counts what stayed.
+
+    A row is what the source measured at one instant.
+    """
+
+    rows: int = 0
+    readings: int = 0
+    removed: Mapping[str, int] = field(default_factory=dict)
+    noticed: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: Ledger) -> Ledger:
+        return Ledger(
+            self.rows + other.rows,
+            self.readings + other.readings,
+            dict(Counter(self.removed) + Counter(other.removed)),
+            dict(Counter(self.noticed) + Counter(other.noticed)),
+        )
+
+    @property
+    def balanced(self) -> bool:
+        return self.rows == self.readings + sum(self.removed.values())
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """readings : table of chunk_schema(), in time order within a unit; ledger : the rows it was made of."""
+
+    readings: pa.Table
+    ledger: Ledger
+
+
+class Source(Protocol):
+    """An adapter: path -> units -> chunks of canonical readings."""
+
+    name: str
+
+    def scan(self, path: Path) -> list[Unit]:
+        """The units under a path, in a fixed order. Raises ConfigError or DataError where there are none."""
+        ...
+
+    def read(self, unit: Unit) -> Iterator[Chunk]:
+        """The unit's readings, a chunk at a time. Raises DataError where the format is another one."""
+        ...
+
+
+def must_exist(path: Path) -> None:
+    if not path.exists():
+        raise ConfigError(f"there is no file or folder {path}")
+
+
+def is_archive(path: Path) -> bool:
+    return path.name.endswith((".tar.gz", ".tgz", ".tar"))
+
+
+def members(path: Path) -> list[str]:
+    """Names of the files in an archive; DataError where it cannot be read."""
+    try:
+        with tarfile.open(path) as archive:
+            return sorted(m.name for m in archive if m.isfile())
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise DataError(f"{path} is not a readable tar archive ({error})") from error
+
+
+@contextmanager
+def opened(unit: Unit) -> Iterator[IO[bytes]]:
+    """The unit's bytes as a stream."""
+    try:
+        if unit.member is None:
+            with open(unit.path, "rb") as file:
+                yield file
+        else:
+            with tarfile.open(unit.path, "r|*") as archive:  # only forward, as far as the member
+                info = next(member for member in archive if member.name == unit.member)
+                yield cast(IO[bytes], archive.extractfile(info))
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise DataError(f"{unit} cannot be read ({error})") from error
+
+
+def chunk_table(
+    columns: Mapping[str, pa.Array | np.ndarray], person: str, device_id: str, n: int
+) -> pa.Table:
+    """A chunk's table: the columns given, as float32 or text; all others null; NaN is null."""
+    schema = chunk_schema()
+    names = {f.name: f for f in FIELDS}
+    arrays = []
+    for column in schema:
+        if column.name == "device_id":
+            array = pa.repeat(pa.scalar(device_id), n)
+        elif column.name == "person":
+            array = pa.repeat(pa.scalar(person), n)
+        elif column.name not in columns:
+            array = pa.nulls(n, column.type)
+        else:
+            array = columns[column.name]
+            if isinstance(array, np.ndarray):
+                if column.name in names and names[column.name].kind == "stamp":
+                    array = pa.array(array.astype(np.int64))
+                else:
+                    array = pa.array(array, from_pandas=True)
+            array = array.cast(column.type)
+        arrays.append(array)
+    return pa.Table.from_arrays(arrays, schema=schema)
