@@ -7,11 +7,13 @@ over the time from there to the last commit. After every run the store is compar
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+import psutil
 from harness import Bench, BenchmarkError, Child, Watcher, say
 
 RATE_HZ = 10
@@ -47,6 +49,7 @@ class Run:
     cpu_seconds: float  # of the engine
     service_cpu_seconds: float  # of broker, store and registry meanwhile
     peak_mb: float
+    others_cpu_share: float  # of the whole machine, by programs that are none of ours, meanwhile
 
 
 def warm_speed(commits: list[tuple[float, int]]) -> float:
@@ -55,6 +58,12 @@ def warm_speed(commits: list[tuple[float, int]]) -> float:
     if len(commits) < 2:
         raise BenchmarkError("there was one batch alone: nothing is warm; send more readings")
     return sum(readings for _, readings in commits[1:]) / (commits[-1][0] - commits[0][0])
+
+
+def busy_cpu_seconds() -> float:
+    """CPU seconds this machine has spent on anything at all."""
+    times = psutil.cpu_times()
+    return times.user + times.system + times.nice + getattr(times, "irq", 0) + getattr(times, "softirq", 0)
 
 
 def preload(bench: Bench, topic: str, devices: int, seconds: int) -> Load:
@@ -210,6 +219,7 @@ def measure(bench: Bench, load: Load, engine: str, run: str, limit_seconds: floa
     """One engine over the topic, from its start; the store is empty before and verified after."""
     bench.empty_store()
     services = bench.service_cpu_seconds()
+    busy = busy_cpu_seconds()
     began = time.time()
     children, commits_of = ENGINES[engine](bench, load, run)
     watcher = Watcher([child.process.pid for child in children])
@@ -223,6 +233,8 @@ def measure(bench: Bench, load: Load, engine: str, run: str, limit_seconds: floa
         for child in children:
             child.end(seconds=10)
     services = bench.service_cpu_seconds() - services
+    elapsed = time.time() - began
+    others = busy_cpu_seconds() - busy - usage.cpu_seconds - services
     verify(bench, load)
     commits = commits_of()
     done = Run(
@@ -234,10 +246,11 @@ def measure(bench: Bench, load: Load, engine: str, run: str, limit_seconds: floa
         round(usage.cpu_seconds, 2),
         round(services, 2),
         round(usage.peak_mb),
+        round(max(0.0, others / elapsed / (os.cpu_count() or 1)), 3),
     )
     say(
         f"{engine}: {done.readings_per_second:,.0f} readings/s warm, {done.total_seconds:.1f} s in all, "
-        f"{done.cpu_seconds:.1f} s of CPU"
+        f"{done.cpu_seconds:.1f} s of CPU, others took {done.others_cpu_share:.0%} of the machine"
     )
     return done
 
@@ -256,7 +269,8 @@ class Live:
     written_ms: dict[str, float]  # to the row's processed_at
     committed_ms: dict[str, float]  # to the commit of the row as it stands, smoothed activity and all
     producer_worst_delay_ms: float
-    cpu_share: float  # of one core, engine alone
+    cores_used: float  # by the engine alone
+    others_cpu_share: float
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:
@@ -308,12 +322,15 @@ def measure_live(bench: Bench, engine: str, run: str, devices: int, seconds: int
         watcher = Watcher([child.process.pid])
         watcher.sample()
         before = watcher.usage.cpu_seconds
+        services, busy = bench.service_cpu_seconds(), busy_cpu_seconds()
         began = time.monotonic()
         watcher.start()
         producer.wait(total + 60)
         time.sleep(2)
         usage = watcher.finish()
         elapsed = time.monotonic() - began
+        ours = usage.cpu_seconds - before + bench.service_cpu_seconds() - services
+        others = busy_cpu_seconds() - busy - ours
     finally:
         child.end()
         if producer is not None:
@@ -338,6 +355,7 @@ def measure_live(bench: Bench, engine: str, run: str, devices: int, seconds: int
         percentiles([committed for _, committed, _ in found]),
         told["worst_delay_ms"],
         round((usage.cpu_seconds - before) / elapsed, 2),
+        round(max(0.0, others / elapsed / (os.cpu_count() or 1)), 3),
     )
     say(f"{engine} live: written {json.dumps(done.written_ms)}, committed {json.dumps(done.committed_ms)}")
     return done
@@ -350,7 +368,3 @@ def spread(values: list[float], digits: int = 0) -> dict[str, float]:
         "most": round(max(values), digits),
         "runs": len(values),
     }
-
-
-def as_dict(thing: Any) -> dict[str, Any]:
-    return asdict(thing)

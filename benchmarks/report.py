@@ -1,0 +1,229 @@
+"""The benchmark's result as a page: docs/performance.json and docs/performance.md."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+NAMES = {
+    "spark": "this project (Spark)",
+    "spark_archive": "the same, archiving the raw messages too",
+    "plain_1": "plain Python consumer, 1 process",
+    "plain_2": "plain Python consumer, 2 processes",
+    "quix": "Quix Streams, 1 process",
+}
+QUIET = 0.05  # share of the machine that others may take in a run that counts as undisturbed
+
+
+def publish(result: dict[str, Any], root: Path) -> None:
+    """Keep a result as the one the documentation shows."""
+    (root / "docs" / "performance.json").write_text(json.dumps(result, indent=1) + "\n")
+    write(root)
+
+
+def write(root: Path) -> None:
+    """docs/performance.md from docs/performance.json."""
+    result = json.loads((root / "docs" / "performance.json").read_text())
+    (root / "docs" / "performance.md").write_text(markdown(result))
+
+
+def verdicts(result: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
+    """What was to be reached: (what, wanted, measured, reached)."""
+    found: list[tuple[str, str, str, bool]] = []
+    through = result.get("throughput", {})
+    speed = through.get("readings_per_second", {}).get("spark")
+    if speed:
+        value = speed["median"]
+        found.append(
+            ("Kafka to committed rows, warm", "150,000 readings/s", f"{value:,.0f}", value >= 150_000)
+        )
+    for key, name, least in (
+        ("spark_to_quix", "Quix Streams", 3.0),
+        ("spark_to_plain_2", NAMES["plain_2"], 0.7),
+    ):
+        if key in through.get("ratios", {}):
+            ratio = through["ratios"][key]["median"]
+            found.append((f"as a ratio to: {name}", f"{least:g}", f"{ratio:.2f}", ratio >= least))
+    live = result.get("latency", {}).get("median_of_runs", {}).get("spark")
+    if live:
+        for quantile, most in (("p50", 350), ("p99", 600)):
+            value = live["committed_ms"][quantile]
+            found.append((f"live latency {quantile}", f"{most} ms", f"{value:,.0f} ms", value <= most))
+    rate = generator_speed(result)
+    if rate:
+        found.append(("generator, one core", "100,000 readings/s", f"{rate:,.0f}", rate >= 100_000))
+    return found
+
+
+def generator_speed(result: dict[str, Any]) -> float | None:
+    value = result.get("parts", {}).get("generate", {}).get("readings_per_second_a_core")
+    return float(value) if value else None
+
+
+def markdown(result: dict[str, Any]) -> str:
+    lines = [
+        "# Performance",
+        "",
+        "Made by `python benchmarks/run.py --report` from [performance.json](performance.json), which `make bench`",
+        "and `python benchmarks/run.py --publish FILE` make. Do not edit.",
+        "",
+        *_machine(result),
+        *_targets(result),
+        *_throughput(result),
+        *_latency(result),
+        *_parts(result),
+        *_method(),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    rule = ["---"] + ["---:"] * (len(head) - 1)
+    return ["| " + " | ".join(cells) + " |" for cells in (head, rule, *rows)] + [""]
+
+
+def _machine(result: dict[str, Any]) -> list[str]:
+    machine, versions = result["machine"], result["versions"]
+    shares = [
+        run["others_cpu_share"]
+        for kind in ("throughput", "latency")
+        for runs in result.get(kind, {}).get("runs", {}).values()
+        for run in runs
+    ]
+    lines = [
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB; broker, store and registry",
+        f"on the same cores. Spark {versions['pyspark']}, confluent-kafka {versions['confluent-kafka']},",
+        f"Quix Streams {versions['quixstreams']}, Python {versions['python']}. Measured {result['made_at'][:10]}.",
+        "",
+    ]
+    if result["small"]:
+        lines += ["**A small run: it shows that everything works, and says nothing of speed.**", ""]
+    if shares and max(shares) > QUIET:
+        lines += [
+            f"**The machine was not quiet: other programs took up to {max(shares):.0%} of it during a run.",
+            "Ratios within the run hold better than the figures themselves.**",
+            "",
+        ]
+    return lines
+
+
+def _targets(result: dict[str, Any]) -> list[str]:
+    rows = [[*cells, "yes" if reached else "no"] for *cells, reached in verdicts(result)]
+    return (
+        ["## What was to be reached", "", *_table(["", "wanted", "measured", "reached"], rows)]
+        if rows
+        else []
+    )
+
+
+def _throughput(result: dict[str, Any]) -> list[str]:
+    if "throughput" not in result:
+        return []
+    through = result["throughput"]
+    load = through["load"]
+    rows = []
+    for engine, speed in through["readings_per_second"].items():
+        runs = through["runs"][engine]
+        ratio = through["ratios"].get(f"spark_to_{engine}")
+        middle = sorted(runs, key=lambda run: run["readings_per_second"])[len(runs) // 2]
+        rows.append(
+            [
+                NAMES[engine],
+                f"{speed['median']:,.0f}",
+                f"{speed['least']:,.0f} to {speed['most']:,.0f}",
+                f"{ratio['median']:.2f} ({ratio['least']:.2f} to {ratio['most']:.2f})" if ratio else "",
+                f"{middle['cpu_seconds']:.0f} + {middle['service_cpu_seconds']:.0f}",
+                f"{max(run['peak_mb'] for run in runs):,.0f}",
+            ]
+        )
+    head = ["", "readings/s, warm", "range", "ours to theirs", "CPU s, engine + services", "peak MB"]
+    same = next((value for key, value in through.items() if key.startswith("rows_against_")), {})
+    agreement = [
+        f"- {NAMES[engine]}: {values['same_activity']:.3%} of the windows have the same activity; confidence differs "
+        f"by {values['largest_confidence_difference']:g} at the most, energy by "
+        f"{values['largest_kcal_difference']:g} kcal/min."
+        for engine, values in same.items()
+    ]
+    return [
+        "## Readings a second, Kafka to committed rows",
+        "",
+        f"{load['sent']:,} readings of {load['bytes_per_message']:.0f} bytes, one a message, from {load['devices']:,}",
+        "watches at 10 Hz; windows of 10 s; the real features and models; committed upserts. Start-up and the",
+        "first batch are left out. Median and range of the runs, which took turns.",
+        "",
+        *_table(head, rows),
+        "After each run the store held every window with all its readings. The engines' rows beside ours:",
+        "",
+        *agreement,
+        "",
+    ]
+
+
+def _latency(result: dict[str, Any]) -> list[str]:
+    if "latency" not in result:
+        return []
+    live = result["latency"]
+    rows = []
+    for engine, of in live["median_of_runs"].items():
+        runs = live["runs"][engine]
+        for kind, name in (
+            ("written_ms", "row written"),
+            ("committed_ms", "row committed, smoothed activity too"),
+        ):
+            rows.append(
+                [
+                    f"{NAMES[engine]}: {name}",
+                    *(f"{of[kind][quantile]:,.0f}" for quantile in ("p50", "p95", "p99", "max")),
+                    f"{max(run['cores_used'] for run in runs):.2f}",
+                ]
+            )
+    of_one = next(iter(live["runs"].values()))
+    rate = of_one[0]["readings_per_second"]
+    return [
+        "## Live latency",
+        "",
+        f"{live['devices']} watches at 10 Hz in real time, {rate:,.0f} messages/s of one reading",
+        "each: from the moment Kafka took a window's last reading (LogAppendTime) to its row in PostgreSQL, ms.",
+        f"{live['seconds']} s a run after a warm-up of 15 s, medians over {len(of_one)} run(s).",
+        "",
+        *_table(["", "p50", "p95", "p99", "most", "cores used"], rows),
+    ]
+
+
+def _parts(result: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, found in result.get("parts", {}).items():
+        lines += [f"- `benchmarks/{name}.py`:"]
+        lines += [f"  - {key}: {_number(value)}" for key, value in _flat(found)]
+    return ["## Parts, one core each", "", *lines, ""] if lines else []
+
+
+def _flat(tree: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
+    leaves: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        name = f"{before}{key}".replace("_", " ")
+        leaves += _flat(value, name + ", ") if isinstance(value, dict) else [(name, value)]
+    return leaves
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
+    return str(value)
+
+
+def _method() -> list[str]:
+    return [
+        "## How it is measured",
+        "",
+        "- Every engine reads the same topic and writes the same rows by the same functions: assembling, features,",
+        "  models, upsert and smoothing are this project's in all of them (benchmarks/peers.py). They differ in how",
+        "  messages are read, parsed and gathered into windows.",
+        "- The plain consumer (confluent-kafka, orjson, a dict of windows) keeps no promises: what it has in memory is",
+        "  lost when it dies, and it checks nothing of what it parses. This project checks every field, keeps late",
+        "  and duplicated readings apart, and loses nothing when it is killed.",
+        "- Quix Streams keeps its state in RocksDB, here without a changelog topic, which is its quicker way.",
+        "- `CPU s` is what the engine's processes and the services used for the whole run, start-up included.",
+        "- A run whose rows do not add up to what was sent fails, and so does the benchmark.",
+    ]

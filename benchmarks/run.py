@@ -1,0 +1,267 @@
+"""The benchmark: our job beside a plain Python consumer and Quix Streams, in one run, on one machine.
+
+    python benchmarks/run.py                  everything, some 20 minutes on a quiet machine of two cores
+    python benchmarks/run.py --small          the same with little data: does it all still work?
+    python benchmarks/run.py --publish FILE   a result becomes docs/performance.json, and the page is made
+    python benchmarks/run.py --report         docs/performance.md from docs/performance.json
+
+Results go to benchmarks/results/. A run whose rows do not match what was sent fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import report
+import stream
+from harness import HERE, PEER_PYTHON, ROOT, Bench, BenchmarkError, ensure_peer_environment, say
+
+RESULTS = HERE / "results"
+SHARED = ("lightgbm", "numpy", "orjson", "psycopg2-binary", "pyarrow", "scikit-learn", "scipy", "skops")
+
+
+def machine() -> dict[str, Any]:
+    model = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].partition(":")[2].strip() if names else model
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9),
+        "system": platform.system(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what was measured. Raises where the peers compute with other packages than we do."""
+    code = f"from importlib.metadata import version as v; print(*map(v, {(*SHARED, 'confluent-kafka', 'quixstreams')}))"
+    told = subprocess.run(
+        [str(PEER_PYTHON), "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    for name, theirs in zip(SHARED, told, strict=False):
+        if version(name) != theirs:
+            raise BenchmarkError(
+                f"the peers have {name} {theirs} and we {version(name)}; lock benchmarks/requirements.in again"
+            )
+    return {
+        "python": platform.python_version(),
+        "pyspark": version("pyspark"),
+        "confluent-kafka": told[-2],
+        "quixstreams": told[-1],
+        **{name: version(name) for name in SHARED},
+    }
+
+
+def provide_champion(bench: Bench, small: bool) -> dict[str, Any]:
+    """Train the champion in this benchmark's registry, and lay its files where the peers find them."""
+    from activitymodule.registry.versions import champion, fetch
+
+    began = time.monotonic()
+    say("training the champion (a minute)")
+    little = ("--devices", "12", "--minutes", "8", "--folds", "2") if small else ()
+    bench.activity("train", *little).wait(900)
+    bundle = bench.folder / "bundle"
+    names = {"classifier": bench.settings.registry.classifier, "regressor": bench.settings.registry.regressor}
+    for part, name in names.items():
+        found = champion(bench.settings, name)
+        if found is None:
+            raise BenchmarkError(f"there is no champion of {name} after `activity train`")
+        shutil.copytree(fetch(bench.settings, found), bundle / part)
+        if part == "classifier":
+            (bundle / "version").write_text(found.version)
+    return {"train_seconds": round(time.monotonic() - began, 1)}
+
+
+def throughput(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
+    """All engines over one topic, `repetitions` times, in turns: noise of the machine hits all of them."""
+    load = stream.preload(bench, "bench", args.devices, args.readings // args.devices // stream.RATE_HZ)
+    limit = 120 + load.sent / 3000
+    runs: dict[str, list[stream.Run]] = defaultdict(list)
+    engines = [engine for engine in args.engines if engine != "spark_archive"]
+    first_rows: dict[str, Any] = {}
+    for repetition in range(args.repetitions):
+        order = engines[repetition % len(engines) :] + engines[: repetition % len(engines)]
+        for engine in order:
+            runs[engine].append(stream.measure(bench, load, engine, f"{engine}-{repetition}", limit))
+            if repetition == 0:
+                first_rows[engine] = stream.rows_of(bench, load)
+    if "spark_archive" in args.engines:
+        runs["spark_archive"].append(stream.measure(bench, load, "spark_archive", "spark_archive-0", limit))
+    against = "spark" if "spark" in first_rows else engines[0]
+    same = {
+        engine: stream.difference(first_rows[against], rows)
+        for engine, rows in first_rows.items()
+        if engine != against
+    }
+    bench.drop_topic(load.topic)
+    ratios = {
+        f"spark_to_{peer}": stream.spread(
+            [
+                ours.readings_per_second / theirs.readings_per_second
+                for ours, theirs in zip(runs["spark"], runs[peer], strict=False)
+            ],
+            2,
+        )
+        for peer in ("plain_1", "plain_2", "quix")
+        if runs["spark"] and runs[peer]
+    }
+    return {
+        "load": asdict(load),
+        "readings_per_second": {
+            e: stream.spread([r.readings_per_second for r in rs]) for e, rs in runs.items()
+        },
+        "ratios": ratios,
+        "rows_against_" + against: same,
+        "runs": {engine: [asdict(run) for run in rs] for engine, rs in runs.items()},
+    }
+
+
+def latency(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
+    """Live latency of our job and of the plain consumer, in turns."""
+    runs: dict[str, list[stream.Live]] = defaultdict(list)
+    for repetition in range(args.live_repetitions):
+        order = ["spark", "plain_1"][:: -1 if repetition % 2 else 1]
+        for engine in order:
+            run = f"{engine}-live-{repetition}"
+            runs[engine].append(stream.measure_live(bench, engine, run, args.live_devices, args.live_seconds))
+    summary = {
+        engine: {
+            kind: {
+                p: statistics.median([getattr(r, kind)[p] for r in rs]) for p in ("p50", "p95", "p99", "max")
+            }
+            for kind in ("written_ms", "committed_ms")
+        }
+        for engine, rs in runs.items()
+    }
+    return {
+        "devices": args.live_devices,
+        "seconds": args.live_seconds,
+        "median_of_runs": summary,
+        "runs": {engine: [asdict(run) for run in rs] for engine, rs in runs.items()},
+    }
+
+
+def parts(bench: Bench, small: bool) -> dict[str, Any]:
+    """One core at a time: decode, features, models, generator; each a program of its own beside this one."""
+    found: dict[str, Any] = {}
+    for name in ("decode", "features", "models", "generate"):
+        if not (HERE / f"{name}.py").is_file():
+            continue
+        say(f"part: {name}")
+        child = bench.start(name, [sys.executable, str(HERE / f"{name}.py")])
+        try:
+            child.wait(300)
+            found[name] = json.loads(child.log.read_text())
+        except (BenchmarkError, ValueError) as error:
+            # a part that fails says so in the report, and does not cost the rest of the run
+            found[name] = {"failed": str(error)[:300]}
+            say(f"part {name} failed: {str(error)[:300]}")
+        finally:
+            child.end(seconds=5)
+    return found
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    ensure_peer_environment()
+    result: dict[str, Any] = {
+        "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "small": args.small,
+        "machine": machine(),
+        "versions": versions(),
+        "load_average_before": round(os.getloadavg()[0], 2),
+    }
+    extra = {}
+    if args.cores:
+        extra["ACTIVITY_SPARK__MASTER"] = f"local[{args.cores},4]"
+    bench = Bench.open(args.partitions, extra)
+    try:
+        if args.engines or args.live_repetitions:
+            result["champion"] = provide_champion(bench, args.small)
+        if args.engines:
+            result["throughput"] = throughput(bench, args)
+        if args.live_repetitions:
+            result["latency"] = latency(bench, args)
+        if args.parts:
+            result["parts"] = parts(bench, args.small)
+    finally:
+        bench.close()
+    return result
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--small", action="store_true", help="little data, one repetition")
+    parser.add_argument("--readings", type=int, default=2_000_000, help="preloaded (default %(default)s)")
+    parser.add_argument("--devices", type=int, default=1000, help="that sent them (default %(default)s)")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument(
+        "--engines", default=",".join(stream.ENGINES), help="default %(default)s; may be empty"
+    )
+    parser.add_argument("--live-seconds", type=int, default=75, help="after a warm-up (default %(default)s)")
+    parser.add_argument("--live-devices", type=int, default=100)
+    parser.add_argument("--live-repetitions", type=int, default=3, help="0: no live runs")
+    parser.add_argument("--parts", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--partitions", type=int, default=4, help="of the topic (default %(default)s)")
+    parser.add_argument("--cores", type=int, default=0, help="Spark's (default: as the settings say)")
+    parser.add_argument(
+        "--json", type=Path, help="where the result goes (default: benchmarks/results/TIME.json)"
+    )
+    parser.add_argument("--publish", type=Path, metavar="FILE", help="make docs/performance.* of a result")
+    parser.add_argument("--report", action="store_true", help="make docs/performance.md again")
+    args = parser.parse_args()
+    args.engines = [engine for engine in args.engines.split(",") if engine]
+    unknown = set(args.engines) - set(stream.ENGINES)
+    if unknown:
+        parser.error(f"there is no engine {sorted(unknown)[0]}; the engines are {', '.join(stream.ENGINES)}")
+    if args.small:
+        args.readings, args.devices, args.repetitions = 200_000, 500, 1
+        args.live_seconds, args.live_repetitions, args.live_devices = 20, 1, 100
+    if args.readings % (args.devices * stream.RATE_HZ * 10):
+        parser.error("readings must be whole windows: a multiple of devices x 100")
+    return args
+
+
+def main() -> None:
+    args = arguments()
+    # a SIGTERM unwinds as Ctrl-C does, so that the stack goes down with us
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        if args.publish:
+            report.publish(json.loads(args.publish.read_text()), ROOT)
+        elif args.report:
+            report.write(ROOT)
+        else:
+            result = run(args)
+            place = args.json or RESULTS / time.strftime("%Y%m%dT%H%M%S.json")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(json.dumps(result, indent=1) + "\n")
+            print(report.markdown(result))
+            say(f"the whole result: {os.path.relpath(place)}")
+    except BenchmarkError as error:
+        say(f"FAILED: {error}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
