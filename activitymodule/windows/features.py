@@ -6,7 +6,7 @@ round). What was not measured is NaN, and never spoils the features of another s
 by `activity features --markdown`, lists every name.
 
 A window's features are the same to the last bit whatever other windows are in its batch: every chunk has the
-same shape (CHUNK windows, the last one padded with zeros), so that the linear algebra, the Fourier transform
+same shape (the last one is padded with zeros), so that the linear algebra, the Fourier transform
 and the vector code below always run the same instructions over a row.
 """
 
@@ -36,7 +36,7 @@ from activitymodule.windows.packing import CHANNELS
 __all__ = ["FEATURES_VERSION", "FEATURE_NAMES", "features"]
 
 STANDARD_GRAVITY = 9.80665  # m/s2 a g
-CHUNK = 128  # windows; a multiple of 16, so that no window meets the remainder code of a vector loop
+CHUNK_READINGS = 12_800  # a chunk's channel is 50 KiB: all of a chunk stays in the second-level cache
 LEAST_SECONDS = 2  # of acceleration (or rotation) a window must hold for features of it
 
 _TINY = np.float32(1e-6)
@@ -46,12 +46,14 @@ _TINY = np.float32(1e-6)
 class Grid:
     """What follows from a window's length and rate alone: indices, weights and frequencies.
 
+    chunk : windows taken at once; a multiple of 16, so that none meets the remainder code of a vector loop
     hann (slots,), band_weights (frequencies, bands + 2), lag_weights (frequencies of the padded transform,
     lags), frequencies in Hz.
     """
 
     rate: int
     slots: int
+    chunk: int
     hann: np.ndarray
     frequencies: np.ndarray
     band_weights: np.ndarray
@@ -82,6 +84,7 @@ def grid_of(length_seconds: int, rate_hz: int) -> Grid:
     return Grid(
         rate=rate_hz,
         slots=slots,
+        chunk=min(128, max(16, CHUNK_READINGS // slots // 16 * 16)),
         hann=np.hanning(slots).astype(np.float32),
         frequencies=frequencies.astype(np.float32),
         band_weights=np.stack([*columns, np.ones(len(frequencies)), frequencies], 1).astype(np.float32),
@@ -496,16 +499,16 @@ def features(batch: WindowBatch, windows: settings.Windows) -> np.ndarray:
     """
     grid = grid_of(windows.length_seconds, windows.rate_hz)
     out = np.empty((len(batch), len(FEATURE_NAMES)), np.float32)
-    block = np.empty((len(FEATURE_NAMES), CHUNK), np.float32)
-    for start in range(0, len(batch), CHUNK):
-        part = batch.grid[start : start + CHUNK]
+    block = np.empty((len(FEATURE_NAMES), grid.chunk), np.float32)
+    for start in range(0, len(batch), grid.chunk):
+        part = batch.grid[start : start + grid.chunk]
         _chunk(part, grid, block)
-        out[start : start + CHUNK] = block.T[: len(part)]
+        out[start : start + grid.chunk] = block.T[: len(part)]
     return out
 
 
 def _chunk(part: np.ndarray, grid: Grid, block: np.ndarray) -> None:
-    """Features of at most CHUNK windows, (n, slots, channels), into `block`, (features, CHUNK)."""
+    """Features of at most a chunk of windows, (n, slots, channels), into `block`, (features, chunk)."""
 
     def put(family: str, rows: list[np.ndarray]) -> None:
         np.concatenate(rows, out=block[COLUMNS[family]], casting="same_kind")
@@ -524,7 +527,7 @@ def _chunk(part: np.ndarray, grid: Grid, block: np.ndarray) -> None:
     block[COLUMNS["rotation"], ~enough] = np.nan
 
     for family, (channel, of_channel) in CHANNEL_FAMILIES.items():
-        values = np.full((CHUNK, grid.slots), np.nan, np.float32)
+        values = np.full((grid.chunk, grid.slots), np.nan, np.float32)
         values[: len(part)] = part[:, :, CHANNELS.index(channel)]
         if np.isnan(values).all():
             block[COLUMNS[family]] = np.nan
@@ -535,13 +538,13 @@ def _chunk(part: np.ndarray, grid: Grid, block: np.ndarray) -> None:
 
 
 def _sensor(part: np.ndarray, channels: slice, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Three axes without gaps, (3, CHUNK, slots), and which windows have enough of them, (CHUNK,).
+    """Three axes without gaps, (3, chunk, slots), and which windows have enough of them, (chunk,).
 
     The others, and the padding of the chunk, are zero.
     """
-    values = np.zeros((3, CHUNK, grid.slots), np.float32)
+    values = np.zeros((3, grid.chunk, grid.slots), np.float32)
     values[:, : len(part)] = part[:, :, channels].transpose(2, 0, 1)
-    there = np.zeros((CHUNK, grid.slots), bool)
+    there = np.zeros((grid.chunk, grid.slots), bool)
     # one sum is NaN where any axis is
     there[: len(part)] = np.isfinite(values[0] + values[1] + values[2])[: len(part)]
     count = np.count_nonzero(there, axis=1)
