@@ -66,7 +66,12 @@ def _quiet_or_progress(quiet: bool) -> Iterator[Callable[[str], Callable[[int, i
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as bars:
 
         def begin(text: str) -> Callable[[int, int], None]:
@@ -240,7 +245,11 @@ def _train(
 
 
 def _held_out_activities(
-    data: TrainingWindows, config: settings.Settings, folds: int, request: Request, begin: Callable[[str], Any]
+    data: TrainingWindows,
+    config: settings.Settings,
+    folds: int,
+    request: Request,
+    begin: Callable[[str], Any],
 ) -> tuple[tuple[str, ...], Any]:
     """Activities as a classifier that never saw the person predicts them, for the regressor to learn from."""
     import numpy as np
@@ -467,5 +476,7 @@ def _known_families(text: str | None) -> tuple[str, ...] | None:
     families = tuple(name.strip() for name in text.split(",") if name.strip())
     unknown = [name for name in families if name not in FAMILIES]
     if unknown or not families:
-        raise ConfigError(f"{unknown[0] if unknown else 'nothing'} is no family of features; there are {', '.join(FAMILIES)}")
+        raise ConfigError(
+            f"{unknown[0] if unknown else 'nothing'} is no family of features; there are {', '.join(FAMILIES)}"
+        )
     return families

@@ -20,7 +20,9 @@ _ALWAYS: dict[str, Any] = {
 }
 
 
-def grow(X: np.ndarray, y: np.ndarray, rounds: int, weight: np.ndarray | None = None, **parameters: Any) -> str:
+def grow(
+    X: np.ndarray, y: np.ndarray, rounds: int, weight: np.ndarray | None = None, **parameters: Any
+) -> str:
     """Trees fitted to X (n, k) and y (n,), as LightGBM's text; `parameters` are LightGBM's own names."""
     # columns are known by their place here: names are kept, and checked, beside the model
     data = lgb.Dataset(np.ascontiguousarray(X), y, weight=weight, free_raw_data=True)

@@ -154,7 +154,9 @@ class ScoringModel:
 def _as_slice(columns: list[int]) -> slice | list[int]:
     """Neighbouring columns as a slice, which copies nothing."""
     first = columns[0]
-    return slice(first, first + len(columns)) if columns == list(range(first, first + len(columns))) else columns
+    return (
+        slice(first, first + len(columns)) if columns == list(range(first, first + len(columns))) else columns
+    )
 
 
 def load_bundle(bundle: BundleBytes, windows: settings.Windows | None = None) -> ScoringModel:
@@ -186,7 +188,9 @@ def _load(stored: ModelBytes, kind: str, windows: settings.Windows | None) -> tu
     what = f"version {stored.version} of the {'classifier' if kind == 'activity' else 'regressor'}"
     card = Card.from_json(stored.card)
     if card.kind != kind:
-        raise ModelError(f"{what} is an {card.kind} model, not an {kind} model; check the names in the registry")
+        raise ModelError(
+            f"{what} is an {card.kind} model, not an {kind} model; check the names in the registry"
+        )
     expected: Sequence[str] = FEATURE_NAMES if kind == "activity" else (*FEATURE_NAMES, *COLUMNS)
     missing = [name for name in card.feature_names if name not in set(expected)]
     if missing or not card.feature_names:

@@ -47,7 +47,9 @@ class TrainingWindows:
     def take(self, rows: np.ndarray) -> TrainingWindows:
         """Some of the windows: indices, or a mask."""
         arrays = {f.name: getattr(self, f.name) for f in fields(self)}
-        return TrainingWindows(**{name: value.take(rows) if name == "people" else value[rows] for name, value in arrays.items()})
+        return TrainingWindows(
+            **{name: value.take(rows) if name == "people" else value[rows] for name, value in arrays.items()}
+        )
 
     def sha256(self) -> str:
         """Fingerprint of all that a model learns from, in this order of rows."""
@@ -225,7 +227,9 @@ def windows_of_table(table: pa.Table) -> TrainingWindows:
         person=text("person", "").astype(str),
         run=np.arange(n),
         kcal_per_min=_numbers(table, "kcal_per_min"),
-        people=PersonColumns(sex=text("sex", None), **{name: _numbers(table, name) for name in PERSON_COLUMNS}),
+        people=PersonColumns(
+            sex=text("sex", None), **{name: _numbers(table, name) for name in PERSON_COLUMNS}
+        ),
     )
 
 

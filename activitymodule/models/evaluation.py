@@ -127,7 +127,9 @@ def held_out_probabilities(
 
 def confusion(predicted: np.ndarray, truth: np.ndarray, n_labels: int) -> np.ndarray:
     """Counts of (truth, predicted), int ndarray of shape (n_labels, n_labels)."""
-    return np.bincount(truth * n_labels + predicted, minlength=n_labels * n_labels).reshape(n_labels, n_labels)
+    return np.bincount(truth * n_labels + predicted, minlength=n_labels * n_labels).reshape(
+        n_labels, n_labels
+    )
 
 
 def f1_scores(counts: np.ndarray) -> np.ndarray:

@@ -25,10 +25,11 @@ METRICS_FILE = "metrics.json"
 LINEAGE_FILE = "lineage.json"
 
 TRUSTED: tuple[str, ...] = (
+    "numpy.dtype",  # the imputer remembers that of its data
     "activitymodule.models.activity.TreesAndLinear",
     "activitymodule.models.energy.BoostedTrees",
 )
-"""Types beyond sklearn's and numpy's own (which skops trusts) that a model file may hold."""
+"""Types beyond those skops trusts by itself (sklearn's and most of numpy's) that a model file may hold."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,9 @@ def confusion_figure(counts: np.ndarray, labels: tuple[str, ...], path: Path) ->
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(n), labels, rotation=45, ha="right")
-    axes.set_yticks(range(n), [f"{label} ({int(count)})" for label, count in zip(labels, counts.sum(1), strict=True)])
+    axes.set_yticks(
+        range(n), [f"{label} ({int(count)})" for label, count in zip(labels, counts.sum(1), strict=True)]
+    )
     axes.set_xlabel("predicted")
     axes.set_ylabel("true (windows)")
     for i in range(n):
@@ -61,7 +63,9 @@ def energy_figure(predicted: np.ndarray, truth: np.ndarray, path: Path) -> None:
     figure = Figure(figsize=(5.4, 5.2), layout="constrained")
     axes = figure.subplots()
     top = float(max(np.quantile(truth, 0.999), np.quantile(predicted, 0.999), 1.0)) * 1.05
-    picture = axes.hexbin(truth, predicted, gridsize=45, extent=(0, top, 0, top), bins="log", mincnt=1, cmap="Blues")
+    picture = axes.hexbin(
+        truth, predicted, gridsize=45, extent=(0, top, 0, top), bins="log", mincnt=1, cmap="Blues"
+    )
     axes.plot([0, top], [0, top], color=_INK, linewidth=1, linestyle="--")
     axes.set_xlabel("true, kcal/min")
     axes.set_ylabel("predicted, kcal/min")

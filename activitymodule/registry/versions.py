@@ -53,12 +53,16 @@ def _version(found: dict) -> ModelVersion:
 
 def _aliased(config: Settings, name: str, alias: str) -> ModelVersion | None:
     try:
-        return _version(client.ask(config, "registered-models/alias", name=name, alias=alias)["model_version"])
+        return _version(
+            client.ask(config, "registered-models/alias", name=name, alias=alias)["model_version"]
+        )
     except NotFoundError:
         return None
-    except ModelError:
+    except ModelError as error:
         # MLflow answers 400 and not 404 where the model is there but the alias is not
-        return None
+        if f"alias {alias} not found" in str(error):
+            return None
+        raise
 
 
 def champion(settings: Settings, name: str) -> ModelVersion | None:
@@ -72,7 +76,9 @@ def champion(settings: Settings, name: str) -> ModelVersion | None:
 def get(settings: Settings, name: str, version: str) -> ModelVersion:
     """A version by its number. Raises ModelError where there is none."""
     try:
-        return _version(client.ask(settings, "model-versions/get", name=name, version=version)["model_version"])
+        return _version(
+            client.ask(settings, "model-versions/get", name=name, version=version)["model_version"]
+        )
     except (NotFoundError, ModelError):
         raise ModelError(
             f"the registry has no version {version} of {name}; `activity models list` shows what it has"
@@ -98,7 +104,13 @@ def versions(settings: Settings, name: str) -> list[ModelVersion]:
             named.setdefault(str(entry["version"]), []).append(entry["alias"])
         found = [
             ModelVersion(
-                v.name, v.version, v.run_id, v.source, v.created_at, tuple(sorted(named.get(v.version, ()))), v.tags
+                v.name,
+                v.version,
+                v.run_id,
+                v.source,
+                v.created_at,
+                tuple(sorted(named.get(v.version, ()))),
+                v.tags,
             )
             for v in found
         ]
