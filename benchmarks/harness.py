@@ -201,6 +201,14 @@ class Bench:
             raise
         return bench
 
+    @classmethod
+    def here(cls) -> Bench:
+        """The stack of the settings in force, which runs already and stays."""
+        from activitymodule import settings as loading
+
+        folder = Path(tempfile.mkdtemp(prefix="activity-bench-"))
+        return cls(folder, {**os.environ, "PYTHONUNBUFFERED": "1"}, loading.load())
+
     def _as_superuser(self, statement: str) -> None:
         import psycopg2
 

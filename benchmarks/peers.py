@@ -19,8 +19,10 @@ import numpy as np
 import pyarrow as pa
 
 from activitymodule.models.bundle import BundleBytes
+from activitymodule.models.export import Card
 from activitymodule.settings import load
 from activitymodule.store.connection import connect
+from activitymodule.store.models import record_model_version
 from activitymodule.store.predictions import write_predictions
 from activitymodule.store.smoothing import refresh_smoothed_windows
 from activitymodule.streaming import worker
@@ -88,6 +90,15 @@ class Sink:
         )
         self._scorer = worker.Scorer(self.settings, SimpleNamespace(value=read), version, 0)
         self._connection = connect(self.settings)
+        card = Card.from_json(read.classifier.card)
+        record_model_version(
+            self._connection,
+            name=self.settings.registry.classifier,
+            version=version,
+            labels=card.labels,
+            feature_version=card.features_version,
+        )
+        self._connection.commit()
         worker._make_tasks_quick()
 
     def write(self, windows: list[Closed]) -> None:

@@ -84,8 +84,8 @@ def preload(bench: Bench, topic: str, devices: int, seconds: int) -> Load:
 # ---- what the store says ---------------------------------------------------------------------------------
 
 _WHOLE = """
-select count(*), count(*) filter (where readings_used = %(full)s and duplicates = 0 and activity is not null
-                                  and smoothed_activity is not null),
+select count(*), count(*) filter (where readings_used = %(full)s and duplicates = 0),
+       count(*) filter (where activity is not null), count(*) filter (where smoothed_activity is not null),
        coalesce(sum(readings_used), 0)
 from predictions
 where window_start >= to_timestamp(%(start)s) and window_start < to_timestamp(%(end)s)
@@ -116,13 +116,14 @@ def verify(bench: Bench, load: Load) -> None:
     wanted = load.devices * load.seconds // length
     with bench.store() as cursor:
         cursor.execute(_WHOLE, {"full": full, "start": load.start, "end": load.start + load.seconds})
-        rows, whole, used = cursor.fetchone()
+        rows, whole, scored, smoothed, used = cursor.fetchone()
         cursor.execute("select count(*) from dead_letters")
         dead = cursor.fetchone()[0]
-    if (rows, whole, used, dead) != (wanted, wanted, load.readings, 0):
+    if (rows, whole, scored, smoothed, used, dead) != (*[wanted] * 4, load.readings, 0):
         raise BenchmarkError(
-            f"readings were lost: {whole:,} of {wanted:,} windows are whole ({rows:,} rows, {used:,} of "
-            f"{load.readings:,} readings, {dead:,} dead letters)"
+            f"the store does not hold what was sent: of {wanted:,} windows {rows:,} are there, {whole:,} whole, "
+            f"{scored:,} scored, {smoothed:,} smoothed; {used:,} of {load.readings:,} readings were used; "
+            f"{dead:,} dead letters"
         )
 
 
