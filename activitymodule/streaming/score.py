@@ -23,7 +23,7 @@ from activitymodule.store.connection import connect
 from activitymodule.store.connection import reachable as store_reachable
 from activitymodule.store.leases import ScorerLease
 from activitymodule.store.models import record_model_version
-from activitymodule.store.smoothing import refresh_smoothed
+from activitymodule.store.smoothing import refresh_smoothed, refresh_unfinished
 from activitymodule.streaming import archive, worker
 from activitymodule.streaming.broker import reachable as broker_reachable
 from activitymodule.streaming.broker import spark_kafka_options, topic_ends
@@ -132,6 +132,7 @@ class ScoringJob:
         """Score until told to stop. Raises RefusedError where a second scorer runs on the topic, where unread
         messages are gone, or where checkpoint and store do not belong together."""
         settings = self._settings
+        self._take_signals()
         if not self._store.wait(self._stop.is_set):
             return
         with ScorerLease(settings, settings.kafka.topic) as lease:
@@ -140,6 +141,9 @@ class ScoringJob:
                 return
             self._spark = spark_session(settings, f"score-{settings.kafka.topic}")
             self._take_signals()
+            # a scorer that died between writing its rows and smoothing them left them unsmoothed
+            refresh_unfinished(self._driver(), settings.kafka.topic, settings.scoring)
+            self._driver().commit()
             self._champion.start()
             deadline = time.monotonic() + self._options.seconds if self._options.seconds else None
             try:
@@ -156,7 +160,7 @@ class ScoringJob:
                 self._close_connection()
 
     def _take_signals(self) -> None:
-        # only now: starting Spark installs handlers of its own
+        # once more after Spark has started: it installs handlers of its own
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self.stop)
             signal.signal(signal.SIGTERM, self.stop)
