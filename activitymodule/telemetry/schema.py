@@ -108,3 +108,13 @@ def json_schema() -> dict[str, Any]:
         ],
         "$defs": {"reading": reading},
     }
+
+
+def fields_table() -> str:
+    """The fields as a Markdown table, for docs/telemetry.md."""
+    lines = ["| field | unit | range | meaning |", "|---|---|---|---|"]
+    for f in FIELDS:
+        span = "" if f.low is None else f"{f.low:g} to {f.high:g}"
+        name = f"**`{f.name}`**" if f.required else f"`{f.name}`"
+        lines.append(f"| {name} | {f.unit} | {span} | {f.meaning} |")
+    return "\n".join(lines) + "\n"

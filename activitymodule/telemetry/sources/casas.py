@@ -57,7 +57,11 @@ class Casas:
         files = sorted(path.rglob("*.csv")) if path.is_dir() else [path]
         if not files:
             raise ConfigError(f"{path} holds no CSV file")
-        return [Unit(self.name, str(file), _person_of(file)) for file in files]
+        units = [Unit(self.name, str(file), _person_of(file)) for file in files]
+        for unit in units:  # better now than after hours
+            with opened(unit) as stream:
+                _header(stream, unit)
+        return units
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
         means = self._position_means(unit)

@@ -1,0 +1,240 @@
+"""Recordings of any source to cleaned Parquet by person and date, through Spark.
+
+A unit (one person's file) is read by one task as a stream, so that memory does not grow with the data. The
+shuffle by person and date brings duplicates together; only the partitions made are overwritten, so that a
+second run changes nothing. Every row is accounted for: rows = readings + removed, by reason.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from activitymodule.errors import DataError
+from activitymodule.telemetry.cleaning import clean
+from activitymodule.telemetry.schema import FIELDS, FLOAT_FIELDS, spark_schema
+from activitymodule.telemetry.sources import Chunk, Ledger, Unit, source_named
+
+if TYPE_CHECKING:
+    from pandera.pandas import DataFrameSchema
+    from pyspark.sql import DataFrame, SparkSession
+
+_DDL = spark_schema().replace(" not null", "") + ", activity string, person string, date date"
+_CHUNK_ROWS = 50_000
+_OUR_ERROR = re.compile(r"activitymodule\.errors\.DataError: (.*)")
+
+
+@dataclass(frozen=True)
+class Ingestion:
+    """What preparing a source did: rows = readings + the sum of removed."""
+
+    source: str
+    path: str
+    out: str
+    units: int
+    people: int
+    rows: int
+    readings: int
+    removed: dict[str, int]
+    noticed: dict[str, int]
+
+
+def contract() -> DataFrameSchema:
+    """What a prepared chunk must be, as a Pandera schema made of the table of fields."""
+    import pandera.pandas as pandera
+
+    columns: dict[str, Any] = {
+        "device_id": pandera.Column(str, pandera.Check.str_matches(r"^[A-Za-z0-9._:-]{1,128}$")),
+        "stamp": pandera.Column("datetime64[us, UTC]"),
+        "activity": pandera.Column(object, nullable=True),
+        "person": pandera.Column(str, pandera.Check.str_length(min_value=1)),
+        "date": pandera.Column(object),
+    }
+    for f in FLOAT_FIELDS:
+        columns[f.name] = pandera.Column("float32", pandera.Check.in_range(f.low, f.high), nullable=True)
+    for f in FIELDS:
+        columns.setdefault(f.name, pandera.Column(object, nullable=True))
+    return pandera.DataFrameSchema(columns, strict=True)
+
+
+def check(table: pa.Table, schema: DataFrameSchema, where: object) -> None:
+    """Raises DataError where a chunk breaks the contract: a fault of the adapter, not of the recording."""
+    from pandera.errors import SchemaError
+
+    try:
+        schema.validate(table.to_pandas())
+    except SchemaError as error:
+        raise DataError(f"{where} does not become clean readings: {str(error).splitlines()[0]}") from error
+
+
+def cleaned(chunk: Chunk) -> Chunk:
+    """A chunk without what cannot be, with its `date` and a ledger that still balances."""
+    table, removed, noticed = clean(chunk.readings)
+    ledger = Ledger(
+        chunk.ledger.rows,
+        len(table),
+        dict(Counter(chunk.ledger.removed) + Counter(removed)),
+        dict(Counter(chunk.ledger.noticed) + Counter(noticed)),
+    )
+    return Chunk(table.append_column("date", pc.cast(table.column("stamp"), pa.date32())), ledger)
+
+
+def without_repeats(
+    batches: Iterable[pa.RecordBatch], count: Callable[[int, int], None]
+) -> Iterator[pa.RecordBatch]:
+    """Rows sorted by device and stamp, of which the first of each stays; count(kept, repeated) a batch."""
+    last: tuple[object, object] | None = None
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        device = batch.column("device_id")
+        stamp = batch.column("stamp").cast(pa.int64()).to_numpy()
+        code = device.dictionary_encode().indices.to_numpy()
+        new = np.ones(batch.num_rows, bool)
+        new[1:] = (code[1:] != code[:-1]) | (stamp[1:] != stamp[:-1])
+        new[0] = last != (device[0].as_py(), stamp[0])
+        last = (device[-1].as_py(), stamp[-1])
+        count(int(new.sum()), int((~new).sum()))
+        yield batch if new.all() else batch.filter(pa.array(new))
+
+
+def prepare(
+    spark: SparkSession, source: str, path: Path, out: str, people: list[str] | None = None
+) -> Ingestion:
+    """Read a source's recordings, clean them and write them to `out`, partitioned by person and date.
+
+    spark : the session, with what runs it. Raises ConfigError or DataError, one sentence each.
+    """
+    units = source_named(source).scan(path)
+    if people:
+        units = [unit for unit in units if unit.person in people]
+    ledgers = spark.sparkContext.accumulator({}, _by_key())
+    repeats = spark.sparkContext.accumulator({}, _by_key())
+    specs = [(json.dumps(asdict(unit)),) for unit in units]
+    # a slice a unit: a person's file is one task
+    frame = spark.createDataFrame(spark.sparkContext.parallelize(specs, len(specs)), "unit string")
+    readings = frame.mapInArrow(_reader(ledgers), _DDL)
+    _write(readings, max(len(units), 1), out, repeats)
+
+    total = Ledger()
+    with_readings = set()
+    for key in sorted(ledgers.value):
+        ledger = Ledger(**ledgers.value[key])
+        total += ledger
+        if ledger.readings:
+            with_readings.add(json.loads(key)["person"])
+    kept = sum(pair[0] for pair in repeats.value.values())
+    repeated = sum(pair[1] for pair in repeats.value.values())
+    total += Ledger(0, -repeated, {"repeated_stamp": repeated} if repeated else {})
+    if not total.balanced or total.readings != kept:
+        raise DataError(
+            f"the counts of {path} do not add up ({total.rows} rows, {kept} readings, {total.removed}); "
+            "run the command again"
+        )
+    return Ingestion(
+        source,
+        str(path),
+        out,
+        len(units),
+        len(with_readings),
+        total.rows,
+        total.readings,
+        dict(sorted(total.removed.items())),
+        dict(sorted(total.noticed.items())),
+    )
+
+
+def _by_key() -> Any:
+    from pyspark.accumulators import AccumulatorParam
+
+    class ByKey(AccumulatorParam):
+        """Counts by key: a task that runs twice reports the same key twice, which counts once."""
+
+        def zero(self, value: dict) -> dict:
+            return {}
+
+        def addInPlace(self, value1: dict, value2: dict) -> dict:  # noqa: N802
+            value1.update(value2)
+            return value1
+
+    return ByKey()
+
+
+def _reader(ledgers: Any) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        schema = contract()
+        for batch in batches:
+            for spec in batch.column("unit").to_pylist():
+                unit = Unit(**json.loads(spec))
+                total = Ledger()
+                for chunk in map(cleaned, source_named(unit.source).read(unit)):
+                    total += chunk.ledger
+                    check(chunk.readings, schema, unit)
+                    for part in chunk.readings.to_batches(max_chunksize=_CHUNK_ROWS):
+                        # Arrow forbids nulls where Spark's schema, made of text, allows them
+                        yield part.cast(pa.schema([f.with_nullable(True) for f in part.schema]))
+                ledgers.add({spec: asdict(total)})
+
+    return read
+
+
+def _write(readings: DataFrame, partitions: int, out: str, repeats: Any) -> None:
+    from pyspark.errors import PySparkException
+    from pyspark.sql import functions as F
+
+    def once(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from pyspark import TaskContext
+
+        context = TaskContext.get()
+        counts = [0, 0]
+
+        def count(kept: int, repeated: int) -> None:
+            counts[0] += kept
+            counts[1] += repeated
+
+        yield from without_repeats(batches, count)
+        repeats.add({context.partitionId() if context else 0: counts})
+
+    # of rows with one stamp the first stays: the labelled one, then whichever has the smallest values
+    order = [F.col("device_id"), F.col("stamp"), F.col("activity").asc_nulls_last()]
+    order += [F.col(f.name).asc_nulls_last() for f in FLOAT_FIELDS]
+    unique = (
+        readings.repartition(partitions, "person", "date")
+        .sortWithinPartitions("person", "date", *order)
+        .mapInArrow(once, _DDL)
+    )
+    try:
+        (
+            unique.write.mode("overwrite")
+            .option("partitionOverwriteMode", "dynamic")
+            .partitionBy("person", "date")
+            .parquet(out)
+        )
+    except PySparkException as error:
+        known = _OUR_ERROR.search(str(error))
+        if known:
+            raise DataError(known[1]) from None
+        raise DataError(f"Spark could not write {out}: {str(error).splitlines()[0]}") from error
+
+
+def report(ingestion: Ingestion, path: Path) -> None:
+    """Enter what was done in reports/ingestion_summary.json, one entry a source; the others stay."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        summary = json.loads(path.read_text())
+    except (OSError, ValueError):
+        summary = {}
+    summary[ingestion.source] = asdict(ingestion)
+    fresh = path.with_suffix(".part")
+    fresh.write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n")
+    os.replace(fresh, path)

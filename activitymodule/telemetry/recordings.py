@@ -1,0 +1,166 @@
+"""Recordings as a timed sequence of messages, in the order of time over all people: what a replay sends."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from activitymodule.errors import ActivityError, ConfigError, DataError
+from activitymodule.telemetry import encode, prepared
+from activitymodule.telemetry.cleaning import clean
+from activitymodule.telemetry.sources import SOURCES, Unit
+
+
+@dataclass(frozen=True)
+class Event:
+    """A message and when it is due, in UTC microseconds of the (moved) recording. Truth holds no readings."""
+
+    due_us: int
+    device_id: str
+    value: bytes
+    readings: int
+    truth: bool
+
+
+class Recordings:
+    """The recordings of some people, prepared or raw; nothing is read before it is asked for.
+
+    source : name for the truth topic. people : those chosen.
+    """
+
+    def __init__(self, source: str, parts: dict[str, list[Unit | Path]], limit_seconds: float | None) -> None:
+        self.source = source
+        self._parts = parts
+        self._limit_us = None if limit_seconds is None else int(limit_seconds * 1e6)
+        self._spans: dict[str, tuple[int, int]] = {}
+
+    @property
+    def people(self) -> list[str]:
+        return list(self._parts)
+
+    def span(self, person: str) -> tuple[int, int]:
+        """First and last stamp of a person's recording, UTC microseconds; it is read for that."""
+        if person not in self._spans:
+            first, last = None, None
+            for table in self._tables(person):
+                stamps = pc.cast(table.column("stamp"), pa.int64()).to_numpy()
+                low, high = int(stamps.min()), int(stamps.max())
+                first = low if first is None else min(first, low)
+                last = high if last is None else max(last, high)
+                if self._limit_us is not None and last >= first + self._limit_us:
+                    last = first + self._limit_us
+                    break
+            if first is None or last is None:
+                raise DataError(f"the recording of person {person} holds no usable reading")
+            self._spans[person] = (first, last)
+        return self._spans[person]
+
+    def _tables(self, person: str) -> Iterator[pa.Table]:
+        for part in self._parts[person]:
+            if isinstance(part, Unit):
+                tables = (clean(chunk.readings)[0] for chunk in SOURCES[part.source].read(part))
+            else:
+                tables = iter([_day(part)])
+            for table in tables:
+                if len(table):
+                    yield table.sort_by("stamp")
+
+    def events(self, person: str, shift_us: int, readings_per_message: int) -> Iterator[Event]:
+        """A person's messages and truth spans in the order they are due, stamps moved by shift_us."""
+        first, last = self.span(person)
+        index = prepared.prepared_schema().get_field_index("stamp")
+        for table in self._tables(person):
+            stamps = pc.cast(table.column("stamp"), pa.int64()).to_numpy()
+            if stamps[0] > last:
+                return
+            chosen = table.filter(pa.array((stamps >= first) & (stamps <= last)))
+            moved = pc.add(pc.cast(chosen.column("stamp"), pa.int64()), shift_us)
+            chosen = chosen.set_column(index, "stamp", moved.cast(pa.timestamp("us", tz="UTC")))
+            made = encode.messages(chosen, readings_per_message)
+            events = [
+                Event(due, device, value, count, False)
+                for due, device, value, count in zip(
+                    made.newest_us.tolist(), made.device_id, made.value, made.readings.tolist(), strict=True
+                )
+            ]
+            events += [Event(*span, 0, True) for span in encode.truth_spans(chosen, self.source)]
+            yield from sorted(events, key=lambda event: event.due_us)
+
+    def schedule(self, start_us: int | None, align_us: int, readings_per_message: int) -> Iterator[Event]:
+        """All people's events in the order of time.
+
+        start_us : where every recording starts, a multiple of align_us; None: recorded time is kept. A move
+        is by multiples of align_us, so that windows cut the recording at the same readings as before.
+        """
+        flows = []
+        for person in self.people:
+            shift = 0 if start_us is None else start_us - self.span(person)[0] // align_us * align_us
+            flows.append(self.events(person, shift, readings_per_message))
+        return heapq.merge(*flows, key=lambda event: event.due_us)
+
+    def longest_us(self, align_us: int) -> int:
+        """The longest recording, from the multiple of align_us before its start."""
+        spans = [self.span(person) for person in self.people]
+        return max(last - first // align_us * align_us for first, last in spans)
+
+
+def _day(folder: Path) -> pa.Table:
+    """One partition person=.../date=... of prepared recordings."""
+    root = folder.parent.parent
+    import pyarrow.dataset as pads
+
+    whole = prepared.dataset(root)
+    files = [str(file) for file in sorted(folder.glob("*.parquet"))]
+    return pads.dataset(files, whole.schema, format="parquet", partitioning=whole.partitioning).to_table()
+
+
+def find(
+    what: str, prepared_folder: Path, people: Sequence[str] | None = None, limit_seconds: float | None = None
+) -> Recordings:
+    """Recordings by the name of a prepared source, a prepared folder, or a path of raw recordings.
+
+    Raises ConfigError where there is nothing of that name, or where a person is not among the recorded.
+    """
+    path = Path(what)
+    if what in SOURCES and not path.exists():
+        path = prepared_folder / what
+        if not prepared.is_prepared(path):
+            raise ConfigError(f"{what} is not prepared yet; run `activity prepare {what} PATH` first")
+    if not path.exists():
+        raise ConfigError(f"there is neither a source nor a path {what}; sources are {', '.join(SOURCES)}")
+    if prepared.is_prepared(path):
+        chosen = prepared.choose(prepared.people_in(path), people)
+        days = {p: sorted(path.glob(f"person={prepared.folder_name(p)}/date=*")) for p in chosen}
+        return Recordings(path.name, {p: list(d) for p, d in days.items()}, limit_seconds)
+    units = _raw(path)
+    by_person: dict[str, list[Unit | Path]] = {}
+    for unit in units:
+        by_person.setdefault(unit.person, []).append(unit)
+    chosen = prepared.choose(sorted(by_person), people)
+    return Recordings(units[0].source, {p: by_person[p] for p in chosen}, limit_seconds)
+
+
+def _raw(path: Path) -> list[Unit]:
+    for source in (SOURCES["wisdm"], SOURCES["arwise"], SOURCES["casas"]):
+        try:
+            return source.scan(path)
+        except ActivityError:
+            continue
+    raise DataError(f"{path} holds no recording of a known source ({', '.join(SOURCES)})")
+
+
+def start_of_replay(now_us: int, longest_us: int, speed: float | None, align_us: int) -> int:
+    """Where moved recordings start, so that no stamp is ever ahead of the clock while they are sent.
+
+    speed : recorded seconds per second, None for as fast as it goes. A recording sent faster than it was made
+    must start in the past: by its length less the time that sending takes.
+    """
+    sending_us = 0.0 if speed is None else longest_us / speed
+    start = now_us + min(0, int(sending_us) - longest_us)
+    return int(np.floor_divide(start, align_us)) * align_us
