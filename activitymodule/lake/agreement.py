@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 SHARE = 0.9
 
@@ -184,7 +185,7 @@ def _expected(
     start, end, _ = runs
     device = start // spans.room
     start_us, end_us = start - device * spans.room + spans.origin, end - device * spans.room + spans.origin
-    slack = int((1 - share) * length)
+    slack = length - round(share * length)
     first = -((-(start_us - slack)) // slide)
     last = (np.minimum(end_us + slack, upto) - length) // slide
     long_enough = end_us - start_us >= share * length
@@ -226,8 +227,8 @@ def compare(
 
     activity = np.asarray(windows.column("activity").to_pylist(), object)
     smoothed = np.asarray(windows.column("smoothed_activity").to_pylist(), object)
-    smoothed = np.where(np.equal(smoothed, None), activity, smoothed)
-    scored = pure & ~np.equal(activity, None)
+    smoothed = np.where(pc.is_null(windows.column("smoothed_activity")), activity, smoothed)
+    scored = pure & pc.is_valid(windows.column("activity")).to_numpy()
     true = runs[2][inside]
 
     kcal = windows.column("kcal_per_min").cast(pa.float64()).fill_null(np.nan).to_numpy()
