@@ -44,6 +44,7 @@ class Request:
     never_promote: bool = False
     evaluate_only: bool = False
     if_missing: bool = False
+    mirrored: bool = False
     folder: Path | None = None
 
 
@@ -88,11 +89,13 @@ def load_windows(
     devices: int = SYNTHETIC_DEVICES,
     minutes: int = SYNTHETIC_MINUTES,
     seed: int = 1,
+    mirror: tuple[int, int, int] = (1, 1, 1),
     progress: Callable[[int, int], None] | None = None,
 ) -> TrainingWindows:
     """Windows of `synthetic`, of SOURCE:PATH, or of the Parquet at PATH (prepared readings, or a table of
-    features). Raises DataError or ConfigError."""
+    features), the acceleration multiplied by `mirror`. Raises DataError or ConfigError."""
     from activitymodule.models.dataset import concatenated, windows_of_readings
+    from activitymodule.telemetry.sources import source_named
 
     def told(parts: Iterator[TrainingWindows], of: int) -> Iterator[TrainingWindows]:
         for done, part in enumerate(parts, 1):
@@ -104,23 +107,29 @@ def load_windows(
         from activitymodule.synthesis.history import training_parts
 
         made = training_parts(devices, minutes, seed, reference=config.fleet.reference, devices_at_once=4)
-        parts = (windows_of_readings(part.readings, config.windows, part.people) for part in made)
+        parts = (windows_of_readings(p.readings, config.windows, p.people, mirror=mirror) for p in made)
         return concatenated(told(parts, -(-devices // 4)))
-    source, colon, path = data.partition(":")
-    if colon and not Path(data).exists() and "/" not in source:
-        tables = _recordings(source, Path(path).expanduser())
-        return concatenated(told((windows_of_readings(table, config.windows) for table in tables), 1000))
-    return concatenated(_windows_of_parquet(Path(data).expanduser(), config, told))
-
-
-def _recordings(source: str, path: Path) -> Iterator[Any]:
-    from activitymodule.telemetry import sources
-
-    return sources.labelled_readings(source, path)  # type: ignore[attr-defined]
+    name, colon, path = data.partition(":")
+    if colon and "/" not in name and not Path(data).exists():
+        source = source_named(name)
+        units = source.scan(Path(path).expanduser())
+        # one unit at a time is told, one chunk of it at a time is held
+        parts = (
+            concatenated(
+                (windows_of_readings(c.readings, config.windows, mirror=mirror) for c in source.read(unit)),
+                empty=True,
+            )
+            for unit in units
+        )
+        return concatenated(told(parts, len(units)))
+    return concatenated(_windows_of_parquet(Path(data).expanduser(), config, mirror, told))
 
 
 def _windows_of_parquet(
-    path: Path, config: settings.Settings, told: Callable[..., Iterator[TrainingWindows]]
+    path: Path,
+    config: settings.Settings,
+    mirror: tuple[int, int, int],
+    told: Callable[..., Iterator[TrainingWindows]],
 ) -> Iterator[TrainingWindows]:
     import pyarrow as pa
     import pyarrow.dataset as ds
@@ -143,7 +152,9 @@ def _windows_of_parquet(
         def windows() -> Iterator[TrainingWindows]:
             for fragment in fragments:
                 # one file at a time: recordings may be larger than memory
-                yield windows_of_readings(fragment.to_table(schema=dataset.schema), config.windows)
+                yield windows_of_readings(
+                    fragment.to_table(schema=dataset.schema), config.windows, mirror=mirror
+                )
 
         return told(windows(), len(fragments))
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
@@ -157,7 +168,7 @@ def train(request: Request, config: settings.Settings, *, quiet: bool = True) ->
     """
     from activitymodule.registry.versions import champion
 
-    wanted = ["activity", "energy"] if request.what == "both" else [request.what]
+    wanted: list[str] = ["activity", "energy"] if request.what == "both" else [request.what]
     names = {"activity": config.registry.classifier, "energy": config.registry.regressor}
     serving: dict[str, ModelVersion | None] = {}
     if not request.evaluate_only and request.folder is None:
@@ -181,9 +192,10 @@ def _train(
     import numpy as np
 
     from activitymodule.models.activity import MOTION_FAMILIES
+    from activitymodule.models.dataset import AS_WORN, OTHER_WRIST
     from activitymodule.models.training import FOLDS, train_activity, train_energy
 
-    def load(data: str) -> TrainingWindows:
+    def load(data: str, mirror: tuple[int, int, int] = AS_WORN) -> TrainingWindows:
         what = "synthesising readings" if data == "synthetic" else f"reading {data}"
         return load_windows(
             data,
@@ -191,7 +203,8 @@ def _train(
             devices=request.devices,
             minutes=request.minutes,
             seed=request.seed,
-            progress=begin(what),
+            mirror=mirror,
+            progress=begin(what if mirror == AS_WORN else "the same, mirrored"),
         )
 
     def folds(data: str) -> int:
@@ -201,7 +214,6 @@ def _train(
     outcomes = []
     labels: tuple[str, ...] = ()
     held_out: np.ndarray | None = None
-    common = {"seed": request.seed, "evaluate_only": request.evaluate_only}
     rows = np.flatnonzero(data.activity != "")
     if "activity" in wanted:
         if not len(rows):
@@ -212,8 +224,10 @@ def _train(
             config,
             families=request.families or MOTION_FAMILIES,
             folds=folds(origin),
+            seed=request.seed,
+            evaluate_only=request.evaluate_only,
+            mirrored=load(origin, OTHER_WRIST).take(rows) if request.mirrored else None,
             progress=begin("activity: people held out in turn"),
-            **common,
         )
         labels, held_out = trained.card.labels, np.full(len(data), "", object)
         held_out[rows] = trained.activities()
@@ -237,8 +251,9 @@ def _train(
             labels,
             config,
             folds=folds(origin),
+            seed=request.seed,
+            evaluate_only=request.evaluate_only,
             progress=begin("energy: people held out in turn"),
-            **common,
         )
         outcomes.append(_finish_energy(request, config, energy, learn, origin, names, serving))
     return outcomes
@@ -338,11 +353,12 @@ def _finish(
     from activitymodule.registry.versions import register, set_champion
 
     metrics = trained.report.as_json()
-    if request.evaluate_only or trained.pipeline is None:
-        return Outcome(kind, origin, metrics)
+    pipeline = trained.pipeline
+    if pipeline is None:
+        return Outcome(kind, _public_name(origin), metrics)
 
     def write(folder: Path) -> None:
-        sha256 = write_folder(folder, trained.pipeline, trained.card, metrics, config.models)
+        sha256 = write_folder(folder, pipeline, trained.card, metrics, config.models)
         write_lineage(
             folder,
             data={
@@ -356,7 +372,7 @@ def _finish(
                 "models": config.models.model_dump(),
                 "seed": request.seed,
                 "folds": metrics["folds"],
-                "parameters": trained.pipeline["model"].get_params(),
+                "parameters": pipeline["model"].get_params(),
             },
             model_sha256=sha256,
         )
@@ -366,7 +382,7 @@ def _finish(
         folder = request.folder / kind
         folder.mkdir(parents=True, exist_ok=True)
         write(folder)
-        return Outcome(kind, origin, metrics, folder=str(folder))
+        return Outcome(kind, _public_name(origin), metrics, folder=str(folder))
     with tempfile.TemporaryDirectory(prefix="activity-model-") as temporary:
         write(Path(temporary))
         version = register(
@@ -380,7 +396,7 @@ def _finish(
     promoted = not request.never_promote and (request.promote or serving.get(kind) is None)
     if promoted:
         set_champion(config, version)
-    return Outcome(kind, origin, metrics, version.name, version.version, promoted)
+    return Outcome(kind, _public_name(origin), metrics, version.name, version.version, promoted)
 
 
 def _public_name(data: str) -> str:
@@ -398,11 +414,16 @@ def _lines(outcome: Outcome) -> Iterator[str]:
         yield f"  accuracy {m['accuracy']:.3f}, macro-F1 {m['macro_f1']:.3f} ({low_high.format(**over)})"
         yield f"  of each person: macro-F1 {over['mean']:.3f}, standard deviation {over['sd']:.3f}"
         yield f"  smoothed: accuracy {m['smoothed_accuracy']:.3f}, macro-F1 {m['smoothed_macro_f1']:.3f}"
-        yield f"  calibration error {m['ece']:.3f}; conformal sets hold the truth {m['conformal_coverage']:.1%} of the time, {m['conformal_set_size']:.2f} activities each"
+        if m["mirrored_macro_f1"] is not None:
+            yield f"  watches on the other wrist: macro-F1 {m['mirrored_macro_f1']:.3f}"
+        yield f"  calibration error {m['ece']:.3f}"
+        size = f"{m['conformal_set_size']:.2f} activities each"
+        yield f"  conformal sets: {size}, with the truth in {m['conformal_coverage']:.1%} of them"
         yield "  F1: " + ", ".join(f"{label} {f['f1']:.3f}" for label, f in m["per_label"].items())
     else:
         over = m["mae_over_people"]
-        yield f"  mean absolute error {m['mae']:.3f} kcal/min (95 % of people resampled: {over['low']:.3f} to {over['high']:.3f})"
+        interval = f"95 % of people resampled: {over['low']:.3f} to {over['high']:.3f}"
+        yield f"  mean absolute error {m['mae']:.3f} kcal/min ({interval})"
         yield f"  root mean square error {m['rmse']:.3f}, R2 {m['r2']:.3f}, mean relative error {m['mape']:.1%}"
     if outcome.version:
         state = "champion" if outcome.champion else "registered; `activity models promote` makes it serve"
@@ -436,6 +457,7 @@ def main(
     ),
     evaluate_only: bool = typer.Option(False, help="Only judge it: nothing is registered."),
     if_missing: bool = typer.Option(False, help="Do nothing for a model that has a champion."),
+    mirrored: bool = typer.Option(False, help="Judge it on mirrored readings, too: the other wrist."),
     folder: Path = typer.Option(None, help="Write the model here and do not register it."),
     as_json: bool = typer.Option(False, "--json", help="Figures as JSON on stdout."),
 ) -> None:
@@ -455,6 +477,7 @@ def main(
         never_promote=promote is False,
         evaluate_only=evaluate_only,
         if_missing=if_missing,
+        mirrored=mirrored,
         folder=folder,
     )
     outcomes = train(request, settings.settings(), quiet=as_json)

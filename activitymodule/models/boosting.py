@@ -52,6 +52,5 @@ class KeepsBooster:
         return self._booster
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())  # type: ignore[arg-type]
-        state.pop("_booster", None)
-        return state
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+        return {name: value for name, value in state.items() if name != "_booster"}

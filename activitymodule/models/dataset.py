@@ -23,6 +23,8 @@ from activitymodule.windows.features import FEATURE_NAMES, features
 from activitymodule.windows.packing import binary_of_records, to_records
 
 GAP_SECONDS = 2.0  # a longer silence ends a run
+AS_WORN = (1, 1, 1)
+OTHER_WRIST = (-1, 1, -1)  # signs of the axes of a watch turned about its middle, crown to the other side
 _CHUNK = 8192  # windows at a time: 30 MB of grid
 
 
@@ -64,14 +66,17 @@ class TrainingWindows:
         return digest.hexdigest()
 
 
-def concatenated(parts: Iterable[TrainingWindows]) -> TrainingWindows:
-    """Parts one after another; their runs stay apart. Raises DataError where there are no windows at all."""
+def concatenated(parts: Iterable[TrainingWindows], *, empty: bool = False) -> TrainingWindows:
+    """Parts one after another; their runs stay apart. Raises DataError where there are no windows at all,
+    unless that may be (`empty`)."""
     kept: list[TrainingWindows] = []
     runs = 0
     for part in parts:
         if len(part):
             kept.append(replace(part, run=part.run + runs))
             runs += int(part.run.max()) + 1
+    if not kept and empty:
+        return _nothing()
     if not kept:
         raise DataError(
             "the training data holds no whole window with a known activity; readings need `activity` and "
@@ -103,7 +108,11 @@ def _numbers(readings: pa.Table, name: str) -> np.ndarray:
 
 
 def windows_of_readings(
-    readings: pa.Table, windows: settings.Windows, people: pa.Table | None = None
+    readings: pa.Table,
+    windows: settings.Windows,
+    people: pa.Table | None = None,
+    *,
+    mirror: tuple[int, int, int] = AS_WORN,
 ) -> TrainingWindows:
     """Labelled readings to windows with features.
 
@@ -111,6 +120,7 @@ def windows_of_readings(
     it is absent) and, as far as known, `kcal_per_min` and the columns of PersonColumns; in any order. Readings
     with neither an activity nor an energy are passed over.
     people : one row a `device_id` with the columns of PersonColumns; stands in for those columns of `readings`
+    mirror : a sign for each axis of the acceleration, to see what a model makes of the other wrist
     """
     if people is not None:
         readings = _with_people(readings, people)
@@ -126,6 +136,7 @@ def windows_of_readings(
     activity, activity_names = _codes(readings.column("activity") if "activity" in columns else absent)
     sex, sex_names = _codes(readings.column("sex") if "sex" in columns else absent)
     records = to_records(readings)
+    records["values"][:, :3] *= np.array(mirror, np.float32)
     known = [_numbers(readings, name) for name in ("kcal_per_min", *PERSON_COLUMNS)]
 
     keep = (activity >= 0) | np.isfinite(known[0])
@@ -163,8 +174,8 @@ def windows_of_readings(
         whole[low:high] = batch.coverage >= windows.queue_coverage
     energy = _means(known[0], first)
     people = PersonColumns(
-        sex=np.where(sex[first] >= 0, sex_names[sex[first]], None),
         **{name: values[first] for name, values in zip(PERSON_COLUMNS, known[1:], strict=True)},
+        sex=np.array([sex_names[code] if code >= 0 else None for code in sex[first]], object),
     )
     everything = TrainingWindows(
         features=matrix,

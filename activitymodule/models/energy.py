@@ -201,6 +201,6 @@ def with_gaps(
     copies = X[rows].copy()
     for columns, chance in ((_PERSON, 0.5), (_HEART, 0.5), (_STEPS, 0.5), (_SPEED, 0.5), (_ACTIVITY, 0.2)):
         lost = dice.random(len(rows)) < chance
-        copies[np.ix_(lost, columns)] = np.nan
+        copies[np.ix_(lost, np.array(columns))] = np.nan
     weight = np.concatenate([np.ones(len(X)), np.full(len(rows), 0.5)])
     return np.concatenate([X, copies]), np.concatenate([y, y[rows]]), weight

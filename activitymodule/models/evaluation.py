@@ -61,6 +61,7 @@ class ActivityReport:
     macro_f1_over_people: Spread
     smoothed_accuracy: float
     smoothed_macro_f1: float
+    mirrored_macro_f1: float | None
     confusion: tuple[tuple[int, ...], ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -187,9 +188,13 @@ def activity_report(
     alpha: float,
     smoothing_windows: int,
     smoothing_stay: float,
+    mirrored: np.ndarray | None = None,
     seed: int = 0,
 ) -> ActivityReport:
-    """Everything worth knowing of held-out probabilities (n_windows, n_labels); truth holds label codes."""
+    """Everything worth knowing of held-out probabilities (n_windows, n_labels); truth holds label codes.
+
+    mirrored : the same of the same people with their watches on the other wrist
+    """
     n = len(labels)
     predicted = probabilities.argmax(1)
     counts = confusion(predicted, truth, n)
@@ -224,6 +229,9 @@ def activity_report(
         macro_f1_over_people=_over_people(each, macro_f1, seed),
         smoothed_accuracy=float(_share_right(smoothed_counts)),
         smoothed_macro_f1=float(macro_f1(smoothed_counts)),
+        mirrored_macro_f1=(
+            None if mirrored is None else float(macro_f1(confusion(mirrored.argmax(1), truth, n)))
+        ),
         confusion=tuple(tuple(int(v) for v in row) for row in counts),
     )
 

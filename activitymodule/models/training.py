@@ -72,11 +72,12 @@ def train_activity(
     folds: int = FOLDS,
     seed: int = 0,
     evaluate_only: bool = False,
+    mirrored: TrainingWindows | None = None,
     progress: Progress | None = None,
 ) -> ActivityTraining:
     """Judge a classifier on people it has not seen, then fit it on all of them.
 
-    Every window of `data` must have an activity and its features' sensors. Raises DataError where there are
+    mirrored : the windows of `data` from watches on the other wrist, to be judged on as well. Every window of `data` must have an activity and its features' sensors. Raises DataError where there are
     fewer than two people or activities.
     """
     names = feature_names(families)
@@ -84,9 +85,16 @@ def train_activity(
     labels, truth = np.unique(data.activity, return_inverse=True)
     if len(labels) < 2:
         raise DataError("a classifier needs windows of at least two activities; the training data has one")
-    probabilities = held_out_probabilities(
-        lambda: activity_pipeline(seed), X, truth, data.person, len(labels), folds, progress=progress
-    )[0]
+    probabilities, *others = held_out_probabilities(
+        lambda: activity_pipeline(seed),
+        X,
+        truth,
+        data.person,
+        len(labels),
+        folds,
+        [] if mirrored is None else [_columns(mirrored.features, names)],
+        progress,
+    )
     label_names = tuple(str(label) for label in labels)
     alpha = config.models.conformal_alpha
     report = activity_report(
@@ -99,6 +107,7 @@ def train_activity(
         alpha=alpha,
         smoothing_windows=config.scoring.smoothing_windows,
         smoothing_stay=config.scoring.smoothing_stay,
+        mirrored=others[0] if others else None,
         seed=seed,
     )
     card = Card(

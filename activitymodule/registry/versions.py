@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -137,10 +138,8 @@ def fetch(settings: Settings, version: ModelVersion) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".fetching-", dir=folder.parent))
     try:
-        try:
+        with contextlib.suppress(NotFoundError):  # the check below says what is missing
             client.download(settings, version.source, partial)
-        except NotFoundError:
-            pass  # the check below says what is missing
         _check(version, partial)
         try:
             os.replace(partial, folder)
