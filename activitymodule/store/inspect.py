@@ -1,0 +1,162 @@
+"""What a person asks of the store: free queries that can only read, and a summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg2
+import psycopg2.errors
+from psycopg2.extras import RealDictCursor
+
+from activitymodule.errors import ConfigError
+from activitymodule.settings import Settings
+from activitymodule.store.connection import session
+
+# Opened as a cursor of the server: a cursor takes one statement, and only one that returns rows. The text itself
+# travels as a bound value of a setting of ours.
+_OPEN = """
+DO $$
+DECLARE answer refcursor := 'asked';
+BEGIN
+    OPEN answer FOR EXECUTE current_setting('activity.asked');
+END
+$$
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Rows of a query; more: there are some beyond the limit."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    more: bool
+
+
+def ask(settings: Settings, sql: str, *, limit: int = 1000, seconds: float = 30) -> Answer:
+    """Run one statement in a read-only transaction; at most `limit` rows, at most `seconds` long.
+
+    Raises ConfigError where the statement is wrong, takes too long or is none that returns rows.
+    """
+    with (
+        session(settings, read_only=True, statement_seconds=seconds) as connection,
+        connection.cursor() as cursor,
+    ):
+        try:
+            cursor.execute("SELECT set_config('activity.asked', %s, true)", (sql.strip().rstrip("; \n"),))
+            cursor.execute(_OPEN)
+            cursor.execute("FETCH %s FROM asked", (limit + 1,))
+            rows = cursor.fetchall()
+        except psycopg2.errors.QueryCanceled as error:
+            raise ConfigError(
+                f"the query took longer than {seconds:g} s; allow it more with --timeout"
+            ) from error
+        except psycopg2.OperationalError:
+            raise
+        except psycopg2.Error as error:
+            raise ConfigError(f"the query is refused: {_reason(error)}") from error
+        columns = _apart([column.name for column in cursor.description])
+    return Answer(columns, rows[:limit], len(rows) > limit)
+
+
+def _apart(names: list[str]) -> tuple[str, ...]:
+    """Names of columns, the second of its name with _2 behind it, so that none is lost in an object."""
+    seen: dict[str, int] = {}
+    apart = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        apart.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return tuple(apart)
+
+
+def _reason(error: psycopg2.Error) -> str:
+    diagnosis = error.diag
+    message = diagnosis.message_primary or (str(error).splitlines() or ["unknown"])[0]
+    return f"{message} ({diagnosis.message_hint})" if diagnosis.message_hint else message
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the store holds."""
+
+    predictions: int
+    with_activity: int
+    watches: int
+    first_window: datetime | None
+    last_window: datetime | None
+    last_written: datetime | None
+    people: int
+    dead_letters: int
+    batches: int
+    unfinished_batches: int
+    dropped_late: int
+    model_versions: tuple[str, ...]
+    megabytes: float
+    activities: dict[str, int]
+
+
+_SUMMARY = """
+SELECT (SELECT count(*) FROM predictions) AS predictions,
+       (SELECT count(activity) FROM predictions) AS with_activity,
+       (SELECT count(DISTINCT device_id) FROM predictions) AS watches,
+       (SELECT min(window_start) FROM predictions) AS first_window,
+       (SELECT max(window_start) FROM predictions) AS last_window,
+       (SELECT max(processed_at) FROM predictions) AS last_written,
+       (SELECT count(*) FROM people) AS people,
+       (SELECT count(*) FROM dead_letters) AS dead_letters,
+       (SELECT count(*) FROM batches) AS batches,
+       (SELECT count(*) FROM batches WHERE finished_at IS NULL) AS unfinished_batches,
+       (SELECT coalesce(sum(dropped_late), 0)::bigint FROM batches) AS dropped_late,
+       (SELECT array_agg(name || ' ' || version ORDER BY registered_at) FROM model_versions) AS model_versions,
+       round(pg_database_size(current_database()) / 1e6, 1)::double precision AS megabytes
+"""
+_ACTIVITIES = """
+SELECT coalesce(smoothed_activity, activity), count(*) FROM predictions
+WHERE activity IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1
+"""
+
+
+def summarize(connection: Any) -> Summary:
+    """Counts over the whole store; reads all of it."""
+    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(_SUMMARY)
+        counts = dict(cursor.fetchone())
+    with connection.cursor() as cursor:
+        cursor.execute(_ACTIVITIES)
+        activities = dict(cursor.fetchall())
+    counts["model_versions"] = tuple(counts["model_versions"] or ())
+    return Summary(**counts, activities=activities)
+
+
+@dataclass(frozen=True)
+class TableSize:
+    """A table of the store; rows is the planner's estimate, None before the first count of it."""
+
+    name: str
+    rows: int | None
+    megabytes: float
+
+
+_TABLES = """
+SELECT relname, CASE WHEN reltuples >= 0 THEN reltuples::bigint END,
+       round(pg_total_relation_size(oid) / 1e6, 2)::double precision
+FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
+ORDER BY relname
+"""
+
+
+def table_sizes(connection: Any) -> list[TableSize]:
+    """Every table of ours with its size, indexes and all."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TABLES)
+        return [TableSize(*row) for row in cursor.fetchall()]
+
+
+def server_version(connection: Any) -> str:
+    """Version of the PostgreSQL that answers."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_version")
+        return str(cursor.fetchone()[0])
