@@ -38,14 +38,18 @@ class Recordings:
         self.source = source
         self._parts = parts
         self._limit_us = None if limit_seconds is None else int(limit_seconds * 1e6)
-        self._spans: dict[str, tuple[int, int]] = {}
+        self._spans: dict[str, tuple[int, int] | None] = {}
 
     @property
     def people(self) -> list[str]:
-        return list(self._parts)
+        """Those with a usable reading."""
+        return [person for person in self._parts if self.span(person)]
 
-    def span(self, person: str) -> tuple[int, int]:
-        """First and last stamp of a person's recording, UTC microseconds; it is read for that."""
+    def span(self, person: str) -> tuple[int, int] | None:
+        """First and last stamp of a person's recording, UTC microseconds; it is read for that.
+
+        None without a usable reading: a copy of another person's, say.
+        """
         if person not in self._spans:
             first, last = None, None
             for table in self._tables(person):
@@ -56,9 +60,7 @@ class Recordings:
                 if self._limit_us is not None and last >= first + self._limit_us:
                     last = first + self._limit_us
                     break
-            if first is None or last is None:
-                raise DataError(f"the recording of person {person} holds no usable reading")
-            self._spans[person] = (first, last)
+            self._spans[person] = None if first is None or last is None else (first, last)
         return self._spans[person]
 
     def _tables(self, person: str) -> Iterator[pa.Table]:
@@ -66,14 +68,17 @@ class Recordings:
             if isinstance(part, Unit):
                 tables = (clean(chunk.readings)[0] for chunk in SOURCES[part.source].read(part))
             else:
-                tables = iter([_day(part)])
+                tables = (_day(folder) for folder in [part])
             for table in tables:
                 if len(table):
                     yield table.sort_by("stamp")
 
     def events(self, person: str, shift_us: int, readings_per_message: int) -> Iterator[Event]:
         """A person's messages and truth spans in the order they are due, stamps moved by shift_us."""
-        first, last = self.span(person)
+        span = self.span(person)
+        if span is None:
+            return
+        first, last = span
         index = prepared.prepared_schema().get_field_index("stamp")
         for table in self._tables(person):
             stamps = pc.cast(table.column("stamp"), pa.int64()).to_numpy()
@@ -100,13 +105,16 @@ class Recordings:
         """
         flows = []
         for person in self.people:
-            shift = 0 if start_us is None else start_us - self.span(person)[0] // align_us * align_us
+            first, _ = self.span(person) or (0, 0)
+            shift = 0 if start_us is None else start_us - first // align_us * align_us
             flows.append(self.events(person, shift, readings_per_message))
         return heapq.merge(*flows, key=lambda event: event.due_us)
 
     def longest_us(self, align_us: int) -> int:
-        """The longest recording, from the multiple of align_us before its start."""
-        spans = [self.span(person) for person in self.people]
+        """The longest recording, from the multiple of align_us before its start. DataError if all are empty."""
+        spans = [span for span in map(self.span, self._parts) if span]
+        if not spans:
+            raise DataError("these recordings hold no usable reading")
         return max(last - first // align_us * align_us for first, last in spans)
 
 
