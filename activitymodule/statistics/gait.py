@@ -15,8 +15,8 @@ _SHORTEST_S, _LONGEST_S = 0.6, 1.45
 
 @dataclass(frozen=True)
 class Stride:
-    """hz: mean frequency; phase: (n,) rad; deviation_hz: (n - 1,) frequency less its mean; periodicity: height
-    of the autocorrelation's peak, at most 1."""
+    """hz: mean frequency; phase: (n,) rad; deviation_hz: (n - 1,) frequency less its mean; periodicity:
+    height of the autocorrelation's peak, at most 1."""
 
     hz: float
     phase: np.ndarray

@@ -1,9 +1,9 @@
 """Measure reference statistics: from a recording of one person doing one activity to its profile.
 
 The model is a regime-switching spectral copula. A recording is cut into short frames; frames alike in
-direction and energy make a regime (k-means); each regime keeps its marginal distributions and, in normal scores,
-its mean stride and its cross-spectrum. Calibration then realises the profile and corrects the spectra by what
-came out.
+direction and energy make a regime (k-means); each regime keeps its marginal distributions and, in normal
+scores, its mean stride and its cross-spectrum. Calibration then realises the profile and corrects the spectra
+by what came out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from activitymodule.errors import DataError
 from activitymodule.statistics import gait, spectra
 from activitymodule.statistics.process import Process
 from activitymodule.statistics.profile import (
+    BANDS_HZ,
     HARMONICS,
     LEAST_FRAMES,
     LEVELS,
@@ -31,6 +32,9 @@ from activitymodule.statistics.recordings import Recording
 
 LEAST_SECONDS = 40
 """A shorter recording gives no profile."""
+
+ROUNDS = 4
+"""Rounds of calibration."""
 
 _STANDARD_GRAVITY = 9.80665  # m/s2; the scales below were chosen in m/s2
 
@@ -57,10 +61,10 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "walking": Recipe(6, 100, gait=True),
     "jogging": Recipe(2, 100, gait=True, spherical=False, holds=False),
-    "stairs": Recipe(5, 60, gait=True),
-    "sitting": Recipe(8, 60, frame_seconds=1),
+    "stairs": Recipe(8, 60, gait=True),
+    "sitting": Recipe(12, 60),
     "standing": Recipe(5, 60, energy_weight=3.0),
-    "kicking": Recipe(8, 60),
+    "kicking": Recipe(10, 60, frame_seconds=1),
 }
 DEFAULT_RECIPE = Recipe(8, 60, gait=None)
 _PERIODIC = 0.5
@@ -68,7 +72,7 @@ STRIDE_JITTER = 0.5
 """Share of the measured spread of the stride frequency that is synthesised: the rest of it is the
 demodulation's own noise."""
 
-# the process' score given its volatility: Gauss-Hermite nodes, and the scores at which its distribution is tabled
+# a score given its volatility: Gauss-Hermite nodes, and the scores at which its distribution is tabled
 _NODES, _weights = np.polynomial.hermite_e.hermegauss(9)
 _NODE_WEIGHTS = _weights / _weights.sum()
 _SCORES = np.linspace(-6, 6, 241)
@@ -171,7 +175,7 @@ def _amplitudes(volatility: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Scored:
-    """A regime in normal scores: residual (n, 3), what the stride explains, and the quantile levels to store."""
+    """A regime in normal scores: residual (n, 3), what the stride explains, the quantile levels to store."""
 
     residual: np.ndarray
     template: np.ndarray
@@ -232,7 +236,7 @@ def _score_gait(rank: np.ndarray, phase: np.ndarray, member: np.ndarray, before:
 # profile
 
 
-def measure_profile(recording: Recording, recipe: Recipe | None = None, *, rounds: int = 3) -> Profile:
+def measure_profile(recording: Recording, recipe: Recipe | None = None, *, rounds: int = ROUNDS) -> Profile:
     """The profile of a recording; raises DataError where it is shorter than LEAST_SECONDS."""
     recipe = recipe or recipe_of(recording.activity)
     x = np.asarray(recording.acceleration, float)
@@ -276,7 +280,7 @@ def measure_profile(recording: Recording, recipe: Recipe | None = None, *, round
         target = scored.residual.var(axis=0) if with_gait else np.ones(3)
         regimes.append(
             Regime(
-                frames=int(round(occupancy[k] * len(label))),
+                frames=int((label == k).sum()),
                 occupancy=float(occupancy[k]),
                 transitions=transitions[k],
                 direction=mean / np.linalg.norm(mean),
@@ -314,70 +318,67 @@ def measure_profile(recording: Recording, recipe: Recipe | None = None, *, round
 
 # calibration
 
-_CALIBRATION_HZ = np.array([0, 0.25, 0.5, 0.8, 1.2, 1.6, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0])
-_SEGMENT = 64
-_CALIBRATION_MINUTES = 2
+_SEGMENT = 100
+_CALIBRATION_MINUTES = 4
 _DAMPING = 0.6
-_MOST_GAIN = 1.5 * np.log(2.5)
+_MOST_GAIN = 1.4
 _CALIBRATION_SEED = 99
+_SMOOTHING_HZ = 0.3
 
 
-def _typical_spectrum(x: np.ndarray, spherical: bool) -> np.ndarray:
-    """(3, 33) geometric mean of the spectra of 6.4 s segments of x (n, 3) in g, of the coordinates' kind.
+def typical_spectrum(x: np.ndarray) -> np.ndarray:
+    """(4, 51) geometric mean over half-overlapping 10 s segments of the spectra of x, y, z (n, 3) in g and of
+    their magnitude.
 
-    Geometric, because that is what one window looks like; the mean is that of the liveliest few.
+    Geometric, because that is what a typical window looks like; the mean is that of the liveliest few.
     """
     channels = np.concatenate([x, np.linalg.norm(x, axis=1, keepdims=True)], axis=1)
     starts = np.arange(0, len(x) - _SEGMENT + 1, _SEGMENT // 2)
     segments = channels[starts[:, None] + np.arange(_SEGMENT)]
     segments = segments - segments.mean(axis=1, keepdims=True)
-    floor = 1e-5 / _STANDARD_GRAVITY**2
-    power = np.abs(np.fft.rfft(segments * np.hanning(_SEGMENT)[None, :, None], axis=1)) ** 2 + floor
-    if spherical:
-        tangential = np.maximum(power[:, :, :3].sum(axis=2) - power[:, :, 3], floor)
-        power = np.stack([tangential, tangential, power[:, :, 3]], axis=2)
-    return np.asarray(np.exp(np.log(power[:, :, :3]).mean(axis=0)).T)
+    power = np.abs(np.fft.rfft(segments * np.hanning(_SEGMENT)[None, :, None], axis=1)) ** 2
+    return np.asarray(np.exp(np.log(power + 1e-5 / _STANDARD_GRAVITY**2).mean(axis=0)).T)
 
 
 def calibrate(profile: Profile, x: np.ndarray, rounds: int) -> Profile:
     """The profile with band gains such that what it realises has the typical spectrum of x (n, 3).
 
-    The variance of each channel stays; gains are damped, smooth over frequency and bounded.
+    Regimes differ in their coordinates, windows show x, y, z and magnitude: an axis' error goes to a regime's
+    tangents by the squares of their direction cosines. The variance of each channel stays; gains are damped,
+    smooth over frequency and bounded.
     """
-    from activitymodule.statistics.profile import BANDS_HZ
-
-    wanted = _typical_spectrum(x, profile.spherical)
+    wanted = typical_spectrum(x)
     frequency = np.fft.rfftfreq(_SEGMENT, 1 / RATE_HZ)
-    hat = np.maximum(1 - np.abs(frequency - _CALIBRATION_HZ[:, None]) / 0.5, 0) + 1e-9
+    hat = np.maximum(1 - np.abs(frequency - BANDS_HZ[:, None]) / _SMOOTHING_HZ, 0)
+    hat[:, 0] = 0  # each segment is centred: nothing is known at 0 Hz
     hat /= hat.sum(axis=1, keepdims=True)
-    gain = np.zeros((3, len(_CALIBRATION_HZ)))
+    gain = np.zeros((4, len(BANDS_HZ)))
+
+    def adjusted(regime: Regime) -> Regime:
+        channels = gain[:3]
+        if profile.spherical:
+            cosines = tangent_basis(regime.direction)[:2] ** 2
+            channels = np.concatenate([cosines @ gain[:3], gain[3:]])
+        log_power = regime.log_power + 2 * channels.T
+        return replace(regime, log_power=spectra.with_variance(log_power, spectra.variance(regime.log_power)))
+
     current = profile
     for turn in range(rounds):
         process = Process(current)
-        made = np.concatenate(
-            [process.minute(_CALIBRATION_SEED, 0, 1000 + 10 * turn + m) for m in range(_CALIBRATION_MINUTES)]
-        )
-        error = 0.5 * np.log(wanted / _typical_spectrum(made, profile.spherical))
-        gain += _DAMPING * (error @ hat.T)
-        gain = np.clip(gain - gain.mean(axis=1, keepdims=True), -_MOST_GAIN, _MOST_GAIN)
-        shift = 2 * np.stack([np.interp(BANDS_HZ, _CALIBRATION_HZ, row) for row in gain], axis=1)
-        current = replace(
-            profile,
-            regimes=tuple(
-                replace(
-                    r,
-                    log_power=spectra.with_variance(r.log_power + shift, spectra.variance(r.log_power)),
-                )
-                for r in profile.regimes
-            ),
-        )
+        first = 1000 + 10 * turn
+        minutes = range(first, first + _CALIBRATION_MINUTES)
+        made = np.concatenate([process.minute(_CALIBRATION_SEED, 0, minute) for minute in minutes])
+        gain += _DAMPING * (0.5 * np.log(wanted / typical_spectrum(made))) @ hat.T
+        middle = gain.mean(axis=1, keepdims=True)
+        gain = np.clip(gain, middle - _MOST_GAIN, middle + _MOST_GAIN)
+        current = replace(profile, regimes=tuple(adjusted(r) for r in profile.regimes))
     return current
 
 
 def measure(
     recordings: Iterable[Recording],
     *,
-    rounds: int = 3,
+    rounds: int = ROUNDS,
     progress: Callable[[Profile], None] | None = None,
 ) -> tuple[Profile, ...]:
     """Profiles of recordings, each fitted by itself: leaving a person out changes nobody else's profile.

@@ -157,7 +157,7 @@ class Process:
     ) -> np.ndarray:
         """(MINUTE, 3) float32 total acceleration in g.
 
-        `cadence` multiplies the stride frequency, `intensity` the scores (how far motion goes from its median).
+        `cadence` multiplies the stride frequency, `intensity` the scores (how far motion leaves its median).
         """
         p = self.profile
         path, hold_scores = self.path(seed, device, minute)

@@ -15,7 +15,7 @@ RATE_HZ = 10
 LEAST_FRAMES = 5
 """A regime seen in fewer frames is merged with its nearest: too few to be a statistic of anything."""
 
-LEVELS = np.linspace(-4.0, 4.0, 17)
+LEVELS = np.linspace(-3.2, 3.2, 17)
 """Normal scores at which the marginal distributions are stored."""
 
 BANDS_HZ = np.linspace(0.0, RATE_HZ / 2, 21)
@@ -45,7 +45,7 @@ class Regime:
     quantiles: np.ndarray
     """(3, 17) coordinate values at LEVELS of the process' own score."""
     log_power: np.ndarray
-    """(21, 3) natural logarithm of the spectrum of each channel's score; its mean over frequency is the variance."""
+    """(21, 3) natural logarithm of the spectrum of each channel's score, whose mean is the variance."""
     coherence: np.ndarray
     """(21, 3) complex coherence of PAIRS."""
     volatility: float

@@ -1,7 +1,7 @@
-"""Reference statistics as a file: a table of regimes (Parquet, half precision) and a note of where it is from.
+"""Reference statistics as a file: a table of regimes (Parquet, half precision) and a note of their origin.
 
-`wisdm.parquet` and `wisdm.json` beside this module are the shipped ones. One row is one regime; a profile's own
-numbers stand in each of its rows.
+`reference/wisdm.parquet` and `.json` beside this module are the shipped ones. One row is one regime; a
+profile's own numbers stand in each of its rows.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ HATS = _hats()
 
 
 def lagged_covariance(z: np.ndarray, member: np.ndarray, lags: int, least_pairs: int = 10) -> np.ndarray:
-    """(lags + 1, 3, 3) covariance of z (n, 3) at lags of 0 .. `lags` samples, over pairs that are both members.
+    """(lags + 1, 3, 3) covariance of z (n, 3) at lags of 0 .. `lags` samples, over pairs of members.
 
     `member` (n,) is 0 or 1. Tapered by a Parzen window (Parzen 1961), so that its transform is near positive.
     """

@@ -1,7 +1,7 @@
 """Signals of any number of watches from reference statistics: what a device reads in any minute.
 
-Everything is a pure function of (seed, device, minute, profile): a minute can be made alone, in any order, on any
-machine of a cluster, and nothing else that is made changes a bit of it.
+Everything is a pure function of (seed, device, minute, profile): a minute can be made alone, in any order, by
+any worker of a cluster, and nothing else that is made changes a bit of it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ INTENSITY_SPREAD = 0.07
 class DeviceJitter:
     """What sets one device apart from the person it borrows from; constant in time.
 
-    rotation: (3, 3) how the watch sits on the wrist; cadence: factor of the stride frequency; intensity: factor
-    of the motion.
+    rotation: (3, 3) how the watch sits on the wrist; cadence: factor of the stride frequency; intensity:
+    factor of the motion.
     """
 
     rotation: np.ndarray
@@ -65,7 +65,7 @@ class SignalGenerator:
         return int(random_stream(self.seed, device, 0, Stream.CHOICE).integers(len(self._by_person)))
 
     def profile_for(self, device: int, activity: str) -> int:
-        """The profile of a device doing an activity: its person's, or another's where that person has none."""
+        """The profile of a device doing an activity: its person's, or another's where they have none."""
         own = self._by_person[self.person_for(int(device))].get(activity)
         if own is not None:
             return own
