@@ -88,10 +88,9 @@ install_requirements() {
     .venv/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off \
         --require-hashes -r requirements.lock >"$log" 2>&1 &
     pid=$!
-    # shellcheck disable=SC2064
-    trap "kill $pid 2>/dev/null || true" EXIT
+    child=$pid
     watch_pip "$pid" "$log" "$total"
-    trap - EXIT
+    child=""
     if wait "$pid"; then return; fi
     if grep -q 'No space left on device' "$log"; then
         fail "the disk is full; free 4 GB and run ./init.sh again"
@@ -102,6 +101,32 @@ install_requirements() {
     fi
     fail "pip failed ($(grep -m1 '^ERROR' "$log" || tail -n 1 "$log")); see $log"
 }
+
+# ---- one at a time: two would write into the same environment
+lock_folder="${TMPDIR:-/tmp}/activity-init-$(printf '%s' "$PWD" | cksum | cut -d' ' -f1)-$(id -u)"
+child=""
+told=""
+until mkdir "$lock_folder" 2>/dev/null; do
+    if [ ! -w "$(dirname "$lock_folder")" ]; then fail "cannot write to $(dirname "$lock_folder"); point TMPDIR at a folder that can be written"; fi
+    owner=$(cat "$lock_folder/pid" 2>/dev/null || true)
+    # it was killed, perhaps before it could say who it was
+    if ! kill -0 "${owner:-0}" 2>/dev/null || { [ -z "$owner" ] && [ "$told" = yes ]; }; then
+        rm -rf "$lock_folder"
+        continue
+    fi
+    if [ -z "$told" ]; then say "another ./init.sh is at work here (process ${owner:-unknown}); waiting for it"; fi
+    told=yes
+    sleep 1
+done
+echo $$ >"$lock_folder/pid"
+# shellcheck disable=SC2317
+tidy() {
+    if [ -n "$child" ]; then kill "$child" 2>/dev/null || true; fi
+    rm -rf "$lock_folder"
+}
+trap tidy EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 did=""
 

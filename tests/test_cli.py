@@ -1,0 +1,198 @@
+"""The command line: every verb helps, errors are one sentence, exit codes mean something."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from activitymodule import errors
+from activitymodule.cli import VERBS, app
+from activitymodule.local.jars import wrong
+from activitymodule.settings import Settings, project_root
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """A command as a person would run it, without this test's own settings."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ACTIVITY_")}
+    return subprocess.run(
+        [sys.executable, "-m", "activitymodule", *arguments],
+        capture_output=True,
+        text=True,
+        env={**clean, "COLUMNS": "200", **(env or {})},
+        timeout=120,
+    )
+
+
+def commands_of(verb: str) -> Iterator[tuple[str, Any]]:
+    """(name, command) of a verb, and of each of its own subcommands."""
+    group = typer.main.get_command(
+        importlib.import_module(f"activitymodule.jobs.{verb.replace('-', '_')}").app
+    )
+    subcommands = getattr(group, "commands", {})
+    yield from ((f"{verb} {name}", command) for name, command in subcommands.items())
+    if not subcommands:
+        yield verb, group
+
+
+def test_the_table_of_verbs_imports_nothing_heavy() -> None:
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from activitymodule.cli import app; "
+            "print([m for m in ('pyspark', 'pandas', 'mlflow', 'sklearn', 'pyarrow') if m in sys.modules])",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == "[]"
+
+
+def test_help_lists_every_verb() -> None:
+    told = CliRunner().invoke(app, ["--help"]).output
+    for verb, line in VERBS.items():
+        assert verb in told
+        assert line.split()[0] in told
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_command_helps_with_an_example(verb: str) -> None:
+    for name, command in commands_of(verb):
+        assert command.help, f"{name} has no help"
+        assert "activity " in (command.epilog or ""), f"{name} shows no example"
+        for parameter in command.params:
+            assert parameter.name == "help" or getattr(parameter, "help", ""), f"{name}: {parameter.name}"
+        result = CliRunner().invoke(app, [*name.split(), "--help"])
+        assert result.exit_code == 0, name
+
+
+def test_module_and_command_are_the_same() -> None:
+    assert run("--version").stdout == run("--version").stdout != ""
+
+
+def test_a_wrong_setting_is_one_sentence_and_code_2() -> None:
+    done = run("status", env={"ACTIVITY_KAFKA__TOPCI": "x"})
+    assert done.returncode == 2
+    assert done.stderr == "activity: unknown setting kafka.topci; did you mean kafka.topic?\n"
+
+
+def test_a_missing_service_is_one_sentence_and_code_3() -> None:
+    done = run("topics", "list", env={"ACTIVITY_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"})
+    assert done.returncode == 3
+    assert done.stderr.startswith("activity: Kafka does not answer at 127.0.0.1:9")
+    assert "activity up" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_verb_and_option_are_code_2() -> None:
+    assert run("upp").returncode == 2
+    assert run("status", "--nonsense").returncode == 2
+
+
+def test_exit_codes_are_distinct() -> None:
+    classes = [value for value in vars(errors).values() if isinstance(value, type)]
+    codes = [value.exit_code for value in classes if issubclass(value, errors.ActivityError)]
+    assert len(codes) == len(set(codes))
+    assert 0 not in codes
+
+
+def test_debug_shows_the_trace() -> None:
+    done = run("status", env={"ACTIVITY_KAFKA__TOPCI": "x", "ACTIVITY_DEBUG": "1"})
+    assert "Traceback" in done.stderr
+
+
+def test_status_without_a_stack(tmp_path: Path) -> None:
+    done = run("status", "--json", env={"ACTIVITY_LOCAL__FOLDER": str(tmp_path)})
+    assert done.returncode == 3
+    told = json.loads(done.stdout)
+    assert told["healthy"] is False
+    assert {service["status"] for service in told["services"].values()} == {"stopped"}
+
+
+def test_down_without_a_stack_is_fine(tmp_path: Path) -> None:
+    done = run("down", env={"ACTIVITY_LOCAL__FOLDER": str(tmp_path)})
+    assert done.returncode == 0
+    assert "nothing runs" in done.stderr
+
+
+def test_logs_without_a_stack(tmp_path: Path) -> None:
+    done = run("logs", env={"ACTIVITY_LOCAL__FOLDER": str(tmp_path)})
+    assert done.returncode == 2
+    assert "activity up" in done.stderr
+
+
+def test_unknown_services_are_named(tmp_path: Path) -> None:
+    done = run("up", "--only", "posgres", env={"ACTIVITY_LOCAL__FOLDER": str(tmp_path)})
+    assert done.returncode == 2
+    assert "the services are postgres, kafka, mlflow" in done.stderr
+
+
+def test_doctor_finds_what_is_missing(tmp_path: Path) -> None:
+    """A project folder without jars and without .env."""
+    for name in ("jars.lock", "config.yaml"):
+        (tmp_path / name).write_text((project_root() / name).read_text())
+    done = run("doctor", "--json", env={"ACTIVITY_HOME": str(tmp_path), "ACTIVITY_STORE__PORT": "not-a-port"})
+    assert done.returncode == 3
+    found = {finding["what"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert found["Python"]["state"] == "good"
+    assert (found["jars"]["state"], found["jars"]["mend"]) == ("bad", "./init.sh")
+    assert (found[".env"]["state"], found[".env"]["mend"]) == ("bad", "./init.sh")
+    assert found["configuration"]["state"] == "bad"
+    assert "store.port" in found["configuration"]["found"]
+
+
+def test_doctor_minds_who_may_read_the_secrets(tmp_path: Path) -> None:
+    for name in ("jars.lock", "config.yaml"):
+        (tmp_path / name).write_text((project_root() / name).read_text())
+    env_file = tmp_path / ".env"
+    env_file.write_text("ACTIVITY_STORE__PASSWORD=a\nACTIVITY_STORE__ADMIN_PASSWORD=b\n")
+    env_file.chmod(0o644)
+    done = run("doctor", "--json", env={"ACTIVITY_HOME": str(tmp_path)})
+    found = {finding["what"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert found[".env"]["mend"].startswith("chmod 600")
+
+
+def test_an_altered_jar_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "jars" / "kafka").mkdir(parents=True)
+    (tmp_path / "jars" / "kafka" / "a.jar").write_bytes(b"right")
+    digest = "e4cb9c6a8a1f8c4a1a5f9f0a"  # not that of the file
+    (tmp_path / "jars.lock").write_text(f"{digest}  kafka/a.jar\n{digest}  kafka/b.jar\n")
+    assert wrong(tmp_path) == ["kafka/a.jar", "kafka/b.jar"]
+
+
+def test_config_names_origins_as_json() -> None:
+    done = run("config", "kafka", "--json", env={"ACTIVITY_KAFKA__TOPIC": "mine"})
+    told = {value["key"]: value for value in json.loads(done.stdout)}
+    assert told["kafka.topic"] == {"key": "kafka.topic", "value": "mine", "origin": "environment"}
+    assert told["kafka.partitions"]["origin"] == "config.yaml"
+
+
+@pytest.mark.integration
+def test_verbs_on_a_running_stack(
+    fresh_settings: Settings, environment_of: Callable[[Settings], dict[str, str]]
+) -> None:
+    env = environment_of(fresh_settings)
+    status = run("status", "--json", env=env)
+    assert status.returncode == 0, status.stderr
+    assert json.loads(status.stdout)["services"]["kafka"]["status"] == "healthy"
+    topic = fresh_settings.kafka.topic
+    assert topic in json.loads(run("topics", "list", "--json", env=env).stdout)
+    told = json.loads(run("topics", "describe", topic, "--json", env=env).stdout)[0]
+    assert told["partitions"] == fresh_settings.kafka.partitions
+    assert run("topics", "create", env=env).stdout.strip() == "all of them are there already"
+    assert "ready to accept connections" in run("logs", "postgres", "-n", "500", env=env).stdout
+    findings = json.loads(run("doctor", "--json", env=env).stdout)["findings"]
+    states = {finding["what"]: finding["state"] for finding in findings}
+    assert states["PostgreSQL"] == states["Kafka"] == states["MLflow"] == "good"
+    assert run("up", "--quiet", env=env).returncode == 0
