@@ -112,8 +112,8 @@ class Sink:
         self._connection.commit()
         self.commits.append((time.time(), readings, len(windows)))
 
-    def report(self, messages: int) -> dict[str, object]:
-        return {"messages": messages, "commits": self.commits}
+    def report(self) -> dict[str, object]:
+        return {"commits": self.commits}
 
 
 def batch_of(windows: list[Closed]) -> tuple[pa.RecordBatch, int]:

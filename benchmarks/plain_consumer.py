@@ -141,7 +141,7 @@ def main() -> None:
     if gatherer.closed:
         sink.write(gatherer.closed)
     consumer.close()
-    print(json.dumps(sink.report(read)), flush=True)
+    print(json.dumps(sink.report()), flush=True)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--group", required=True)
     parser.add_argument("--bundle", type=Path, required=True, help="folder of the models")
     parser.add_argument("--state", type=Path, required=True, help="folder of its state")
-    parser.add_argument("--messages", type=int, required=True, help="stop after so many")
+    parser.add_argument("--windows", type=int, required=True, help="stop after so many")
     args = parser.parse_args()
 
     sink = Sink(args.bundle)
@@ -90,8 +90,8 @@ def main() -> None:
     frame = frame.tumbling_window(length_ms).agg(readings=Collect()).final()
     frame.sink(Predictions(sink))
     print(json.dumps({"ready": time.time()}), flush=True)
-    application.run(count=args.messages, timeout=20)
-    print(json.dumps(sink.report(args.messages)), flush=True)
+    application.run(count=args.windows, timeout=10, collect=False)
+    print(json.dumps(sink.report()), flush=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ QUIET = 0.05  # share of the machine that others may take in a run that counts a
 
 
 def publish(result: dict[str, Any], root: Path) -> None:
-    """Keep a result as the one the documentation shows."""
+    """Keep a result as the one the documentation shows. Raises ValueError for one that failed."""
+    if "failed" in result:
+        raise ValueError(f"that run failed: {result['failed']}")
     (root / "docs" / "performance.json").write_text(json.dumps(result, indent=1) + "\n")
     write(root)
 

@@ -111,6 +111,7 @@ def throughput(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
         if engine != against
     }
     bench.drop_topic(load.topic)
+    runs = dict(runs)
     ratios = {
         f"spark_to_{peer}": stream.spread(
             [
@@ -120,7 +121,7 @@ def throughput(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
             2,
         )
         for peer in ("plain_1", "plain_2", "quix")
-        if runs["spark"] and runs[peer]
+        if "spark" in runs and peer in runs
     }
     return {
         "load": asdict(load),
@@ -178,9 +179,10 @@ def parts(bench: Bench, small: bool) -> dict[str, Any]:
     return found
 
 
-def run(args: argparse.Namespace) -> dict[str, Any]:
+def run(args: argparse.Namespace, result: dict[str, Any]) -> None:
+    """Fill in `result`, part by part: what was measured before a failure is kept."""
     ensure_peer_environment()
-    result: dict[str, Any] = {
+    result |= {
         "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "small": args.small,
         "machine": machine(),
@@ -190,6 +192,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     extra = {}
     if args.cores:
         extra["ACTIVITY_SPARK__MASTER"] = f"local[{args.cores},4]"
+    if args.small:
+        extra["ACTIVITY_SCORING__MAX_OFFSETS_PER_TRIGGER"] = "50000"  # so that there is more than one batch
     bench = Bench.open(args.partitions, extra)
     try:
         if args.engines or args.live_repetitions:
@@ -202,7 +206,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             result["parts"] = parts(bench, args.small)
     finally:
         bench.close()
-    return result
 
 
 def arguments() -> argparse.Namespace:
@@ -250,12 +253,18 @@ def main() -> None:
         elif args.report:
             report.write(ROOT)
         else:
-            result = run(args)
             place = args.json or RESULTS / time.strftime("%Y%m%dT%H%M%S.json")
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(json.dumps(result, indent=1) + "\n")
+            result: dict[str, Any] = {}
+            try:
+                run(args, result)
+            except BenchmarkError as error:
+                result["failed"] = str(error)
+                raise
+            finally:
+                place.write_text(json.dumps(result, indent=1) + "\n")
+                say(f"the result: {os.path.relpath(place)}")
             print(report.markdown(result))
-            say(f"the whole result: {os.path.relpath(place)}")
     except BenchmarkError as error:
         say(f"FAILED: {error}")
         sys.exit(1)
