@@ -193,7 +193,7 @@ def _train(
 
     from activitymodule.models.activity import MOTION_FAMILIES
     from activitymodule.models.dataset import AS_WORN, OTHER_WRIST
-    from activitymodule.models.training import FOLDS, train_activity, train_energy
+    from activitymodule.models.training import FOLDS, predicted_activities, train_activity, train_energy
 
     def load(data: str, mirror: tuple[int, int, int] = AS_WORN) -> TrainingWindows:
         what = "synthesising readings" if data == "synthetic" else f"reading {data}"
@@ -212,6 +212,7 @@ def _train(
 
     data, origin = load(request.data), request.data
     outcomes = []
+    classifier: ActivityTraining | None = None
     labels: tuple[str, ...] = ()
     held_out: np.ndarray | None = None
     rows = np.flatnonzero(data.activity != "")
@@ -219,7 +220,7 @@ def _train(
         if not len(rows):
             raise DataError(f"no window of {origin} has a known activity; name a source with labels")
         learn = data.take(rows)
-        trained = train_activity(
+        classifier = trained = train_activity(
             learn,
             config,
             families=request.families or MOTION_FAMILIES,
@@ -242,6 +243,9 @@ def _train(
             # recordings of people rarely know the energy: the regressor then learns from synthesised people
             data, origin, held_out = load("synthetic"), "synthetic", None
             rows = np.flatnonzero(np.isfinite(data.kcal_per_min))
+            if classifier is not None and classifier.pipeline is not None:
+                # it has seen none of them
+                held_out = predicted_activities(classifier.pipeline, classifier.card, data.features)
         if held_out is None:
             labels, held_out = _held_out_activities(data, config, folds(origin), request, begin)
         learn = data.take(rows)

@@ -37,7 +37,7 @@ def planted(text: str) -> lgb.Booster:
 
 def predict(booster: lgb.Booster, X: np.ndarray) -> np.ndarray:
     """Predictions for X (n, k): (n,) or, for several classes, (n, n_classes); float64."""
-    return booster.predict(X, num_threads=1, validate_features=False)
+    return np.asarray(booster.predict(X, num_threads=1, validate_features=False))
 
 
 class KeepsBooster:

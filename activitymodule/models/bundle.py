@@ -24,6 +24,7 @@ from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
 __all__ = ["BundleBytes", "PersonColumns", "Scores", "ScoringModel", "load_bundle"]
 
 DEFAULT_MEGABYTES = 50.0
+_NOUN = {"activity": "classifier", "energy": "regressor"}
 
 
 @dataclass(frozen=True)
@@ -163,35 +164,31 @@ def load_bundle(bundle: BundleBytes, windows: settings.Windows | None = None) ->
     """The models of a bundle, tried on a few windows. Raises ModelError (one sentence) where one does not fit:
     features this code does not compute, other windows than `windows` (where given), a wrong number of labels, a
     file that does not load or that asks for types nobody trusts."""
-    classifier, card = _load(bundle.classifier, "activity", windows)
-    what = f"version {bundle.classifier.version} of the classifier"
-    if len(card.labels) < 2 or len(set(card.labels)) != len(card.labels):
-        raise ModelError(f"{what} names {len(card.labels)} labels, some twice or too few; train it again")
-    if card.conformal_quantile is None:
-        raise ModelError(f"{what} has no conformal quantile; train it again")
-    regressor = energy_card = None
-    if bundle.regressor is not None:
-        regressor, energy_card = _load(bundle.regressor, "energy", windows)
-    model = ScoringModel(
-        classifier,
-        card,
-        bundle.classifier.version,
-        regressor,
-        energy_card,
-        bundle.regressor.version if bundle.regressor else "",
-    )
-    _try(model, what)
-    return model
+    stored, energy = bundle.classifier, bundle.regressor
+    classifier, card = load_model(stored, "activity", windows)
+    if energy is None:
+        return ScoringModel(classifier, card, stored.version)
+    regressor, energy_card = load_model(energy, "energy", windows)
+    return ScoringModel(classifier, card, stored.version, regressor, energy_card, energy.version)
+
+
+def load_model(
+    stored: ModelBytes, kind: str, windows: settings.Windows | None = None
+) -> tuple[Pipeline, Card]:
+    """One model, checked and tried. Raises ModelError as `load_bundle` does."""
+    model, card = _load(stored, kind, windows)
+    _try(model, card, f"version {stored.version} of the {_NOUN[kind]}")
+    return model, card
 
 
 def _load(stored: ModelBytes, kind: str, windows: settings.Windows | None) -> tuple[Pipeline, Card]:
-    what = f"version {stored.version} of the {'classifier' if kind == 'activity' else 'regressor'}"
+    what = f"version {stored.version} of the {_NOUN[kind]}"
     card = Card.from_json(stored.card)
     if card.kind != kind:
         raise ModelError(
             f"{what} is an {card.kind} model, not an {kind} model; check the names in the registry"
         )
-    expected: Sequence[str] = FEATURE_NAMES if kind == "activity" else (*FEATURE_NAMES, *COLUMNS)
+    expected: Sequence[str] = FEATURE_NAMES if kind == "activity" else COLUMNS
     missing = [name for name in card.feature_names if name not in set(expected)]
     if missing or not card.feature_names:
         raise ModelError(
@@ -210,21 +207,30 @@ def _load(stored: ModelBytes, kind: str, windows: settings.Windows | None) -> tu
             f"{what} was trained on windows of {card.length_seconds} s at {card.rate_hz} Hz, but the settings say "
             f"{windows.length_seconds} s at {windows.rate_hz} Hz; train it again or change the settings"
         )
+    if kind == "activity":
+        if len(card.labels) < 2 or len(set(card.labels)) != len(card.labels):
+            raise ModelError(f"{what} names too few labels, or one of them twice; train it again")
+        if card.conformal_quantile is None:
+            raise ModelError(f"{what} has no conformal quantile; train it again")
     return export.load(stored.content, what), card
 
 
-def _try(model: ScoringModel, what: str) -> None:
-    """One query before the model serves: shapes and sums must be right, with and without a person."""
-    probe = np.zeros((2, len(FEATURE_NAMES)), np.float32)
+def _try(model: Pipeline, card: Card, what: str) -> None:
+    """One query before the model serves: shapes and sums must be right."""
+    probe = np.zeros((2, len(card.feature_names)), np.float32)
     try:
-        for people in (None, PersonColumns.unknown(2)):
-            scores = model.score(probe, people)
+        answer = model.predict_proba(probe) if card.kind == "activity" else model.predict(probe.astype(float))
     except Exception as error:
-        raise ModelError(f"{what} does not answer a query ({error}); train it again or roll back") from None
-    if scores.probabilities.shape != (2, len(model.labels)):
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"{what} does not answer a query ({reason}); train it again or roll back") from None
+    if card.kind == "energy":
+        if np.shape(answer) != (2,) or not np.isfinite(answer).all():
+            raise ModelError(f"{what} does not give one number a window; train it again or roll back")
+        return
+    if answer.shape != (2, len(card.labels)):
         raise ModelError(
-            f"{what} gives {scores.probabilities.shape[1]} probabilities for {len(model.labels)} labels; "
+            f"{what} gives {answer.shape[1]} probabilities for {len(card.labels)} labels; "
             "train it again or roll back"
         )
-    if not np.allclose(scores.probabilities.sum(1), 1, atol=1e-4):
+    if not np.allclose(answer.sum(1), 1, atol=1e-4):
         raise ModelError(f"{what} gives probabilities that do not add up to 1; train it again or roll back")

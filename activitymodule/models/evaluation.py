@@ -215,8 +215,10 @@ def activity_report(
         macro_f1=float(macro_f1(counts)),
         per_label={
             label: LabelFigures(
-                *(float(np.nan_to_num(figure[k])) for figure in (precision, recall, scores)),
-                int(counts[k].sum()),
+                precision=float(np.nan_to_num(precision[k])),
+                recall=float(np.nan_to_num(recall[k])),
+                f1=float(np.nan_to_num(scores[k])),
+                windows=int(counts[k].sum()),
             )
             for k, label in enumerate(labels)
         },

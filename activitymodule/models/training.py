@@ -77,8 +77,8 @@ def train_activity(
 ) -> ActivityTraining:
     """Judge a classifier on people it has not seen, then fit it on all of them.
 
-    mirrored : the windows of `data` from watches on the other wrist, to be judged on as well. Every window of `data` must have an activity and its features' sensors. Raises DataError where there are
-    fewer than two people or activities.
+    Every window of `data` must have an activity. mirrored : the windows of `data` from watches on the other
+    wrist, to be judged on as well. Raises DataError where there are fewer than two people or activities.
     """
     names = feature_names(families)
     X = _columns(data.features, names)
@@ -122,6 +122,11 @@ def train_activity(
     )
     pipeline = None if evaluate_only else activity_pipeline(seed).fit(X, truth)
     return ActivityTraining(pipeline, card, report, probabilities, truth)
+
+
+def predicted_activities(pipeline: Pipeline, card: Card, features: np.ndarray) -> np.ndarray:
+    """What a classifier says of windows: str (n_windows,); features (n_windows, len(FEATURE_NAMES))."""
+    return np.array(card.labels)[pipeline.predict_proba(_columns(features, card.feature_names)).argmax(1)]
 
 
 def train_energy(

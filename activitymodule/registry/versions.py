@@ -228,12 +228,12 @@ def set_champion(settings: Settings, version: ModelVersion) -> None:
 
 
 def rollback(settings: Settings, name: str) -> ModelVersion:
-    """Make the version serve that served before the champion; doing it twice is doing nothing."""
+    """Make the version serve that served before the champion; the two change places."""
     before = _aliased(settings, name, PREVIOUS)
     if before is None:
         raise ModelError(f"no version of {name} served before this one; promote one by its number")
     set_champion(settings, before)
-    return before
+    return get(settings, name, before.version)
 
 
 def _point(config: Settings, version: ModelVersion, alias: str) -> None:
