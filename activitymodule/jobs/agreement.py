@@ -108,7 +108,8 @@ def _print(found: Agreement) -> None:
 
     typer.echo(
         f"{found.raw.compared:,} windows compared of {found.expected:,} that the truth knows "
-        f"({_share(found.coverage)}); {found.mixed:,} more hold a change of activity, {found.not_scored:,} were not scored"
+        f"({_share(found.coverage)}); {found.mixed:,} more hold a change of activity, "
+        f"{found.not_scored:,} were not scored"
     )
     if not found.raw.compared:
         return
@@ -130,7 +131,8 @@ def _print(found: Agreement) -> None:
     if found.kcal_mean_absolute_error is not None:
         typer.echo(
             f"energy    mean absolute error {found.kcal_mean_absolute_error:.2f} kcal/min over "
-            f"{found.kcal_compared:,} windows (truth {found.kcal_mean_truth:.2f}, predicted {found.kcal_mean_predicted:.2f} on average)"
+            f"{found.kcal_compared:,} windows "
+            f"(truth {found.kcal_mean_truth:.2f}, predicted {found.kcal_mean_predicted:.2f} on average)"
         )
     _print_confusion(found.raw)
 

@@ -261,10 +261,11 @@ def render(snapshot: Snapshot, width: int, height: int) -> RenderableType:
 
     pulse = snapshot.pulse
     parts: list[RenderableType] = [_heading(snapshot, width)]
+    used = 2
     for trouble in (snapshot.store_trouble, snapshot.kafka_trouble):
         if trouble:
-            parts.append(Text(f" ! {trouble}", style="bold red", no_wrap=True, overflow="ellipsis"))
-    used = len(parts) + 1
+            parts.append(Text(f" ! {trouble}", style="bold red"))
+            used += 1 + len(trouble) // max(1, width - 4)
     if pulse is None:
         parts.append(
             Text("\n   waiting for the store\n" if snapshot.store_trouble else "\n   looking\n", style="dim")
@@ -276,7 +277,7 @@ def render(snapshot: Snapshot, width: int, height: int) -> RenderableType:
         side = Table.grid(padding=(0, 1), expand=True)
         side.add_column(ratio=1)
         side.add_column(width=40)
-        side.add_row(_activities(pulse, width - 45), _figures(snapshot))
+        side.add_row(_activities(pulse, width - 45, max(labels, 10) + 2), _figures(snapshot))
         parts.append(side)
         used += max(labels, 10) + 2
     else:
@@ -309,7 +310,7 @@ def _bar(share: float, width: int) -> str:
     return "█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
 
 
-def _activities(pulse: Pulse, width: int) -> RenderableType:
+def _activities(pulse: Pulse, width: int, height: int | None = None) -> RenderableType:
     from rich import box
     from rich.panel import Panel
     from rich.table import Table
@@ -318,11 +319,10 @@ def _activities(pulse: Pulse, width: int) -> RenderableType:
     from activitymodule.jobs.output import safe
 
     total = sum(pulse.watches.values())
-    names = sorted(
-        set(pulse.labels) | set(pulse.watches), key=lambda name: (-pulse.watches.get(name, 0), name)
-    )
-    longest = max([*(len(safe(name)) for name in names), 9], default=9)
-    longest = min(longest, max(9, width // 3))
+    # in the order of the labels, so that lines do not change places under the eye
+    others = sorted(set(pulse.watches) - set(pulse.labels), key=lambda name: (not name, name))
+    names = [*pulse.labels, *others]
+    longest = min(max([11, *(len(safe(name)) for name in names)]), max(11, width // 3))
     room = max(4, width - longest - 16)
     most = max(pulse.watches.values(), default=0) or 1
     table = Table.grid(padding=(0, 1))
@@ -334,7 +334,7 @@ def _activities(pulse: Pulse, width: int) -> RenderableType:
         n = pulse.watches.get(name, 0)
         colour = _colour(name, pulse.labels)
         table.add_row(
-            Text(safe(name) or "none yet", style=colour if n else "dim"),
+            Text(safe(name) or "no activity", style=colour if n else "dim"),
             Text(f"{n:,}", style="bold" if n else "dim"),
             Text(f"{n / total:.0%}" if n else "", style="dim"),
             Text(_bar(n / most, room), style=colour),
@@ -343,7 +343,13 @@ def _activities(pulse: Pulse, width: int) -> RenderableType:
         table.add_row(Text("-", style="dim"), "", "", "")
     title = f"[b]{total:,}[/b] watches now" if total else "no watch in the last minute"
     return Panel(
-        table, title=title, title_align="left", box=box.ROUNDED, border_style="grey50", padding=(0, 1)
+        table,
+        title=title,
+        title_align="left",
+        box=box.ROUNDED,
+        border_style="grey50",
+        padding=(0, 1),
+        height=height,
     )
 
 
@@ -374,16 +380,16 @@ def _figures(snapshot: Snapshot) -> RenderableType:
     fresh = pulse.dead_letters_last_minute
     row("dead letters", f"{dead} (+{fresh:,}/min)" if fresh else dead, "bold yellow" if fresh else "bold")
     row("energy, mean", "-" if pulse.kcal_per_min is None else f"{pulse.kcal_per_min:.1f} kcal/min")
-    champion = "-" if pulse.model_version is None else f"version {pulse.model_version}"
+    champion = "-" if pulse.model_version is None else f"v{pulse.model_version}"
     if pulse.energy_version is not None:
-        champion += f", energy {pulse.energy_version}"
+        champion += f", energy v{pulse.energy_version}"
     row("champion", champion)
     if pulse.batch_id is not None and pulse.batch_started_at is not None:
         ago = (pulse.at - pulse.batch_started_at).total_seconds()
         stale = ago > 30
         row("last batch", f"{pulse.batch_id:,}, {_seconds(ago)} ago", "bold yellow" if stale else "bold")
     else:
-        row("last batch", "none yet", "dim")
+        row("last batch", "no activity", "dim")
     found = snapshot.agreement
     if found is None:
         row("agrees with truth", "-", "dim")
@@ -409,7 +415,7 @@ def _last(pulse: Pulse, room: int, width: int) -> RenderableType:
     table.add_column("watch", no_wrap=True, overflow="ellipsis", ratio=2, min_width=8)
     table.add_column("activity", no_wrap=True, overflow="ellipsis", ratio=2, min_width=8)
     table.add_column("", justify="right", width=5)
-    roomy, wide = width >= 64, width >= 92
+    roomy, wide = width >= 78, width >= 92
     if wide:
         table.add_column("", no_wrap=True, width=10)
     if roomy:
@@ -453,12 +459,12 @@ def _last(pulse: Pulse, room: int, width: int) -> RenderableType:
 # ---- the command ------------------------------------------------------------------------------------------
 
 
-class _Ended(Exception):
+class _EndedError(Exception):
     """Told to end by a signal: the terminal is put right on the way out."""
 
 
 def _end(_: int, __: FrameType | None) -> None:
-    raise _Ended
+    raise _EndedError
 
 
 @app.command(epilog="Example: activity watch --seconds 60")
@@ -488,7 +494,7 @@ def watch(
                 _print(watcher, deadline, max(interval, _LINE_SECONDS), line)
             else:
                 _show(watcher, deadline, interval, console)
-    except (KeyboardInterrupt, _Ended):
+    except (KeyboardInterrupt, _EndedError):
         pass  # the usual way to end it
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -90,7 +90,7 @@ def take_pulse(connection: Any, topic: str, *, recent: int = 10) -> Pulse:
         cursor.execute(_PULSE)
         at, watches, windows, readings, seconds, p50, p95, kcal, dead = cursor.fetchone()
         cursor.execute(_BATCH, (topic,))
-        batch = cursor.fetchone() or (None, None, None, {}, None, None)
+        batch: tuple[Any, ...] = cursor.fetchone() or (None, None, None, {}, None, None)
         name, labels = None, []
         if batch[4] is not None:
             cursor.execute(_MODEL, (batch[4],))

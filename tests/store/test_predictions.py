@@ -41,7 +41,9 @@ def test_rows_come_back_as_they_went_in(connection, make_rows):
             assert activity == rows.labels[p.argmax()]
             assert np.array_equal(np.array(probabilities, np.float32), p)
             assert np.float32(confidence) == p.max()
-            assert in_set == [label for label, there in zip(rows.labels, rows.in_set[i], strict=True) if there]
+            assert in_set == [
+                label for label, there in zip(rows.labels, rows.in_set[i], strict=True) if there
+            ]
             assert np.float32(kcal) == rows.kcal_per_min[i]
             assert row[10] is None
 
@@ -121,10 +123,17 @@ def test_the_best_of_rows_of_one_window_counts(connection, make_rows):
         few,
         **{
             name: np.concatenate([getattr(few, name), getattr(many, name)])
-            for name in (
-                "window_start_us probabilities in_set kcal_per_min coverage readings_used duplicates "
-                "last_reading_us received_us"
-            ).split()
+            for name in [
+                "window_start_us",
+                "probabilities",
+                "in_set",
+                "kcal_per_min",
+                "coverage",
+                "readings_used",
+                "duplicates",
+                "last_reading_us",
+                "received_us",
+            ]
         },
         device_id=pa.concat_arrays([few.device_id, many.device_id]),
         reason=[*few.reason, *many.reason],
@@ -139,7 +148,9 @@ def test_what_was_rolled_back_is_gone_and_the_connection_goes_on(connection, mak
     connection.rollback()
     assert stored(connection) == []
     assert write_predictions(connection, make_rows(1, 1)) == 1
-    assert write_predictions(connection, make_rows(2, 2)) == 3  # one is there already, in the same transaction
+    assert (
+        write_predictions(connection, make_rows(2, 2)) == 3
+    )  # one is there already, in the same transaction
     connection.commit()
     assert len(stored(connection)) == 4
 

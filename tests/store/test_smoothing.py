@@ -42,7 +42,9 @@ def expected(all_rows, windows=6, stay=0.8):
         if np.isnan(own).all():
             answer[device, start] = (None, None)
             continue
-        history = [evidence.get((device, start - back * 10_000_000), nothing) for back in range(windows)][::-1]
+        history = [evidence.get((device, start - back * 10_000_000), nothing) for back in range(windows)][
+            ::-1
+        ]
         belief = forward_filter(np.array(history)[None], stay)[0]
         answer[device, start] = (labels[belief.argmax()], belief.max())
     return answer
@@ -85,10 +87,17 @@ def test_the_order_of_batches_does_not_matter_and_twice_is_once(connection, make
             reason=[whole.reason[i] for i in share],
             **{
                 name: getattr(whole, name)[share]
-                for name in (
-                    "window_start_us probabilities in_set kcal_per_min coverage readings_used duplicates "
-                    "last_reading_us received_us"
-                ).split()
+                for name in [
+                    "window_start_us",
+                    "probabilities",
+                    "in_set",
+                    "kcal_per_min",
+                    "coverage",
+                    "readings_used",
+                    "duplicates",
+                    "last_reading_us",
+                    "received_us",
+                ]
             },
         )
         write_predictions(connection, part)
@@ -117,7 +126,9 @@ def test_versions_with_other_labels_are_no_evidence(connection, make_rows):
     others = ("swim", "row", "ski", "fly", "dive", "run")
     record_model_version(connection, name="m", version="2", labels=others, feature_version="f")
     # the same labels by another version are
-    record_model_version(connection, name="m", version="3", labels=make_rows(1, 1).labels, feature_version="f")
+    record_model_version(
+        connection, name="m", version="3", labels=make_rows(1, 1).labels, feature_version="f"
+    )
     old = make_rows(1, 4, unscored=0)
     same = make_rows(1, 4, first=4, unscored=0, seed=1, version="3")
     new = make_rows(1, 4, first=8, unscored=0, seed=2, version="2", labels=others)
