@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from activitymodule.errors import ActivityError, ConfigError, DataError
 from activitymodule.telemetry import encode, prepared
 from activitymodule.telemetry.cleaning import clean
 from activitymodule.telemetry.sources import SOURCES, Unit
+from activitymodule.telemetry.sources.base import chunk_schema
+
+_PIECE_ROWS = 6000
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Recordings:
         """
         if person not in self._spans:
             first, last = None, None
-            for table in self._tables(person):
+            for table in self._tables(person, ends_only=True):
                 stamps = pc.cast(table.column("stamp"), pa.int64()).to_numpy()
                 low, high = int(stamps.min()), int(stamps.max())
                 first = low if first is None else min(first, low)
@@ -63,12 +68,16 @@ class Recordings:
             self._spans[person] = None if first is None or last is None else (first, last)
         return self._spans[person]
 
-    def _tables(self, person: str) -> Iterator[pa.Table]:
-        for part in self._parts[person]:
+    def _tables(self, person: str, ends_only: bool = False) -> Iterator[pa.Table]:
+        """Readings in the order of time, a piece at a time; ends_only: of prepared ones the first and last day."""
+        parts = self._parts[person]
+        for part in parts:
             if isinstance(part, Unit):
                 tables = (clean(chunk.readings)[0] for chunk in SOURCES[part.source].read(part))
+            elif ends_only and part not in (parts[0], parts[-1]):
+                continue
             else:
-                tables = (_day(folder) for folder in [part])
+                tables = _pieces(part)
             for table in tables:
                 if len(table):
                     yield table.sort_by("stamp")
@@ -79,7 +88,7 @@ class Recordings:
         if span is None:
             return
         first, last = span
-        index = prepared.prepared_schema().get_field_index("stamp")
+        index = chunk_schema().get_field_index("stamp")
         for table in self._tables(person):
             stamps = pc.cast(table.column("stamp"), pa.int64()).to_numpy()
             if stamps[0] > last:
@@ -118,14 +127,18 @@ class Recordings:
         return max(last - first // align_us * align_us for first, last in spans)
 
 
-def _day(folder: Path) -> pa.Table:
-    """One partition person=.../date=... of prepared recordings."""
-    root = folder.parent.parent
-    import pyarrow.dataset as pads
-
-    whole = prepared.dataset(root)
-    files = [str(file) for file in sorted(folder.glob("*.parquet"))]
-    return pads.dataset(files, whole.schema, format="parquet", partitioning=whole.partitioning).to_table()
+def _pieces(folder: Path) -> Generator[pa.Table, None, None]:
+    """One partition person=.../date=... of prepared recordings, ten minutes at a time."""
+    files = sorted(folder.glob("*.parquet"))
+    person = unquote(folder.parent.name.removeprefix("person="))
+    schema = chunk_schema()
+    if len(files) == 1:  # as `activity prepare` writes it: in the order of time
+        tables = (pa.Table.from_batches([b]) for b in pq.ParquetFile(files[0]).iter_batches(_PIECE_ROWS))
+    else:
+        tables = (t for t in [pa.concat_tables([pq.ParquetFile(f).read() for f in files]).sort_by("stamp")])
+    for table in tables:
+        table = table.append_column("person", pa.repeat(pa.scalar(person), len(table)))
+        yield table.select(schema.names).cast(schema)
 
 
 def find(
