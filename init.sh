@@ -96,7 +96,7 @@ install_requirements() {
         fail "the disk is full; free 4 GB and run ./init.sh again"
     elif grep -q 'DO NOT MATCH THE HASHES' "$log"; then
         fail "a package is not the file requirements.lock lists ($(grep -A3 'DO NOT MATCH' "$log" | grep -m1 -oE '[A-Za-z0-9_.-]+==[^ ]+' || echo "see $log")); run ./init.sh again, and if it stays so, do not use that mirror"
-    elif grep -qE 'NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|Temporary failure in name|ProxyError|Max retries' "$log"; then
+    elif grep -qE 'from versions: none|NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|Temporary failure in name|ProxyError|Max retries' "$log"; then
         fail "the package index cannot be reached; check the network (a proxy: HTTPS_PROXY, a mirror: PIP_INDEX_URL) and run ./init.sh again"
     fi
     fail "pip failed ($(grep -m1 '^ERROR' "$log" || tail -n 1 "$log")); see $log"
