@@ -145,9 +145,10 @@ class Watcher:
                     truth = tail.poll(time.time())
                 except ActivityError as error:
                     trouble = str(error)
-                dead, agreement = self._measure(truth)
                 with self._slow.lock:
                     self._slow.ends, self._slow.trouble = ends, trouble
+                dead, agreement = self._measure(truth)
+                with self._slow.lock:
                     self._slow.dead_letters, self._slow.agreement = dead, agreement
                 self._stop.wait(1 if trouble or not dead else _SLOW_SECONDS if agreement else 2)
 

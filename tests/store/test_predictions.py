@@ -18,6 +18,18 @@ COLUMNS = (
     "conformal_set, kcal_per_min, coverage, readings_used, duplicates, reason, model_version, batch_id"
 )
 
+ARRAYS = (
+    "window_start_us",
+    "probabilities",
+    "in_set",
+    "kcal_per_min",
+    "coverage",
+    "readings_used",
+    "duplicates",
+    "last_reading_us",
+    "received_us",
+)
+
 
 def stored(connection):
     with connection.cursor() as cursor:
@@ -121,20 +133,7 @@ def test_the_best_of_rows_of_one_window_counts(connection, make_rows):
     few, many = make_rows(1, 1, readings=3), make_rows(1, 1, readings=7)
     both = replace(
         few,
-        **{
-            name: np.concatenate([getattr(few, name), getattr(many, name)])
-            for name in [
-                "window_start_us",
-                "probabilities",
-                "in_set",
-                "kcal_per_min",
-                "coverage",
-                "readings_used",
-                "duplicates",
-                "last_reading_us",
-                "received_us",
-            ]
-        },
+        **{name: np.concatenate([getattr(few, name), getattr(many, name)]) for name in ARRAYS},
         device_id=pa.concat_arrays([few.device_id, many.device_id]),
         reason=[*few.reason, *many.reason],
     )

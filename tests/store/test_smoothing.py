@@ -18,6 +18,18 @@ from activitymodule.store.smoothing import refresh_smoothed, refresh_smoothed_wi
 pytestmark = pytest.mark.integration
 SCORING = Scoring()
 
+ARRAYS = (
+    "window_start_us",
+    "probabilities",
+    "in_set",
+    "kcal_per_min",
+    "coverage",
+    "readings_used",
+    "duplicates",
+    "last_reading_us",
+    "received_us",
+)
+
 
 def smoothed(connection):
     with connection.cursor() as cursor:
@@ -85,20 +97,7 @@ def test_the_order_of_batches_does_not_matter_and_twice_is_once(connection, make
             batch_id=number,
             device_id=whole.device_id.take(share.tolist()),
             reason=[whole.reason[i] for i in share],
-            **{
-                name: getattr(whole, name)[share]
-                for name in [
-                    "window_start_us",
-                    "probabilities",
-                    "in_set",
-                    "kcal_per_min",
-                    "coverage",
-                    "readings_used",
-                    "duplicates",
-                    "last_reading_us",
-                    "received_us",
-                ]
-            },
+            **{name: getattr(whole, name)[share] for name in ARRAYS},
         )
         write_predictions(connection, part)
         refresh_smoothed(connection, batch_id=number, scoring=SCORING)
