@@ -34,7 +34,7 @@ soak: init ## the long tests
 	$(BIN)/pytest -m soak --timeout 7200
 
 bench: init ## measure; this job beside others, as JSON
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py $(BENCH)
 
 lock: init ## pin again what requirements.in and the jars resolve to
 	$(BIN)/python -m pip install --quiet uv

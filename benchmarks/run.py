@@ -237,7 +237,7 @@ def arguments() -> argparse.Namespace:
         parser.error(f"there is no engine {sorted(unknown)[0]}; the engines are {', '.join(stream.ENGINES)}")
     if args.small:
         args.readings, args.devices, args.repetitions = 200_000, 500, 1
-        args.live_seconds, args.live_repetitions, args.live_devices = 20, 1, 100
+        args.live_seconds, args.live_repetitions, args.live_devices = 30, 1, 100
     if args.readings % (args.devices * stream.RATE_HZ * 10):
         parser.error("readings must be whole windows: a multiple of devices x 100")
     return args
@@ -250,6 +250,7 @@ def main() -> None:
     try:
         if args.publish:
             report.publish(json.loads(args.publish.read_text()), ROOT)
+            say("wrote docs/performance.json and docs/performance.md")
         elif args.report:
             report.write(ROOT)
         else:
@@ -265,7 +266,7 @@ def main() -> None:
                 place.write_text(json.dumps(result, indent=1) + "\n")
                 say(f"the result: {os.path.relpath(place)}")
             print(report.markdown(result))
-    except BenchmarkError as error:
+    except (BenchmarkError, OSError, ValueError) as error:
         say(f"FAILED: {error}")
         sys.exit(1)
     except KeyboardInterrupt:

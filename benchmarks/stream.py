@@ -222,7 +222,7 @@ def measure(bench: Bench, load: Load, engine: str, run: str, limit_seconds: floa
     """One engine over the topic, from its start; the store is empty before and verified after."""
     bench.empty_store()
     services = bench.service_cpu_seconds()
-    busy = busy_cpu_seconds()
+    busy, own = busy_cpu_seconds(), time.process_time()
     began = time.time()
     children, commits_of = ENGINES[engine](bench, load, run)
     watcher = Watcher([child.process.pid for child in children])
@@ -237,7 +237,7 @@ def measure(bench: Bench, load: Load, engine: str, run: str, limit_seconds: floa
             child.end(seconds=10)
     services = bench.service_cpu_seconds() - services
     elapsed = time.time() - began
-    others = busy_cpu_seconds() - busy - usage.cpu_seconds - services
+    others = busy_cpu_seconds() - busy - usage.cpu_seconds - services - (time.process_time() - own)
     verify(bench, load)
     commits = commits_of()
     done = Run(
@@ -325,28 +325,29 @@ def measure_live(bench: Bench, engine: str, run: str, devices: int, seconds: int
         watcher = Watcher([child.process.pid])
         watcher.sample()
         before = watcher.usage.cpu_seconds
-        services, busy = bench.service_cpu_seconds(), busy_cpu_seconds()
+        sending = Watcher([producer.process.pid])
+        sending.start()
+        services, busy, own = bench.service_cpu_seconds(), busy_cpu_seconds(), time.process_time()
         began = time.monotonic()
         watcher.start()
         producer.wait(total + 60)
-        time.sleep(2)
         usage = watcher.finish()
         elapsed = time.monotonic() - began
         ours = usage.cpu_seconds - before + bench.service_cpu_seconds() - services
+        ours += sending.finish().cpu_seconds + time.process_time() - own
         others = busy_cpu_seconds() - busy - ours
+        told = producer.lines()[-1]
+        # windows that ended within the run, whole ones after the warm-up; a slow engine is given time to finish
+        length = bench.settings.windows.length_seconds
+        first = int(-(-(told["first_stamp"] + WARM_UP_SECONDS) // length) * length)
+        last = int(told["last_stamp"] // length * length)
+        wanted = (last - first) // length * devices
+        found = _latencies(bench, first, last, wanted)
     finally:
         child.end()
         if producer is not None:
             producer.end(seconds=5)
-    told = producer.lines()[-1]
-    length = bench.settings.windows.length_seconds
-    first = int(-(-(told["first_stamp"] + WARM_UP_SECONDS) // length) * length)
-    last = int(told["last_stamp"] // length * length)
-    with bench.store() as cursor:
-        cursor.execute(_LATENCY, {"full": length * RATE_HZ, "start": first, "end": last})
-        found = cursor.fetchall()
     bench.drop_topic(topic)
-    wanted = (last - first) // length * devices
     if len(found) != wanted or not found:
         raise BenchmarkError(f"{engine} live: {len(found):,} of {wanted:,} windows are whole")
     done = Live(
@@ -362,6 +363,24 @@ def measure_live(bench: Bench, engine: str, run: str, devices: int, seconds: int
     )
     say(f"{engine} live: written {json.dumps(done.written_ms)}, committed {json.dumps(done.committed_ms)}")
     return done
+
+
+def _latencies(bench: Bench, first: int, last: int, wanted: int) -> list[tuple[float, float, int]]:
+    """(seconds to the row, seconds to its commit, end) of every whole window from first to last, epoch seconds;
+    waits up to half a minute for as many as are wanted."""
+    full = bench.settings.windows.length_seconds * RATE_HZ
+    deadline = time.monotonic() + 30
+    while True:
+        with bench.store() as cursor:
+            cursor.execute(_LATENCY, {"full": full, "start": first, "end": last})
+            found = cursor.fetchall()
+        if len(found) >= wanted or time.monotonic() > deadline:
+            break
+        time.sleep(1)
+    time.sleep(2)  # the smoothed activity of the last ones
+    with bench.store() as cursor:
+        cursor.execute(_LATENCY, {"full": full, "start": first, "end": last})
+        return [(float(written), float(committed), int(end)) for written, committed, end in cursor.fetchall()]
 
 
 def spread(values: list[float], digits: int = 0) -> dict[str, float]:
