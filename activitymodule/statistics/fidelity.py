@@ -11,8 +11,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -103,12 +103,6 @@ def describe(windows: np.ndarray) -> tuple[np.ndarray, list[str]]:
     put("unsteady_mean", np.log(parts.mean(axis=2).std(axis=1) + 1e-6))
     put("unsteady_sd", np.log(parts.std(axis=2) + 1e-4).std(axis=1))
     return np.nan_to_num(np.concatenate(columns, axis=1)).astype(np.float32), names
-
-
-def fold_of(person: str, people: Sequence[str], folds: int = FOLDS) -> int:
-    """The fold a person is left out in: people ranked by the SHA-256 of their name, dealt out in turn."""
-    ranked = sorted(set(people), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    return ranked.index(person) % folds
 
 
 def macro_f1(truth: np.ndarray, guess: np.ndarray) -> float:
@@ -319,12 +313,12 @@ def _signal_distances(windows: np.ndarray, series: np.ndarray) -> np.ndarray:
 def copying(real: Sequence[Recording], synthetic: Sequence[Recording]) -> Copying:
     """Whether synthetic windows are copies of real ones.
 
-    `real` are the people the statistics come from. Each recording is halved: the yardstick is how near the windows
-    of the second half lie to what is in the first; synthetic windows are held against the same first halves and
-    against the second ones too, whichever is nearer to the yardstick's conditions: equally many candidates.
+    `real` are the people the statistics come from. Each recording is halved: the yardstick is how near windows
+    of either half lie to what is in the other; synthetic windows are held against the same two halves, one at a
+    time, so that there are equally many candidates.
     """
-    first = [Recording(r.person, r.activity, r.acceleration[: len(r.acceleration) // 2]) for r in real]
-    second = [Recording(r.person, r.activity, r.acceleration[len(r.acceleration) // 2 :]) for r in real]
+    first = [replace(r, acceleration=r.acceleration[: len(r.acceleration) // 2]) for r in real]
+    second = [replace(r, acceleration=r.acceleration[len(r.acceleration) // 2 :]) for r in real]
     a, b, s = cut(first), cut(second), cut(synthetic)
     described = [describe(w.values)[0].astype(np.float64) for w in (a, b, s)]
     centre, scale = described[0].mean(0), described[0].std(0) + 1e-9
@@ -357,30 +351,248 @@ def copying(real: Sequence[Recording], synthetic: Sequence[Recording]) -> Copyin
     return Copying(median, nearest, *signal)
 
 
-# reports
+# the protocol
+
+Synthesise = Callable[[Collection[str], int], list[Recording]]
+"""(people, seed) -> synthetic recordings that know of those people alone."""
 
 
 @dataclass(frozen=True)
-class Fidelity:
-    """All measures of synthetic against real recordings."""
+class Used:
+    """Against the very people whose statistics were used, for one seed."""
 
-    people_real: int
-    people_synthetic: int
+    seed: int
     c2st: ToldApart
-    transfer: Transfer | None
     autocorrelation: dict[str, float]
-    autocorrelation_matched: bool
+    matched: bool
+    """Whether the autocorrelation was compared person by person."""
     marginals: dict[str, float]
     copying: Copying
 
-    @property
-    def autocorrelation_error(self) -> float:
-        return float(np.mean(list(self.autocorrelation.values())))
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Against people left out of the statistics, for one seed.
+
+    transfers: one of each fold of people left out. c2st_auc: one of each way to set two folds against the other
+    two. autocorrelation and marginals: of each fold, by activity, people pooled.
+    """
+
+    seed: int
+    transfers: tuple[Transfer, ...]
+    c2st_auc: tuple[float, ...]
+    autocorrelation: tuple[dict[str, float], ...]
+    marginals: tuple[dict[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """The same measures of real people against other real people, or other minutes: as good as it gets."""
+
+    c2st_auc: tuple[float, ...]
+    autocorrelation_minutes: dict[str, float]
+    """One half of a recording against the other half, person by person."""
+    autocorrelation_people: tuple[dict[str, float], ...]
+    marginals_people: tuple[dict[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All measures. folds: the people of each fold. A target is met on the mean over seeds and folds."""
+
+    folds: tuple[tuple[str, ...], ...]
+    seeds: tuple[int, ...]
+    used: tuple[Used, ...]
+    left_out: tuple[LeftOut, ...]
+    yardstick: Yardstick
+
+
+def folds_of(people: Collection[str]) -> tuple[tuple[str, ...], ...]:
+    """People dealt into FOLDS folds: ranked by the SHA-256 of their name, dealt out in turn."""
+    ranked = sorted(set(people), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    return tuple(tuple(sorted(ranked[k::FOLDS])) for k in range(FOLDS))
+
+
+def compare(
+    real: Sequence[Recording],
+    synthesise: Synthesise,
+    seeds: Sequence[int],
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """Hold what `synthesise` makes against real recordings; `progress` is told each step before it is taken.
+
+    Raises DataError where there are fewer than eight people: nothing could be left out.
+    """
+    told = progress or (lambda text: None)
+    people = {r.person for r in real}
+    if len(people) < 2 * FOLDS:
+        raise DataError(
+            f"the real recordings are of {len(people)} people; comparing needs at least {2 * FOLDS}, "
+            "so that some can be left out"
+        )
+    folds = folds_of(people)
+    halves = [set(folds[k]) | set(folds[(k + 1) % FOLDS]) for k in range(FOLDS)]
+
+    used, left_out = [], []
+    trtr: list[float] = []
+    for k, fold in enumerate(folds):
+        told(f"training on real people, fold {k + 1} left out")
+        trtr.append(train_and_test(select(real, people - set(fold)), select(real, fold)))
+    for seed in seeds:
+        told(f"seed {seed}: the people used")
+        made = synthesise(people, seed)
+        errors, matched = autocorrelation_error(real, made)
+        used.append(
+            Used(
+                seed,
+                tell_apart(real, made),
+                errors,
+                matched,
+                marginal_distance(real, made),
+                copying(real, made),
+            )
+        )
+        transfers, aucs, correlations, marginals = [], [], [], []
+        for k, fold in enumerate(folds):
+            told(f"seed {seed}: fold {k + 1} left out")
+            made = synthesise(people - set(fold), seed)
+            asked = select(real, fold)
+            transfers.append(Transfer(train_and_test(made, asked), trtr[k]))
+            correlations.append(autocorrelation_error(asked, made)[0])
+            marginals.append(marginal_distance(asked, made))
+            aucs.append(tell_apart(select(real, halves[k]), synthesise(people - halves[k], seed)).auc)
+        left_out.append(LeftOut(seed, tuple(transfers), tuple(aucs), tuple(correlations), tuple(marginals)))
+    told("real people against each other")
+    return Report(folds, tuple(seeds), tuple(used), tuple(left_out), _yardstick(real, folds, halves))
+
+
+def _yardstick(
+    real: Sequence[Recording], folds: Sequence[Collection[str]], halves: Sequence[set[str]]
+) -> Yardstick:
+    people = {r.person for r in real}
+    first = [replace(r, acceleration=r.acceleration[: len(r.acceleration) // 2]) for r in real]
+    second = [replace(r, acceleration=r.acceleration[len(r.acceleration) // 2 :]) for r in real]
+    pairs = [(select(real, fold), select(real, people - set(fold))) for fold in folds]
+    return Yardstick(
+        # two of the four are the other two turned round
+        tuple(tell_apart(select(real, h), select(real, people - h)).auc for h in halves[: FOLDS // 2]),
+        autocorrelation_error(first, second)[0],
+        tuple(autocorrelation_error(a, b)[0] for a, b in pairs),
+        tuple(marginal_distance(a, b) for a, b in pairs),
+    )
+
+
+# what came of it
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A measure over seeds, folds or both."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} ± {self.sd:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+def spread(values: Iterable[float]) -> Spread:
+    """Mean, standard deviation (of a sample) and range."""
+    v = np.array(list(values), float)
+    return Spread(
+        float(v.mean()), float(v.std(ddof=1)) if len(v) > 1 else 0.0, float(v.min()), float(v.max()), len(v)
+    )
+
+
+def _mean(values: dict[str, float]) -> float:
+    return float(np.mean(list(values.values())))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the summary: a measure, its spread, the same of real people alone, and the target.
+
+    sense: 'at most' or 'at least'; target None where there is none."""
+
+    name: str
+    value: Spread
+    real: Spread | None = None
+    sense: str = "at most"
+    target: float | None = None
 
     @property
-    def marginal_distance(self) -> float:
-        return float(np.mean(list(self.marginals.values())))
+    def met(self) -> bool | None:
+        if self.target is None:
+            return None
+        return self.value.mean <= self.target if self.sense == "at most" else self.value.mean >= self.target
 
 
-Synthesise = Callable[[Sequence[str], int], list[Recording]]
-"""(people, seed) -> synthetic recordings of devices that take after those people alone."""
+C2ST_TARGET, TRANSFER_TARGET, AUTOCORRELATION_TARGET, COPYING_TARGET = 0.75, 0.95, 0.12, 0.9
+
+
+def summary(report: Report) -> list[Line]:
+    """The measures of a report in one line each, with their targets."""
+    transfers = [t for seed in report.left_out for t in seed.transfers]
+    yard = report.yardstick
+    return [
+        Line(
+            "C2ST AUC, people used",
+            spread(u.c2st.auc for u in report.used),
+            spread(yard.c2st_auc),
+            target=C2ST_TARGET,
+        ),
+        Line(
+            "C2ST AUC, people left out",
+            spread(a for seed in report.left_out for a in seed.c2st_auc),
+            spread(yard.c2st_auc),
+            target=C2ST_TARGET,
+        ),
+        Line("TSTR macro-F1, people left out", spread(t.tstr for t in transfers), sense="at least"),
+        Line(
+            "TRTR macro-F1, the same people",
+            spread(t.trtr for t in report.left_out[0].transfers),
+            sense="at least",
+        ),
+        Line(
+            "TSTR / TRTR, people left out",
+            spread(t.ratio for t in transfers),
+            sense="at least",
+            target=TRANSFER_TARGET,
+        ),
+        Line(
+            "ACF error, people used" + (", person by person" if report.used[0].matched else ""),
+            spread(_mean(u.autocorrelation) for u in report.used),
+            spread([_mean(yard.autocorrelation_minutes)]),
+            target=AUTOCORRELATION_TARGET,
+        ),
+        Line(
+            "ACF error, people left out, by activity",
+            spread(_mean(one) for seed in report.left_out for one in seed.autocorrelation),
+            spread(_mean(one) for one in yard.autocorrelation_people),
+            target=AUTOCORRELATION_TARGET,
+        ),
+        Line("KS distance, people used", spread(_mean(u.marginals) for u in report.used)),
+        Line(
+            "KS distance, people left out",
+            spread(_mean(one) for seed in report.left_out for one in seed.marginals),
+            spread(_mean(one) for one in yard.marginals_people),
+        ),
+        *(
+            Line(
+                f"nearest neighbour, {what}, synthetic / real",
+                spread(getattr(u.copying, field) for u in report.used),
+                sense="at least",
+                target=COPYING_TARGET,
+            )
+            for what, field in (
+                ("features, median", "features_median"),
+                ("features, closest 1 %", "features_nearest"),
+                ("signal, median", "signal_median"),
+                ("signal, closest 1 %", "signal_nearest"),
+            )
+            if np.isfinite([getattr(u.copying, field) for u in report.used]).all()
+        ),
+    ]

@@ -8,8 +8,8 @@ by what came out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -28,7 +28,7 @@ from activitymodule.statistics.profile import (
     tangent_basis,
     to_spherical,
 )
-from activitymodule.statistics.recordings import Recording
+from activitymodule.statistics.recordings import Recording, range_of
 
 LEAST_SECONDS = 40
 """A shorter recording gives no profile."""
@@ -85,6 +85,20 @@ _MOST_VOLATILITY = 1.0
 def recipe_of(activity: str) -> Recipe:
     """The recipe of an activity; a general one where none was tuned."""
     return RECIPES.get(activity.lower(), DEFAULT_RECIPE)
+
+
+def settings_used(activities: Collection[str]) -> dict[str, object]:
+    """What a file of statistics says of how it was fitted."""
+    return {
+        "rate_hz": RATE_HZ,
+        "least_frames_of_a_regime": LEAST_FRAMES,
+        "quantile_levels": len(LEVELS),
+        "bands": len(BANDS_HZ),
+        "harmonics": HARMONICS,
+        "calibration_rounds": ROUNDS,
+        "stride_jitter": STRIDE_JITTER,
+        "recipes": {name: asdict(recipe_of(name)) for name in sorted(activities)},
+    }
 
 
 # regimes
@@ -236,8 +250,17 @@ def _score_gait(rank: np.ndarray, phase: np.ndarray, member: np.ndarray, before:
 # profile
 
 
-def measure_profile(recording: Recording, recipe: Recipe | None = None, *, rounds: int = ROUNDS) -> Profile:
-    """The profile of a recording; raises DataError where it is shorter than LEAST_SECONDS."""
+def measure_profile(
+    recording: Recording,
+    recipe: Recipe | None = None,
+    *,
+    range_g: float | None = None,
+    rounds: int = ROUNDS,
+) -> Profile:
+    """The profile of a recording; raises DataError where it is shorter than LEAST_SECONDS.
+
+    `range_g`: how far the person's sensor reaches, where more is known of it than this recording.
+    """
     recipe = recipe or recipe_of(recording.activity)
     x = np.asarray(recording.acceleration, float)
     frame = recipe.frame_seconds * RATE_HZ
@@ -311,6 +334,7 @@ def measure_profile(recording: Recording, recipe: Recipe | None = None, *, round
         stride_sd_hz=stride_sd,
         stride_memory=stride_memory,
         volatility_memory=float(np.mean(memories)),
+        range_g=range_of([recording]) if range_g is None else range_g,
         regimes=tuple(regimes),
     )
     return calibrate(profile, x, rounds)
@@ -376,20 +400,24 @@ def calibrate(profile: Profile, x: np.ndarray, rounds: int) -> Profile:
 
 
 def measure(
-    recordings: Iterable[Recording],
+    recordings: Sequence[Recording],
     *,
     rounds: int = ROUNDS,
     progress: Callable[[Profile], None] | None = None,
 ) -> tuple[Profile, ...]:
-    """Profiles of recordings, each fitted by itself: leaving a person out changes nobody else's profile.
+    """Profiles of recordings, each person's by themselves: leaving one out changes nobody else's.
 
     Recordings shorter than LEAST_SECONDS are passed over. `progress` is called after each profile.
     """
+    reach = {
+        person: range_of([r for r in recordings if r.person == person])
+        for person in {r.person for r in recordings}
+    }
     profiles: list[Profile] = []
     for recording in recordings:
         if len(recording.acceleration) < LEAST_SECONDS * RATE_HZ:
             continue
-        profiles.append(measure_profile(recording, rounds=rounds))
+        profiles.append(measure_profile(recording, range_g=reach[recording.person], rounds=rounds))
         if progress is not None:
             progress(profiles[-1])
     if not profiles:

@@ -75,6 +75,8 @@ class Profile:
     """AR(1) coefficient, a sample, of the stride frequency."""
     volatility_memory: float
     """AR(1) coefficient, a second, of the logarithmic amplitude."""
+    range_g: float
+    """Largest acceleration along an axis in any of the person's recordings: how far their sensor reaches."""
     regimes: tuple[Regime, ...]
 
     @property

@@ -22,7 +22,7 @@ from activitymodule.statistics.profile import BANDS_HZ, HARMONICS, LEAST_FRAMES,
 FORMAT = 1
 SHIPPED = Path(__file__).parent / "reference"
 
-_PROFILE_NUMBERS = ("stride_hz", "stride_sd_hz", "stride_memory", "volatility_memory")
+_PROFILE_NUMBERS = ("stride_hz", "stride_sd_hz", "stride_memory", "volatility_memory", "range_g")
 _SHAPES: dict[str, tuple[int, ...]] = {
     "direction": (3,),
     "hold": (3, 3),
@@ -46,8 +46,6 @@ class Origin:
     citation: str = ""
     people: int = 0
     activities: tuple[str, ...] = ()
-    range_g: float = 16.0
-    """Largest acceleration along an axis that the sensor reported; what is synthesised keeps to it."""
     settings: dict[str, object] | None = None
     note: str = ""
 

@@ -97,7 +97,7 @@ class SignalGenerator:
         x = process.minute(self.seed, device, minute, cadence=jitter.cadence, intensity=jitter.intensity)
         if self.jitter:
             x = x @ jitter.rotation.T.astype(np.float32)
-        limit = np.float32(self.reference.origin.range_g)
+        limit = np.float32(process.profile.range_g)
         return np.clip(x, -limit, limit)
 
     def blocks(self, profile: np.ndarray, device: np.ndarray, minute: np.ndarray) -> np.ndarray:
