@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from activitymodule.errors import DataError
 from activitymodule.settings import Settings, location
-from activitymodule.streaming.broker import spark_kafka_options
 from activitymodule.streaming.checkpoint import checkpoint_path
+from activitymodule.streaming.messages import MESSAGE_COLUMNS, kafka_messages
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -28,16 +28,13 @@ def start(spark: SparkSession, settings: Settings, *, once: bool, fail_on_loss: 
     """Start the archive query; it shares the session, and the stop, of the scoring job."""
     from pyspark.sql import functions as F
 
-    messages = (
-        spark.readStream.format("kafka")
-        .options(**spark_kafka_options(settings))
-        .option("subscribe", settings.kafka.topic)
-        .option("startingOffsets", "earliest")
-        .option("failOnDataLoss", str(fail_on_loss).lower())
-        .option("maxOffsetsPerTrigger", 4 * settings.scoring.max_offsets_per_trigger)
-        .load()
-        .select("key", "value", "partition", "offset", "timestamp", F.to_date("timestamp").alias("date"))
-    )
+    messages = kafka_messages(
+        spark,
+        settings,
+        starting="earliest",
+        fail_on_loss=fail_on_loss,
+        at_most=4 * settings.scoring.max_offsets_per_trigger,
+    ).select("key", "value", *MESSAGE_COLUMNS, F.to_date("timestamp").alias("date"))
     writer = (
         messages.writeStream.queryName("archive")
         .format("parquet")
@@ -71,6 +68,4 @@ def read(spark: SparkSession, settings: Settings, since: date | None, until: dat
         messages = messages.where(F.col("date") >= F.lit(since))
     if until is not None:
         messages = messages.where(F.col("date") <= F.lit(until))
-    return messages.select("value", "partition", "offset", "timestamp").dropDuplicates(
-        ["partition", "offset"]
-    )
+    return messages.select("value", *MESSAGE_COLUMNS).dropDuplicates(["partition", "offset"])

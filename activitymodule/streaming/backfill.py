@@ -18,6 +18,7 @@ from activitymodule.store.models import record_model_version
 from activitymodule.store.smoothing import refresh_smoothed
 from activitymodule.streaming import archive, worker
 from activitymodule.streaming.champion import ChampionWatch
+from activitymodule.streaming.messages import MESSAGE_COLUMNS, with_newline
 from activitymodule.streaming.score import windows_of
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ def backfill(
 
     Raises DataError without an archive, ModelError without a champion.
     """
-    from pyspark.sql import functions as F
-
     serving = ChampionWatch(settings, lambda _: None).refresh()
     if serving is None:
         raise ModelError("there is no champion to score with; train one with `activity train`")
@@ -61,9 +60,7 @@ def backfill(
         )
     connection.close()
     messages = archive.read(spark, settings, since, until)
-    messages = messages.select(
-        F.concat("value", F.lit(b"\n")).alias("value"), "partition", "offset", "timestamp"
-    )
+    messages = messages.select(with_newline(), *MESSAGE_COLUMNS)
     panes = messages.mapInArrow(partial(worker.decode, settings=settings), worker.PANE_SCHEMA)
     scorer = worker.Scorer(
         settings, spark.sparkContext.broadcast(serving.bundle), serving.classifier.version, BACKFILL_BATCH

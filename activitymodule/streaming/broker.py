@@ -62,6 +62,8 @@ def _client(settings: Settings, make: Any, **options: Any) -> Iterator[Any]:
         client = make(**client_options(settings), **options)
     except KafkaError as error:
         raise _away(settings, error) from error
+    except (AssertionError, TypeError, ValueError) as error:
+        raise ConfigError(f"kafka.options do not suit kafka-python: {error}") from error
     try:
         yield client
     except KafkaError as error:

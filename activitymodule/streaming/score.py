@@ -26,7 +26,7 @@ from activitymodule.store.models import record_model_version
 from activitymodule.store.smoothing import refresh_smoothed, refresh_unfinished
 from activitymodule.streaming import archive, worker
 from activitymodule.streaming.broker import reachable as broker_reachable
-from activitymodule.streaming.broker import spark_kafka_options, topic_ends
+from activitymodule.streaming.broker import topic_ends
 from activitymodule.streaming.champion import Champion, ChampionWatch
 from activitymodule.streaming.checkpoint import (
     checkpoint_path,
@@ -35,6 +35,7 @@ from activitymodule.streaming.checkpoint import (
     set_aside,
     start_without_checkpoint,
 )
+from activitymodule.streaming.messages import MESSAGE_COLUMNS, kafka_messages, with_newline
 from activitymodule.streaming.session import spark_session
 from activitymodule.streaming.waiting import Watchpoint, say
 
@@ -55,25 +56,6 @@ class Options:
     set_checkpoint_aside: bool = False
     forget_offsets: bool = False
     archive: bool = True
-
-
-def kafka_messages(spark: SparkSession, settings: Settings, starting: str, fail_on_loss: bool) -> DataFrame:
-    """The raw stream: value (with a newline behind it, so that a batch of values is NDJSON as it stands),
-    partition, offset, timestamp."""
-    from pyspark.sql import functions as F
-
-    return (
-        spark.readStream.format("kafka")
-        .options(**spark_kafka_options(settings))
-        .option("subscribe", settings.kafka.topic)
-        .option("startingOffsets", starting)
-        .option("failOnDataLoss", str(fail_on_loss).lower())
-        .option("maxOffsetsPerTrigger", settings.scoring.max_offsets_per_trigger)
-        .option("minPartitions", settings.scoring.min_partitions)
-        .option("kafka.fetch.max.wait.ms", "10")
-        .load()
-        .select(F.concat("value", F.lit(b"\n")).alias("value"), "partition", "offset", "timestamp")
-    )
 
 
 def windows_of(panes: DataFrame, settings: Settings) -> DataFrame:
@@ -226,7 +208,13 @@ class ScoringJob:
                 f"the checkpoint {path} goes on from batches this store knows nothing of (a new or another "
                 f"database); score the topic from its start with `activity score --set-checkpoint-aside`"
             )
-        messages = kafka_messages(spark, settings, starting, fail_on_loss=not self._lost_accepted)
+        messages = kafka_messages(
+            spark,
+            settings,
+            starting=starting,
+            fail_on_loss=not self._lost_accepted,
+            at_most=settings.scoring.max_offsets_per_trigger,
+        ).select(with_newline(), *MESSAGE_COLUMNS)
         panes = messages.mapInArrow(
             partial(worker.decode, settings=settings), worker.PANE_SCHEMA
         ).withWatermark("stamp", f"{settings.windows.watermark_minutes * 60:.0f} seconds")

@@ -37,6 +37,7 @@ LOW_COVERAGE = "low coverage"
 NO_FEATURES = "no acceleration"
 UNKNOWN_PERSON = Person(None, None, None, None, None)
 
+_LOG_APPEND_TIME = 1  # Kafka's timestampType
 _PAYLOAD_BYTES = 65536  # as much of a dead letter's message as the store keeps
 _PEOPLE_SECONDS = 60.0  # how long what is known of a person is believed
 
@@ -90,7 +91,7 @@ def _payloads(values: pa.BinaryArray, rows: np.ndarray) -> list[bytes | None]:
 
 
 def decode(batches: Iterator[pa.RecordBatch], settings: Settings) -> Iterator[pa.RecordBatch]:
-    """Messages (value, partition, offset, timestamp) to panes; what cannot be used goes to the store at once.
+    """Messages (value and MESSAGE_COLUMNS) to panes; what cannot be used goes to the store at once.
 
     Dead letters are committed before the task ends, so before the query commits its offsets; their key is the
     message's place in the topic, so a task that runs twice writes them once.
@@ -99,11 +100,10 @@ def decode(batches: Iterator[pa.RecordBatch], settings: Settings) -> Iterator[pa
     for batch in batches:
         if not batch.num_rows:
             continue
-        arrived_us = batch.column("timestamp").cast(pa.int64()).to_numpy()
         panes, dead = decode_panes(
             batch.column("value"),
-            arrived_us,
-            now_us=time.time_ns() // 1000,
+            batch.column("timestamp").cast(pa.int64()).to_numpy(),
+            now_us=_arrived_us(batch),
             limits=settings.telemetry,
             slide_seconds=settings.windows.slide_seconds,
             newline_terminated=True,
@@ -111,6 +111,14 @@ def decode(batches: Iterator[pa.RecordBatch], settings: Settings) -> Iterator[pa
         if dead.num_rows:
             _write_dead(batch, dead, settings)
         yield panes
+
+
+def _arrived_us(batch: pa.RecordBatch) -> np.ndarray:
+    """When each message came, which its stamps are judged against: a replay or a backfill then judges as the stream
+    did. Where the topic's time is the producer's own (CreateTime), which may be as wrong as a watch's, it is now."""
+    by_broker = batch.column("timestampType").to_numpy() == _LOG_APPEND_TIME
+    kafka_us = batch.column("timestamp").cast(pa.int64()).to_numpy()
+    return np.where(by_broker, kafka_us, time.time_ns() // 1000)
 
 
 def _write_dead(batch: pa.RecordBatch, dead: pa.Table, settings: Settings) -> None:

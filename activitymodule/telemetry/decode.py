@@ -129,15 +129,15 @@ _ROW = re.compile(r"in row (\d+)")
 def decode_messages(
     values: pa.BinaryArray | pa.ChunkedArray,
     *,
-    now_us: int,
+    now_us: int | np.ndarray,
     limits: settings.Telemetry,
     newline_terminated: bool = False,
 ) -> Decoded:
     """Decode a batch of messages, each a JSON reading or an array of readings.
 
     values : binary array of shape (n_messages,), nulls allowed. now_us : UTC microseconds that stamps are
-    judged against. newline_terminated : each value already ends with a line feed that is not part of the
-    message (Spark SQL appended it), so that the column's data buffer is read as it stands.
+    judged against, one for all or int64 ndarray of shape (n_messages,). newline_terminated : each value already ends
+    with a line feed that is not part of the message (Spark SQL appended it), so that the column's data buffer is read as it stands.
     """
     rows = decode_rows(
         values, fields=FIELDS, now_us=now_us, limits=limits, newline_terminated=newline_terminated
@@ -163,7 +163,7 @@ def decode_rows(
     values: pa.BinaryArray | pa.ChunkedArray,
     *,
     fields: Sequence[Field],
-    now_us: int,
+    now_us: int | np.ndarray,
     limits: settings.Telemetry,
     newline_terminated: bool = False,
     slowly: bool = False,
@@ -686,7 +686,11 @@ class _Verdict:
 
 
 def _validate(
-    table: pa.Table, fields: Sequence[Field], now_us: int, limits: settings.Telemetry, dead: _Dead
+    table: pa.Table,
+    fields: Sequence[Field],
+    now_us: int | np.ndarray,
+    limits: settings.Telemetry,
+    dead: _Dead,
 ) -> Rows:
     verdict = _Verdict(table, dead)
     device = _one_chunk(table.column("device_id")).dictionary_encode()
@@ -704,6 +708,8 @@ def _validate(
             ),
         )
     stamp_us = _stamps(table, verdict)
+    if isinstance(now_us, np.ndarray):
+        now_us = now_us[table.column("message").to_numpy()]
     for bad, reason, what in (
         (
             stamp_us > now_us + int(limits.future_seconds * 1e6),

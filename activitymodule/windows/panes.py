@@ -34,7 +34,7 @@ def decode_panes(
     values: pa.BinaryArray | pa.ChunkedArray,
     kafka_us: np.ndarray,
     *,
-    now_us: int,
+    now_us: int | np.ndarray,
     limits: settings.Telemetry,
     slide_seconds: int,
     newline_terminated: bool = False,

@@ -1,0 +1,39 @@
+"""Messages of the topic as Spark columns: what the stream, the archive and the backfill share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from activitymodule.settings import Settings
+from activitymodule.streaming.broker import spark_kafka_options
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+MESSAGE_COLUMNS = ("partition", "offset", "timestamp", "timestampType")
+"""Where a message stands in the topic, when it came, and by whose clock (Kafka's timestampType)."""
+
+
+def with_newline() -> Column:
+    """`value` with a newline behind it: a batch of such values is NDJSON as it stands in memory."""
+    from pyspark.sql import functions as F
+
+    return F.concat("value", F.lit(b"\n")).alias("value")
+
+
+def kafka_messages(
+    spark: SparkSession, settings: Settings, *, starting: str, fail_on_loss: bool, at_most: int
+) -> DataFrame:
+    """The topic as a stream: key, value and MESSAGE_COLUMNS, at most so many messages a batch."""
+    return (
+        spark.readStream.format("kafka")
+        .options(**spark_kafka_options(settings))
+        .option("subscribe", settings.kafka.topic)
+        .option("startingOffsets", starting)
+        .option("failOnDataLoss", str(fail_on_loss).lower())
+        .option("maxOffsetsPerTrigger", at_most)
+        .option("minPartitions", settings.scoring.min_partitions)
+        # a poll that finds little returns at once: the wait of half a second would be all of the latency
+        .option("kafka.fetch.max.wait.ms", "10")
+        .load()
+    )
