@@ -28,7 +28,7 @@ from activitymodule.local.state import ServiceState, lock, read_state, read_want
 from activitymodule.settings import Settings, project_root, resolve
 
 LEAST_FREE_MEGABYTES = 500
-UP_SECONDS = 180.0
+UP_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
