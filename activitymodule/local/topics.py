@@ -30,7 +30,7 @@ def create(settings: Settings, names: Sequence[str] | None = None) -> list[str]:
     kafka = settings.kafka
     wanted = list(dict.fromkeys(names or [kafka.topic, kafka.truth_topic]))
     made = []
-    # the broker's clock and not the producer's: how late a message is, and whether its stamps lie ahead, is judged by it
+    # the broker's clock, not the producer's: by it is judged whether a stamp lies ahead, and how quick the stream is
     configs = {
         "retention.ms": str(kafka.retention_hours * 3_600_000),
         "message.timestamp.type": "LogAppendTime",
