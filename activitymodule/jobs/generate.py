@@ -90,20 +90,21 @@ def run(
 ) -> None:
     """The job of the command line and of spark-submit."""
     from activitymodule.streaming import generate as job
+    from activitymodule.streaming.session import spark_session
 
     this = job.fleet_run(chosen, start=start, seconds=seconds, messages=messages)
+    job.require_broker(chosen)
     prepare(chosen, this, people)
+    spark = spark_session(chosen, "generate")
+    # Spark took its time to start: now is later
+    this = job.fleet_run(chosen, start=start, seconds=seconds, messages=messages)
     progress = Line(this)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    stop = Stop()
     try:
         if chosen.fleet.speed == 0:
-            job.bounded(chosen, this, on_progress=progress)
+            job.bounded(chosen, this, spark=spark, on_progress=progress, stopped=stop.asked)
         else:
-            progress.ends = this.last_second is not None
-            job.live(chosen, this, on_progress=progress)
-    except KeyboardInterrupt:
-        # the way a live fleet is meant to end
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+            job.live(chosen, this, spark=spark, on_progress=progress, stopped=stop.asked)
     finally:
         progress.close()
     if json_:
@@ -113,14 +114,10 @@ def run(
 
 
 def prepare(chosen: Settings, this: Run, people: bool) -> None:
-    """What a fleet needs before it sends: topics, and people in the store (without them where there is
-    none).
-    """
+    """What a fleet needs: topics, and its people in the store; where there is no store, a warning."""
     from activitymodule.local import topics
-    from activitymodule.streaming.broker import reachable
 
-    if reachable(chosen):
-        topics.create(chosen)
+    topics.create(chosen)
     if not people:
         return
     from activitymodule.store.connection import session
@@ -182,6 +179,28 @@ def parse_start(text: str) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
+class Stop:
+    """Ctrl-C or SIGTERM asks the fleet to stop; a second one insists.
+
+    An exception in the middle of a call to the JVM, which is what Python and Spark make of Ctrl-C, leaves a
+    stream
+    that can no longer be stopped in order. So the signal only leaves word.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def asked(self) -> bool:
+        return self._asked
+
+    def _ask(self, number: int, frame: Any) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+
 class Line:
     """One line on stderr that says how it goes: rewritten on a terminal, now and then elsewhere."""
 
@@ -189,7 +208,6 @@ class Line:
         from activitymodule.streaming.generate import Sent
 
         self.sent: Sent = Sent()
-        self.ends = this.last_second is not None
         self._run = this
         self._terminal = sys.stderr.isatty()
         self._said = 0.0

@@ -17,8 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from activitymodule.errors import ConfigError, ServiceUnavailableError
+from activitymodule.errors import ActivityError, ConfigError, ServiceUnavailableError
 from activitymodule.settings import Settings, location
+from activitymodule.statistics.reference import ReferenceStatistics
 from activitymodule.streaming import broker
 from activitymodule.streaming.session import spark_session
 from activitymodule.synthesis.faults import Run
@@ -103,6 +104,7 @@ def bounded(
     *,
     spark: SparkSession | None = None,
     on_progress: Progress = _silent,
+    stopped: Callable[[], bool] = lambda: False,
     piece_seconds: int = PIECE_SECONDS,
 ) -> Sent:
     """Send a run that has an end, as fast as it goes: devices x seconds x 10 readings, less the faults'
@@ -112,15 +114,24 @@ def bounded(
         raise ConfigError(
             "a run without an end cannot be sent as fast as it goes; give --seconds or --messages"
         )
-    _require_broker(settings)
+    require_broker(settings)
+    # what is wrong with the reference statistics is said here, not by a worker
+    ReferenceStatistics.load(run.reference)
     spark = spark or spark_session(settings, "generate")
+    from pyspark.errors import PySparkException
+
     began, sent, counts = time.monotonic(), Sent(), Counts(spark)
     for first in range(run.first_second, run.last_second + 1, piece_seconds):
         last = min(first + piece_seconds - 1, run.last_second)
         rows = Slice(run, first, last, stripes=settings.fleet.partitions)
-        _writing(settings, _outgoing(settings, spark, run, rows, counts).write.format("kafka")).save()
+        try:
+            _writing(settings, _outgoing(settings, spark, run, rows, counts).write.format("kafka")).save()
+        except PySparkException as error:
+            raise _broken(settings, error) from error
         sent = counts.sent(sent.simulated_seconds + last - first + 1, time.monotonic() - began)
         on_progress(sent)
+        if stopped():
+            break
     return sent
 
 
@@ -133,7 +144,9 @@ def live(
     stopped: Callable[[], bool] = lambda: False,
 ) -> Sent:
     """Send a run in (faster than) real time, as a stream, until its end or until `stopped` says so."""
-    _require_broker(settings)
+    require_broker(settings)
+    # what is wrong with the reference statistics is said here, not by a worker
+    ReferenceStatistics.load(run.reference)
     spark = spark or spark_session(settings, "generate")
     began, counts, sent = time.monotonic(), Counts(spark), Sent()
     for rows in phases(run, settings.fleet.speed, time.time()):
@@ -253,17 +266,20 @@ def _writing(settings: Settings, writer: Any) -> Any:
     return writer
 
 
-def _require_broker(settings: Settings) -> None:
+def require_broker(settings: Settings) -> None:
+    """ServiceUnavailableError where nobody answers."""
     if not broker.reachable(settings):
         raise ServiceUnavailableError(
             f"Kafka at {settings.kafka.bootstrap_servers} does not answer; start it with `activity up`"
         )
 
 
-def _broken(settings: Settings, error: Exception) -> Exception:
-    """A failed stream, in one sentence where the reason is known."""
+def _broken(settings: Settings, error: Exception) -> ActivityError:
+    """A failed job in one sentence: the broker's absence, an error of ours in a worker, or Spark's own words."""
     if not broker.reachable(settings):
         return ServiceUnavailableError(
             f"Kafka at {settings.kafka.bootstrap_servers} went away while the fleet was sending"
         )
-    return error
+    lines = str(error).splitlines()
+    ours = [line.partition(": ")[2] for line in lines if line.startswith("activitymodule.errors.")]
+    return ActivityError(f"the fleet stopped sending: {(ours or lines or [type(error).__name__])[0]}")
