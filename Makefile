@@ -42,7 +42,7 @@ lock: init ## pin again what requirements.in and the jars resolve to
 	$(BIN)/python -m activitymodule.local.jars --lock
 
 docs: init ## make the generated pages and pictures under docs/ again
-	$(BIN)/activity features --write
+	$(BIN)/activity features --markdown
 	$(BIN)/activity schema --write
 
 clean: down ## remove what was made: environment, jars, data and caches (.env stays)
