@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import typer
 
@@ -16,7 +16,7 @@ from activitymodule import settings
 from activitymodule.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from activitymodule.models.dataset import TrainingWindows
+    from activitymodule.models.dataset import Mirror, TrainingWindows
     from activitymodule.models.training import ActivityTraining, EnergyTraining
     from activitymodule.registry.versions import ModelVersion
 
@@ -89,52 +89,71 @@ def load_windows(
     devices: int = SYNTHETIC_DEVICES,
     minutes: int = SYNTHETIC_MINUTES,
     seed: int = 1,
-    mirror: tuple[int, int, int] = (1, 1, 1),
+    mirrors: Sequence[Mirror] = ((1, 1, 1),),
     progress: Callable[[int, int], None] | None = None,
-) -> TrainingWindows:
+) -> list[TrainingWindows]:
     """Windows of `synthetic`, of SOURCE:PATH, or of the Parquet at PATH (prepared readings, or a table of
-    features), the acceleration multiplied by `mirror`. Raises DataError or ConfigError."""
-    from activitymodule.models.dataset import concatenated, windows_of_readings
-    from activitymodule.telemetry.sources import source_named
+    features): once for each of `mirrors`, which the acceleration is multiplied by.
 
-    def told(parts: Iterator[TrainingWindows], of: int) -> Iterator[TrainingWindows]:
-        for done, part in enumerate(parts, 1):
-            if progress:
-                progress(min(done, of), of)
-            yield part
+    Readings are featurised part by part (some devices, a chunk of a recording, a file) and not kept, for they
+    may be larger than memory. Raises DataError or ConfigError.
+    """
+    from activitymodule.models.dataset import concatenated, windows_of_readings, windows_of_table
 
+    kept: list[list[TrainingWindows]] = [[] for _ in mirrors]
+    for part in _parts(data, config, devices, minutes, seed, progress or (lambda done, of: None)):
+        for windows, mirror in zip(kept, mirrors, strict=True):
+            if "stamp" in part.readings.column_names:
+                windows.append(windows_of_readings(part.readings, config.windows, part.people, mirror=mirror))
+            else:
+                windows.append(windows_of_table(part.readings))
+    return [concatenated(windows) for windows in kept]
+
+
+class _Part(NamedTuple):
+    """Some of the training data: readings (or a table of features), and people where they are known apart."""
+
+    readings: Any
+    people: Any = None
+
+
+def _parts(
+    data: str,
+    config: settings.Settings,
+    devices: int,
+    minutes: int,
+    seed: int,
+    progress: Callable[[int, int], None],
+) -> Iterator[_Part]:
     if data == "synthetic":
         from activitymodule.synthesis.history import training_parts
 
-        made = training_parts(devices, minutes, seed, reference=config.fleet.reference, devices_at_once=4)
-        parts = (windows_of_readings(p.readings, config.windows, p.people, mirror=mirror) for p in made)
-        return concatenated(told(parts, -(-devices // 4)))
-    name, colon, path = data.partition(":")
-    if colon and "/" not in name and not Path(data).exists():
-        source = source_named(name)
-        units = source.scan(Path(path).expanduser())
-        # one unit at a time is told, one chunk of it at a time is held
-        parts = (
-            concatenated(
-                (windows_of_readings(c.readings, config.windows, mirror=mirror) for c in source.read(unit)),
-                empty=True,
-            )
-            for unit in units
+        at_once = 4
+        made = training_parts(
+            devices, minutes, seed, reference=config.fleet.reference, devices_at_once=at_once
         )
-        return concatenated(told(parts, len(units)))
-    return concatenated(_windows_of_parquet(Path(data).expanduser(), config, mirror, told))
+        for k, part in enumerate(made, 1):
+            yield _Part(part.readings, part.people)
+            progress(min(k * at_once, devices), devices)
+        return
+    name, colon, path = data.partition(":")
+    if not colon or "/" in name or Path(data).exists():
+        yield from _parquet_parts(Path(data).expanduser(), progress)
+        return
+
+    from activitymodule.telemetry.sources import source_named
+
+    source = source_named(name)
+    units = source.scan(Path(path).expanduser())
+    for k, unit in enumerate(units, 1):
+        for chunk in source.read(unit):
+            yield _Part(chunk.readings)
+        progress(k, len(units))
 
 
-def _windows_of_parquet(
-    path: Path,
-    config: settings.Settings,
-    mirror: tuple[int, int, int],
-    told: Callable[..., Iterator[TrainingWindows]],
-) -> Iterator[TrainingWindows]:
+def _parquet_parts(path: Path, progress: Callable[[int, int], None]) -> Iterator[_Part]:
     import pyarrow as pa
     import pyarrow.dataset as ds
-
-    from activitymodule.models.dataset import windows_of_readings, windows_of_table
 
     if not path.exists():
         raise DataError(
@@ -145,18 +164,9 @@ def _windows_of_parquet(
         partitioning = ds.HivePartitioning.discover(infer_dictionary=True)
         dataset = ds.dataset(path, format="parquet", partitioning=partitioning)
         fragments = list(dataset.get_fragments())
-        names = set(dataset.schema.names)
-        if "stamp" not in names:
-            return told(iter([windows_of_table(dataset.to_table())]), 1)
-
-        def windows() -> Iterator[TrainingWindows]:
-            for fragment in fragments:
-                # one file at a time: recordings may be larger than memory
-                yield windows_of_readings(
-                    fragment.to_table(schema=dataset.schema), config.windows, mirror=mirror
-                )
-
-        return told(windows(), len(fragments))
+        for k, fragment in enumerate(fragments, 1):
+            yield _Part(fragment.to_table(schema=dataset.schema))
+            progress(k, len(fragments))
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
 
@@ -195,7 +205,7 @@ def _train(
     from activitymodule.models.dataset import AS_WORN, OTHER_WRIST
     from activitymodule.models.training import FOLDS, predicted_activities, train_activity, train_energy
 
-    def load(data: str, mirror: tuple[int, int, int] = AS_WORN) -> TrainingWindows:
+    def load(data: str, *mirrors: Mirror) -> list[TrainingWindows]:
         what = "synthesising readings" if data == "synthetic" else f"reading {data}"
         return load_windows(
             data,
@@ -203,14 +213,15 @@ def _train(
             devices=request.devices,
             minutes=request.minutes,
             seed=request.seed,
-            mirror=mirror,
-            progress=begin(what if mirror == AS_WORN else "the same, mirrored"),
+            mirrors=mirrors,
+            progress=begin(what),
         )
 
     def folds(data: str) -> int:
         return request.folds or (SYNTHETIC_FOLDS if data == "synthetic" else FOLDS)
 
-    data, origin = load(request.data), request.data
+    origin = request.data
+    data, *mirrored = load(origin, AS_WORN, *([OTHER_WRIST] if request.mirrored else []))
     outcomes = []
     classifier: ActivityTraining | None = None
     labels: tuple[str, ...] = ()
@@ -227,7 +238,7 @@ def _train(
             folds=folds(origin),
             seed=request.seed,
             evaluate_only=request.evaluate_only,
-            mirrored=load(origin, OTHER_WRIST).take(rows) if request.mirrored else None,
+            mirrored=mirrored[0].take(rows) if mirrored else None,
             progress=begin("activity: people held out in turn"),
         )
         labels, held_out = trained.card.labels, np.full(len(data), "", object)
@@ -241,7 +252,7 @@ def _train(
                     f"no window of {origin} has a known energy; bring a column `kcal_per_min`, or `--data synthetic`"
                 )
             # recordings of people rarely know the energy: the regressor then learns from synthesised people
-            data, origin, held_out = load("synthetic"), "synthetic", None
+            (data,), origin, held_out = load("synthetic", AS_WORN), "synthetic", None
             rows = np.flatnonzero(np.isfinite(data.kcal_per_min))
             if classifier is not None and classifier.pipeline is not None:
                 # it has seen none of them

@@ -23,8 +23,13 @@ from activitymodule.windows.features import FEATURE_NAMES, features
 from activitymodule.windows.packing import binary_of_records, to_records
 
 GAP_SECONDS = 2.0  # a longer silence ends a run
-AS_WORN = (1, 1, 1)
-OTHER_WRIST = (-1, 1, -1)  # signs of the axes of a watch turned about its middle, crown to the other side
+Mirror = tuple[int, int, int]
+AS_WORN: Mirror = (1, 1, 1)
+OTHER_WRIST: Mirror = (
+    -1,
+    1,
+    -1,
+)  # signs of the axes of a watch turned about its middle, crown to the other side
 _CHUNK = 8192  # windows at a time: 30 MB of grid
 
 
@@ -92,13 +97,17 @@ def concatenated(parts: Iterable[TrainingWindows], *, empty: bool = False) -> Tr
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """Text as codes and the texts they stand for; null is -1."""
+    """Text as codes, in the order of the texts, and the texts they stand for; null is -1."""
     array = pc.cast(column, pa.string()).combine_chunks()
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks)
     encoded = array.dictionary_encode()
-    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes, np.array([*encoded.dictionary.to_pylist(), ""], object)
+    names = encoded.dictionary.to_pylist()
+    order = sorted(range(len(names)), key=names.__getitem__)
+    rank = np.full(len(names) + 1, -1, np.int64)
+    rank[order] = np.arange(len(names))
+    codes = rank[pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)]
+    return codes, np.array([*(names[k] for k in order), ""], object)
 
 
 def _numbers(readings: pa.Table, name: str) -> np.ndarray:
@@ -112,7 +121,7 @@ def windows_of_readings(
     windows: settings.Windows,
     people: pa.Table | None = None,
     *,
-    mirror: tuple[int, int, int] = AS_WORN,
+    mirror: Mirror = AS_WORN,
 ) -> TrainingWindows:
     """Labelled readings to windows with features.
 

@@ -178,14 +178,13 @@ def energy_pipeline(labels: Sequence[str], seed: int = 0) -> Pipeline:
         codes = np.arange(count, dtype=np.float64)
         return OneHotEncoder(categories=[codes], handle_unknown="ignore", sparse_output=False)
 
-    encode = ColumnTransformer(
-        [
-            ("numbers", "passthrough", numbers),
-            ("sex", one_hot(len(SEXES)), [COLUMNS.index("sex")]),
-            ("activity", one_hot(len(labels)), [COLUMNS.index("activity")]),
-        ]
-    )
-    return Pipeline([("encode", encode), ("model", BoostedTrees(seed=seed))])
+    parts = [
+        ("numbers", "passthrough", numbers),
+        ("sex", one_hot(len(SEXES)), [COLUMNS.index("sex")]),
+    ]
+    if labels:
+        parts.append(("activity", one_hot(len(labels)), [COLUMNS.index("activity")]))
+    return Pipeline([("encode", ColumnTransformer(parts)), ("model", BoostedTrees(seed=seed))])
 
 
 def with_gaps(
