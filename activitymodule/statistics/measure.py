@@ -119,7 +119,8 @@ def _cluster(x: np.ndarray, recipe: Recipe) -> np.ndarray:
         ],
         axis=1,
     )
-    count = max(1, min(recipe.regimes, len(seen) // LEAST_FRAMES))
+    distinct = len(np.unique(seen.round(9), axis=0))
+    count = max(1, min(recipe.regimes, len(seen) // LEAST_FRAMES, distinct))
     label = KMeans(count, n_init=4, random_state=0).fit_predict(seen)
     while True:
         names, sizes = np.unique(label, return_counts=True)
