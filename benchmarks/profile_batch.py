@@ -27,6 +27,8 @@ import stream
 from harness import HERE, Bench, BenchmarkError, ensure_peer_environment, say
 from run import provide_champion
 
+from activitymodule.settings import load
+
 DURATIONS = (
     *("triggerExecution", "latestOffset", "getBatch", "queryPlanning", "walCommit", "addBatch"),
     *("commitBatch", "commitOffsets"),
@@ -139,7 +141,6 @@ def main() -> None:
     args = parser.parse_args()
     devices = args.devices or (100 if args.live else 1000)
     ensure_peer_environment()
-    os.environ["ACTIVITY_KAFKA__TOPIC"] = args.topic
     os.environ["ACTIVITY_SPARK__OPTIONS"] = '{"spark.sql.streaming.numRecentProgressUpdates": "10000"}'
     if args.batch:
         os.environ["ACTIVITY_SCORING__MAX_OFFSETS_PER_TRIGGER"] = str(args.batch)
@@ -152,6 +153,9 @@ def main() -> None:
         try:
             if not args.here:
                 provide_champion(bench, True)
+            # only now, or the stack would have made the topic as it makes the usual ones
+            os.environ["ACTIVITY_KAFKA__TOPIC"] = args.topic
+            bench.settings = load()
             found = profile(bench, args, devices)
         finally:
             bench.close()
