@@ -107,9 +107,7 @@ def bounded(
     stopped: Callable[[], bool] = lambda: False,
     piece_seconds: int = PIECE_SECONDS,
 ) -> Sent:
-    """Send a run that has an end, as fast as it goes: devices x seconds x 10 readings, less the faults'
-    share.
-    """
+    """Send a run that has an end, as fast as it goes: 10 readings a device and second, less the faults."""
     if run.last_second is None:
         raise ConfigError(
             "a run without an end cannot be sent as fast as it goes; give --seconds or --messages"

@@ -110,9 +110,7 @@ def _bodies(source: Watches, path: Path) -> Path:
 
 
 def _readings(source: Watches, path: Path) -> Path:
-    """One watch for two minutes around a change of activity: total acceleration, rotation, steps and
-    heart.
-    """
+    """One watch for two minutes around a change of activity: all that moves, steps, heart."""
     import matplotlib.pyplot as plt
 
     colours = _colours(source)

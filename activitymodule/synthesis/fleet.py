@@ -161,9 +161,7 @@ def planned(batches: Iterable[pa.RecordBatch], *, reference: str) -> Iterator[pa
 def outgoing(
     batches: Iterable[pa.RecordBatch], *, run: Run, topic: str, truth_topic: str
 ) -> Iterator[pa.RecordBatch]:
-    """What each row sends: messages of readings and, every ten seconds, of the truth. Columns as in
-    OUTGOING.
-    """
+    """What each row sends: readings and, every ten seconds, the truth; columns as in OUTGOING."""
     source = watches(run.reference, run.seed)
     for whole in batches:
         for first in range(0, whole.num_rows, _ROWS_AT_ONCE):

@@ -59,9 +59,7 @@ def _text(channel: str, values: np.ndarray) -> np.ndarray:
 
 @cache
 def _layout(name_bytes: int) -> tuple[np.dtype, np.ndarray]:
-    """The bytes of one reading: a field `@name` a value, the others fixed; and a reading with the fixed
-    ones.
-    """
+    """The bytes of one reading, values in fields named `@...`; and a reading with all but its values."""
     pieces: list[tuple[str, int, bytes | None]] = []
     for number, name in enumerate(FIELD_NAMES):
         key = (b"{" if number == 0 else b",") + f'"{name}":'.encode()
@@ -185,9 +183,7 @@ def _fixed(table: np.ndarray) -> pa.BinaryArray:
 
 
 def spoiled(text: bytes, kind: Malformed) -> bytes:
-    """A message broken in one of the ways of Malformed; of an array, where it can be, only the first
-    reading.
-    """
+    """A message broken in one way; of an array, where that can be, only the first reading."""
     if kind is Malformed.EMPTY:
         return b""
     if kind is Malformed.CUT_OFF:
