@@ -161,7 +161,9 @@ def _parquet_parts(path: Path, progress: Callable[[int, int], None]) -> Iterator
         )
     try:
         # partition values stay text: the person 007 is not the number 7
-        partitioning = ds.HivePartitioning.discover(infer_dictionary=True)
+        first = next(path.rglob("*.parquet"), path) if path.is_dir() else path
+        keys = [part.partition("=")[0] for part in first.relative_to(path).parts if "=" in part]
+        partitioning = ds.partitioning(pa.schema([(key, pa.string()) for key in keys]), flavor="hive")
         dataset = ds.dataset(path, format="parquet", partitioning=partitioning)
         fragments = list(dataset.get_fragments())
         for k, fragment in enumerate(fragments, 1):
