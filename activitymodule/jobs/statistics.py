@@ -231,11 +231,14 @@ def compare(
 def _public(what: str) -> str:
     """A name without a machine's folders."""
     kind, colon, rest = what.partition(":")
-    return f"{kind}:{Path(rest).name}" if colon else Path(what).name
+    if kind == "reference":
+        return f"reference:{Path(rest).stem}"
+    return kind if colon else Path(what).name
 
 
 def _title(real: str, synthetic: str, jitter: bool) -> str:
-    return f"{_public(real)} beside {_public(synthetic)}" + (", devices of a fleet" if jitter else "")
+    made = ", watches of a fleet" if jitter else ", the same people"
+    return f"{_public(real)} beside {_public(synthetic)}{made}"
 
 
 def _document(

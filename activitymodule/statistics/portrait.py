@@ -19,6 +19,7 @@ _AXES = (
 )  # Okabe and Ito: told apart by colour-blind eyes
 _INK, _SOFT, _REAL, _SYNTHETIC = "#222222", "#8a8a8a", "#222222", "#CC79A7"
 _SEGMENT = 64
+_LEFT = 0.105
 
 
 def _spectrum(x: np.ndarray) -> np.ndarray:
@@ -54,15 +55,15 @@ def draw(
     person = _someone(real, synthetic, activities)
     rows = len(activities)
     plt.rcParams.update({"font.family": "DejaVu Sans", "font.size": 9})
-    figure = plt.figure(figsize=(13, 1.42 * rows + 4.1), dpi=130, facecolor="white")
-    height = 1.42 * rows + 4.1
+    height = 1.42 * rows + 4.35
+    figure = plt.figure(figsize=(13, height), dpi=110, facecolor="white")
     grid = figure.add_gridspec(
         rows,
         3,
-        width_ratios=(1, 1, 0.62),
-        left=0.085,
+        width_ratios=(1, 1, 0.66),
+        left=_LEFT,
         right=0.985,
-        top=1 - 1.0 / height,
+        top=1 - 1.25 / height,
         bottom=3.05 / height,
         hspace=0.34,
         wspace=0.1,
@@ -83,13 +84,12 @@ def draw(
             axes.set_ylim(low - room, high + room)
             _quiet(axes, bottom=row == rows - 1)
             if column == 0:
-                axes.set_ylabel("g", color=_SOFT, rotation=0, labelpad=8)
                 axes.text(
-                    -0.13,
-                    0.5,
+                    0.022,
+                    axes.get_position().y0 + axes.get_position().height / 2,
                     activity,
-                    transform=axes.transAxes,
-                    ha="right",
+                    transform=figure.transFigure,
+                    ha="left",
                     va="center",
                     color=_INK,
                     fontsize=10,
@@ -97,7 +97,7 @@ def draw(
             else:
                 axes.set_yticklabels([])
             if row == 0:
-                axes.set_title(("real", "synthetic")[column], loc="left", color=_INK, fontsize=10.5)
+                axes.set_title(("real, g", "synthetic, g")[column], loc="left", color=_INK, fontsize=10.5)
             if row == rows - 1:
                 axes.set_xlabel("seconds", color=_SOFT)
         axes = figure.add_subplot(grid[row, 2])
@@ -112,18 +112,19 @@ def draw(
         axes.tick_params(axis="y", which="both", length=0)
         _quiet(axes, bottom=row == rows - 1)
         if row == 0:
-            axes.set_title("spectrum, all people (median, quartiles)", loc="left", color=_INK, fontsize=10.5)
+            axes.set_title("power by frequency, all people", loc="left", color=_INK, fontsize=10.5)
             for at, text, colour in ((0.62, "real", _REAL), (0.76, "synthetic", _SYNTHETIC)):
                 axes.text(at, 0.86, text, transform=axes.transAxes, color=colour, fontsize=8.5)
         if row == rows - 1:
             axes.set_xlabel("Hz", color=_SOFT)
-    figure.text(0.085, 1 - 0.34 / height, title, fontsize=13, color=_INK, weight="bold", va="center")
-    for at, (name, colour) in zip((0.42, 0.44, 0.46), _AXES, strict=True):
-        figure.text(at, 1 - 0.7 / height, name, color=colour, fontsize=10, weight="bold", va="center")
+    figure.text(0.022, 1 - 0.36 / height, title, fontsize=13, color=_INK, weight="bold", va="center")
+    for at, (name, colour) in zip((0.345, 0.36, 0.375), _AXES, strict=True):
+        figure.text(at, 1 - 1.12 / height, name, color=colour, fontsize=10, weight="bold", va="center")
     figure.text(
-        0.085,
-        1 - 0.63 / height,
-        f"Total acceleration of person {person} and of a synthetic device like theirs, {SHOWN_SECONDS} s",
+        0.022,
+        1 - 0.66 / height,
+        f"Left: total acceleration of person {person} and of a synthetic watch like theirs, {SHOWN_SECONDS} s from "
+        "the middle. Right: median and quartiles of all people.",
         color=_SOFT,
         fontsize=9,
         va="center",
@@ -166,7 +167,7 @@ def _quiet(axes: object, bottom: bool) -> None:
 def _numbers(figure: object, lines: Sequence[Line], height: float) -> None:
     """The summary as a small table under the traces."""
     top, step = 2.35, 0.17
-    columns = (0.085, 0.40, 0.64, 0.80, 0.91)
+    columns = (0.022, 0.38, 0.62, 0.78, 0.90)
     heads = ("measure", "synthetic: mean ± sd (range)", "real v. other real", "target", "")
     for at, text in zip(columns, heads, strict=True):
         figure.text(at, top / height, text, color=_SOFT, fontsize=8.5)  # type: ignore[attr-defined]
