@@ -116,7 +116,9 @@ def energy_matrix(
 class BoostedTrees(KeepsBooster, RegressorMixin, BaseEstimator):
     """LightGBM for a number that cannot be negative; NaN is a value of its own.
 
-    X : ndarray of shape (n_windows, n_columns)
+    X : ndarray of shape (n_windows, n_columns). With `mass_column`, the trees learn the number by kilogram of
+    body mass, as the tables of energy are written (METs), with `usual_mass_kg` for those whose mass is not
+    known; windows weigh by the square of the mass, so that it is still the error in kcal/min that counts.
     """
 
     def __init__(
@@ -128,12 +130,16 @@ class BoostedTrees(KeepsBooster, RegressorMixin, BaseEstimator):
         column_share: float = 0.5,
         window_share: float = 0.7,
         leaf_penalty: float = 5.0,
+        mass_column: int | None = None,
+        usual_mass_kg: float = 75.0,
         seed: int = 0,
     ) -> None:
         self.rounds = rounds
         self.learning_rate = learning_rate
         self.leaves = leaves
         self.least_windows_a_leaf = least_windows_a_leaf
+        self.mass_column = mass_column
+        self.usual_mass_kg = usual_mass_kg
         self.column_share = column_share
         self.window_share = window_share
         self.leaf_penalty = leaf_penalty
@@ -144,11 +150,13 @@ class BoostedTrees(KeepsBooster, RegressorMixin, BaseEstimator):
         X = np.asarray(X)
         self.n_features_in_ = X.shape[1]
         self._booster = None
+        mass = self._mass(X)
+        weight = np.square(mass / self.usual_mass_kg) * (1.0 if sample_weight is None else sample_weight)
         self.trees_ = grow(
             X,
-            np.asarray(y, np.float64),
+            np.asarray(y, np.float64) / mass,
             self.rounds,
-            sample_weight,
+            weight,
             objective="regression",
             learning_rate=self.learning_rate,
             num_leaves=self.leaves,
@@ -164,7 +172,14 @@ class BoostedTrees(KeepsBooster, RegressorMixin, BaseEstimator):
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Predictions, float64 ndarray of shape (n_windows,), never below 0."""
         X = np.ascontiguousarray(X)
-        return np.maximum(predict(self._grown(), X), 0.0) if len(X) else np.empty(0)
+        return np.maximum(predict(self._grown(), X) * self._mass(X), 0.0) if len(X) else np.empty(0)
+
+    def _mass(self, X: np.ndarray) -> np.ndarray:
+        """What to divide by and multiply with, (n_windows,): the body mass in kg, 1 without a mass column."""
+        if self.mass_column is None:
+            return np.ones(len(X))
+        mass = X[:, self.mass_column]
+        return np.where(mass > 0, mass, self.usual_mass_kg)
 
 
 def energy_pipeline(labels: Sequence[str], seed: int = 0) -> Pipeline:
@@ -182,9 +197,11 @@ def energy_pipeline(labels: Sequence[str], seed: int = 0) -> Pipeline:
         ("numbers", "passthrough", numbers),
         ("sex", one_hot(len(SEXES)), [COLUMNS.index("sex")]),
     ]
+    # the numbers stand first, so the mass keeps its place
+    trees = BoostedTrees(mass_column=COLUMNS.index("weight_kg"), seed=seed)
     if labels:
         parts.append(("activity", one_hot(len(labels)), [COLUMNS.index("activity")]))
-    return Pipeline([("encode", ColumnTransformer(parts)), ("model", BoostedTrees(seed=seed))])
+    return Pipeline([("encode", ColumnTransformer(parts)), ("model", trees)])
 
 
 def with_gaps(
