@@ -60,7 +60,7 @@ class Job:
         return self.log.read_text(errors="replace")
 
 
-def until(condition: Any, what: str, timeout: float = 120, every: float = 0.5) -> Any:
+def until(condition: Any, what: str, timeout: float = 240, every: float = 0.5) -> Any:
     """Wait for a condition; its value, or a failure that says what did not come."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:

@@ -24,9 +24,12 @@ MALFORMED = [b"{not json", b"", b"[]", b'"text"', b'{"stamp": 1}', b"\xff\xfe", 
 class Load(threading.Thread):
     """Watches at 10 Hz in real time with everything that happens to telemetry on its way, noted in a ledger."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, devices: int, seconds: float) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, devices: int, at_most_seconds: float = 600
+    ) -> None:
         super().__init__(daemon=True)
-        self.settings, self.ledger, self.devices, self.seconds = settings, ledger, devices, seconds
+        self.settings, self.ledger, self.devices, self.seconds = settings, ledger, devices, at_most_seconds
+        self.enough = threading.Event()
         self.random = random.Random(7)
         self.error: BaseException | None = None
 
@@ -36,6 +39,13 @@ class Load(threading.Thread):
                 self._send(client)
         except BaseException as error:
             self.error = error
+
+    def finish(self) -> None:
+        """No more of it; raises what went wrong in sending."""
+        self.enough.set()
+        self.join()
+        if self.error is not None:
+            raise self.error
 
     def _send(self, client: Any) -> None:
         topic, ledger, dice = self.settings.kafka.topic, self.ledger, self.random
@@ -47,7 +57,7 @@ class Load(threading.Thread):
         held: list[int] = []
         begin = time.time()
         tick = 0
-        while time.time() - begin < self.seconds:
+        while not self.enough.is_set() and time.time() - begin < self.seconds:
             stamp = round((begin + tick / 10) * 10) * 100
             for number in range(self.devices):
                 device = f"watch-{number:03d}"
@@ -137,19 +147,17 @@ def test_driver_killed_again_and_again(fresh_settings, champion, job):
         update={"archive": fresh_settings.archive.model_copy(update={"interval_seconds": 5})}
     )
     ledger = Ledger()
-    load = Load(settings, ledger, devices=20, seconds=75)
+    load = Load(settings, ledger, devices=20)
     load.start()
     dice = random.Random(3)
     for _ in range(3):
         scorer = job(settings, "score")
-        until(lambda: rows(settings, "select count(*) from batches where finished_at is not null"), "a batch")
         seen = len(stored(settings))
         until(lambda seen=seen: len(stored(settings)) > seen, "new windows")
         time.sleep(dice.uniform(0.2, 3))  # anywhere in a batch
         scorer.kill()
     scorer = job(settings, "score")
-    load.join()
-    assert load.error is None
+    load.finish()
     until(lambda: everything_read(settings), "the job to read everything")
 
     # a watch syncs two hours late, past the watermark: dropped by the stream, found by the backfill
@@ -181,7 +189,7 @@ def test_driver_killed_again_and_again(fresh_settings, champion, job):
 def test_services_and_worker_killed(fresh_settings, champion, job, stack):
     settings = fresh_settings
     ledger = Ledger()
-    load = Load(settings, ledger, devices=10, seconds=60)
+    load = Load(settings, ledger, devices=10)
     load.start()
     scorer = job(settings, "score")
     until(lambda: len(stored(settings)) > 10, "the first windows")
@@ -196,8 +204,7 @@ def test_services_and_worker_killed(fresh_settings, champion, job, stack):
     before = len(stored(settings))
     until(lambda: len(stored(settings)) > before, "windows after Kafka came back")
     kill_a_python_worker(scorer.process.pid)
-    load.join()
-    assert load.error is None
+    load.finish()
     until(lambda: everything_read(settings), "the job to read everything")
     assert scorer.process.poll() is None, "the job must outlive its services"
     assert scorer.interrupt() == 0
