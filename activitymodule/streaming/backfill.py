@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 from activitymodule.errors import ModelError
 from activitymodule.settings import Settings
 from activitymodule.store.connection import connect
-from activitymodule.store.models import record_model_version
 from activitymodule.store.smoothing import refresh_smoothed
 from activitymodule.streaming import archive, worker
-from activitymodule.streaming.champion import ChampionWatch
+from activitymodule.streaming.champion import ChampionWatch, record_versions
 from activitymodule.streaming.messages import MESSAGE_COLUMNS, with_newline
 from activitymodule.streaming.score import windows_of
 
@@ -47,18 +46,9 @@ def backfill(
 
     Raises DataError without an archive, ModelError without a champion.
     """
-    serving = ChampionWatch(settings, lambda _: None).refresh()
+    serving = ChampionWatch(settings, partial(record_versions, settings)).refresh()
     if serving is None:
         raise ModelError("there is no champion to score with; train one with `activity train`")
-    with connect(settings) as connection:
-        record_model_version(
-            connection,
-            name=serving.classifier.name,
-            version=serving.classifier.version,
-            labels=serving.model.labels,
-            feature_version=serving.model.card.features_version,
-        )
-    connection.close()
     messages = archive.read(spark, settings, since, until)
     messages = messages.select(with_newline(), *MESSAGE_COLUMNS)
     panes = messages.mapInArrow(partial(worker.decode, settings=settings), worker.PANE_SCHEMA)

@@ -13,6 +13,8 @@ from activitymodule.errors import ActivityError, ServiceUnavailableError
 from activitymodule.models.bundle import BundleBytes, ScoringModel, load_bundle
 from activitymodule.registry.versions import ModelVersion, champion, fetch
 from activitymodule.settings import Settings
+from activitymodule.store.connection import connect
+from activitymodule.store.models import record_model_version
 from activitymodule.streaming.waiting import say
 
 
@@ -28,6 +30,20 @@ class Champion:
 
 def _pair(settings: Settings) -> tuple[ModelVersion | None, ModelVersion | None]:
     return champion(settings, settings.registry.classifier), champion(settings, settings.registry.regressor)
+
+
+def record_versions(settings: Settings, serving: Champion) -> None:
+    """Write into the store what a version's probabilities mean, before the first row that names it."""
+    connection = connect(settings)
+    with connection:
+        record_model_version(
+            connection,
+            name=serving.classifier.name,
+            version=serving.classifier.version,
+            labels=serving.model.labels,
+            feature_version=serving.model.card.features_version,
+        )
+    connection.close()
 
 
 class ChampionWatch:

@@ -22,12 +22,11 @@ from activitymodule.store.batches import begin_batch, finish_batch, last_offsets
 from activitymodule.store.connection import connect
 from activitymodule.store.connection import reachable as store_reachable
 from activitymodule.store.leases import ScorerLease
-from activitymodule.store.models import record_model_version
 from activitymodule.store.smoothing import refresh_smoothed, refresh_unfinished
 from activitymodule.streaming import archive, worker
 from activitymodule.streaming.broker import reachable as broker_reachable
 from activitymodule.streaming.broker import topic_ends
-from activitymodule.streaming.champion import Champion, ChampionWatch
+from activitymodule.streaming.champion import Champion, ChampionWatch, record_versions
 from activitymodule.streaming.checkpoint import (
     checkpoint_path,
     loss_sentence,
@@ -92,7 +91,7 @@ class ScoringJob:
         self._broker = Watchpoint(
             f"Kafka at {settings.kafka.bootstrap_servers}", lambda: broker_reachable(settings)
         )
-        self._champion = ChampionWatch(settings, self._record_versions)
+        self._champion = ChampionWatch(settings, partial(record_versions, settings))
         self._connection: Any = None
         self._spark: SparkSession | None = None
         self._broadcast: tuple[tuple[str, str | None], Any] | None = None
@@ -358,18 +357,6 @@ class ScoringJob:
             assert self._spark is not None
             self._broadcast = (key, self._spark.sparkContext.broadcast(serving.bundle))
         return self._broadcast[1]
-
-    def _record_versions(self, serving: Champion) -> None:
-        """Write what the version's probabilities mean before the first row that names it."""
-        with connect(self._settings) as connection:
-            record_model_version(
-                connection,
-                name=serving.classifier.name,
-                version=serving.classifier.version,
-                labels=serving.model.labels,
-                feature_version=serving.model.card.features_version,
-            )
-        connection.close()
 
     def _note_progress(self) -> None:
         assert self._query is not None
