@@ -87,8 +87,8 @@ class ChampionWatch:
             )
             say(f"CHAMPION REFUSED: version {classifier.version}: {error}; {serving}")
             return self.current
-        before, self.current = self.current, found
         self._on_change(found)
+        before, self.current = self.current, found
         if before is not None:
             say(f"champion is now version {classifier.version} (was {before.classifier.version})")
         return found
@@ -119,7 +119,7 @@ class ChampionWatch:
             energy_version=regressor.version if regressor else None,
             max_megabytes=self._settings.models.max_megabytes,
         )
-        return Champion(classifier, regressor, bundle, load_bundle(bundle))
+        return Champion(classifier, regressor, bundle, load_bundle(bundle, self._settings.windows))
 
     def _run(self) -> None:
         while not self._stop.wait(self._settings.registry.poll_seconds):
