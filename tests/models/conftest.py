@@ -20,7 +20,7 @@ LABELS = ("climbing", "resting", "rowing")
 
 
 def make_windows(people: int = 8, each: int = 12, seed: int = 0, clarity: float = 1.5) -> TrainingWindows:
-    """`each` windows of every activity and person; energy = 1 + activity + weight / 100 + heart rate / 100."""
+    """`each` windows of every activity and person; energy by kilogram = activity + heart rate."""
     dice = np.random.default_rng(seed)
     n = people * each * len(LABELS)
     person = np.repeat(np.arange(people), each * len(LABELS))
@@ -36,7 +36,7 @@ def make_windows(people: int = 8, each: int = 12, seed: int = 0, clarity: float 
         activity=np.array(LABELS)[code],
         person=np.array([f"p{k}" for k in person]),
         run=person * len(LABELS) + code,
-        kcal_per_min=(1 + code + weight / 100 + X[:, heart] / 100).astype(np.float32),
+        kcal_per_min=((1 + code + X[:, heart] / 100) * weight / 75).astype(np.float32),
         people=PersonColumns(
             age_years=np.full(n, 40, np.float32),
             sex=np.array(["female", "male"], object)[person % 2],
