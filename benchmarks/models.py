@@ -43,7 +43,7 @@ def judged(data: str, seeds: list[int]) -> dict[str, Any]:
 
 
 def timed(windows: int) -> dict[str, Any]:
-    """Median milliseconds of processor time for batches of windows, windows/s of a large one, and sizes of the files."""
+    """Median milliseconds of processor time for batches of windows, windows/s of a large one, sizes of files."""
     import numpy as np
 
     from activitymodule import settings
