@@ -26,7 +26,7 @@ def backfill(
     from activitymodule.streaming.backfill import backfill as run
     from activitymodule.streaming.session import spark_session
 
-    spark = spark_session(settings(), "backfill")
+    spark = spark_session(settings(), "backfill", scoring=True)
     try:
         report = run(
             spark, settings(), since=since.date() if since else None, until=until.date() if until else None

@@ -97,6 +97,7 @@ class ScoringJob:
         self._broadcast: tuple[tuple[str, str | None], Any] | None = None
         self._query: StreamingQuery | None = None
         self._failures: deque[float] = deque()
+        self._first_offsets: dict[int, int] = {}
         self._progress_seen = -1
         self._lost_accepted = options.accept_data_loss
         self.windows = 0
@@ -120,7 +121,7 @@ class ScoringJob:
             self._lease = lease
             if not (self._wait_for_topic() and self._wait_for_champion()):
                 return
-            self._spark = spark_session(settings, f"score-{settings.kafka.topic}")
+            self._spark = spark_session(settings, f"score-{settings.kafka.topic}", scoring=True)
             self._take_signals()
             # a scorer that died between writing its rows and smoothing them left them unsmoothed
             refresh_unfinished(self._driver(), settings.kafka.topic, settings.scoring)
@@ -224,6 +225,7 @@ class ScoringJob:
             .option("checkpointLocation", path)
             .foreachBatch(self._on_batch)
         )
+        self._first_offsets = self._offsets_at(starting)
         self._progress_seen = -1
         if self._options.once:
             writer = writer.trigger(availableNow=True)
@@ -232,6 +234,13 @@ class ScoringJob:
         self._query = writer.start()
         if self._options.archive and settings.archive.enabled:
             archive.start(spark, settings, once=self._options.once, fail_on_loss=not self._lost_accepted)
+
+    def _offsets_at(self, starting: str) -> dict[int, int]:
+        """Where a query without a checkpoint begins: partition -> offset."""
+        if starting.startswith("{"):
+            return _partition_offsets(starting, self._settings.kafka.topic)
+        ends = topic_ends(self._settings, self._settings.kafka.topic) or {}
+        return {number: first if starting == "earliest" else last for number, (first, last) in ends.items()}
 
     def _stop_queries(self) -> None:
         if self._spark is None:
@@ -346,8 +355,10 @@ class ScoringJob:
         for query in self._spark.streams.active:
             if query.name == "score":
                 execution = query._jsq.streamingQuery()
+                topic = self._settings.kafka.topic
                 return query.id, _offset_ranges(
-                    execution.committedOffsets(), execution.availableOffsets(), self._settings.kafka.topic
+                    _offsets(execution.committedOffsets(), topic) or self._first_offsets,
+                    _offsets(execution.availableOffsets(), topic),
                 )
         raise ActivityError("the query ended while its batch was about to begin")
 
@@ -392,22 +403,20 @@ class ScoringJob:
             self._connection = None
 
 
-def _offset_ranges(committed: Any, available: Any, topic: str) -> dict[int, tuple[int, int]]:
-    def of(progress: Any) -> dict[int, int]:
-        for source in _values(progress):
-            return {int(n): offset for n, offset in json.loads(source.json()).get(topic, {}).items()}
+def _offset_ranges(start: dict[int, int], end: dict[int, int]) -> dict[int, tuple[int, int]]:
+    return {number: (start.get(number, 0), until) for number, until in end.items()}
+
+
+def _offsets(progress: Any, topic: str) -> dict[int, int]:
+    """Partition -> offset of Spark's own notion of how far a query is; {} before its first batch."""
+    sources = progress.valuesIterator()
+    if not sources.hasNext():
         return {}
-
-    start, end = of(committed), of(available)
-    return {number: (start.get(number, until), until) for number, until in end.items()}
+    return _partition_offsets(sources.next().json(), topic)
 
 
-def _values(progress: Any) -> list[Any]:
-    values = []
-    iterator = progress.valuesIterator()
-    while iterator.hasNext():
-        values.append(iterator.next())
-    return values
+def _partition_offsets(text: str, topic: str) -> dict[int, int]:
+    return {int(number): offset for number, offset in json.loads(text).get(topic, {}).items()}
 
 
 def _first_line(message: str) -> str:

@@ -87,9 +87,10 @@ def spark_options(settings: Settings, app_name: str) -> dict[str, str]:
     return options
 
 
-def spark_session(settings: Settings, app_name: str) -> SparkSession:
+def spark_session(settings: Settings, app_name: str, *, scoring: bool = False) -> SparkSession:
     """The Spark session of this process.
 
+    scoring : the Python workers will score windows, so that their libraries are worth importing beforehand.
     Under spark-submit, master, memory and jars are the submission's; otherwise they come from the settings.
     Raises ServiceUnavailableError where Java or the connector is missing, ConfigError where Spark refuses.
     """
@@ -122,6 +123,8 @@ def spark_session(settings: Settings, app_name: str) -> SparkSession:
         jvm_log = logs / f"{app_name}.jvm.log"
         # the workers must be this very Python, whatever PATH says
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    if scoring:
+        options["spark.python.daemon.module"] = "activitymodule.streaming.daemon"
     options |= settings.spark.options
 
     from pyspark.errors import PySparkException
