@@ -30,7 +30,7 @@ class Kafka(Section):
     bootstrap_servers: str = "127.0.0.1:19092"
     topic: str = "ticker-watch-data"
     truth_topic: str = "ticker-watch-truth"
-    partitions: int = Field(4, ge=1)
+    partitions: int = Field(2, ge=1)
     retention_hours: int = Field(168, ge=1)
     options: dict[str, str] = {}
 

@@ -154,7 +154,9 @@ class Faulty:
                 about.append(second[due] - wait)
         candidates = np.unique(np.stack([np.concatenate(row), np.concatenate(about)], 1), axis=0)
         # what was measured before the run began is not sent, nor what is still to be measured
-        measured = (candidates[:, 1] >= self.run.first_second) & (candidates[:, 1] <= second[candidates[:, 0]])
+        measured = (candidates[:, 1] >= self.run.first_second) & (
+            candidates[:, 1] <= second[candidates[:, 0]]
+        )
         candidates = candidates[measured]
 
         parts = len(self.run.sizes)
