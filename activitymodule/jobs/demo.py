@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 import typer
 
-from activitymodule.errors import ActivityError, ServiceUnavailableError
+from activitymodule.errors import ActivityError, DataError, ServiceUnavailableError
 from activitymodule.settings import Settings, resolve, settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -91,7 +92,7 @@ def _train_where_needed(config: Settings) -> None:
         return
     what = "both" if len(missing) == 2 else missing[0]
     _say("none yet: training one on people synthesised from the reference statistics (about a minute)")
-    ended = subprocess.run(_verb(["train", what, "--data", "synthetic"]), check=False)
+    ended = subprocess.run(_verb(["train", what, "--data", "synthetic", "--if-missing"]), check=False)
     if ended.returncode:
         raise ActivityError("training did not succeed; see above")
 
@@ -164,6 +165,7 @@ def _summary(config: Settings, begin: float) -> dict[str, Any]:
         cursor.execute("SELECT count(*) FROM dead_letters WHERE noticed_at >= to_timestamp(%s)", (begin,))
         dead = cursor.fetchone()[0]
     return {
+        **_agreement(config, begin),
         "windows": windows,
         "windows_with_activity": scored,
         "watches": watches,
@@ -171,6 +173,21 @@ def _summary(config: Settings, begin: float) -> dict[str, Any]:
         "dead_letters": dead,
         "latency_p50_seconds": round(latency[0], 3) if latency else None,
         "latency_p95_seconds": round(latency[1], 3) if latency else None,
+    }
+
+
+def _agreement(config: Settings, begin: float) -> dict[str, Any]:
+    """How many windows could be compared with the truth topic, and the share that agrees."""
+    from activitymodule.jobs.agreement import measure
+
+    try:
+        found = measure(config, datetime.fromtimestamp(begin, UTC), 0.9, None)
+    except DataError:
+        return {"compared": 0, "agreement": None, "smoothed_agreement": None}
+    return {
+        "compared": found.raw.compared,
+        "agreement": found.raw.accuracy,
+        "smoothed_agreement": found.smoothed.accuracy,
     }
 
 
@@ -189,6 +206,12 @@ def _report(summary: dict[str, Any], as_json: bool) -> None:
             print(
                 f"from a window's last reading to its row: {summary['latency_p50_seconds']:.2f} s at the median, "
                 f"{summary['latency_p95_seconds']:.2f} s at the 95th percentile",
+                file=out,
+            )
+        if summary["agreement"] is not None:
+            print(
+                f"{summary['agreement']:.0%} of {summary['compared']:,} windows agree with the truth topic, "
+                f"{summary['smoothed_agreement']:.0%} when smoothed",
                 file=out,
             )
     if not summary["windows_with_activity"]:

@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,9 @@ _COLOURS = (
     "salmon1",
     "grey58",
 )
+
+
+_PICTURE_SIZE = (110, 34)  # columns and lines of the picture
 
 
 @dataclass(frozen=True)
@@ -476,6 +480,7 @@ def watch(
     as_plain: bool = typer.Option(
         False, "--plain", help="Print a line every 5 s instead of the view, as in a pipe."
     ),
+    picture: Path = typer.Option(None, help="Write the last view as an SVG picture here."),
 ) -> None:
     """Watch predictions arrive: who does what, throughput, latency, lag, dead letters, agreement with the truth.
 
@@ -495,10 +500,32 @@ def watch(
                 _print(watcher, deadline, max(interval, _LINE_SECONDS), line)
             else:
                 _show(watcher, deadline, interval, console)
+            if picture is not None:
+                _draw(watcher.snapshot(recent=_PICTURE_SIZE[1]), picture)
     except (KeyboardInterrupt, _EndedError):
         pass  # the usual way to end it
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _draw(snapshot: Snapshot, picture: Path) -> None:
+    """The view as it stands, as an SVG."""
+    import io
+
+    from rich.console import Console
+    from rich.terminal_theme import MONOKAI
+
+    width, height = _PICTURE_SIZE
+    console = Console(
+        record=True,
+        width=width,
+        height=height,
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
+    )
+    console.print(render(snapshot, width, height))
+    picture.write_text(console.export_svg(title="activity watch", theme=MONOKAI))
 
 
 def _sleep(deadline: float | None, interval: float) -> bool:
