@@ -183,7 +183,7 @@ def test_driver_killed_again_and_again(fresh_settings, champion, job):
     report = json.loads(again.output.strip().splitlines()[-1])
     assert report["windows_scored"] == 0
     full = rows(settings, "select count(*), count(activity) from predictions where coverage >= 0.9")[0]
-    assert full[0] == full[1] > 100
+    assert full[0] == full[1] > 20, "every window with enough readings has an activity"
 
 
 def test_services_and_worker_killed(fresh_settings, champion, job, stack):
