@@ -8,6 +8,7 @@ topic, and a batch that is replayed is scored by the versions it was begun with.
 from __future__ import annotations
 
 import json
+import re
 import signal
 import threading
 import time
@@ -419,10 +420,13 @@ def _partition_offsets(text: str, topic: str) -> dict[int, int]:
     return {int(number): offset for number, offset in json.loads(text).get(topic, {}).items()}
 
 
+_SAYS = re.compile(r"^(?:[\w$]+\.)*([\w$]*(?:Error|Exception|Interrupt)): (\S.*)$")
+
+
 def _first_line(message: str) -> str:
-    """The line of a Spark error that says what happened: the Python exception where there is one."""
+    """The line of a Spark error that says what happened: that of the Python exception where there is one."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    for line in reversed(lines):
-        if line.split(":")[0].rpartition(".")[2].endswith(("Error", "Exception")) and " at " not in line:
-            return line[:300]
+    said = [found for line in lines if (found := _SAYS.match(line))]
+    if said:
+        return f"{said[-1][1]}: {said[-1][2]}"[:300]
     return lines[0][:300] if lines else "unknown error"

@@ -216,9 +216,10 @@ def kill_a_python_worker(pid: int) -> None:
     import psutil
 
     workers = [
-        child
-        for child in psutil.Process(pid).children(recursive=True)
-        if "pyspark.daemon" in " ".join(child.cmdline()) and child.children() == []
+        worker
+        for parent in psutil.Process(pid).children(recursive=True)
+        if "streaming.daemon" in " ".join(parent.cmdline())
+        for worker in parent.children()
     ]
     assert workers
     workers[0].kill()
