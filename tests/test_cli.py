@@ -90,7 +90,7 @@ def test_a_wrong_setting_is_one_sentence_and_code_2() -> None:
 def test_a_missing_service_is_one_sentence_and_code_3() -> None:
     done = run("topics", "list", env={"ACTIVITY_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"})
     assert done.returncode == 3
-    assert done.stderr.startswith("activity: Kafka does not answer at 127.0.0.1:9")
+    assert done.stderr.startswith("activity: Kafka at 127.0.0.1:9 does not answer")
     assert "activity up" in done.stderr
     assert "Traceback" not in done.stderr
 

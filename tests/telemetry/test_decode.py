@@ -245,7 +245,7 @@ def count_items(message: bytes | None, dead_message: bool) -> int:
     """Items of a message: those of an array, else one."""
     if message is None or dead_message:
         return 1
-    value = json.loads(message)
+    value = json.loads(message, parse_int=float)
     return len(value) if isinstance(value, list) else 1
 
 
