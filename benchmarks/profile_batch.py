@@ -149,7 +149,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="activity-profile-") as folder:
         os.environ["ACTIVITY_SPARK__CHECKPOINTS"] = folder
         os.environ["PROFILE_BATCH"] = f"{folder}/tasks.jsonl"
-        bench = Bench.here() if args.here else Bench.open(4, {})
+        bench = Bench.here() if args.here else Bench.open(2, {})
         try:
             if not args.here:
                 provide_champion(bench, True)

@@ -35,5 +35,9 @@ def kafka_messages(
         .option("minPartitions", settings.scoring.min_partitions)
         # a poll that finds little returns at once: the wait of half a second would be all of the latency
         .option("kafka.fetch.max.wait.ms", "10")
+        # a backlog is read in large pieces
+        .option("kafka.max.partition.fetch.bytes", str(16 << 20))
+        .option("kafka.receive.buffer.bytes", str(4 << 20))
+        .option("kafka.max.poll.records", "20000")
         .load()
     )
