@@ -111,7 +111,6 @@ def spark_session(settings: Settings, app_name: str, *, scoring: bool = False) -
             "spark.sql.warehouse.dir": str(warehouse / "warehouse"),
             "spark.jars": ",".join(str(jar) for jar in jars),
             "spark.driver.extraJavaOptions": (
-                "-XX:+UseParallelGC "
                 f"-Dlog4j2.configurationFile={_LOGGING} -Dactivity.log={logs / (app_name + '.spark.log')}"
             ),
         }
