@@ -47,6 +47,6 @@ docs: init ## make the generated pages and pictures under docs/ again
 
 clean: down ## remove what was made: environment, jars, data and caches (.env stays)
 	@if [ -L .local/postgres ]; then rm -rf "$$(readlink .local/postgres)"; fi
-	rm -rf .venv jars .local lake reports spark-warehouse metastore_db derby.log
+	rm -rf .venv .venv-bench jars .local lake reports spark-warehouse metastore_db derby.log
 	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
