@@ -154,7 +154,7 @@ def test_a_killed_service_comes_back(stack: Stack, name: str) -> None:
 def test_a_stopped_service_stays_stopped_until_up(stack: Stack) -> None:
     stack.down(only=["kafka"])
     assert stack.pid("kafka") is None
-    with pytest.raises(ServiceUnavailableError, match="Kafka at .* does not answer"):
+    with pytest.raises(ServiceUnavailableError, match=r"Kafka at .* does not answer"):
         topics.names(stack.settings)
     stack.up(["kafka"])
     assert topics.names(stack.settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from activitymodule.settings import build
 from activitymodule.streaming.checkpoint import loss_sentence
 from activitymodule.streaming.score import _first_line, _offset_ranges
