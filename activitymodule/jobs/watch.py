@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import logging
 import signal
 import sys
@@ -525,7 +526,9 @@ def _draw(snapshot: Snapshot, picture: Path) -> None:
         color_system="truecolor",
     )
     console.print(render(snapshot, width, height))
-    picture.write_text(console.export_svg(title="activity watch", theme=MONOKAI))
+    svg = console.export_svg(title="activity watch", theme=MONOKAI)
+    # whoever looks at it need not fetch a font: the reader's own does
+    picture.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL))
 
 
 def _sleep(deadline: float | None, interval: float) -> bool:

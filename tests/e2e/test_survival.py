@@ -215,14 +215,19 @@ def test_services_and_worker_killed(fresh_settings, champion, job, stack):
 def kill_a_python_worker(pid: int) -> None:
     import psutil
 
-    workers = [
-        worker
-        for parent in psutil.Process(pid).children(recursive=True)
-        if "streaming.daemon" in " ".join(parent.cmdline())
-        for worker in parent.children()
-    ]
-    assert workers
-    workers[0].kill()
+    def kill_one() -> bool:
+        # processes come and go while one looks
+        for parent in psutil.Process(pid).children(recursive=True):
+            try:
+                if "streaming.daemon" in " ".join(parent.cmdline()):
+                    for worker in parent.children():
+                        worker.kill()
+                        return True
+            except psutil.NoSuchProcess:
+                continue
+        return False
+
+    until(kill_one, "a Python worker to kill", timeout=60, every=0.05)
 
 
 def test_second_scorer_is_refused(fresh_settings, champion, job):
