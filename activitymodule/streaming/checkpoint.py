@@ -87,11 +87,7 @@ def start_without_checkpoint(
     ends = topic_ends(settings, topic)
     if ends is None:
         raise ServiceUnavailableError(f"Kafka has no topic {topic}; make it with `activity topics create`")
-    lost = {
-        number: (until, ends[number][0])
-        for number, until in recorded.items()
-        if number in ends and ends[number][0] > until
-    }
+    lost = unread_and_gone(recorded, ends)
     shrunk = [number for number, until in recorded.items() if number not in ends or ends[number][1] < until]
     if shrunk:
         raise RefusedError(
@@ -111,6 +107,15 @@ def start_without_checkpoint(
         "again, so that windows that were open are whole",
         lost or None,
     )
+
+
+def unread_and_gone(recorded: dict[int, int], ends: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
+    """Partition -> the offsets (from, until) that were not scored and that the broker no longer holds."""
+    return {
+        number: (until, ends[number][0])
+        for number, until in recorded.items()
+        if number in ends and ends[number][0] > until
+    }
 
 
 def loss_sentence(topic: str, lost: dict[int, tuple[int, int]]) -> str:

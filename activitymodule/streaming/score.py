@@ -34,6 +34,7 @@ from activitymodule.streaming.checkpoint import (
     read_checkpoint,
     set_aside,
     start_without_checkpoint,
+    unread_and_gone,
 )
 from activitymodule.streaming.messages import MESSAGE_COLUMNS, kafka_messages, with_newline
 from activitymodule.streaming.session import spark_session
@@ -309,7 +310,7 @@ class ScoringJob:
         topic = self._settings.kafka.topic
         ends = topic_ends(self._settings, topic) or {}
         recorded = last_offsets(self._driver(), topic) or {}
-        lost = {n: (until, ends[n][0]) for n, until in recorded.items() if n in ends and ends[n][0] > until}
+        lost = unread_and_gone(recorded, ends)
         if lost:
             return loss_sentence(topic, lost)
         return (

@@ -22,9 +22,7 @@ from activitymodule.telemetry.sources.base import (
     Ledger,
     Unit,
     chunk_table,
-    is_archive,
-    members,
-    must_exist,
+    files_in,
     opened,
 )
 from activitymodule.telemetry.sources.casas import activity_of, label_table, naive_stamps, numbers, stream_csv
@@ -42,14 +40,7 @@ class Arwise:
     name = "arwise"
 
     def scan(self, path: Path) -> list[Unit]:
-        must_exist(path)
-        found: list[tuple[str, str | None]]
-        if is_archive(path):
-            found = [(str(path), name) for name in members(path) if name.endswith(".csv")]
-        elif path.is_dir():
-            found = [(str(file), None) for file in sorted(path.rglob("*.csv"))]
-        else:
-            found = [(str(path), None)]
+        found = files_in(path, ".csv")
         units = []
         for file, member in found:
             match = _FILE.fullmatch(Path(member or file).name)

@@ -83,6 +83,17 @@ class Source(Protocol):
         ...
 
 
+def files_in(path: Path, ending: str) -> list[tuple[str, str | None]]:
+    """What stands at a path as (file, member of the archive or None): the files of an archive or a folder with
+    this ending, or the one file. Raises as `must_exist` does."""
+    must_exist(path)
+    if is_archive(path):
+        return [(str(path), name) for name in members(path) if name.endswith(ending)]
+    if path.is_dir():
+        return [(str(file), None) for file in sorted(path.rglob(f"*{ending}"))]
+    return [(str(path), None)]
+
+
 def must_exist(path: Path) -> None:
     if not path.exists():
         raise ConfigError(f"there is no file or folder {path}")

@@ -26,9 +26,7 @@ from activitymodule.telemetry.sources.base import (
     Ledger,
     Unit,
     chunk_table,
-    is_archive,
-    members,
-    must_exist,
+    files_in,
     opened,
 )
 
@@ -60,14 +58,7 @@ class Wisdm:
     name = "wisdm"
 
     def scan(self, path: Path) -> list[Unit]:
-        must_exist(path)
-        found: list[tuple[str, str | None]]
-        if is_archive(path):
-            found = [(str(path), name) for name in members(path)]
-        elif path.is_dir():
-            found = [(str(file), None) for file in sorted(path.rglob("*.txt"))]
-        else:
-            found = [(str(path), None)]
+        found = files_in(path, ".txt")
         units = []
         for file, member in found:
             match = _FILE.fullmatch(Path(member or file).name)
