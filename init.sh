@@ -175,7 +175,7 @@ fi
     umask 077
     touch .env
     chmod 600 .env
-    for name in ACTIVITY_STORE__PASSWORD ACTIVITY_STORE__ADMIN_PASSWORD; do
+    for name in ACTIVITY_STORE__PASSWORD ACTIVITY_STORE__ADMIN_PASSWORD ACTIVITY_CONSOLE__SECRET ACTIVITY_AIRFLOW__PASSWORD; do
         if ! grep -qE "^$name=." .env; then
             if [ -s .env ] && [ -n "$(tail -c 1 .env)" ]; then echo >>.env; fi
             echo "$name=$(.venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(24))')" >>.env

@@ -20,6 +20,7 @@ from activitymodule.errors import ConfigError
 PREFIX = "ACTIVITY_"
 # Variables of ours that are no settings.
 NOT_SETTINGS = {"ACTIVITY_CONFIG", "ACTIVITY_DEBUG", "ACTIVITY_HOME"}
+_SECRET_KEYS = ("password", "secret")
 
 
 class Section(BaseModel):
@@ -117,6 +118,62 @@ class Faults(Section):
     flat: float = Field(0.0, ge=0, le=1)
 
 
+class Queue(Section):
+    enabled: bool = True
+    items_per_hour: float = Field(60, gt=0)
+    burst: int = Field(20, ge=1)
+    cooldown_minutes: float = Field(8, ge=0)
+    cold_labels: int = Field(500, ge=0)
+    audit_share: float = Field(0.2, gt=0, lt=1)
+    overlap_share: float = Field(0.05, ge=0, le=1)
+    doubt: str = "margin"
+    expire_hours: float = Field(72, gt=0)
+    lease_minutes: float = Field(5, gt=0)
+
+
+class Learning(Section):
+    base: str = "champion"
+    min_labels: int = Field(50, ge=1)
+    spread_windows: int = Field(0, ge=0, le=30)
+    spread_weight: float = Field(0.5, gt=0, le=1)
+    alpha: float = Field(0.025, gt=0, lt=0.5)
+    bootstrap: int = Field(2000, ge=200)
+    least_audit_labels: int = Field(60, ge=1)
+    least_audit_people: int = Field(5, ge=2)
+    class_guard: float = Field(0.1, ge=0, le=1)
+    calibration_guard: float = Field(0.05, ge=0, le=1)
+    least_windows_per_second: float = Field(500, ge=0)
+
+
+class Monitoring(Section):
+    enabled: bool = True
+    keep_days: float = Field(30, gt=0)
+    look_back_minutes: float = Field(30, gt=0)
+    least_windows: int = Field(300, ge=1)
+    z_score: float = Field(6, gt=0)
+    psi: float = Field(0.25, gt=0)
+    features_share: float = Field(0.1, gt=0, le=1)
+    class_shift: float = Field(0.3, gt=0, le=1)
+    confidence_shift: float = Field(0.1, gt=0, le=1)
+
+
+class Console(Section):
+    host: str = "127.0.0.1"
+    port: int = Field(18080, ge=1, le=65535)
+    secret: SecretStr | None = None
+    session_hours: float = Field(12, gt=0)
+    items_per_hour_goal: int = Field(60, ge=1)
+    sign_ins_per_minute: int = Field(10, ge=1)
+    requests_per_minute: int = Field(600, ge=1)
+
+
+class Airflow(Section):
+    uri: str = "http://127.0.0.1:18090"
+    user: str = "admin"
+    password: SecretStr | None = None
+    folder: str = ".local/airflow"
+
+
 class Fleet(Section):
     engine: Literal["dbldatagen", "spark"] = "dbldatagen"
     devices: int = Field(50, ge=1)
@@ -146,6 +203,11 @@ class Settings(Section):
     archive: Archive = Archive()
     lake: Lake = Lake()
     models: Models = Models()
+    queue: Queue = Queue()
+    learning: Learning = Learning()
+    monitoring: Monitoring = Monitoring()
+    console: Console = Console()
+    airflow: Airflow = Airflow()
     fleet: Fleet = Fleet()
     local: Local = Local()
 
@@ -217,7 +279,9 @@ def _from_environment(environ: dict[str, str]) -> dict[str, Any]:
         for key in keys[:-1]:
             node = node.setdefault(key, {})
         # numbers, booleans and null as in YAML; secrets stay the text they are
-        node[keys[-1]] = value if "password" in keys[-1] else yaml.safe_load(value) if value else value
+        node[keys[-1]] = (
+            value if keys[-1].endswith(_SECRET_KEYS) else yaml.safe_load(value) if value else value
+        )
     return tree
 
 
