@@ -104,12 +104,14 @@ def held_out_probabilities(
     folds: int,
     X_test: Sequence[np.ndarray] = (),
     progress: Callable[[int, int], None] | None = None,
+    weight: np.ndarray | None = None,
 ) -> list[np.ndarray]:
     """Probabilities of every window by a model that never saw its person; float64 (n_windows, n_labels) each.
 
     make : a new, unfitted classifier; truth : int (n_windows,), codes below n_labels
     X_test : further versions of X (mirrored, with gaps) that the same models are tested on; the list that is
     returned has one entry for X and one for each of them. A label that a fold's people lack gets 0.
+    weight : (n_windows,), how much each counts in learning, for a pipeline whose last step is called `model`
     """
     versions = [X, *X_test]
     out = [np.zeros((len(truth), n_labels)) for _ in versions]
@@ -117,7 +119,8 @@ def held_out_probabilities(
     for k, (learn, test) in enumerate(splits):
         if progress:
             progress(k, len(splits))
-        model = make().fit(X[learn], truth[learn])
+        weighted = {} if weight is None else {"model__sample_weight": weight[learn]}
+        model = make().fit(X[learn], truth[learn], **weighted)
         classes = np.asarray(model.classes_, int)
         for probabilities, version in zip(out, versions, strict=True):
             probabilities[np.ix_(test, classes)] = model.predict_proba(version[test])

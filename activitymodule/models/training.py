@@ -74,11 +74,13 @@ def train_activity(
     evaluate_only: bool = False,
     mirrored: TrainingWindows | None = None,
     progress: Progress | None = None,
+    weight: np.ndarray | None = None,
 ) -> ActivityTraining:
     """Judge a classifier on people it has not seen, then fit it on all of them.
 
     Every window of `data` must have an activity. mirrored : the windows of `data` from watches on the other
-    wrist, to be judged on as well. Raises DataError where there are fewer than two people or activities.
+    wrist, to be judged on as well; weight : (n_windows,), how much each window counts in learning (the figures
+    count each once). Raises DataError where there are fewer than two people or activities.
     """
     names = feature_names(families)
     X = _columns(data.features, names)
@@ -94,6 +96,7 @@ def train_activity(
         folds,
         [] if mirrored is None else [_columns(mirrored.features, names)],
         progress,
+        weight,
     )
     label_names = tuple(str(label) for label in labels)
     alpha = config.models.conformal_alpha
@@ -120,7 +123,8 @@ def train_activity(
         conformal_alpha=alpha,
         conformal_quantile=conformal_quantile(probabilities, truth, data.person, alpha),
     )
-    pipeline = None if evaluate_only else activity_pipeline(seed).fit(X, truth)
+    weighted = {} if weight is None else {"model__sample_weight": weight}
+    pipeline = None if evaluate_only else activity_pipeline(seed).fit(X, truth, **weighted)
     return ActivityTraining(pipeline, card, report, probabilities, truth)
 
 

@@ -1,0 +1,116 @@
+"""The gate on trial: pairs of models whose true difference is known, and how often each is let in.
+
+People differ: some are hard for every model, some for one of the two, and each has a mix of activities of their
+own. That is what makes windows of one person near-duplicates, and what a gate must not be fooled by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from activitymodule import settings
+from activitymodule.learning.promotion import Audit, Candidate, Verdict, judge, macro_f1_of
+from activitymodule.windows.catalogue import FEATURE_NAMES
+
+LABELS = ("cycling", "jogging", "sitting", "stairs", "standing", "walking")
+SHARES = np.array([0.05, 0.1, 0.3, 0.1, 0.15, 0.3])  # how common each activity is
+PERSON_SD = 0.6  # of what makes a person hard, in logits
+ACTIVITY_SD = 0.7  # of what makes an activity of a person look like another
+NOISE_SD = 0.9  # of a window
+OWN = 0.4  # how much of the last two is of one model alone, as a share of the standard deviation
+MIX = 4.0  # the smaller, the more the people's days differ (Dirichlet)
+CLARITY = 2.4  # of the true activity's logit: macro-F1 of about .75
+SHARPNESS = 1.6  # of the probabilities, so that they are about calibrated
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An audit and what two models say of it."""
+
+    champion: Candidate
+    challenger: Candidate
+    audit: Audit
+
+
+def draw(
+    people: int, labels: int, dice: np.random.Generator, *, clarity: tuple[float, float] = (CLARITY, CLARITY)
+) -> Trial:
+    """`labels` audit windows of `people` people, unequally many each; clarity of champion and challenger.
+
+    With equal clarity the two are exchangeable: neither is better, whatever the sample says.
+    """
+    share = dice.dirichlet(np.full(people, 3.0))
+    person = np.sort(
+        np.concatenate([np.arange(people), dice.choice(people, max(labels - people, 0), p=share)])
+    )[: max(labels, people)]
+    mixes = dice.dirichlet(MIX * len(LABELS) * SHARES, size=people)
+    truth = np.array([dice.choice(len(LABELS), p=mixes[who]) for who in person])
+    hard = dice.normal(0, PERSON_SD, people)
+
+    def noise() -> np.ndarray:
+        habit = dice.normal(0, ACTIVITY_SD, (people, len(LABELS), len(LABELS)))
+        return habit[person, truth] + dice.normal(0, NOISE_SD, (len(person), len(LABELS)))
+
+    shared, rest = noise(), np.sqrt(1 - OWN**2)
+    candidates = []
+    for version, clear in zip(("1", "2"), clarity, strict=True):
+        logits = rest * shared + OWN * noise()
+        logits[np.arange(len(truth)), truth] += clear + hard[person]
+        logits *= SHARPNESS
+        odds = np.exp(logits - logits.max(1, keepdims=True))
+        candidates.append(Candidate(version, LABELS, odds / odds.sum(1, keepdims=True), 1.0, 1e4))
+    audit = Audit(
+        label=np.array(LABELS)[truth],
+        person=np.array([f"watch-{who:03d}" for who in person]),
+        features=np.zeros((len(truth), len(FEATURE_NAMES)), np.float32),
+        propensity=np.full(len(truth), 0.01),
+    )
+    return Trial(candidates[0], candidates[1], audit)
+
+
+@lru_cache(maxsize=8)
+def clarity_for(gain: float) -> float:
+    """The clarity at which macro-F1 is `gain` above that at CLARITY, for a very large audit (secant search)."""
+
+    def f1(clear: float) -> float:
+        trial = draw(400, 40_000, np.random.default_rng(0), clarity=(clear, clear))
+        return macro_f1_of(trial.challenger, trial.audit)
+
+    target = f1(CLARITY) + gain
+    low, high = CLARITY, CLARITY + 2.0
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (middle, high) if f1(middle) < target else (low, middle)
+    return (low + high) / 2
+
+
+def verdicts(
+    trials: int, people: int, labels: int, limits: settings.Learning, *, gain: float = 0.0, seed: int = 0
+) -> list[Verdict]:
+    """The gate's verdicts on so many independent pairs, the challenger better by `gain` in truth."""
+    clear = (CLARITY, clarity_for(gain) if gain else CLARITY)
+    out = []
+    for k in range(trials):
+        dice = np.random.default_rng([seed, people, labels, k])
+        trial = draw(people, labels, dice, clarity=clear)
+        out.append(judge(trial.champion, trial.challenger, trial.audit, limits, seed=k))
+    return out
+
+
+def passes(verdict: Verdict, name: str) -> bool:
+    return next(check.passed for check in verdict.checks if check.name == name)
+
+
+def rates(found: list[Verdict]) -> dict[str, float]:
+    """Shares of verdicts: let in; better by the gate's interval; F1 merely higher; better by percentiles of the
+    bootstrap alone, without the correction for few people."""
+    f1 = [verdict.figures["macro_f1"] for verdict in found]
+    return {
+        "promoted": float(np.mean([verdict.promote for verdict in found])),
+        "better": float(np.mean([passes(verdict, "better") for verdict in found])),
+        "higher": float(np.mean([one["value"] > 0 for one in f1])),
+        "percentile": float(np.mean([one["percentile_low"] > 0 for one in f1])),
+    }

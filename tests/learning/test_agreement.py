@@ -1,0 +1,71 @@
+"""Kappa against a worked example, and planted label errors that are found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score
+
+from activitymodule.errors import DataError
+from activitymodule.learning.agreement import agreements, cohens_kappa, pair_agreement, suspicious_labels
+
+LABELS = ("sitting", "standing", "walking")
+
+
+def test_kappa_of_a_worked_example():
+    # Cohen's kappa of [[20, 5], [10, 15]] is .4: (.7 - .5) / (1 - .5)
+    assert cohens_kappa(np.array([[20, 5], [10, 15]])) == pytest.approx(0.4)
+
+
+@given(st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), min_size=2, max_size=60))
+def test_kappa_is_that_of_sklearn(pairs):
+    first, second = zip(*pairs, strict=True)
+    found = pair_agreement("a", "b", pairs)
+    if len(set(first) | set(second)) == 1:
+        assert found.kappa is None
+        assert found.agree == 1
+    else:
+        assert found.kappa == pytest.approx(cohen_kappa_score(first, second))
+        assert found.low <= found.high
+    assert found.windows == len(pairs)
+
+
+def test_every_pair_that_has_a_window_in_common():
+    said = [
+        ("ann", 1, "sitting"), ("bob", 1, "sitting"), ("ann", 2, "walking"), ("bob", 2, "standing"),
+        ("cat", 2, "walking"), ("dan", 9, "walking"), ("ann", 2, "standing"),
+    ]  # fmt: skip
+    found = {(one.first, one.second): one for one in agreements(*zip(*said, strict=True))}
+    assert set(found) == {("ann", "bob"), ("ann", "cat"), ("bob", "cat")}
+    assert found["ann", "bob"].windows == 2
+    assert found["ann", "bob"].agree == 1  # Ann's last word on window 2 counts
+    assert found["ann", "cat"].agree == 0
+
+
+def test_planted_errors_are_found():
+    dice = np.random.default_rng(0)
+    truth = dice.integers(0, 3, 400)
+    logits = dice.normal(0, 0.7, (400, 3))
+    logits[np.arange(400), truth] += 3
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    wrong = dice.choice(400, 20, replace=False)
+    given_labels = truth.copy()
+    given_labels[wrong] = (truth[wrong] + 1) % 3
+    found = suspicious_labels(probabilities, np.array(LABELS)[given_labels], LABELS)
+    rows = {one.row for one in found}
+    assert len(rows & set(wrong.tolist())) >= 15
+    assert len(rows - set(wrong.tolist())) <= 8
+    assert [one.quality for one in found] == sorted(one.quality for one in found)
+    assert all(one.suggested != one.label for one in found)
+    assert len(suspicious_labels(probabilities, np.array(LABELS)[given_labels], LABELS, most=5)) == 5
+
+
+def test_labels_the_model_does_not_know_are_not_judged():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [np.nan, np.nan]])
+    found = suspicious_labels(probabilities, np.array(["a", "b", "dancing", "a"]), ("a", "b"))
+    assert all(one.row < 2 for one in found)
+    assert suspicious_labels(np.empty((0, 2)), np.empty(0, str), ("a", "b")) == []
+    with pytest.raises(DataError):
+        suspicious_labels(probabilities, np.array(["a"]), ("a", "b"))
