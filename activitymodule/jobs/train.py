@@ -383,6 +383,12 @@ def _finish(
                 "sha256": data.sha256(),
                 "windows": len(data),
                 "people": metrics["people"],
+                # how to make the same people again
+                **(
+                    {"devices": request.devices, "minutes": request.minutes, "seed": request.seed}
+                    if origin == "synthetic"
+                    else {}
+                ),
             },
             config={
                 "windows": config.windows.model_dump(),

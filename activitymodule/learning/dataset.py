@@ -67,28 +67,43 @@ class GoldWindows:
 class TrainingSet:
     """What a challenger learns from: windows with their weights, and what was done to get there.
 
-    weight : float64 (n,), 1 for a window of the base; labels : gold labels used; spread : neighbours they were
-    spread to; left_out : reason -> how many gold labels; labels_added : activities the base did not know
+    base : windows of weight 1; taught : gold windows and the neighbours they were spread to, with `weight`,
+    float64 (n_taught,); labels : gold labels used; spread : neighbours; left_out : reason -> how many gold labels;
+    labels_added : activities the base did not know
     """
 
-    windows: TrainingWindows
+    base: TrainingWindows
+    taught: TrainingWindows
     weight: np.ndarray
-    base_windows: int
     labels: int
     spread: int
     left_out: dict[str, int] = field(default_factory=dict)
     labels_added: tuple[str, ...] = ()
 
     @property
+    def windows(self) -> TrainingWindows:
+        """All of them, the base first."""
+        return concatenated([self.base, self.taught])
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Of `windows`, float64 (n,)."""
+        return np.concatenate([np.ones(len(self.base)), self.weight])
+
+    @property
     def people(self) -> int:
-        return len(np.unique(self.windows.person))
+        return len(set(self.base.person.tolist()) | set(self.taught.person.tolist()))
+
+    def taught_sha256(self) -> str:
+        """Fingerprint of the gold windows and their weights."""
+        digest = hashlib.sha256(self.taught.sha256().encode())
+        digest.update(np.ascontiguousarray(self.weight, np.float64).tobytes())
+        return digest.hexdigest()
 
     def sha256(self) -> str:
         """Fingerprint of all that is learnt from: the same content has the same, whenever it is put together."""
-        digest = hashlib.sha256(FEATURES_VERSION.encode())
-        digest.update(self.windows.sha256().encode())
-        digest.update(np.ascontiguousarray(self.weight, np.float64).tobytes())
-        return digest.hexdigest()
+        parts = (FEATURES_VERSION, self.base.sha256(), self.taught_sha256())
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def for_training(gold: GoldWindows) -> np.ndarray:
@@ -172,7 +187,7 @@ def training_set(
     order = np.lexsort((teaching.window_us, teaching.device_id))
     teaching = teaching.take(order)
     weight = label_weight * propensity_weights(teaching.propensity)
-    parts, weights = [base, gold_as_training(teaching)], [np.ones(len(base)), weight]
+    parts, weights = [gold_as_training(teaching)], [weight]
     spread = 0
     if spread_windows and neighbours:
         audit_gold = gold.take(audit)
@@ -199,9 +214,9 @@ def training_set(
                 weights.append(np.full(len(near), spread_weight * weight[k]))
                 spread += len(near)
     return TrainingSet(
-        windows=concatenated(parts),
+        base=base,
+        taught=concatenated(parts, empty=True),
         weight=np.concatenate(weights),
-        base_windows=len(base),
         labels=len(teaching),
         spread=spread,
         left_out=left_out,

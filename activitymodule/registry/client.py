@@ -83,6 +83,11 @@ def tell(config: settings.Settings, path: str, body: dict[str, Any]) -> dict[str
     return _json(config, _send(config, "POST", f"/api/2.0/mlflow/{path}", json=body))
 
 
+def remove(config: settings.Settings, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """DELETE /api/2.0/mlflow/{path}. Raises NotFoundError, ModelError or ServiceUnavailableError."""
+    return _json(config, _send(config, "DELETE", f"/api/2.0/mlflow/{path}", json=body))
+
+
 def _json(config: settings.Settings, response: requests.Response) -> dict[str, Any]:
     try:
         return response.json()

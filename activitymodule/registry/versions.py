@@ -1,4 +1,5 @@
-"""Versions of models in the registry, and which of them serves: MLflow's aliases `champion` and `previous`."""
+"""Versions of models in the registry, and which of them serves: MLflow's aliases `champion`, `previous`, and
+`challenger` for the one that wants to."""
 
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ from activitymodule.settings import Settings
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
+CHALLENGER = "challenger"
 EXPERIMENT = "activity"
 
 
@@ -72,6 +74,16 @@ def champion(settings: Settings, name: str) -> ModelVersion | None:
     Raises ServiceUnavailableError where the registry is away.
     """
     return _aliased(settings, name, CHAMPION)
+
+
+def challenger(settings: Settings, name: str) -> ModelVersion | None:
+    """The version that wants to serve; None where there is none."""
+    return _aliased(settings, name, CHALLENGER)
+
+
+def previous(settings: Settings, name: str) -> ModelVersion | None:
+    """The version that served before the champion; None where there is none."""
+    return _aliased(settings, name, PREVIOUS)
 
 
 def get(settings: Settings, name: str, version: str) -> ModelVersion:
@@ -225,6 +237,40 @@ def set_champion(settings: Settings, version: ModelVersion) -> None:
     if before is not None and before.version != version.version:
         _point(settings, before, PREVIOUS)
     _point(settings, version, CHAMPION)
+
+
+def set_challenger(settings: Settings, version: ModelVersion) -> None:
+    """Say that a version wants to serve."""
+    _point(settings, version, CHALLENGER)
+
+
+def drop_challenger(settings: Settings, name: str, version: str) -> None:
+    """A version no longer wants to serve: it was let in or turned away. Another that does is left alone."""
+    found = challenger(settings, name)
+    if found is not None and found.version == version:
+        with contextlib.suppress(NotFoundError):
+            client.remove(settings, "registered-models/alias", {"name": name, "alias": CHALLENGER})
+
+
+def tag(settings: Settings, version: ModelVersion, tags: Mapping[str, str]) -> None:
+    """Write tags onto a version; an older value of the same key is replaced."""
+    for key, value in tags.items():
+        body = {"name": version.name, "version": version.version, "key": key, "value": value[:4000]}
+        client.tell(settings, "model-versions/set-tag", body)
+
+
+def keep_json(settings: Settings, version: ModelVersion, file: str, content: Mapping[str, object]) -> None:
+    """Put a JSON file beside a version's artifacts; the model itself stays what it was."""
+    found = version if version.run_id else get(settings, version.name, version.version)
+    champion(settings, version.name)  # away? say so now: MLflow's client would try for minutes
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    mlflow = MlflowClient(tracking_uri=settings.registry.uri, registry_uri=settings.registry.uri)
+    try:
+        mlflow.log_text(found.run_id, json.dumps(content, indent=1, default=str) + "\n", file)
+    except MlflowException as error:
+        raise client.away(settings, str(error).splitlines()[0][:200]) from None
 
 
 def rollback(settings: Settings, name: str) -> ModelVersion:
