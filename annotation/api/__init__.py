@@ -1,0 +1,1 @@
+"""The REST interface; each module has a `router`, which app.py includes."""

@@ -1,0 +1,1 @@
+"""The pages; importing one adds it to the console."""

@@ -1,0 +1,27 @@
+// What every page has: the switch of colours and, where the screen is narrow, the menu.
+function activityTheme() {
+  const next = { auto: "light", light: "dark", dark: "auto" };
+  const held = (document.cookie.match(/(?:^|; )activity_theme=(\w+)/) || [])[1];
+  const now = next[held] || "light";
+  document.cookie = `activity_theme=${now}; path=/; max-age=31536000; samesite=lax`;
+  setDark(now === "auto" ? null : now === "dark");
+  const says = "Colours: " + { auto: "as the system", light: "light", dark: "dark" }[now];
+  for (const button of document.querySelectorAll(".theme")) {
+    button.title = says;
+    button.setAttribute("aria-label", says + "; change");
+  }
+  dispatchEvent(new Event("activity-theme"));
+}
+
+function activityNav(open) {
+  const on = open === undefined ? !document.body.classList.contains("nav-open") : open;
+  document.body.classList.toggle("nav-open", on);
+  const burger = document.querySelector(".burger");
+  burger.setAttribute("aria-expanded", on);
+  if (on) document.querySelector(".rail a").focus();
+  else burger.focus();
+}
+
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && document.body.classList.contains("nav-open")) activityNav(false);
+});
