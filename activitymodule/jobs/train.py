@@ -314,10 +314,14 @@ def _finish_activity(
     serving: dict[str, Any],
 ) -> Outcome:
     from activitymodule.models import figures
+    from activitymodule.models.baseline import baseline_of, write_baseline
 
     def draw(folder: Path) -> None:
         import numpy as np
 
+        write_baseline(
+            folder, baseline_of(data.features, trained.probabilities, trained.card.labels, data.person)
+        )
         counts = np.array(trained.report.confusion)
         figures.confusion_figure(counts, trained.card.labels, folder / "confusion_matrix.png")
         figures.reliability_figure(trained.probabilities, trained.truth, folder / "reliability.png")

@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline
 from activitymodule import settings
 from activitymodule.errors import ModelError
 from activitymodule.models import export
+from activitymodule.models.baseline import BASELINE_FILE, Baseline
 from activitymodule.models.calibration import conformal_sets
 from activitymodule.models.energy import COLUMNS, WINDOW_COLUMNS, PersonColumns, energy_matrix
 from activitymodule.models.export import Card
@@ -48,6 +49,7 @@ class ModelBytes:
     content: bytes
     card: str
     version: str
+    baseline: bytes | None = None  # what drift is judged by; models of before have none
 
     @classmethod
     def read(cls, folder: Path, version: str, max_megabytes: float) -> ModelBytes:
@@ -56,7 +58,13 @@ class ModelBytes:
         try:
             path = folder / export.MODEL_FILE
             export.check_size(path.stat().st_size, what, max_megabytes)
-            return cls(path.read_bytes(), (folder / export.CARD_FILE).read_text(), version)
+            baseline = folder / BASELINE_FILE
+            return cls(
+                path.read_bytes(),
+                (folder / export.CARD_FILE).read_text(),
+                version,
+                baseline.read_bytes() if baseline.is_file() else None,
+            )
         except OSError as error:
             raise ModelError(
                 f"{what} lacks {Path(error.filename or folder).name}; train it again or roll back"
@@ -91,7 +99,8 @@ class ScoringModel:
     """A classifier and a regressor that fit the features of this code, ready to score.
 
     labels : of the columns of the probabilities; version, energy_version : of the registry ('' without a
-    regressor). One thread; safe to share between threads.
+    regressor); baseline : what drift is judged by, where the version has one. One thread; safe to share between
+    threads.
     """
 
     def __init__(
@@ -102,8 +111,10 @@ class ScoringModel:
         regressor: Pipeline | None = None,
         energy_card: Card | None = None,
         energy_version: str = "",
+        baseline: Baseline | None = None,
     ) -> None:
         self.card = card
+        self.baseline = baseline
         self.energy_card = energy_card
         self.labels: tuple[str, ...] = card.labels
         self.version = version
@@ -166,10 +177,22 @@ def load_bundle(bundle: BundleBytes, windows: settings.Windows | None = None) ->
     file that does not load or that asks for types nobody trusts."""
     stored, energy = bundle.classifier, bundle.regressor
     classifier, card = load_model(stored, "activity", windows)
+    baseline = _baseline(stored, card)
     if energy is None:
-        return ScoringModel(classifier, card, stored.version)
+        return ScoringModel(classifier, card, stored.version, baseline=baseline)
     regressor, energy_card = load_model(energy, "energy", windows)
-    return ScoringModel(classifier, card, stored.version, regressor, energy_card, energy.version)
+    return ScoringModel(classifier, card, stored.version, regressor, energy_card, energy.version, baseline)
+
+
+def _baseline(stored: ModelBytes, card: Card) -> Baseline | None:
+    """The drift baseline; one that does not fit is no reason to refuse a model that does."""
+    if stored.baseline is None:
+        return None
+    try:
+        baseline = Baseline.from_bytes(stored.baseline)
+    except ModelError:
+        return None
+    return baseline if baseline.labels == card.labels else None
 
 
 def load_model(

@@ -1,0 +1,261 @@
+"""What windows looked like, minute by minute (table feature_minutes), and what has drifted (drift_alarms)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from activitymodule.models.baseline import Totals
+
+_COLUMNS = "windows, counts, sums, squares, histogram, activities, confidence_sum, confidences"
+_WRITE = """
+INSERT INTO feature_minutes (minute, model_version, query_id, batch_id, part, windows, counts, sums, squares,
+                             histogram, activities, confidence_sum, confidences)
+VALUES (%s, %s, %s, %s, %s, %s, %s::integer[], %s::float8[], %s::float8[], %s::integer[], %s::integer[], %s,
+        %s::integer[])
+ON CONFLICT (minute, model_version, query_id, batch_id, part) DO UPDATE SET
+    windows = excluded.windows, counts = excluded.counts, sums = excluded.sums, squares = excluded.squares,
+    histogram = excluded.histogram, activities = excluded.activities,
+    confidence_sum = excluded.confidence_sum, confidences = excluded.confidences
+"""
+# Only batches that can no longer be replayed: Spark replays at most the last one that was begun.
+_TAKE = """
+DELETE FROM feature_minutes f
+WHERE batch_id >= 0 AND EXISTS (
+    SELECT FROM batches b
+    WHERE b.query_id = f.query_id AND b.batch_id > f.batch_id AND b.finished_at IS NOT NULL)
+RETURNING minute, model_version, windows, counts::text, sums::text, squares::text, histogram::text,
+          activities::text, confidence_sum, confidences::text
+"""
+_TAKE_MERGED = """
+DELETE FROM feature_minutes WHERE minute = %s AND model_version = %s AND batch_id = -1
+RETURNING windows, counts::text, sums::text, squares::text, histogram::text, activities::text, confidence_sum,
+          confidences::text
+"""
+_MERGED = -1  # the batch_id of a row that was merged
+_LOCK = 7_204_471_935  # of those who merge: one at a time
+
+
+def write_minutes(
+    connection: Any,
+    minutes: Mapping[int, Totals],
+    *,
+    model_version: str,
+    query_id: str,
+    batch_id: int,
+    part: int,
+) -> None:
+    """Write one task's rows within the caller's transaction: minute (UTC microseconds) -> what began in it.
+
+    A batch that is replayed writes the same rows again.
+    """
+    with connection.cursor() as cursor:
+        for minute_us, totals in sorted(minutes.items()):
+            _insert(cursor, _time(minute_us), model_version, query_id, batch_id, part, totals)
+
+
+def _insert(
+    cursor: Any, minute: datetime, version: str, query_id: str, batch_id: int, part: int, totals: Totals
+) -> None:
+    cursor.execute(
+        _WRITE,
+        (
+            minute,
+            version,
+            query_id,
+            batch_id,
+            part,
+            totals.windows,
+            _array(totals.counts),
+            _array(np.round(totals.sums, 4)),
+            _array(np.round(totals.squares, 4)),
+            _array(totals.histogram.ravel()),
+            _array(totals.activities),
+            round(totals.confidence_sum, 4),
+            _array(totals.confidences),
+        ),
+    )
+
+
+def _time(us: int) -> datetime:
+    return datetime.fromtimestamp(us / 1_000_000, UTC)
+
+
+def _array(values: np.ndarray) -> str:
+    """An array literal; much quicker than a list that psycopg2 adapts number by number."""
+    return "{" + ",".join(map(str, values.tolist())) + "}"
+
+
+def _numbers(text: str, kind: type) -> np.ndarray:
+    values = np.array(text[1:-1].split(","), np.float64) if len(text) > 2 else np.empty(0)
+    return values.astype(kind)
+
+
+def _totals(row: Sequence[Any]) -> Totals:
+    windows, counts, sums, squares, histogram, activities, confidence_sum, confidences = row
+    counted = _numbers(counts, np.int64)
+    return Totals(
+        windows=windows,
+        counts=counted,
+        sums=_numbers(sums, np.float64),
+        squares=_numbers(squares, np.float64),
+        histogram=_numbers(histogram, np.int64).reshape(len(counted), -1),
+        activities=_numbers(activities, np.int64),
+        confidence_sum=confidence_sum,
+        confidences=_numbers(confidences, np.int64),
+    )
+
+
+def merge_minutes(connection: Any) -> int:
+    """Add up the rows of each minute and version whose batches are done with; returns how many rows went in.
+
+    In the caller's transaction; 0 where somebody else is at it. What `read_totals` gives does not change.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", (_LOCK,))
+        if not cursor.fetchone()[0]:
+            return 0
+        cursor.execute(_TAKE)
+        taken = cursor.fetchall()
+        merged: dict[tuple[datetime, str], Totals] = {}
+        for minute, version, *row in taken:
+            totals = _totals(row)
+            before = merged.get((minute, version))
+            merged[minute, version] = totals if before is None else before + totals
+        for (minute, version), totals in sorted(merged.items(), key=lambda item: item[0]):
+            cursor.execute(_TAKE_MERGED, (minute, version))
+            row = cursor.fetchone()
+            _insert(cursor, minute, version, "", _MERGED, 0, totals + _totals(row) if row else totals)
+    return len(taken)
+
+
+def forget_minutes(connection: Any, keep_days: float) -> int:
+    """Delete what is older than so many days, alarms that are over among it; returns how many minutes went."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM drift_alarms WHERE over_at < now() - %s * interval '1 day'", (2 * keep_days,)
+        )
+        cursor.execute(
+            "DELETE FROM feature_minutes WHERE minute < now() - %s * interval '1 day'", (keep_days,)
+        )
+        return int(cursor.rowcount)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was counted of a version between two times: windows begin in [since, until)."""
+
+    since: datetime
+    until: datetime
+    totals: Totals
+    watches: int
+
+
+_NEWEST = "SELECT max(minute) + interval '1 minute' FROM feature_minutes WHERE model_version = %s"
+_READ = """
+SELECT windows, counts::text, sums::text, squares::text, histogram::text, activities::text, confidence_sum,
+       confidences::text
+FROM feature_minutes
+WHERE model_version = %s AND minute >= %s::timestamptz - %s * interval '1 minute'
+"""
+_WATCHES = """
+SELECT count(DISTINCT device_id) FROM predictions
+WHERE model_version = %s AND activity IS NOT NULL AND coverage >= %s
+  AND window_start < %s AND window_start >= %s::timestamptz - %s * interval '1 minute'
+"""
+
+
+def read_seen(connection: Any, model_version: str, minutes: float, least_coverage: float) -> Seen | None:
+    """What was counted in the last `minutes` up to the newest window of a version; None where nothing was."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWEST, (model_version,))
+        until = cursor.fetchone()[0]
+        if until is None:
+            return None
+        cursor.execute(_READ, (model_version, until, minutes))
+        totals: Totals | None = None
+        for row in cursor.fetchall():
+            one = _totals(row)
+            totals = one if totals is None else totals + one
+        cursor.execute(_WATCHES, (model_version, least_coverage, until, until, minutes))
+        watches = cursor.fetchone()[0]
+        cursor.execute("SELECT %s::timestamptz - %s * interval '1 minute'", (until, minutes))
+        since = cursor.fetchone()[0]
+    return None if totals is None else Seen(since, until, totals, max(int(watches), 1))
+
+
+# ---- alarms
+
+
+@dataclass(frozen=True)
+class Tripped:
+    """A measure over its bar: `measure` of `subject` (a feature, an activity, or all)."""
+
+    measure: str
+    subject: str
+    value: float
+    bar: float
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Something that drifted, since when; over_at: when it came back, None while it lasts."""
+
+    measure: str
+    subject: str
+    model_version: str
+    value: float
+    bar: float
+    since: datetime
+    last_seen: datetime
+    over_at: datetime | None
+
+
+_SEE = """
+INSERT INTO drift_alarms AS a (measure, subject, model_version, value, bar, since, last_seen)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (measure, subject, model_version) WHERE over_at IS NULL DO UPDATE SET
+    value = excluded.value, bar = excluded.bar, last_seen = greatest(a.last_seen, excluded.last_seen)
+"""
+_OVER = """
+UPDATE drift_alarms SET over_at = greatest(since, %(at)s)
+WHERE over_at IS NULL AND (
+    model_version <> %(version)s
+    OR NOT EXISTS (
+        SELECT FROM unnest(%(measures)s::text[], %(subjects)s::text[]) AS still (measure, subject)
+        WHERE still.measure = drift_alarms.measure AND still.subject = drift_alarms.subject))
+"""
+
+
+def update_alarms(connection: Any, model_version: str, tripped: Sequence[Tripped], at: datetime) -> None:
+    """Open an alarm for what tripped, go on with those that are open, end those that are over; of the version
+    that serves alone: an alarm of another version is over with it."""
+    with connection.cursor() as cursor:
+        for one in sorted(tripped, key=lambda t: (t.measure, t.subject)):
+            cursor.execute(
+                _SEE, (one.measure, one.subject, model_version, float(one.value), float(one.bar), at, at)
+            )
+        cursor.execute(
+            _OVER,
+            {
+                "at": at,
+                "version": model_version,
+                "measures": [one.measure for one in tripped],
+                "subjects": [one.subject for one in tripped],
+            },
+        )
+
+
+def alarms(connection: Any, *, open_only: bool = False, limit: int = 1000) -> list[Alarm]:
+    """Alarms, those that last first, then the newest."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT measure, subject, model_version, value, bar, since, last_seen, over_at FROM drift_alarms "
+            "WHERE over_at IS NULL OR NOT %s ORDER BY over_at IS NULL DESC, since DESC, measure, subject LIMIT %s",
+            (open_only, limit),
+        )
+        return [Alarm(*row) for row in cursor.fetchall()]
