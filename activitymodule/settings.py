@@ -134,6 +134,7 @@ class Queue(Section):
 class Learning(Section):
     base: str = "champion"
     min_labels: int = Field(50, ge=1)
+    label_weight: float = Field(1.0, gt=0, le=100)
     spread_windows: int = Field(0, ge=0, le=30)
     spread_weight: float = Field(0.5, gt=0, le=1)
     alpha: float = Field(0.025, gt=0, lt=0.5)
@@ -169,9 +170,14 @@ class Console(Section):
 
 class Airflow(Section):
     uri: str = "http://127.0.0.1:18090"
-    user: str = "admin"
+    user: str = Field("admin", pattern=r"^[A-Za-z0-9._@-]+$")
     password: SecretStr | None = None
     folder: str = ".local/airflow"
+    workers: int = Field(2, ge=1, le=32)
+    retrain: str | None = "0 3 * * *"
+    drift: str | None = "30 * * * *"
+    statistics: str | None = "0 4 * * 0"
+    labels_minutes: float = Field(10, gt=0)
 
 
 class Fleet(Section):

@@ -113,6 +113,8 @@ def _services(settings: Settings) -> Iterator[Finding]:
     stack = Stack(settings)
     told = {state.name: state for state in stack.status().services}
     for service in stack.services.values():
+        if service.optional or service.port is None:
+            continue
         state = told[service.name].status
         variable = "ACTIVITY_" + service.setting.upper().replace(".", "__")
         if service.ours and state == "stopped" and port_free(service.host, service.port):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from activitymodule.local.airflow import Airflow, DagProcessor, Scheduler
 from activitymodule.local.broker import Broker
 from activitymodule.local.postgres import Postgres
 from activitymodule.local.registry import Registry
 from activitymodule.local.service import Service
 from activitymodule.settings import Settings
 
-CLASSES: tuple[type[Service], ...] = (Postgres, Broker, Registry)
+CLASSES: tuple[type[Service], ...] = (Postgres, Broker, Registry, Airflow, Scheduler, DagProcessor)
 NAMES = tuple(service.name for service in CLASSES)
 
 

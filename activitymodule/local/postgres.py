@@ -28,6 +28,7 @@ from activitymodule.local.service import Service
 
 SUPERUSER = "postgres"
 REGISTRY_DATABASE = "mlflow"
+AIRFLOW_DATABASE = "airflow"
 ACCOUNTS = ("postgres", "nobody")
 ELSEWHERE = Path("/var/lib/activitymodule")
 
@@ -307,7 +308,7 @@ class Postgres(Service):
             if cursor.fetchone() is None:
                 cursor.execute(sql.SQL("create role {}").format(role))
             cursor.execute(sql.SQL("alter role {} login password {}").format(role, password))
-            for database in dict.fromkeys([store.database, REGISTRY_DATABASE]):
+            for database in dict.fromkeys([store.database, REGISTRY_DATABASE, AIRFLOW_DATABASE]):
                 cursor.execute("select 1 from pg_database where datname = %s", [database])
                 if cursor.fetchone() is None:
                     cursor.execute(

@@ -117,9 +117,13 @@ def spawn(command: Command, log: Path, mark: str, death_signal: int) -> subproce
 
 
 def signal_group(pid: int, signum: int) -> None:
-    """Signals the session that `spawn` started with the process `pid`."""
+    """Signals the session that `spawn` started with the process `pid`, also the groups made within it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signum)
+    for other in psutil.pids():
+        with contextlib.suppress(OSError):
+            if other != pid and os.getsid(other) == pid:
+                os.kill(other, signum)
 
 
 def marked(mark: str) -> list[psutil.Process]:

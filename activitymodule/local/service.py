@@ -20,6 +20,7 @@ class Service:
     title: ClassVar[str]
     setting: ClassVar[str]  # the setting that holds its port
     needs: ClassVar[tuple[str, ...]] = ()
+    optional: ClassVar[bool] = False  # starts only when it is asked for, not with plain `activity up`
     stop_signal: ClassVar[int] = signal.SIGTERM
     stop_seconds: ClassVar[float] = 20
 
@@ -40,12 +41,13 @@ class Service:
         raise NotImplementedError
 
     @property
-    def port(self) -> int:
+    def port(self) -> int | None:
+        """None where it listens nowhere."""
         raise NotImplementedError
 
     @property
     def address(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"{self.host}:{self.port}" if self.port is not None else ""
 
     @property
     def ours(self) -> bool:

@@ -65,6 +65,16 @@ class Stack:
     # ---- what runs
 
     def status(self) -> Status:
+        """The services that everybody has, and the optional ones that were started."""
+        every = self._every_status()
+        shown = (
+            told
+            for told in every.services
+            if told.status != "stopped" or not self.services[told.name].optional
+        )
+        return replace(every, services=tuple(shown))
+
+    def _every_status(self) -> Status:
         state = read_state(self.folder)
         alive = state.supervisor is not None and state.supervisor.alive()
         services = []
@@ -97,8 +107,8 @@ class Stack:
     ) -> Status:
         """Starts what does not run yet, waits until all of it answers, makes tables and topics.
 
-        only: names of services; where None, all whose address is on this machine. tied: the stack ends when
-        this process does (tests). Raises ConfigError or ServiceUnavailableError with one sentence.
+        only: names of services; where None, all whose address is on this machine but the optional ones. tied:
+        the stack ends when this process does (tests). Raises ConfigError or ServiceUnavailableError with one sentence.
         """
         chosen = self._chosen(only, say)
         for service in chosen:
@@ -135,6 +145,8 @@ class Stack:
             return chosen
         chosen = []
         for service in self.services.values():
+            if service.optional:
+                continue
             if service.ours:
                 chosen.append(service)
             else:
@@ -162,9 +174,9 @@ class Stack:
 
     def _start(self, chosen: list[Service], say: Callable[[str], None], tied: bool) -> bool:
         """Sees to it that a supervisor runs that wants `chosen`; returns whether this call started it."""
-        status = self.status()
+        status = self._every_status()
         if status.running:
-            self._refuse_other_addresses(status)
+            self._refuse_other_addresses(status, {service.name for service in chosen})
             running = {told.name for told in status.services if told.status != "stopped"}
             self._refuse_taken_ports([service for service in chosen if service.name not in running])
             write_wanted(self.folder, read_wanted(self.folder) | {service.name for service in chosen})
@@ -176,19 +188,20 @@ class Stack:
         self._spawn_supervisor(tied)
         return True
 
-    def _refuse_other_addresses(self, status: Status) -> None:
+    def _refuse_other_addresses(self, status: Status, chosen: set[str]) -> None:
+        """The supervisor goes by the settings it was started with, also for what it is to start now."""
         for told in status.services:
             service = self.services[told.name]
-            if told.status != "stopped" and told.address != service.address:
+            if (told.status != "stopped" or told.name in chosen) and told.address != service.address:
                 raise ConfigError(
-                    f"{service.title} of {self.folder} runs at {told.address} and {service.setting} now says "
-                    f"{service.address}; run `activity down` first, "
+                    f"{service.title} of {self.folder} was set up for {told.address} and {service.setting} now "
+                    f"says {service.address}; run `activity down` first, "
                     "or set ACTIVITY_LOCAL__FOLDER to another folder"
                 )
 
     def _refuse_taken_ports(self, services: list[Service]) -> None:
         for service in services:
-            if not port_free(service.host, service.port):
+            if service.port is not None and not port_free(service.host, service.port):
                 who = who_listens(service.port)
                 variable = "ACTIVITY_" + service.setting.upper().replace(".", "__")
                 raise ServiceUnavailableError(
@@ -230,7 +243,7 @@ class Stack:
         waiting = [service.name for service in chosen]
         deadline = time.monotonic() + seconds
         while waiting:
-            status = self.status()
+            status = self._every_status()
             told = {state.name: state for state in status.services}
             if not status.running:
                 raise ServiceUnavailableError(
@@ -239,14 +252,16 @@ class Stack:
             for name in list(waiting):
                 state, service = told[name], self.services[name]
                 if state.status == "healthy":
-                    say(f"{service.title} answers at {service.address}")
+                    where = f"answers at {service.address}" if service.address else "runs"
+                    say(f"{service.title} {where}")
                     waiting.remove(name)
                 elif state.status == "failed":
                     raise ServiceUnavailableError(self._failure(service, state.error))
             if waiting and time.monotonic() > deadline:
                 service = self.services[waiting[0]]
+                where = f"answer at {service.address}" if service.address else "come up"
                 raise ServiceUnavailableError(
-                    f"{service.title} does not answer at {service.address} after {seconds:.0f} s; "
+                    f"{service.title} does not {where} after {seconds:.0f} s; "
                     f"see `activity logs {service.name}`"
                 )
             time.sleep(0.05)

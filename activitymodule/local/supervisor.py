@@ -55,6 +55,7 @@ class Charge:
     bad_probes: int = 0
     bad_starts: int = 0
     settled: bool = False
+    log_before: int = 0  # length of its log when it was started
 
     @property
     def running(self) -> bool:
@@ -68,10 +69,19 @@ class Charge:
         )
 
 
-def last_words(path: Path) -> str:
-    """The last line of a log that tells of an error, for the one sentence a person sees."""
+def length_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def last_words(path: Path, since: int = 0) -> str:
+    """The last line of a log that tells of an error, for the one sentence a person sees. since: bytes that are
+    of an earlier start (unless the log was begun anew)."""
     with contextlib.suppress(OSError), open(path, "rb") as file:
-        file.seek(max(0, path.stat().st_size - 16_384))
+        size = length_of(path)
+        file.seek(max(since if since < size else 0, size - 16_384))
         lines = file.read().decode(errors="replace").splitlines()
         words = ("No space left", "FATAL", "PANIC", "ERROR", "rror:", "xception")
         for word in words:
@@ -149,7 +159,10 @@ class Supervisor:
             if time.monotonic() >= charge.not_before and self._needs_met(charge):
                 self._start(charge)
         elif process.poll() is not None:
-            self._gone(charge, f"ended with code {process.returncode}: {last_words(charge.service.log)}")
+            self._gone(
+                charge,
+                f"ended with code {process.returncode}: {last_words(charge.service.log, charge.log_before)}",
+            )
         elif time.monotonic() >= charge.next_probe:
             self._probe(charge)
 
@@ -161,6 +174,7 @@ class Supervisor:
         service = charge.service
         charge.status, charge.settled, charge.bad_probes = "starting", False, 0
         self._tell()
+        charge.log_before = length_of(service.log)
         try:
             service.prepare()
             charge.process = spawn(service.command(), service.log, str(self.folder), service.stop_signal)
