@@ -245,3 +245,28 @@ CREATE TABLE drift_alarms (
 );
 CREATE UNIQUE INDEX drift_alarms_open ON drift_alarms (measure, subject, model_version) WHERE over_at IS NULL;
 COMMENT ON TABLE drift_alarms IS 'What has drifted, how far, since when; over_at: when it came back';
+
+-- What the queue may still give out, and by which rates the audit share was drawn: written in the transaction that
+-- queues the items, so that neither a crash nor a replay gives anything out twice.
+CREATE TABLE queue_budget (
+    only        boolean PRIMARY KEY DEFAULT true CHECK (only),
+    salt        text             NOT NULL DEFAULT replace(gen_random_uuid()::text, '-', ''),
+    audit       double precision NOT NULL CHECK (audit >= 0),
+    chosen      double precision NOT NULL CHECK (chosen >= 0),
+    as_of       timestamptz      NOT NULL,
+    audit_drawn bigint           NOT NULL DEFAULT 0,
+    audit_lost  bigint           NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE queue_budget IS 'One row: the token buckets of the queue as of the last item';
+COMMENT ON COLUMN queue_budget.salt IS 'Of the draws of this installation; a new one would draw another audit share';
+COMMENT ON COLUMN queue_budget.audit_lost IS 'Windows drawn for the audit while its bucket was empty';
+
+CREATE TABLE audit_periods (
+    from_at          timestamptz PRIMARY KEY,
+    until_at         timestamptz      NOT NULL,
+    rate             double precision NOT NULL CHECK (rate > 0 AND rate <= 1),
+    windows_per_hour double precision NOT NULL,
+    why              text             NOT NULL,
+    CHECK (until_at > from_at)
+);
+COMMENT ON TABLE audit_periods IS 'The rate at which the audit share is drawn, which is its propensity, by time';
