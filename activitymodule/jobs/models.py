@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
@@ -22,6 +23,7 @@ app = typer.Typer(
 
 Kind = Literal["activity", "energy"]
 _KIND = typer.Option("activity", "--kind", help="Which model: activity or energy.")
+_WHY = typer.Option("", "--why", help="Why, for the record.")
 _JSON = typer.Option(False, "--json", help="JSON on stdout.")
 
 
@@ -103,17 +105,64 @@ def show(
     typer.echo(f"  files: {folder}")
 
 
-@app.command(epilog="Example: activity models promote 3   |   activity models promote 2 --kind energy")
+@app.command(
+    epilog="Example: activity models promote 3 --why 'the new watch'   |   activity models promote 2 --kind energy"
+)
 def promote(
     version: str = typer.Argument(..., help="A version's number, or `latest`."),
     kind: Kind = _KIND,
+    why: str = _WHY,
     as_json: bool = _JSON,
 ) -> None:
-    """Make a version serve. It is loaded and tried first; one that does not fit is refused."""
-    from activitymodule.errors import ModelError
-    from activitymodule.registry.versions import get, set_champion, versions
+    """Make a version serve, whatever the gate says of it. It is loaded and tried first; one that does not fit is
+    refused. Who did it and why is recorded."""
+    from activitymodule.store.retrain import who
 
     config = settings()
+    _say(promote_by_hand(config, kind, version, by_whom=who(), why=why), as_json)
+
+
+@app.command(epilog="Example: activity models rollback --why 'worse on cyclists'")
+def rollback(kind: Kind = _KIND, why: str = _WHY, as_json: bool = _JSON) -> None:
+    """Make the version serve that served before the champion; the two change places. Who did it and why is
+    recorded."""
+    from activitymodule.store.retrain import who
+
+    config = settings()
+    _say(roll_back(config, kind, by_whom=who(), why=why), as_json)
+
+
+@app.command("history", epilog="Example: activity models history --json")
+def promotion_history(
+    limit: int = typer.Option(20, min=1, help="How many."), kind: Kind = _KIND, as_json: bool = _JSON
+) -> None:
+    """Which versions were let in or turned away, newest first: when, by whom and why."""
+    from dataclasses import asdict
+
+    from activitymodule.jobs.output import plain, print_table
+    from activitymodule.store.connection import session
+    from activitymodule.store.retrain import promotions
+
+    config = settings()
+    with session(config, read_only=True) as connection:
+        found = promotions(connection, name=_name(config, kind), limit=limit)
+    if as_json:
+        typer.echo(json.dumps([plain(asdict(one)) for one in found], indent=1))
+        return
+    print_table(
+        ("at", "version", "before", "act", "by", "why"),
+        [(one.at, one.version, one.before, one.act, one.by_whom, one.why) for one in found],
+    )
+
+
+def promote_by_hand(config: Settings, kind: str, version: str, *, by_whom: str, why: str) -> ModelVersion:
+    """Make a version (its number, or `latest`) serve because a person says so; recorded in `promotions`.
+
+    Raises ModelError where it does not load or fit, ServiceUnavailableError where it could not be recorded.
+    """
+    from activitymodule.errors import ModelError
+    from activitymodule.registry.versions import drop_challenger, get, set_champion, versions
+
     name = _name(config, kind)
     if version == "latest":
         known = versions(config, name)
@@ -123,17 +172,48 @@ def promote(
     else:
         found = get(config, name, version)
     _must_fit(config, found, kind)
-    set_champion(config, found)
-    _say(get(config, name, found.version), as_json)
+    _recorded(
+        config, name, found.version, "promoted by hand", by_whom, why, lambda: set_champion(config, found)
+    )
+    drop_challenger(config, name, found.version)
+    return get(config, name, found.version)
 
 
-@app.command(epilog="Example: activity models rollback   |   activity models rollback --kind energy")
-def rollback(kind: Kind = _KIND, as_json: bool = _JSON) -> None:
-    """Make the version serve that served before the champion; the two change places."""
+def roll_back(config: Settings, kind: str, *, by_whom: str, why: str) -> ModelVersion:
+    """Make the version serve that served before the champion; recorded in `promotions`."""
+    from activitymodule.errors import ModelError
+    from activitymodule.registry.versions import get, previous
     from activitymodule.registry.versions import rollback as back
 
-    config = settings()
-    _say(back(config, _name(config, kind)), as_json)
+    name = _name(config, kind)
+    found = previous(config, name)
+    if found is None:
+        raise ModelError(f"no version of {name} served before this one; promote one by its number")
+    _recorded(config, name, found.version, "rolled back", by_whom, why, lambda: back(config, name))
+    return get(config, name, found.version)
+
+
+def _recorded(
+    config: Settings, name: str, version: str, act: str, by_whom: str, why: str, move: Callable[[], object]
+) -> None:
+    """Move the alias between writing the entry and committing it: an alias that did not move leaves no entry, and
+    without a store nothing moves unseen."""
+    from activitymodule.registry.versions import champion
+    from activitymodule.store.connection import session
+    from activitymodule.store.retrain import record_promotion
+
+    serving = champion(config, name)
+    with session(config) as connection:
+        record_promotion(
+            connection,
+            name=name,
+            version=version,
+            before=serving.version if serving else None,
+            act=act,
+            by_whom=by_whom,
+            why=why or "no reason given",
+        )
+        move()
 
 
 def _must_fit(config: Settings, version: ModelVersion, kind: str) -> None:

@@ -79,9 +79,9 @@ def agreements(
     for who, what, said in zip(annotator, window, label, strict=True):
         by_window.setdefault(what, {})[who] = said
     common: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for said in by_window.values():
-        for pair in combinations(sorted(said), 2):
-            common.setdefault(pair, []).append((said[pair[0]], said[pair[1]]))
+    for answers in by_window.values():
+        for one, other in combinations(sorted(answers), 2):
+            common.setdefault((one, other), []).append((answers[one], answers[other]))
     return [pair_agreement(*pair, common[pair], seed=seed) for pair in sorted(common)]
 
 

@@ -423,7 +423,7 @@ def _recalls(
     """Recall of each activity that judges, before and after, with the bounds of its change over people."""
     out: dict[str, dict[str, Any]] = {}
     there = times @ actual
-    for k in np.flatnonzero(counted & (actual.sum(0) > 0)):
+    for k in np.flatnonzero(counted & (actual.sum(0) > 0)).tolist():
         total = actual[:, k].sum()
         recall = [float(tally.hits[:, k].sum() / total) for tally in (before, after)]
         held = there[:, k] > 0  # resamples without the activity say nothing of it

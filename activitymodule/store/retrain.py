@@ -138,12 +138,17 @@ def _one(cursor: Any) -> Run | None:
     return Run(*row) if row else None
 
 
-def begin_run(connection: Any, run_id: str, *, started_by: str, why: str, asked: dict[str, Any]) -> Run:
-    """Write down that a run begins, or begins again; one that was promoted already stays as it is."""
+def begin_run(
+    connection: Any, run_id: str, *, started_by: str, why: str, asked: dict[str, Any], whole: bool = False
+) -> Run:
+    """Write down that a run begins, or begins again; one that was promoted already stays as it is.
+
+    whole : one process does all its steps
+    """
     found = find_run(connection, run_id)
     if found is not None and found.state == "promoted":
         return found
-    parameters = json.dumps({"asked": asked, "touched": time.time()})
+    parameters = json.dumps({"asked": asked, "touched": time.time(), "whole": whole})
     with connection.cursor() as cursor:
         cursor.execute(_BEGIN, (run_id, started_by, why, parameters))
         begun = _one(cursor)

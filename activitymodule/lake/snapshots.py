@@ -1,0 +1,199 @@
+"""Training sets in the lake, named by their content: the same content is written once, whoever asks for it.
+
+    training/windows-SHA256.parquet     windows with features, activity, person and weight
+    training/snapshot-SHA256.json       which of them make a training set: the base, and what people labelled
+    training/runs/RUN.npz               what both models said of the audit windows that judged a run
+
+A base is shared by all snapshots that are made on it, so a retraining adds no more than its labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from activitymodule.errors import DataError, ServiceUnavailableError
+from activitymodule.learning.dataset import TrainingSet
+from activitymodule.models.dataset import TrainingWindows
+from activitymodule.models.energy import PERSON_COLUMNS, PersonColumns
+from activitymodule.settings import Settings, location
+from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
+
+FOLDER = "training"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where a snapshot is (within the lake), and whether it was written now or was there already."""
+
+    snapshot_id: str
+    place: str
+    written: bool
+
+
+class _Lake:
+    """Files of the lake by their place in it, on a disk or in object storage; a file appears whole or not at all."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.root = location(settings.lake.folder)
+        try:
+            self.files, self.base = fs.FileSystem.from_uri(self.root)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ServiceUnavailableError(f"the lake at {self.root} cannot be used: {error}") from None
+
+    def path(self, place: str) -> str:
+        return f"{self.base}/{place}"
+
+    def there(self, place: str) -> bool:
+        return self.files.get_file_info(self.path(place)).type == fs.FileType.File
+
+    def read(self, place: str) -> bytes:
+        try:
+            with self.files.open_input_stream(self.path(place)) as stream:
+                return stream.read()
+        except FileNotFoundError:
+            raise DataError(f"the lake at {self.root} no longer holds {place}") from None
+        except OSError as error:
+            raise ServiceUnavailableError(f"the lake at {self.root} cannot be read: {error}") from None
+
+    def write(self, place: str, content: bytes) -> None:
+        folder, _, name = self.path(place).rpartition("/")
+        partial = f"{folder}/.{name}.{hashlib.sha256(content).hexdigest()[:8]}"
+        try:
+            self.files.create_dir(folder, recursive=True)
+            with self.files.open_output_stream(partial) as stream:
+                stream.write(content)
+            self.files.move(partial, self.path(place))
+        except OSError as error:
+            raise ServiceUnavailableError(f"the lake at {self.root} cannot be written: {error}") from None
+
+
+def _table(windows: TrainingWindows, weight: np.ndarray) -> pa.Table:
+    wide = pa.FixedSizeListArray.from_arrays(
+        pa.array(np.ascontiguousarray(windows.features, np.float32).ravel()), len(FEATURE_NAMES)
+    )
+    columns: dict[str, Any] = {
+        "features": wide,
+        "activity": pa.array(windows.activity.tolist(), pa.string()),
+        "person": pa.array(windows.person.tolist(), pa.string()),
+        "run": pa.array(windows.run, pa.int64()),
+        "weight": pa.array(weight, pa.float64()),
+        "kcal_per_min": pa.array(windows.kcal_per_min, pa.float32()),
+        "sex": pa.array(windows.people.sex.tolist(), pa.string()),
+    }
+    for name in PERSON_COLUMNS:
+        columns[name] = pa.array(np.asarray(getattr(windows.people, name), np.float32))
+    return pa.table(columns).replace_schema_metadata({"features_version": FEATURES_VERSION})
+
+
+def _windows(content: bytes, place: str) -> tuple[TrainingWindows, np.ndarray]:
+    table = pq.read_table(io.BytesIO(content)).combine_chunks()
+    version = (table.schema.metadata or {}).get(b"features_version", b"").decode()
+    if version != FEATURES_VERSION:
+        raise DataError(
+            f"{place} in the lake holds features of version {version or 'unknown'}, this code computes "
+            f"{FEATURES_VERSION}; take a new snapshot"
+        )
+    n = len(table)
+    column = table.column("features").combine_chunks()
+    wide = column.flatten() if n else pa.array([], pa.float32())
+    text = {name: np.array(table.column(name).to_pylist(), object) for name in ("activity", "person", "sex")}
+    windows = TrainingWindows(
+        features=wide.to_numpy(zero_copy_only=False).reshape(n, len(FEATURE_NAMES)).astype(np.float32),
+        activity=text["activity"].astype(str),
+        person=text["person"].astype(str),
+        run=table.column("run").to_numpy(),
+        kcal_per_min=table.column("kcal_per_min").to_numpy(),
+        people=PersonColumns(
+            sex=text["sex"], **{name: table.column(name).to_numpy() for name in PERSON_COLUMNS}
+        ),
+    )
+    return windows, table.column("weight").to_numpy()
+
+
+def _windows_place(sha256: str) -> str:
+    return f"{FOLDER}/windows-{sha256}.parquet"
+
+
+def _write_windows(lake: _Lake, sha256: str, windows: TrainingWindows, weight: np.ndarray) -> None:
+    place = _windows_place(sha256)
+    if lake.there(place):
+        return
+    sink = io.BytesIO()
+    pq.write_table(_table(windows, weight), sink, compression="zstd")
+    lake.write(place, sink.getvalue())
+
+
+def write_snapshot(settings: Settings, training: TrainingSet) -> Stored:
+    """Keep a training set; one whose content is there already is not written again."""
+    lake, snapshot_id = _Lake(settings), training.sha256()
+    place = f"{FOLDER}/snapshot-{snapshot_id}.json"
+    if lake.there(place):
+        return Stored(snapshot_id, place, False)
+    base, taught = training.base.sha256(), training.taught_sha256()
+    _write_windows(lake, base, training.base, np.ones(len(training.base)))
+    _write_windows(lake, taught, training.taught, training.weight)
+    described = {
+        "base": base,
+        "taught": taught,
+        "labels": training.labels,
+        "spread": training.spread,
+        "labels_added": list(training.labels_added),
+        "left_out": training.left_out,
+        "features_version": FEATURES_VERSION,
+    }
+    # the last file written is the one that is looked for
+    lake.write(place, json.dumps(described, indent=1).encode())
+    return Stored(snapshot_id, place, True)
+
+
+def read_snapshot(settings: Settings, snapshot_id: str) -> TrainingSet:
+    """A training set by its id. Raises DataError where it is gone, or is not what its name says."""
+    lake = _Lake(settings)
+    described = json.loads(lake.read(f"{FOLDER}/snapshot-{snapshot_id}.json"))
+    base, _ = _windows(lake.read(_windows_place(described["base"])), "the base")
+    taught, weight = _windows(lake.read(_windows_place(described["taught"])), "the labels")
+    training = TrainingSet(
+        base=base,
+        taught=taught,
+        weight=weight,
+        labels=described["labels"],
+        spread=described["spread"],
+        left_out=described["left_out"],
+        labels_added=tuple(described["labels_added"]),
+    )
+    if training.sha256() != snapshot_id:
+        raise DataError(f"the snapshot {snapshot_id[:12]} in the lake is not what it was; take a new one")
+    return training
+
+
+def read_base(settings: Settings, sha256: str) -> TrainingWindows | None:
+    """Windows a model once learnt from, by the fingerprint in its lineage; None where the lake has them not."""
+    lake, place = _Lake(settings), _windows_place(sha256)
+    if not lake.there(place):
+        return None
+    return _windows(lake.read(place), place)[0]
+
+
+def write_evaluation(settings: Settings, run_id: str, arrays: dict[str, np.ndarray]) -> str:
+    """Keep what a run's models said of the audit windows; its place within the lake."""
+    sink = io.BytesIO()
+    np.savez_compressed(sink, **arrays)  # type: ignore[arg-type]
+    place = f"{FOLDER}/runs/{run_id}.npz"
+    _Lake(settings).write(place, sink.getvalue())
+    return place
+
+
+def read_evaluation(settings: Settings, run_id: str) -> dict[str, np.ndarray]:
+    """What `write_evaluation` kept. Raises DataError where it is gone."""
+    content = _Lake(settings).read(f"{FOLDER}/runs/{run_id}.npz")
+    with np.load(io.BytesIO(content), allow_pickle=False) as held:
+        return {name: held[name] for name in held.files}

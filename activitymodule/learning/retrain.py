@@ -1,0 +1,92 @@
+"""A challenger: the champion's recipe on a new training set, written as a folder that can be registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from activitymodule import settings
+from activitymodule.errors import DataError
+from activitymodule.learning.dataset import TrainingSet
+from activitymodule.models import figures
+from activitymodule.models.activity import MOTION_FAMILIES
+from activitymodule.models.baseline import baseline_of, write_baseline
+from activitymodule.models.export import write_folder
+from activitymodule.models.training import ActivityTraining, train_activity
+from activitymodule.windows.catalogue import FEATURES
+
+FOLDS = 5
+
+
+def families_of(feature_names: Sequence[str]) -> tuple[str, ...]:
+    """The families of features a model was made with, from the names on its card; those of the acceleration
+    where the names are not whole families of this code."""
+    names = set(feature_names)
+    families: list[str] = []
+    for feature in FEATURES:
+        if feature.name in names and feature.family not in families:
+            families.append(feature.family)
+    whole = {feature.name for feature in FEATURES if feature.family in families}
+    return tuple(families) if families and whole == names else MOTION_FAMILIES
+
+
+def train_challenger(
+    training: TrainingSet,
+    config: settings.Settings,
+    *,
+    families: tuple[str, ...] = MOTION_FAMILIES,
+    folds: int = FOLDS,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> ActivityTraining:
+    """Judge the recipe on people it has not seen, then fit it on all of them; same set, same seed, same model.
+
+    Raises DataError where nothing was labelled that it could learn.
+    """
+    if not len(training.taught):
+        raise DataError("no gold label may be learnt from, so a challenger would be the champion again")
+    return train_activity(
+        training.windows,
+        config,
+        families=families,
+        folds=folds,
+        seed=seed,
+        progress=progress,
+        weight=training.weights,
+    )
+
+
+def write_challenger(
+    folder: Path, trained: ActivityTraining, training: TrainingSet, config: settings.Settings
+) -> str:
+    """Model, card, metrics, drift baseline and figures into an existing folder; the model file's SHA-256."""
+    assert trained.pipeline is not None
+    windows = training.windows
+    sha256 = write_folder(folder, trained.pipeline, trained.card, trained.report.as_json(), config.models)
+    baseline = baseline_of(windows.features, trained.probabilities, trained.card.labels, windows.person)
+    write_baseline(folder, baseline)
+    counts = np.array(trained.report.confusion)
+    figures.confusion_figure(counts, trained.card.labels, folder / "confusion_matrix.png")
+    figures.reliability_figure(trained.probabilities, trained.truth, folder / "reliability.png")
+    return sha256
+
+
+def headline(trained: ActivityTraining) -> dict[str, float]:
+    """The figures versions are compared by in the registry."""
+    report = trained.report
+    return {
+        "accuracy": report.accuracy,
+        "macro_f1": report.macro_f1,
+        "ece": report.ece,
+        "conformal_coverage": report.conformal_coverage,
+        "smoothed_macro_f1": report.smoothed_macro_f1,
+    }
+
+
+def parameters(trained: ActivityTraining) -> dict[str, Any]:
+    """Parameters of the classifier itself."""
+    assert trained.pipeline is not None
+    return trained.pipeline["model"].get_params()
