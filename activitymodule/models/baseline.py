@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,8 @@ class Baseline:
     def to_bytes(self) -> bytes:
         """As a compressed npz file."""
         out = io.BytesIO()
-        np.savez_compressed(out, **{f.name: np.asarray(getattr(self, f.name)) for f in fields(self)})
+        arrays: dict[str, Any] = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
+        np.savez_compressed(out, **arrays)
         return out.getvalue()
 
     @classmethod

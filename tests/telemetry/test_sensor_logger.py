@@ -1,0 +1,164 @@
+"""Pushes of Sensor Logger: units, signs, rates and gaps; what comes out is what the watch would have sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from activitymodule import settings
+from activitymodule.errors import DataError
+from activitymodule.telemetry.decode import decode_messages
+from activitymodule.telemetry.encode import messages
+from activitymodule.telemetry.sources.sensor_logger import readings_of_push
+from activitymodule.windows.packing import to_records
+
+NOW_NS = 1_790_000_000_000_000_000
+G = 9.80665
+
+
+def push(*entries: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"messageId": 1, "sessionId": "s", "deviceId": "phone-1", "payload": list(entries), **more}
+
+
+def sample(name: str, at_ms: float, **values: Any) -> dict[str, Any]:
+    return {"name": name, "time": str(NOW_NS + int(at_ms * 1e6)), "values": values}
+
+
+def phone(seconds: float, hz: int, sign: float = 1.0) -> list[dict[str, Any]]:
+    """Face up and shaken along x by 2 m/s2, as iOS says it (sign 1) or Android (-1)."""
+    entries = []
+    for k in range(int(seconds * hz)):
+        at = k * 1000 / hz
+        entries.append(sample("accelerometer", at, x=sign * 2.0, y=0.0, z=0.0))
+        entries.append(sample("gravity", at + 1, x=0.0, y=0.0, z=sign * -G))
+        entries.append(sample("gyroscope", at, x=0.1, y=0.2, z=-0.3))
+    return entries
+
+
+@pytest.mark.parametrize(("frame", "sign"), [("core-motion", 1.0), ("android", -1.0)])
+def test_a_phone_at_100_hz_becomes_readings_at_10_hz_in_g(frame: Any, sign: float):
+    pushed = readings_of_push(push(*phone(2, 100, sign)), frame=frame)
+    assert len(pushed.readings) == 20
+    total = to_records(pushed.readings)["values"][:, :3]
+    np.testing.assert_allclose(total, np.tile([2 / G, 0, -1], (20, 1)), atol=1e-6)
+    np.testing.assert_allclose(pushed.readings.column("rotation_rate_z").to_numpy(), -0.3, atol=1e-6)
+    assert pushed.samples == 600
+    assert pushed.passed_over == {}
+
+
+@pytest.mark.parametrize("standardised", [False, True])
+def test_a_watch_is_told_apart_by_the_size_of_its_gravity(standardised: bool):
+    unit = -G if standardised else 1.0
+    pushed = readings_of_push(
+        push(*(
+            sample("wrist motion", k * 20, accelerationX=0.5 * unit, accelerationY=0, accelerationZ=0,
+                   gravityX=0.6 * unit, gravityY=0, gravityZ=-0.8 * unit,
+                   rotationRateX=1, rotationRateY=2, rotationRateZ=3)
+            for k in range(50)
+        ))
+    )  # fmt: skip
+    total = to_records(pushed.readings)["values"][:, :3]
+    np.testing.assert_allclose(total, np.tile([1.1, 0, -0.8], (10, 1)), atol=1e-6)
+    np.testing.assert_allclose(np.sin(pushed.readings.column("roll").to_numpy()), 0.6, atol=1e-6)
+
+
+def test_what_android_only_has_in_total_is_split_and_adds_up_again():
+    entries = [sample("totalacceleration", k * 20, x=0.0, y=3.0 * (k % 2), z=G) for k in range(500)]
+    pushed = readings_of_push(push(*entries), frame="android")
+    total = to_records(pushed.readings)["values"][:, :3]
+    np.testing.assert_allclose(total[:, 2], -1, atol=1e-5)
+    np.testing.assert_allclose(total[:, 1], -1.5 / G, atol=0.04)
+
+
+def test_heart_rate_speed_and_steps_stand_where_they_were_measured():
+    entries = [
+        *phone(3, 50),
+        sample("heart rate", 1050, bpm=71),
+        sample("location", 2050, speed=-5, bearing=90, horizontalAccuracy=4),
+        sample("pedometer", 1050, steps=10),
+        sample("pedometer", 2050, steps=14),
+    ]
+    pushed = readings_of_push(push(*entries), steps_before=8)
+    rows = pushed.readings.to_pylist()
+    assert [r["heart_rate"] for r in rows if r["heart_rate"] is not None] == [71.0]
+    assert rows[20]["speed"] == -1.0
+    assert rows[20]["course"] == 90.0
+    assert (rows[10]["steps"], rows[20]["steps"], pushed.steps) == (2.0, 4.0, 14.0)
+
+
+def test_two_pushes_that_split_a_tenth_lose_nothing():
+    entries = phone(1, 100)
+    cut = (
+        [e for e in entries if int(e["time"]) < NOW_NS + 455_000_000],
+        [e for e in entries if int(e["time"]) >= NOW_NS + 455_000_000],
+    )
+    stamps = [s for part in cut for s in readings_of_push(push(*part)).readings.column("stamp").to_pylist()]
+    assert len(stamps) == len(set(stamps)) == 11
+
+
+def test_readings_pass_the_same_validation_as_every_message():
+    pushed = readings_of_push(push(*phone(2, 100), sample("battery", 5, batteryState="full", batteryLevel=1)))
+    values = messages(pushed.readings, 10).value
+    decoded = decode_messages(pa.array(values), now_us=NOW_NS // 1000, limits=settings.Telemetry())
+    assert decoded.dead.num_rows == 0
+    assert decoded.readings.select(pushed.readings.column_names).equals(pushed.readings)
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ([], "no push"),
+        ({"payload": 3}, "no push"),
+        (push(deviceId="a b"), "deviceId"),
+        (push({"time": 1}), "item 0 of the payload has no name"),
+        (push({"name": "accelerometer"}), "no time"),
+        (push({"name": "accelerometer", "time": -1}), "no nanoseconds"),
+        (push({"name": "accelerometer", "time": 1e40}), "no nanoseconds"),
+        (push({"name": "accelerometer", "time": 5, "values": 3}), "no object"),
+    ],
+)
+def test_what_is_no_push_is_refused_in_one_sentence(what: Any, says: str):
+    with pytest.raises(DataError, match=says):
+        readings_of_push(what)
+
+
+def test_sensors_without_a_place_are_counted_and_no_acceleration_is_no_reading():
+    pushed = readings_of_push(
+        push(sample("microphone", 0, dBFS=-20), sample("accelerometer", 0, x=1, y=1, z=1))
+    )
+    assert len(pushed.readings) == 0
+    assert pushed.passed_over == {"microphone": 1, "accelerometer": 1}
+
+
+_VALUES = st.dictionaries(
+    st.sampled_from(
+        ["x", "y", "z", "bpm", "steps", "speed", "pitch", "roll", "yaw", "gravityX", "accelerationX"]
+    ),
+    st.one_of(st.floats(), st.integers(), st.none(), st.text(max_size=3), st.booleans()),
+)
+_ENTRY = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(
+            ["accelerometer", "gravity", "gyroscope", "orientation", "wristMotion", "heartRate", "pedometer",
+             "location", "battery", "Total Acceleration", "other"]
+        ),
+        "time": st.integers(NOW_NS, NOW_NS + 3_000_000_000),
+        "values": _VALUES,
+    }
+)  # fmt: skip
+
+
+@hypothesis_settings(max_examples=150, deadline=None)
+@given(st.lists(_ENTRY, max_size=30))
+def test_whatever_comes_ends_as_valid_readings_or_none(entries: list[dict[str, Any]]):
+    pushed = readings_of_push(push(*entries))
+    assert pushed.readings.column("stamp").to_pylist() == sorted(pushed.readings.column("stamp").to_pylist())
+    for value in messages(pushed.readings, 10).value:
+        orjson.loads(value)
