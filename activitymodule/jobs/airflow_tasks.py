@@ -1,0 +1,154 @@
+"""What the DAGs do beyond the verbs: each a function of settings and plain values, safe to repeat."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from activitymodule.settings import Settings, project_root, resolve
+
+
+def turn_away(settings: Settings, run_id: str, by_whom: str) -> bool:
+    """End a retraining that waits for approval with no: the challenger is turned away. False where it waits no more."""
+    from activitymodule.registry.versions import drop_challenger
+    from activitymodule.store.connection import session
+    from activitymodule.store.retrain import finish_run, get_run, record_promotion, retrain_lease
+
+    name = settings.registry.classifier
+    with retrain_lease(settings, run_id):
+        with session(settings) as connection:
+            run = get_run(connection, run_id)
+            verdict = run.gave("gate") or {}
+            if run.state != "waiting" or run.challenger is None:
+                return False
+            why = f"not approved ({by_whom}); the gate had said: {verdict.get('says')}"
+            record_promotion(
+                connection,
+                name=name,
+                version=run.challenger,
+                before=verdict.get("champion"),
+                act="rejected",
+                by_whom=by_whom,
+                why=why,
+                run_id=run_id,
+                verdict=verdict,
+            )
+            finish_run(connection, run_id, "rejected", why)
+        drop_challenger(settings, name, run.challenger)
+    return True
+
+
+# ---- new labels
+
+
+def labels_waiting(settings: Settings, min_labels: int, pause_minutes: float = 60) -> int:
+    """How many new gold labels make a retraining worth while now; 0 where they do not.
+
+    The rule is that of the retraining's own check. Nothing is announced while one is under way, within
+    `pause_minutes` of the last one, or when no label came since the last one began.
+    """
+    from activitymodule.jobs.retrain import _worth_while
+    from activitymodule.store.connection import session
+    from activitymodule.store.retrain import label_counts, learnt_until, runs
+    from activitymodule.windows.catalogue import FEATURES_VERSION
+
+    with session(settings, read_only=True) as connection:
+        counts = label_counts(connection, FEATURES_VERSION, learnt_until(connection, ""))
+        last = next(iter(runs(connection, 1)), None)
+    if last is not None:
+        if last.state in ("running", "waiting"):
+            return 0
+        if counts.newest is None or counts.newest <= last.started_at:
+            return 0
+        if datetime.now(UTC) - last.started_at < timedelta(minutes=pause_minutes):
+            return 0
+    needed, _ = _worth_while(settings, counts, min_labels, False, None)
+    return int(counts.new) if needed else 0
+
+
+# ---- drift
+
+
+def reports_folder() -> Path:
+    return project_root() / "reports" / "drift"
+
+
+def look_at_drift(settings: Settings, folder: Path | None = None) -> dict[str, Any]:
+    """Compare what was scored lately with the champion's baseline, open and end alarms, and keep a report.
+
+    folder : where drift-TIME.json and latest.json go; reports older than monitoring.keep_days are removed. Gives
+    `retrain` (recommended), `says`, `path`.
+    """
+    from activitymodule.jobs.output import plain
+    from activitymodule.monitoring.drift import drift_report
+    from activitymodule.store.connection import session
+
+    folder = folder or reports_folder()
+    with session(settings) as connection:
+        found = drift_report(settings, connection, record=True)
+    now = datetime.now(UTC)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(plain({"made_at": now, **found.as_dict(features=40)}), indent=1) + "\n"
+    path = folder / f"drift-{now:%Y%m%dT%H%M%SZ}.json"
+    for target in (path, folder / "latest.json"):
+        part = target.with_name(f".{target.name}.part")
+        part.write_text(text)
+        part.replace(target)
+    for old in folder.glob("drift-*.json"):
+        if time.time() - old.stat().st_mtime > settings.monitoring.keep_days * 86_400:
+            old.unlink(missing_ok=True)
+    return {"retrain": found.retrain, "says": found.says, "path": str(path)}
+
+
+def retrained_within(settings: Settings, hours: float) -> bool:
+    """Whether a retraining that was worth while began within so many hours, or is under way."""
+    from activitymodule.store.connection import session
+    from activitymodule.store.retrain import runs
+
+    since = datetime.now(UTC) - timedelta(hours=hours)
+    with session(settings, read_only=True) as connection:
+        return any(
+            run.state in ("running", "waiting") or (run.state != "unneeded" and run.started_at > since)
+            for run in runs(connection, 50)
+        )
+
+
+# ---- reference statistics
+
+
+def prepared_sources(settings: Settings) -> list[str]:
+    """Names of the sources whose recordings stand prepared in the lake."""
+    folder = resolve(settings.lake.folder) / "prepared"
+    if not folder.is_dir():
+        return []
+    return sorted(one.name for one in folder.iterdir() if one.is_dir() and any(one.rglob("*.parquet")))
+
+
+def measure_again(settings: Settings, source: str, force: bool = False) -> dict[str, Any]:
+    """Measure the reference statistics of a prepared source anew: lake/statistics/SOURCE.parquet.
+
+    Gives `measured` False where the recordings are those it was measured from, unless forced.
+    """
+    from activitymodule.jobs import statistics
+
+    lake = resolve(settings.lake.folder)
+    recordings, target = lake / "prepared" / source, lake / "statistics" / f"{source}.parquet"
+    digest = hashlib.sha256()
+    for file in sorted(recordings.rglob("*.parquet")):
+        digest.update(f"{file.relative_to(recordings)}\0".encode())
+        with open(file, "rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+    record, state = target.with_suffix(".recordings"), digest.hexdigest()
+    same = target.is_file() and record.is_file() and record.read_text().strip() == state
+    if same and not force:
+        return {"source": source, "measured": False, "path": str(target)}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    statistics.measure(
+        str(recordings), people=None, out=target, name=source, licence=None, citation=None, json_=True
+    )
+    record.write_text(state + "\n")
+    return {"source": source, "measured": True, "path": str(target)}
