@@ -27,6 +27,7 @@ VERBS = {
     "watch": "Watch predictions arrive, in the terminal.",
     "agreement": "Compare predictions with the truth topic.",
     "train": "Train and register an activity or energy model.",
+    "retrain": "Learn from what people labelled; promote only what is honestly better.",
     "models": "List models and move the champion alias.",
     "prepare": "Clean recordings of a data source into Parquet.",
     "backfill": "Score archived readings that came too late for the stream.",
