@@ -13,7 +13,10 @@ import pyarrow.compute as pc
 
 from activitymodule.errors import DataError
 
-_STAGE = """
+WRITING_LOCK = 7_204_110_002  # any number, as long as it is this one everywhere
+
+_STAGE = f"""
+SELECT pg_advisory_xact_lock_shared({WRITING_LOCK});
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_predictions (
     device_id text, window_start timestamptz, window_end timestamptz, activity text, confidence real,
     probabilities real[], conformal_set text[], kcal_per_min real, coverage real, readings_used integer,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from activitymodule.settings import Scoring
+from activitymodule.store.predictions import WRITING_LOCK
 
 _KEYS_OF_BATCH = """
 SELECT array_agg(device_id), array_agg(window_start)
@@ -22,6 +23,8 @@ FROM (
 ) AS rows
 GROUP BY part ORDER BY part
 """
+# Writers hold it together, smoothing alone: both change rows, in other orders, and would lock each other out.
+_ALONE = f"SELECT pg_advisory_xact_lock({WRITING_LOCK})"
 _SHARE = 20_000  # windows a statement; consecutive ones of a watch share their work
 
 _REFRESH = "SELECT refresh_smoothed(%s::text[], %s::timestamptz[], %s, %s)"
@@ -44,6 +47,7 @@ def refresh_smoothed(
     """
     changed = 0
     with connection.cursor() as cursor:
+        cursor.execute(_ALONE)
         cursor.execute(_KEYS_OF_BATCH, {"batch_id": batch_id, "since": since, "share": _SHARE})
         for devices, starts in cursor.fetchall():
             cursor.execute(_REFRESH, (devices, starts, scoring.smoothing_windows, scoring.smoothing_stay))
@@ -54,7 +58,8 @@ def refresh_smoothed(
 def refresh_smoothed_windows(
     connection: Any, device_id: Sequence[str], window_start_us: np.ndarray, scoring: Scoring
 ) -> int:
-    """The same for given windows: device ids and starts in UTC microseconds, shape (n,) each."""
+    """The same for given windows, in the transaction that wrote them: device ids and starts in UTC microseconds,
+    shape (n,) each."""
     starts = np.asarray(window_start_us, np.int64).tolist()
     with connection.cursor() as cursor:
         cursor.execute(

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from activitymodule.errors import ActivityError, RefusedError, ServiceUnavailableError
 from activitymodule.settings import Settings, resolve
-from activitymodule.store.batches import begin_batch, finish_batch, last_offsets, record_late
+from activitymodule.store.batches import begin_batch, last_offsets, record_late
 from activitymodule.store.connection import connect
 from activitymodule.store.connection import reachable as store_reachable
 from activitymodule.store.leases import ScorerLease
-from activitymodule.store.smoothing import refresh_smoothed, refresh_unfinished
+from activitymodule.store.smoothing import refresh_unfinished
 from activitymodule.streaming import archive, worker
 from activitymodule.streaming.broker import reachable as broker_reachable
 from activitymodule.streaming.broker import topic_ends
@@ -38,6 +38,7 @@ from activitymodule.streaming.checkpoint import (
 )
 from activitymodule.streaming.messages import MESSAGE_COLUMNS, kafka_messages, with_newline
 from activitymodule.streaming.session import spark_session
+from activitymodule.streaming.smoother import Smoother
 from activitymodule.streaming.waiting import Watchpoint, say
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class ScoringJob:
         )
         self._champion = ChampionWatch(settings, partial(record_versions, settings))
         self._connection: Any = None
+        self._smoother = Smoother(settings)
         self._spark: SparkSession | None = None
         self._broadcast: tuple[tuple[str, str | None], Any] | None = None
         self._query: StreamingQuery | None = None
@@ -125,9 +127,6 @@ class ScoringJob:
                 return
             self._spark = spark_session(settings, f"score-{settings.kafka.topic}", scoring=True)
             self._take_signals()
-            # a scorer that died between writing its rows and smoothing them left them unsmoothed
-            refresh_unfinished(self._driver(), settings.kafka.topic, settings.scoring)
-            self._driver().commit()
             self._champion.start()
             deadline = time.monotonic() + self._options.seconds if self._options.seconds else None
             try:
@@ -141,6 +140,8 @@ class ScoringJob:
             finally:
                 self._champion.stop()
                 self._stop_queries()
+                self._smoother.forget()
+                self._smoother.close()
                 self._close_connection()
 
     def _take_signals(self) -> None:
@@ -187,6 +188,9 @@ class ScoringJob:
     def _start_queries(self) -> None:
         spark, settings = self._spark, self._settings
         assert spark is not None
+        # a scorer that died between writing its rows and smoothing them left them unsmoothed
+        refresh_unfinished(self._driver(), settings.kafka.topic, settings.scoring)
+        self._driver().commit()
         path = checkpoint_path(settings, "score")
         if self._options.set_checkpoint_aside and self._query is None:
             aside = set_aside(spark, path)
@@ -259,6 +263,7 @@ class ScoringJob:
         assert self._spark is not None
         while not self._stop.is_set():
             if self._query.awaitTermination(1):
+                self._smoother.wait()
                 self._note_progress()
                 self._finish_archive()
                 return True
@@ -283,6 +288,7 @@ class ScoringJob:
         if self._stop.is_set():
             return
         self._stop_queries()
+        self._smoother.forget()
         if isinstance(error, RefusedError):
             raise error
         message = str(error)
@@ -343,11 +349,9 @@ class ScoringJob:
         )
         counts = windows.mapInArrow(partial(worker.score, scorer=scorer), worker.COUNT_SCHEMA).collect()
         count = sum(row["windows"] for row in counts)
-        refresh_smoothed(
-            connection, batch_id=batch_id, scoring=self._settings.scoring, since=record.started_at
+        self._smoother.finish(
+            query_id=query_id, batch_id=batch_id, windows=count, since=record.started_at
         )
-        finish_batch(connection, query_id=query_id, batch_id=batch_id, windows=count)
-        connection.commit()
         self.windows += count
         self.batches += 1
 

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _LOGGING = Path(__file__).with_name("log4j2.properties")
+# Throughput over pauses (they stay far below a micro-batch), and room for what a batch makes and forgets.
+_JAVA = "-XX:+UseParallelGC -XX:NewRatio=1 -Xms1g"
 _STATE = "org.apache.spark.sql.execution.streaming.state."
+# Messages of one Arrow batch on its way to Python. Spark would look at the batch's bytes after every row, which
+# costs as much as writing the row; a number this small bounds them too (to a gigabyte of messages of the largest
+# size Kafka takes), and the worker puts small batches together.
+_ARROW_RECORDS = 1000
 _STATE_STORES = {
     "memory": {"spark.sql.streaming.stateStore.providerClass": _STATE + "HDFSBackedStateStoreProvider"},
     "rocksdb": {
@@ -73,7 +79,8 @@ def spark_options(settings: Settings, app_name: str) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
         "spark.sql.adaptive.enabled": "false",
-        "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": str(_ARROW_RECORDS),
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
         "spark.sql.streaming.noDataMicroBatches.enabled": "false",
         "spark.sql.streaming.minBatchesToRetain": "20",
         "spark.sql.streaming.checkpointFileManagerClass": (
@@ -111,7 +118,7 @@ def spark_session(settings: Settings, app_name: str, *, scoring: bool = False) -
             "spark.sql.warehouse.dir": str(warehouse / "warehouse"),
             "spark.jars": ",".join(str(jar) for jar in jars),
             "spark.driver.extraJavaOptions": (
-                f"-Dlog4j2.configurationFile={_LOGGING} -Dactivity.log={logs / (app_name + '.spark.log')}"
+                f"{_JAVA} -Dlog4j2.configurationFile={_LOGGING} -Dactivity.log={logs / (app_name + '.spark.log')}"
             ),
         }
         if settings.spark.master.startswith("local"):

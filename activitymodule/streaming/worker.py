@@ -38,6 +38,8 @@ NO_FEATURES = "no acceleration"
 UNKNOWN_PERSON = Person(None, None, None, None, None)
 
 _LOG_APPEND_TIME = 1  # Kafka's timestampType
+_DECODE_ROWS = 50_000  # messages that are decoded together, at the most ...
+_DECODE_BYTES = 128 << 20  # ... and about so many bytes of them
 _PAYLOAD_BYTES = 65536  # as much of a dead letter's message as the store keeps
 _PEOPLE_SECONDS = 60.0  # how long what is known of a person is believed
 
@@ -97,9 +99,7 @@ def decode(batches: Iterator[pa.RecordBatch], settings: Settings) -> Iterator[pa
     message's place in the topic, so a task that runs twice writes them once.
     """
     _make_tasks_quick()
-    for batch in batches:
-        if not batch.num_rows:
-            continue
+    for batch in _gathered(batches):
         panes, dead = decode_panes(
             batch.column("value"),
             batch.column("timestamp").cast(pa.int64()).to_numpy(),
@@ -111,6 +111,23 @@ def decode(batches: Iterator[pa.RecordBatch], settings: Settings) -> Iterator[pa
         if dead.num_rows:
             _write_dead(batch, dead, settings)
         yield panes
+
+
+def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Small batches as few large ones: the more readings of a watch lie in one, the fewer its panes."""
+    waiting: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        waiting.append(batch)
+        rows += batch.num_rows
+        size += batch.nbytes
+        if rows >= _DECODE_ROWS or size >= _DECODE_BYTES:
+            yield pa.concat_batches(waiting)
+            waiting, rows, size = [], 0, 0
+    if waiting:
+        yield pa.concat_batches(waiting)
 
 
 def _arrived_us(batch: pa.RecordBatch) -> np.ndarray:
@@ -169,7 +186,7 @@ def score(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.Reco
     """Windows (device_id, window_us, panes, kafka_at) to rows of the store: one transaction a partition."""
     _make_tasks_quick()
     windows = written = 0
-    tables = [batch for batch in batches if batch.num_rows]
+    tables = list(_gathered(batches))
     if tables:
         try:
             connection = store_connection(scorer.settings)
@@ -188,7 +205,7 @@ def score_missing(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator
     """The same for a backfill: only the windows of which the store has fewer readings than are given here."""
     _make_tasks_quick()
     seen = windows = written = 0
-    tables = [batch for batch in batches if batch.num_rows]
+    tables = list(_gathered(batches))
     if tables:
         try:
             connection = store_connection(scorer.settings)
@@ -199,7 +216,7 @@ def score_missing(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator
                     continue
                 windows += batch.num_rows
                 written += write_predictions(connection, score_windows(batch, scorer, connection))
-            connection.commit()
+                connection.commit()  # piece by piece: the stream's smoothing waits for who writes
         except BaseException:
             drop_connection()
             raise

@@ -486,9 +486,12 @@ class _Lines:
             line = np.arange(n)
             item = np.zeros(n, np.int32)
             doubtful = np.zeros(n, bool)
-        # Arrow nests without end, orjson does not; flat readings have one bracket each and are safe
+        # Arrow nests without end, orjson does not; short lines and flat readings (one bracket each) are safe
         flat = len(line) + (2 * n if self.in_arrays else 0)
-        if self.text.count(b"{", first, last) + self.text.count(b"[", first, last) != flat:
+        if (
+            int(np.diff(self.offsets[start : stop + 1]).max()) > _SAFE_DEPTH
+            and self.text.count(b"{", first, last) + self.text.count(b"[", first, last) != flat
+        ):
             doubtful |= self._opening[start:stop] > _SAFE_DEPTH
         columns = dict(zip([f.name for f in reading], arrays, strict=True))
         for field in fields:
