@@ -47,7 +47,7 @@ def draw(
         np.concatenate([np.arange(people), dice.choice(people, max(labels - people, 0), p=share)])
     )[: max(labels, people)]
     mixes = dice.dirichlet(MIX * len(LABELS) * SHARES, size=people)
-    truth = np.array([dice.choice(len(LABELS), p=mixes[who]) for who in person])
+    truth = (mixes.cumsum(1)[person] < dice.random((len(person), 1))).sum(1).clip(max=len(LABELS) - 1)
     hard = dice.normal(0, PERSON_SD, people)
 
     def noise() -> np.ndarray:

@@ -1,0 +1,318 @@
+"""The gate on trial: equal models, better ones, and challengers with one fault each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from activitymodule import settings
+from activitymodule.learning import gate_simulation as simulation
+from activitymodule.learning.gate_simulation import CLARITY, LABELS, draw, passes, verdicts
+from activitymodule.learning.promotion import (
+    Audit,
+    Candidate,
+    Verdict,
+    change_over_people,
+    compare,
+    effective_people,
+    examine,
+    judge,
+    macro_f1_of,
+)
+from activitymodule.models import export
+from activitymodule.models.activity import TreesAndLinear, feature_names
+from activitymodule.models.bundle import ModelBytes
+from activitymodule.models.evaluation import confusion, macro_f1
+from activitymodule.models.export import Card
+from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
+
+LIMITS = settings.Learning()
+
+
+@cache
+def a_better_pair(people: int = 40, labels: int = 800, gain: float = 0.15, seed: int = 3):
+    """A pair of which the second is let in: what a fault is planted in."""
+    clear = (CLARITY, simulation.clarity_for(gain))
+    trial = draw(people, labels, np.random.default_rng(seed), clarity=clear)
+    assert judge(trial.champion, trial.challenger, trial.audit, LIMITS).promote
+    return trial
+
+
+def failed(verdict: Verdict) -> set[str]:
+    return {check.name for check in verdict.checks if not check.passed}
+
+
+# ---- rates -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("people", "labels"), [(6, 60), (15, 150), (40, 400)])
+def test_equal_models_are_rarely_let_in(people, labels):
+    found = simulation.rates(verdicts(400, people, labels, LIMITS))
+    assert found["promoted"] <= 0.05
+    assert found["better"] <= 0.05
+    assert found["higher"] > 0.35, "a gate that only asked for a higher F1 would let half of them in"
+
+
+def test_a_better_model_is_let_in_mostly():
+    found = simulation.rates(verdicts(60, 60, 600, LIMITS, gain=0.05))
+    assert found["promoted"] > 0.5
+    assert simulation.rates(verdicts(40, 40, 400, LIMITS, gain=0.1))["promoted"] > 0.8
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("people", [5, 6, 8, 12, 20, 40, 80])
+def test_equal_models_for_any_number_of_people(people):
+    found = simulation.rates(verdicts(1500, people, max(10 * people, 60), LIMITS, seed=1))
+    # 1,500 trials: the standard error of a rate of .025 is .004
+    assert found["promoted"] <= 0.035
+    assert found["better"] <= 0.045
+
+
+# ---- planted faults ----------------------------------------------------------------------------------------
+
+
+def test_a_poisoned_challenger_is_refused():
+    """Trained on labels of which many were swapped: it calls half the sitting standing."""
+    trial = a_better_pair()
+    bad = trial.challenger.probabilities.copy()
+    sit, stand = LABELS.index("sitting"), LABELS.index("standing")
+    rows = np.flatnonzero(bad.argmax(1) == sit)[::2]
+    bad[np.ix_(rows, [sit, stand])] = bad[np.ix_(rows, [stand, sit])]
+    verdict = judge(trial.champion, replace(trial.challenger, probabilities=bad), trial.audit, LIMITS)
+    assert not verdict.promote
+    assert "classes" in failed(verdict)
+    assert any("sitting" in reason for reason in verdict.reasons())
+
+
+def test_a_challenger_that_loses_an_activity_is_refused():
+    trial = a_better_pair()
+    bad = trial.challenger.probabilities.copy()
+    bad[:, LABELS.index("cycling")] = 0
+    bad /= bad.sum(1, keepdims=True)
+    # all else is better than it was
+    verdict = judge(trial.champion, replace(trial.challenger, probabilities=bad), trial.audit, LIMITS)
+    assert "classes" in failed(verdict)
+    assert any("cycling altogether" in reason for reason in verdict.reasons())
+
+
+def test_a_challenger_without_a_label_of_the_champion_is_refused():
+    trial = a_better_pair()
+    keep = [k for k, label in enumerate(LABELS) if label != "cycling"]
+    challenger = replace(
+        trial.challenger,
+        labels=tuple(LABELS[k] for k in keep),
+        probabilities=trial.challenger.probabilities[:, keep],
+    )
+    verdict = judge(trial.champion, challenger, trial.audit, LIMITS)
+    assert not verdict.promote
+    assert "labels" in failed(verdict)
+    assert any("no longer knows cycling" in reason for reason in verdict.reasons())
+
+
+def test_an_over_confident_challenger_is_refused_for_that_alone():
+    trial = a_better_pair(gain=0.08, people=60, labels=1200)
+    sharp = trial.challenger.probabilities**8
+    challenger = replace(trial.challenger, probabilities=sharp / sharp.sum(1, keepdims=True))
+    verdict = judge(trial.champion, challenger, trial.audit, LIMITS)
+    assert failed(verdict) == {"calibration"}
+    assert "calibration error" in verdict.says
+
+
+def test_too_few_labels_or_people_decide_nothing():
+    few = a_better_pair(labels=800)
+    rows = np.arange(50)
+    audit = Audit(
+        few.audit.label[rows], few.audit.person[rows], few.audit.features[rows], few.audit.propensity[rows]
+    )
+    pair = [replace(c, probabilities=c.probabilities[rows]) for c in (few.champion, few.challenger)]
+    assert "enough" in failed(judge(*pair, audit, LIMITS))
+    one = replace(few.audit, person=np.full(len(few.audit), "watch-1"))
+    verdict = judge(few.champion, few.challenger, one, LIMITS)
+    assert failed(verdict) == {"enough"}
+    nothing = Audit(
+        np.empty(0, str), np.empty(0, str), np.empty((0, len(FEATURE_NAMES)), np.float32), np.empty(0)
+    )
+    blank = [replace(c, probabilities=c.probabilities[:0]) for c in (few.champion, few.challenger)]
+    assert "enough" in failed(judge(*blank, nothing, LIMITS))
+
+
+def test_too_slow_or_too_large():
+    trial = a_better_pair()
+    slow = replace(trial.challenger, windows_per_second=10.0)
+    assert failed(judge(trial.champion, slow, trial.audit, LIMITS)) == {"speed"}
+    large = replace(trial.challenger, too_large="version 2 has 80.0 MB, more than models.max_megabytes (50)")
+    assert failed(judge(trial.champion, large, trial.audit, LIMITS)) == {"size"}
+
+
+# ---- models that do not load -------------------------------------------------------------------------------
+
+
+@cache
+def a_model(seed: int = 0) -> tuple[bytes, Card]:
+    """A small classifier on the motion features, as the bytes of its file, and its card."""
+    from sklearn.pipeline import Pipeline
+
+    from activitymodule.models.activity import activity_pipeline
+
+    names = feature_names()
+    dice = np.random.default_rng(seed)
+    X = dice.normal(size=(90, len(names))).astype(np.float32)
+    y = np.arange(90) % 3
+    X[:, :5] += y[:, None]
+    pipeline: Pipeline = activity_pipeline(seed, rounds=5, least_windows_a_leaf=5)
+    assert isinstance(pipeline["model"], TreesAndLinear)
+    card = Card("activity", ("a", "b", "c"), names, FEATURES_VERSION, 10, 10, 0.1, 0.5)
+    return export.dump(pipeline.fit(X, y)), card
+
+
+FEATURES = np.random.default_rng(1).normal(size=(80, len(FEATURE_NAMES))).astype(np.float32)
+
+
+def examined(content: bytes, card: Card, version: str = "2", megabytes: float = 50) -> Candidate:
+    return examine(
+        ModelBytes(content, card.to_json(), version), FEATURES, settings.Windows(), max_megabytes=megabytes
+    )
+
+
+def judged(challenger: Candidate) -> Verdict:
+    champion = examined(*a_model(), version="1")
+    dice = np.random.default_rng(2)
+    audit = Audit(
+        np.array(["a", "b", "c"])[dice.integers(0, 3, 80)],
+        np.array([f"w{k % 8}" for k in range(80)]),
+        FEATURES,
+        np.full(80, 0.1),
+    )
+    return judge(champion, challenger, audit, LIMITS)
+
+
+def test_a_model_that_loads_is_timed_and_answers():
+    found = examined(*a_model())
+    assert found.refusal is None
+    assert found.probabilities.shape == (80, 3)
+    assert found.windows_per_second > 0
+    assert found.megabytes == pytest.approx(len(a_model()[0]) / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda content, card: (content[:-200], card), "cannot be loaded"),
+        (lambda content, card: (b"not a model", card), "cannot be loaded"),
+        (
+            lambda content, card: (content, replace(card, feature_names=(*card.feature_names[:-1], "mood"))),
+            "features that this code does not compute, such as mood",
+        ),
+        (
+            lambda content, card: (content, replace(card, feature_names=card.feature_names[:-3])),
+            "does not answer a query",
+        ),
+        (lambda content, card: (content, replace(card, features_version="0")), "features of version 0"),
+        (lambda content, card: (content, replace(card, labels=("a", "b"))), "3 probabilities for 2 labels"),
+        (lambda content, card: (content, replace(card, length_seconds=5)), "windows of 5 s"),
+    ],
+    ids=["truncated", "no model", "unknown feature", "fewer features", "old features", "labels", "windows"],
+)
+def test_a_challenger_that_does_not_serve_is_refused_with_its_reason(spoil, reason):
+    verdict = judged(examined(*spoil(*a_model())))
+    assert not verdict.promote
+    assert failed(verdict) == {"loads"}
+    assert reason in verdict.says
+
+
+def test_a_champion_that_does_not_load_is_said():
+    broken = examined(b"no", a_model()[1], version="1")
+    trial = a_better_pair()
+    verdict = judge(broken, trial.challenger, trial.audit, LIMITS)
+    assert "champion itself does not load" in verdict.says
+    assert not verdict.promote
+
+
+def test_a_large_model_is_refused():
+    found = examined(*a_model(), megabytes=0.001)
+    assert "size" in failed(judged(found))
+
+
+# ---- figures -----------------------------------------------------------------------------------------------
+
+
+def test_f1_is_that_of_the_confusion():
+    trial = draw(10, 200, np.random.default_rng(0))
+    truth = np.searchsorted(np.array(LABELS), trial.audit.label)
+    counts = confusion(trial.champion.probabilities.argmax(1), truth, len(LABELS))
+    assert macro_f1_of(trial.champion, trial.audit) == pytest.approx(float(macro_f1(counts)))
+    found = compare(trial.champion, trial.challenger, trial.audit, LIMITS).figures["macro_f1"]
+    assert found["champion"] == pytest.approx(float(macro_f1(counts)))
+
+
+def test_a_label_only_the_challenger_knows_counts_for_it():
+    trial = draw(30, 600, np.random.default_rng(0))
+    dancing = trial.audit.label == "stairs"
+    audit = replace(trial.audit, label=np.where(dancing, "dancing", trial.audit.label))
+    knows = tuple("dancing" if label == "stairs" else label for label in LABELS)
+    order = np.argsort(knows)
+    challenger = replace(
+        trial.challenger,
+        labels=(*(knows[i] for i in order), "stairs"),
+        probabilities=np.c_[trial.challenger.probabilities[:, order], np.zeros(len(audit))],
+    )
+    verdict = judge(trial.champion, challenger, audit, LIMITS)
+    assert verdict.figures["per_label"]["dancing"]["champion"] == 0
+    assert verdict.figures["per_label"]["dancing"]["challenger"] > 0.3
+    assert passes(verdict, "better")
+
+
+def test_a_label_neither_knows_is_no_class_of_the_mean():
+    trial = draw(20, 300, np.random.default_rng(0))
+    audit = replace(trial.audit, label=np.where(trial.audit.label == "stairs", "dancing", trial.audit.label))
+    found = compare(trial.champion, trial.challenger, audit, LIMITS).figures
+    assert found["unknown_to_both"] == ["dancing"]
+    assert "dancing" not in found["per_label"]
+
+
+def test_verdict_survives_json():
+    trial = a_better_pair()
+    verdict = judge(trial.champion, trial.challenger, trial.audit, LIMITS)
+    again = Verdict.from_json(json.loads(json.dumps(verdict.as_json())))
+    assert again == verdict
+    assert verdict == judge(trial.champion, trial.challenger, trial.audit, LIMITS), "same seed, same verdict"
+
+
+def test_windows_drawn_at_a_lower_rate_weigh_more_up_to_a_cap():
+    audit = Audit(np.array(["a"] * 4), np.array(["w"] * 4), FEATURES[:4], np.array([0.2, 0.2, 0.1, 0.0001]))
+    weight = audit.weights()
+    assert weight.mean() == pytest.approx(1)
+    assert weight[2] == pytest.approx(2 * weight[0])
+    assert weight[3] / np.median(1 / audit.propensity) <= 5 * weight[0]
+
+
+@given(st.lists(st.floats(-1, 1), min_size=30, max_size=60), st.floats(2, 50))
+@hypothesis_settings(max_examples=50, deadline=None)
+def test_bounds_are_never_tighter_than_the_percentiles(drawn, people):
+    drawn = np.array(drawn)
+    found = change_over_people(float(drawn.mean()), drawn, people, 0.025)
+    assert found.low <= np.quantile(drawn, 0.025)
+    assert found.high >= np.quantile(drawn, 0.975)
+    assert 0 < found.p <= 1
+
+
+def test_effective_people():
+    assert effective_people(np.ones(7)) == pytest.approx(7)
+    assert effective_people(np.array([100.0, 1, 1])) < 1.1
+
+
+def test_every_check_says_something():
+    trial = a_better_pair()
+    verdict = judge(trial.champion, trial.challenger, trial.audit, LIMITS)
+    assert [check.name for check in verdict.checks] == [
+        "loads", "labels", "size", "speed", "enough", "better", "classes", "calibration",
+    ]  # fmt: skip
+    assert all(check.says for check in verdict.checks)
+    assert passes(verdict, "better")
