@@ -26,6 +26,7 @@ VERBS = {
     "score": "Run the streaming job: readings from Kafka to predictions in PostgreSQL.",
     "watch": "Watch predictions arrive, in the terminal.",
     "agreement": "Compare predictions with the truth topic.",
+    "queue": "Windows that wait to be labelled: which, and why they were chosen.",
     "train": "Train and register an activity or energy model.",
     "retrain": "Learn from what people labelled; promote only what is honestly better.",
     "models": "List models and move the champion alias.",

@@ -71,9 +71,9 @@ def set_size(in_set: np.ndarray) -> np.ndarray:
 def novelty(standard: np.ndarray) -> np.ndarray:
     """How far a window lies from what the champion was trained on: mean size of its standard scores, a share of 5.
 
-    standard : (n, n_features), features less their training mean, over their training deviation (see
-    `standardised`); missing ones are NaN and left out. Each counts up to 5 deviations, so that one broken feature
-    does not drown the rest. Windows like those of the training lie near .15. NaN without any feature.
+    standard : (n, n_features), features less their training mean, over their training deviation
+    (`ScoringModel.standardised`); missing ones are NaN and left out. Each counts up to 5 deviations, so that one
+    broken feature does not drown the rest. Windows like those of the training lie near .15. NaN without any feature.
 
     >>> novelty(np.array([[1.0, -1.0], [5.0, 50.0]])).tolist()
     [0.2, 1.0]
@@ -133,11 +133,6 @@ def draw(device_id: str, window_start_us: int, purpose: str, salt: str = "") -> 
         key=salt.encode()[:64],
     ).digest()
     return (int.from_bytes(digest, "big") >> 11) / (1 << 53)
-
-
-def standardised(features: np.ndarray, centre: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Standard scores, float32 of the shape of features (n, n_features)."""
-    return ((np.asarray(features) - centre) / scale).astype(np.float32)
 
 
 def expected_kcal(

@@ -14,7 +14,7 @@ Pure functions of what they are given: no clock, no store, no chance but draws t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,7 +27,10 @@ AUDIT, COLD, DOUBT = "audit", "cold", "doubt"
 HOUR_US = 3_600_000_000
 
 # Measured on people of two data sets (docs/active-learning.md); powers of what a window's chance is made of.
+DOUBT_POWER = 3.0
+LEAST_DOUBT = 1e-3
 PERSON_POWER = 2.0  # 1 / (1 + items of this person)
+ACTIVITY_POWER = 0.5  # 1 / (1 + items of this predicted activity)
 TYPICAL_POWER = 1.0  # 1 / distance to the nearest other candidates
 NEIGHBOURS = 20  # ... so many of them, but at most an eighth of the candidates
 NEAR = 0.25  # standard scores of a window nearer than this to one asked before (root mean square): too alike
@@ -141,14 +144,17 @@ def first_period(now_us: int, rules: Rules, windows_per_hour: float | None = Non
     return _period(now_us, _FIRST_PERIOD_US, windows_per_hour, rules, why)
 
 
-def next_period(before: AuditPeriod, seen: int, now_us: int, rules: Rules) -> AuditPeriod | None:
+def next_period(
+    before: AuditPeriod, seen: int, since_us: int, now_us: int, rules: Rules
+) -> AuditPeriod | None:
     """The period that follows, or None while the one before goes on.
 
-    seen : windows that could have been drawn since it began. A period ends at its time, or earlier where the flow
+    seen : windows that could have been drawn since since_us, which is when the period began or, after a restart,
+    when counting began. A period ends at its time, or earlier where the flow
     is far from what was assumed; whichever windows were drawn has no say in it, so propensities stay exact.
     Periods begin with a minute and double up to an hour while the flow is steady.
     """
-    elapsed = now_us - before.from_us
+    elapsed = now_us - max(since_us, before.from_us)
     if elapsed <= 0:
         return None
     expected = before.windows_per_hour * elapsed / HOUR_US
@@ -204,12 +210,14 @@ class Candidate:
 class Past:
     """What was asked before, the audit share too: the policy keeps away from it.
 
-    items : (person, window_start_us) of those near enough in time to matter; of_person : items by person
+    items : (person, window_start_us) of those near enough in time to matter; of_person, of_activity : how many items
+    each has had, by person and by predicted activity
     standard : (n, n_features), standard scores of the last items, None without
     """
 
     items: Sequence[tuple[str, int]] = ()
-    of_person: dict[str, int] = field(default_factory=dict)
+    of_person: Mapping[str, int] = field(default_factory=dict)
+    of_activity: Mapping[str, int] = field(default_factory=dict)
     standard: np.ndarray | None = None
 
 
@@ -233,9 +241,11 @@ def key(device_id: str, window_start_us: int, weight: float, salt: str = "") -> 
 
 
 def weights(doubt: np.ndarray, cold: bool) -> np.ndarray:
-    """What a window's chance is in proportion to before it is compared with others: its doubt, 1 while cold.
-    A window of which the measure says nothing has the least chance there is, but one."""
-    return np.ones(len(doubt)) if cold else np.nan_to_num(np.maximum(doubt, 1e-6), nan=1e-6)
+    """What a window's chance is in proportion to before it is compared with others: a power of its doubt, 1 while
+    cold. A window of which the measure says nothing has the least chance there is, but one."""
+    if cold:
+        return np.ones(len(doubt))
+    return np.maximum(np.nan_to_num(np.asarray(doubt, float), nan=0.0), LEAST_DOUBT) ** DOUBT_POWER
 
 
 def choose(
@@ -268,14 +278,19 @@ def choose(
     for who, at in past.items:
         free &= (person != who) | (np.abs(start - at) >= max(rules.cooldown_us, 1))
     resting = int((~free).sum())
-    asked = Counter(past.of_person)
+    asked, had = Counter(past.of_person), Counter(past.of_activity)
+    activity = [c.activity for c in candidates]
     chosen: list[Choice] = []
     while len(chosen) < count:
         allowed = free & (nearest >= NEAR)
         if not allowed.any():
             break
-        spread = np.array([1.0 + asked[who] for who in person])
-        worth = own + TYPICAL_POWER * np.log(typical) - PERSON_POWER * np.log(spread)
+        worth = (
+            own
+            + TYPICAL_POWER * np.log(typical)
+            - PERSON_POWER * np.log([1.0 + asked[who] for who in person])
+            - ACTIVITY_POWER * np.log([1.0 + had[name] for name in activity])
+        )
         place = int(np.where(allowed, worth, -np.inf).argmax())
         taken = candidates[place]
         decision = {
@@ -285,6 +300,7 @@ def choose(
             "draw": draw(taken.device_id, taken.window_start_us, "choose", rules.salt),
             "typicality": _number(typical[place]),
             "items_of_person": asked[taken.person],
+            "items_of_activity": had[taken.activity],
             "worth": _number(worth[place]),
             "place": len(chosen) + 1,
             "candidates": n,
@@ -297,6 +313,7 @@ def choose(
         }
         chosen.append(Choice(place, COLD if cold else DOUBT, "random" if cold else rules.measure, decision))
         asked[taken.person] += 1
+        had[taken.activity] += 1
         free &= (person != taken.person) | (np.abs(start - start[place]) >= max(rules.cooldown_us, 1))
         free[place] = False
         if scores is not None:

@@ -150,6 +150,16 @@ class ScoringModel:
         in_set = conformal_sets(probabilities, self._quantile)
         return Scores(probabilities, in_set, self._kcal_per_min(features, people, probabilities, blank))
 
+    def standardised(self, features: np.ndarray) -> np.ndarray | None:
+        """The classifier's features as standard scores of what it was trained on, float32 (n_windows, n_own), NaN
+        where missing; None where the classifier keeps no means of its training."""
+        fitted = self._classifier.steps[-1][1]
+        centre, scale = getattr(fitted, "centre_", None), getattr(fitted, "scale_", None)
+        if centre is None or scale is None:
+            return None
+        own = np.asarray(features, np.float32)[:, self._columns]
+        return ((own - centre) / scale).astype(np.float32)
+
     def _kcal_per_min(
         self, features: np.ndarray, people: PersonColumns | None, probabilities: np.ndarray, blank: np.ndarray
     ) -> np.ndarray:

@@ -109,7 +109,7 @@ def put(connection: Any, items: Sequence[QueueItem]) -> int:
 
 _BUDGET = f"""
 INSERT INTO queue_budget AS b (audit, chosen, as_of) VALUES (%s, %s, clock_timestamp())
-ON CONFLICT (only) DO UPDATE SET audit_lost = b.audit_lost
+ON CONFLICT ("only") DO UPDATE SET audit_lost = b.audit_lost
 RETURNING salt, audit, chosen, {_US.format("as_of")}, {_US.format("clock_timestamp()")}
 """
 _SPEND = f"""
@@ -192,6 +192,11 @@ JOIN queue_items q ON q.device_id = asked.device_id
  AND q.window_start < {_EPOCH.format("(asked.last + %(within)s)")}
 """
 _OF_DEVICE = "SELECT device_id, count(*) FROM queue_items WHERE device_id = ANY(%s) GROUP BY device_id"
+_OF_ACTIVITY = """
+SELECT activity, count(*) FROM (
+    SELECT activity FROM queue_items ORDER BY queued_at DESC LIMIT %s
+) AS last GROUP BY activity
+"""
 _LAST_FEATURES = (
     "SELECT features FROM queue_items WHERE features_version = %s ORDER BY queued_at DESC LIMIT %s"
 )
@@ -224,6 +229,13 @@ def items_of(connection: Any, device_id: Sequence[str]) -> dict[str, int]:
     """How many items each of these watches ever had."""
     with connection.cursor() as cursor:
         cursor.execute(_OF_DEVICE, (sorted(set(device_id)),))
+        return dict(cursor.fetchall())
+
+
+def items_by_activity(connection: Any, count: int = 1000) -> dict[str, int]:
+    """How many of the last items were predicted as each activity."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OF_ACTIVITY, (count,))
         return dict(cursor.fetchall())
 
 

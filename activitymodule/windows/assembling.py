@@ -62,18 +62,8 @@ def assemble(window_start_us: np.ndarray, panes: pa.ListArray, windows: settings
     """
     window_start_us = np.asarray(window_start_us, np.int64)
     n = len(window_start_us)
-    records, window = _unpack(panes)
+    records, window, received = distinct_readings(window_start_us, panes, windows)
     stamps = records["stamp_us"]
-    inside = (stamps >= window_start_us[window]) & (
-        stamps < window_start_us[window] + windows.length_seconds * 1_000_000
-    )
-    if not inside.all():
-        records, window, stamps = records[inside], window[inside], stamps[inside]
-
-    received = np.bincount(window, minlength=n)
-    order = _order_of_distinct(records, window, stamps)
-    if order is not None:
-        records, window, stamps = records[order], window[order], stamps[order]
     used = np.bincount(window, minlength=n)
 
     newest = window_start_us.copy()
@@ -89,6 +79,28 @@ def assemble(window_start_us: np.ndarray, panes: pa.ListArray, windows: settings
         duplicates=(received - used).astype(np.int32),
         newest_us=newest,
     )
+
+
+def distinct_readings(
+    window_start_us: np.ndarray, panes: pa.ListArray, windows: settings.Windows
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The readings that windows are made of, by `assemble`'s rules: in the order of window and stamp, one a stamp.
+
+    Returns RECORDs (n_readings,), the place of each one's window (n_readings,), and how many readings each window
+    was given (n_windows,), duplicates among them.
+    """
+    records, window = _unpack(panes)
+    stamps = records["stamp_us"]
+    inside = (stamps >= window_start_us[window]) & (
+        stamps < window_start_us[window] + windows.length_seconds * 1_000_000
+    )
+    if not inside.all():
+        records, window, stamps = records[inside], window[inside], stamps[inside]
+    received = np.bincount(window, minlength=len(window_start_us))
+    order = _order_of_distinct(records, window, stamps)
+    if order is not None:
+        records, window = records[order], window[order]
+    return records, window, received
 
 
 def _unpack(panes: pa.ListArray | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

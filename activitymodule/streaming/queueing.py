@@ -1,0 +1,690 @@
+"""Windows of the stream into the queue: workers mark, the driver picks within the batch's transaction.
+
+A worker marks a window that is complete where its audit draw is below the period's rate, and, while the driver is
+collecting, the few with the greatest keys of weighted sampling. Only these travel to the driver, with readings and
+features. The driver collects for the length of a window, so that every watch has shown one, then chooses as many as
+the budget has. While the budget is empty workers mark for the audit alone, and a batch without marks costs the
+driver nothing.
+
+Nothing is queued twice: a batch that had ended when it is run again marks nothing; one that had not had queued
+nothing, for items are written in the transaction that ends it; and the store takes each window once.
+"""
+
+from __future__ import annotations
+
+import heapq
+import pickle
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from activitymodule.learning import doubt, policy
+from activitymodule.learning.policy import AUDIT, AuditPeriod, Budget, Candidate, Past, Rules
+from activitymodule.models.bundle import Scores, ScoringModel
+from activitymodule.models.smoothing import forward_filter
+from activitymodule.settings import Settings
+from activitymodule.store import queue
+from activitymodule.store.batches import BatchRecord
+from activitymodule.store.queue import QueueItem
+from activitymodule.streaming.waiting import say
+from activitymodule.synthesis.energy import METS
+from activitymodule.windows.assembling import WindowBatch, distinct_readings
+from activitymodule.windows.catalogue import FEATURES_VERSION
+
+# Of the window's slots: a reading in one of them says that the window has come to its end. Two, for a watch's
+# clock may leave the very last one empty.
+_LAST_SLOTS = 2
+_POOL = 96  # windows collected for one choice
+_LEAST_OF_LABEL = 8  # of them, whatever the number of labels
+_ENOUGH = 500  # complete windows that are enough to choose from, however short the time
+_LAST_ITEMS = 300  # that a new one must not resemble
+_LABELS_SECONDS = 30.0  # how long the count of labels is believed
+_EXPIRE_SECONDS = 600.0
+_SAY_SECONDS = 60.0  # between two complaints
+
+
+@dataclass(frozen=True)
+class Marking:
+    """What a worker needs to mark the windows of one batch.
+
+    rate, salt : of the audit; bars : label -> the least key worth sending, None while nothing is collected; keep :
+    windows of one label sent at the most; cold : doubt counts for nothing yet
+    """
+
+    rate: float
+    salt: str
+    measure: str
+    cold: bool
+    bars: Mapping[str, float] | None
+    keep: int
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A window that may be queued, as it travels from a worker to the driver."""
+
+    device_id: str
+    window_start_us: int
+    audit_draw: float | None  # where it is drawn for the audit
+    key: float | None  # where it may be chosen
+    weight: float
+    doubts: dict[str, float]
+    readings: bytes
+    features: np.ndarray
+    activity: str
+    probabilities: np.ndarray
+    conformal_set: tuple[str, ...]
+    kcal_per_min: float
+    model_version: str
+    energy_version: str | None
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What one task has to say: complete windows, the sum of their weights, and the marked ones (pickled; both ends
+    are one job of ours)."""
+
+    complete: int = 0
+    weight: float = 0.0
+    marked: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A batch of windows as the worker has just scored it; rows : places of those that were scored, and arrays of
+    that many rows."""
+
+    device_id: pa.Array
+    window_start_us: np.ndarray
+    panes: pa.ListArray
+    assembled: WindowBatch
+    rows: np.ndarray
+    features: np.ndarray
+    scores: Scores
+    weight_kg: np.ndarray
+
+
+# ---- worker ------------------------------------------------------------------------------------------------------
+
+
+def complete_windows(scored: Scored, settings: Settings) -> np.ndarray:
+    """Which of the scored rows may be queued, as places in scored.rows: enough readings, the end reached, and an
+    activity."""
+    windows = settings.windows
+    rows = scored.rows
+    end = scored.window_start_us[rows] + windows.length_seconds * 1_000_000
+    last = end - _LAST_SLOTS * 1_000_000 // windows.rate_hz
+    return np.flatnonzero(
+        (scored.assembled.coverage[rows] >= windows.queue_coverage)
+        & (scored.assembled.newest_us[rows] >= last)
+        & np.isfinite(scored.scores.probabilities).all(1)
+    )
+
+
+def mark(
+    scored: Scored, marking: Marking, model: ScoringModel, settings: Settings, connection: Any = None
+) -> Marks:
+    """Mark what may be queued of one batch of windows. connection : to the store, for the measure that looks at
+    the past of a watch."""
+    complete = complete_windows(scored, settings)
+    if not len(complete):
+        return Marks()
+    device = scored.device_id.take(pa.array(scored.rows[complete])).to_pylist()
+    start = scored.window_start_us[scored.rows[complete]].tolist()
+    drawn = np.array([policy.audit_draw(d, us, marking.salt) for d, us in zip(device, start, strict=True)])
+    audit = drawn < marking.rate
+    keys = np.full(len(complete), -np.inf)
+    weights = np.zeros(len(complete))
+    best: list[int] = []
+    if marking.bars is not None:
+        values = np.ones(len(complete))
+        if not marking.cold:
+            evidence = _evidence(scored, complete, device, start, marking, model, settings, connection)
+            values = doubt.DOUBTS[marking.measure](evidence)
+        weights = policy.weights(values, marking.cold)
+        keys = np.array(
+            [
+                policy.key(d, us, w, marking.salt)
+                for d, us, w in zip(device, start, weights.tolist(), strict=True)
+            ]
+        )
+        best = _best(keys, scored.scores.probabilities[complete].argmax(1), marking, model.labels)
+    places = sorted(set(np.flatnonzero(audit).tolist()) | set(best))
+    if not places:
+        return Marks(len(complete), float(weights.sum()))
+    sent = _packed(scored, complete, places, device, start, marking, model, settings, connection)
+    chosen = set(best)
+    marked = [
+        replace(
+            one,
+            audit_draw=float(drawn[place]) if audit[place] else None,
+            key=float(keys[place]) if place in chosen else None,
+            weight=float(weights[place]),
+        )
+        for place, one in zip(places, sent, strict=True)
+    ]
+    return Marks(len(complete), float(weights.sum()), pickle.dumps(marked, pickle.HIGHEST_PROTOCOL))
+
+
+def _best(keys: np.ndarray, label: np.ndarray, marking: Marking, labels: Sequence[str]) -> list[int]:
+    """Places of the greatest keys over the bar of each predicted label, at most `keep` of each."""
+    assert marking.bars is not None
+    bar = np.array([marking.bars.get(name, -np.inf) for name in labels])
+    over = np.flatnonzero(keys > bar[label])
+    over = over[np.argsort(-keys[over], kind="stable")]
+    kept: list[int] = []
+    count = [0] * len(labels)
+    for place in over.tolist():
+        if count[label[place]] < marking.keep:
+            count[label[place]] += 1
+            kept.append(place)
+    return kept
+
+
+def _evidence(
+    scored: Scored,
+    places: np.ndarray,
+    device: Sequence[str],
+    start: Sequence[int],
+    marking: Marking,
+    model: ScoringModel,
+    settings: Settings,
+    connection: Any,
+    everything: bool = False,
+) -> doubt.Evidence:
+    """What is known of some of the scored windows: what the measure needs, or everything that costs no query."""
+    scores = scored.scores
+    probabilities = scores.probabilities[places]
+    label = probabilities.argmax(1)
+    standard = past = expected = None
+    if everything or marking.measure == "novelty":
+        standard = model.standardised(scored.features[places])
+    if everything or marking.measure == "energy":
+        expected = doubt.expected_kcal(model.labels, METS, scored.weight_kg[places], label)
+    if marking.measure == "disagreement" and connection is not None:
+        past = past_beliefs(connection, device, start, settings, len(model.labels), model.version)
+    return doubt.Evidence(
+        probabilities=probabilities,
+        in_set=scores.in_set[places],
+        drawn=doubt.random(device, start),
+        standard=standard,
+        past=past,
+        kcal_per_min=scores.kcal_per_min[places],
+        expected=expected,
+    )
+
+
+def past_beliefs(
+    connection: Any,
+    device: Sequence[str],
+    start: Sequence[int],
+    settings: Settings,
+    labels: int,
+    version: str,
+) -> np.ndarray:
+    """What the windows before each of these say of it, float64 (n, labels): the smoothed past, gone on by one window;
+    NaN where nothing is stored of them."""
+    scoring = settings.scoring
+    past = queue.past_probabilities(
+        connection,
+        device,
+        start,
+        windows=scoring.smoothing_windows,
+        window_us=settings.windows.length_seconds * 1_000_000,
+        labels=labels,
+        version=version,
+    )
+    none = np.isnan(past).all((1, 2))
+    belief = forward_filter(
+        np.concatenate([past, np.full((len(past), 1, labels), np.nan)], 1), scoring.smoothing_stay
+    )
+    belief[none] = np.nan
+    return belief
+
+
+def _packed(
+    scored: Scored,
+    complete: np.ndarray,
+    places: list[int],
+    device: Sequence[str],
+    start: Sequence[int],
+    marking: Marking,
+    model: ScoringModel,
+    settings: Settings,
+    connection: Any,
+) -> list[Marked]:
+    """The windows at some places of `complete`, with all that an item of the queue holds."""
+    some = complete[places]
+    rows = scored.rows[some]
+    devices, starts = [device[p] for p in places], [start[p] for p in places]
+    records, window, _ = distinct_readings(
+        scored.window_start_us[rows], scored.panes.take(pa.array(rows)), settings.windows
+    )
+    ends = np.searchsorted(window, np.arange(len(rows) + 1))
+    evidence = _evidence(scored, some, devices, starts, marking, model, settings, connection, everything=True)
+    doubts = doubt.all_doubts(evidence)
+    return [
+        Marked(
+            device_id=devices[k],
+            window_start_us=starts[k],
+            audit_draw=None,
+            key=None,
+            weight=0.0,
+            doubts={name: float(value[k]) for name, value in doubts.items()},
+            readings=records[ends[k] : ends[k + 1]].tobytes(),
+            features=scored.features[some[k]],
+            activity=model.labels[int(evidence.probabilities[k].argmax())],
+            probabilities=evidence.probabilities[k],
+            conformal_set=tuple(
+                name for name, there in zip(model.labels, evidence.in_set[k], strict=True) if there
+            ),
+            kcal_per_min=float(scored.scores.kcal_per_min[some[k]]),
+            model_version=model.version,
+            energy_version=model.energy_version or None,
+        )
+        for k in range(len(places))
+    ]
+
+
+def together(marks: Sequence[Marks]) -> Marks:
+    """Marks of several Arrow batches of one task as one."""
+    held = [one.marked for one in marks if one.marked is not None]
+    windows = [window for content in held for window in pickle.loads(content)]
+    return Marks(
+        sum(one.complete for one in marks),
+        sum(one.weight for one in marks),
+        held[0] if len(held) == 1 else pickle.dumps(windows, pickle.HIGHEST_PROTOCOL) if held else None,
+    )
+
+
+# ---- driver ------------------------------------------------------------------------------------------------------
+
+
+class QueueKeeper:
+    """The driver's side: hands out markings, collects what comes back, picks under the budget.
+
+    A failure here is said and forgotten: the batch and its predictions go on without the queue. What was collected
+    for a choice is in memory alone; a crash loses chances, never items. eager : choose at once from what each batch
+    brings, for a run that ends when it has read everything.
+    """
+
+    def __init__(self, settings: Settings, *, eager: bool = False) -> None:
+        self._settings = settings
+        self._eager = eager
+        self._rules = Rules.of(settings)
+        self._period: AuditPeriod | None = None
+        self._counting_since_us = 0
+        self._complete_in_period = 0
+        self._budget: Budget | None = None
+        self._labels: tuple[float, int] = (float("-inf"), 0)
+        self._pool: dict[str, list[tuple[float, int, Marked]]] = {}
+        self._arrived = 0
+        self._collecting_since_us: int | None = None
+        self._complete_in_pool = 0
+        self._weight_in_pool = 0.0
+        self._past: tuple[str, np.ndarray | None] | None = None
+        self._expired_at = float("-inf")
+        self._said_at = float("-inf")
+        self._guarded = False
+        self.queued = 0
+
+    # ---- before a batch
+
+    def marking(self, connection: Any, record: BatchRecord, model: ScoringModel) -> Marking | None:
+        """How the workers are to mark this batch; None: not at all. Within the transaction that begins the batch."""
+        if not self._settings.queue.enabled or record.finished_at is not None:
+            return None
+        self._guarded = False
+        try:
+            now_us = _us(record.started_at)
+            if self._budget is None:
+                self._guard(connection)
+                account = queue.open_account(connection, self._rules)
+                self._rules = replace(self._rules, salt=account.salt)
+                self._budget = account.budget
+            period = self._period_of(connection, now_us)
+            collecting = self._budget.at(now_us, self._rules).chosen >= 1
+            if collecting and self._collecting_since_us is None:
+                self._collecting_since_us = now_us
+            elif not collecting:
+                self._forget_pool()
+            labels = self._labels_so_far(connection) if collecting else 0
+            keep = self._keep(model)
+            return Marking(
+                rate=period.rate,
+                salt=self._rules.salt,
+                measure=self._rules.measure,
+                cold=labels < self._rules.cold_labels,
+                bars=self._bars(keep) if collecting else None,
+                keep=keep,
+            )
+        except Exception as error:
+            self._give_up(connection, error)
+            return None
+
+    def _period_of(self, connection: Any, now_us: int) -> AuditPeriod:
+        """The period that a batch begun at this time is drawn by; a new one is recorded before it is used."""
+        period = self._period
+        if period is None or now_us < period.from_us:
+            # just started, or a batch of before: it keeps the rate that it began with
+            self._guard(connection)
+            period = queue.audit_period(connection, now_us)
+            if period is not None and period.covers(now_us):
+                return self._use(period, now_us)
+            period = policy.first_period(now_us, self._rules, period.windows_per_hour if period else None)
+        else:
+            found = policy.next_period(
+                period, self._complete_in_period, self._counting_since_us, now_us, self._rules
+            )
+            if found is None:
+                return period
+            period = found
+        self._guard(connection)
+        queue.add_audit_period(connection, period)
+        return self._use(period, now_us)
+
+    def _use(self, period: AuditPeriod, now_us: int) -> AuditPeriod:
+        self._period = period
+        self._counting_since_us = now_us
+        self._complete_in_period = 0
+        return period
+
+    def _labels_so_far(self, connection: Any) -> int:
+        at, labels = self._labels
+        if time.monotonic() - at > _LABELS_SECONDS:
+            self._guard(connection)
+            labels = queue.labels_so_far(connection)
+            self._labels = (time.monotonic(), labels)
+        return labels
+
+    @staticmethod
+    def _keep(model: ScoringModel) -> int:
+        return max(_POOL // len(model.labels), _LEAST_OF_LABEL)
+
+    def _bars(self, keep: int) -> dict[str, float]:
+        return {label: heap[0][0] for label, heap in self._pool.items() if len(heap) >= keep}
+
+    def _forget_pool(self) -> None:
+        self._pool = {}
+        self._collecting_since_us = None
+        self._complete_in_pool = 0
+        self._weight_in_pool = 0.0
+
+    # ---- after a batch
+
+    def settle(
+        self, connection: Any, record: BatchRecord, marks: Sequence[Marks], model: ScoringModel
+    ) -> int:
+        """Take what the workers marked, and queue what the budget allows; returns how many items are new. Within the
+        transaction that ends the batch."""
+        complete = sum(one.complete for one in marks)
+        self._complete_in_period += complete
+        held = [one.marked for one in marks if one.marked is not None]
+        if not held and not self._pool:
+            return 0
+        self._guarded = False
+        try:
+            marked = [window for content in held for window in pickle.loads(content)]
+            audits = [window for window in marked if window.audit_draw is not None]
+            if self._collecting_since_us is not None:
+                self._complete_in_pool += complete
+                self._weight_in_pool += sum(one.weight for one in marks)
+                self._collect(marked, self._keep(model))
+            due = bool(self._pool) and (
+                self._eager
+                or self._complete_in_pool >= _ENOUGH
+                or _us(record.started_at) - (self._collecting_since_us or 0) >= self._rules.window_us
+            )
+            if not audits and not due:
+                return 0
+            self._guard(connection)
+            return self._queue(connection, audits, due, model)
+        except Exception as error:
+            self._give_up(connection, error)
+            return 0
+
+    def _collect(self, marked: Sequence[Marked], keep: int) -> None:
+        """Keep the greatest keys of each predicted activity; a window that comes again replaces itself."""
+        for window in marked:
+            if window.key is None:
+                continue
+            heap = self._pool.setdefault(window.activity, [])
+            same = [
+                k
+                for k, (_, _, other) in enumerate(heap)
+                if (other.device_id, other.window_start_us) == (window.device_id, window.window_start_us)
+            ]
+            if same:
+                heap.pop(same[0])
+                heapq.heapify(heap)
+            self._arrived += 1  # ties are settled before windows would be compared
+            heapq.heappush(heap, (window.key, -self._arrived, window))
+            if len(heap) > keep:
+                heapq.heappop(heap)
+
+    def _queue(self, connection: Any, audits: Sequence[Marked], due: bool, model: ScoringModel) -> int:
+        account = queue.open_account(connection, self._rules)
+        rules, budget = self._rules, account.budget
+        pool = [window for heap in self._pool.values() for _, _, window in heap] if due else []
+        asked = [*audits, *pool]
+        near = queue.items_near(
+            connection,
+            [window.device_id for window in asked],
+            [window.window_start_us for window in asked],
+            max(rules.cooldown_us, 1),
+        )
+        there = set(near)
+        items: list[QueueItem] = []
+        lost = 0
+        for window in sorted(audits, key=lambda one: (one.window_start_us, one.device_id)):
+            place = (window.device_id, window.window_start_us)
+            if place in there:
+                continue
+            there.add(place)
+            if budget.audit < 1:
+                lost += 1
+                continue
+            items.append(self._audit_item(window, budget))
+            near.append(place)
+            budget = budget.less(audit=1)
+        drawn = len(items)
+        pool = [window for window in pool if (window.device_id, window.window_start_us) not in there]
+        count = int(budget.chosen)
+        if pool and count:
+            chosen = self._choose(connection, pool, near, items, count, budget, model)
+            budget = budget.less(chosen=len(chosen))
+            items.extend(chosen)
+        self._fill_disagreement(connection, items, model)
+        new = queue.put(connection, items)
+        if new != len(items):
+            # somebody else queued one meanwhile; the budget is held, so that can be no scorer of ours
+            raise RuntimeError(f"{len(items) - new} of {len(items)} items were in the queue already")
+        queue.spend(connection, budget, audit_drawn=drawn + lost, audit_lost=lost)
+        if time.monotonic() - self._expired_at > _EXPIRE_SECONDS:
+            queue.expire(connection)
+            self._expired_at = time.monotonic()
+        self._budget = budget
+        if due:
+            self._forget_pool()
+        self._remember(items, model)
+        self.queued += new
+        return new
+
+    def _choose(
+        self,
+        connection: Any,
+        pool: Sequence[Marked],
+        near: Sequence[tuple[str, int]],
+        audits: Sequence[QueueItem],
+        count: int,
+        budget: Budget,
+        model: ScoringModel,
+    ) -> list[QueueItem]:
+        rules = self._rules
+        standard = model.standardised(np.stack([window.features for window in pool]))
+        candidates = [
+            Candidate(
+                device_id=window.device_id,
+                window_start_us=window.window_start_us,
+                person=window.device_id,
+                activity=window.activity,
+                doubt=window.doubts[rules.measure],
+                standard=None if standard is None else standard[k],
+            )
+            for k, window in enumerate(pool)
+        ]
+        past = Past(
+            items=near,
+            of_person=queue.items_of(connection, [window.device_id for window in pool]),
+            of_activity=queue.items_by_activity(connection),
+            standard=self._past_of(connection, model, audits),
+        )
+        labels = self._labels_so_far(connection)
+        chosen = policy.choose(candidates, past, rules, labels=labels, count=count)
+        found = []
+        for choice in chosen:
+            window = pool[choice.place]
+            share = window.weight / self._weight_in_pool if self._weight_in_pool > 0 else 1.0
+            found.append(
+                self._item(
+                    window,
+                    stratum=choice.stratum,
+                    reason=choice.reason,
+                    propensity=min(max(len(chosen) * share, 1e-9), 1.0),
+                    decision={
+                        **choice.decision,
+                        "budget": budget.chosen,
+                        "windows_seen": self._complete_in_pool,
+                    },
+                )
+            )
+        return found
+
+    def _audit_item(self, window: Marked, budget: Budget) -> QueueItem:
+        assert self._period is not None
+        period = self._period
+        return self._item(
+            window,
+            stratum=AUDIT,
+            reason="random",
+            propensity=period.rate,
+            decision={
+                "stratum": AUDIT,
+                "draw": window.audit_draw,
+                "rate": period.rate,
+                "period_from_us": period.from_us,
+                "period_until_us": period.until_us,
+                "windows_per_hour": period.windows_per_hour,
+                "rate_made_from": period.why,
+                "budget": budget.audit,
+            },
+        )
+
+    def _item(
+        self, window: Marked, *, stratum: str, reason: str, propensity: float, decision: dict[str, Any]
+    ) -> QueueItem:
+        rules = self._rules
+        return QueueItem(
+            device_id=window.device_id,
+            window_start_us=window.window_start_us,
+            window_end_us=window.window_start_us + rules.window_us,
+            stratum=stratum,
+            reason=reason,
+            doubt=window.doubts.get(rules.measure if reason == "random" else reason, float("nan")),
+            doubts=window.doubts,
+            propensity=propensity,
+            decision=decision,
+            wanted=policy.wanted(window.device_id, window.window_start_us, rules),
+            readings=window.readings,
+            features=window.features,
+            features_version=FEATURES_VERSION,
+            activity=window.activity,
+            probabilities=window.probabilities,
+            conformal_set=window.conformal_set,
+            kcal_per_min=window.kcal_per_min,
+            model_version=window.model_version,
+            energy_version=window.energy_version,
+            expire_hours=self._settings.queue.expire_hours,
+        )
+
+    def _fill_disagreement(self, connection: Any, items: list[QueueItem], model: ScoringModel) -> None:
+        """The one doubt that needs the watch's past, for the few that are queued."""
+        lacking = [
+            item
+            for item in items
+            if not np.isfinite(item.doubts["disagreement"]) and item.model_version == model.version
+        ]
+        if not lacking:
+            return
+        past = past_beliefs(
+            connection,
+            [item.device_id for item in lacking],
+            [item.window_start_us for item in lacking],
+            self._settings,
+            len(model.labels),
+            model.version,
+        )
+        values = doubt.disagreement(np.stack([item.probabilities for item in lacking]), past)
+        for item, value in zip(lacking, values.tolist(), strict=True):
+            item.doubts["disagreement"] = value
+
+    # ---- what the last items looked like
+
+    def _past_of(
+        self, connection: Any, model: ScoringModel, audits: Sequence[QueueItem]
+    ) -> np.ndarray | None:
+        if self._past is None or self._past[0] != model.version:
+            stored = queue.last_features(connection, FEATURES_VERSION, _LAST_ITEMS)
+            self._past = (model.version, None if stored is None else _limited(model, stored))
+        own = _limited(model, np.stack([item.features for item in audits])) if audits else None
+        parts = [part for part in (self._past[1], own) if part is not None]
+        return np.concatenate(parts) if parts else None
+
+    def _remember(self, items: Sequence[QueueItem], model: ScoringModel) -> None:
+        if self._past is None or not items:
+            return
+        new = _limited(model, np.stack([item.features for item in items]))
+        if new is not None:
+            before = self._past[1]
+            kept = new if before is None else np.concatenate([new, before])
+            self._past = (model.version, kept[:_LAST_ITEMS])
+
+    def _guard(self, connection: Any) -> None:
+        """Before the first query of a turn: what to go back to where one fails."""
+        if not self._guarded:
+            with connection.cursor() as cursor:
+                cursor.execute("SAVEPOINT queueing")
+            self._guarded = True
+
+    def _give_up(self, connection: Any, error: Exception) -> None:
+        """Undo what the queue did in this transaction, and nothing else; a connection that broke is the batch's own
+        matter, which fails and is run again."""
+        self._budget = None
+        self._forget_pool()
+        self._past = None
+        self._period = None
+        if connection.closed:
+            raise error
+        if self._guarded:
+            with connection.cursor() as cursor:
+                cursor.execute("ROLLBACK TO SAVEPOINT queueing")
+        if time.monotonic() - self._said_at > _SAY_SECONDS:
+            self._said_at = time.monotonic()
+            first = (str(error).splitlines() or [""])[0]
+            say(
+                f"nothing was queued of this batch: {type(error).__name__}: {first}; its predictions are there"
+            )
+
+
+def _limited(model: ScoringModel, features: np.ndarray) -> np.ndarray | None:
+    standard = model.standardised(features)
+    return None if standard is None else policy.limited(standard)
+
+
+def _us(at: datetime) -> int:
+    return round(at.timestamp() * 1_000_000)
