@@ -33,7 +33,7 @@ DURATIONS = (
     *("triggerExecution", "latestOffset", "getBatch", "queryPlanning", "walCommit", "addBatch"),
     *("commitBatch", "commitOffsets"),
 )
-DRIVER = ("begin_batch", "refresh_smoothed", "finish_batch")
+DRIVER = ("begin_batch",)
 
 
 def middle(values: list[float]) -> dict[str, float]:
@@ -178,7 +178,8 @@ def profile(bench: Bench, args: argparse.Namespace, devices: int) -> dict[str, A
         )
         sender.start()
     else:
-        stream.preload(bench, args.topic, devices, args.readings // devices // stream.RATE_HZ)
+        seconds = args.readings // devices // stream.RATE_HZ
+        stream.preload(bench, args.topic, devices, seconds, stream.an_hour_ago())
         job, spent = job_of(bench.settings, True, None)
     began = time.monotonic()
     job.run()

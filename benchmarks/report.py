@@ -161,7 +161,12 @@ def _throughput(result: dict[str, Any]) -> list[str]:
         "",
         f"{load['sent']:,} readings of {load['bytes_per_message']:.0f} bytes, one a message, from {load['devices']:,}",
         "watches at 10 Hz; windows of 10 s; the real features and models; committed upserts. Start-up and the",
-        "first batch are left out. Median and range of the runs, which took turns.",
+        "first batch are left out. Median and range of the runs, which took turns."
+        + (
+            f" The first {short['sent']:,} of them alone for: {', '.join(NAMES[e] for e in short['engines'])}."
+            if (short := through.get("short_load", {})).get("engines")
+            else ""
+        ),
         "",
         *_table(head, rows),
         "After each run the store held every window with all its readings. The engines' rows beside ours:",
@@ -231,7 +236,7 @@ def _method() -> list[str]:
     return [
         "## How it is measured",
         "",
-        "- Every engine reads the same topic and writes the same rows by the same functions: assembling, features,",
+        "- Every engine reads the same messages and writes the same rows by the same functions: assembling, features,",
         "  models, upsert and smoothing are this project's in all of them (benchmarks/peers.py). They differ in how",
         "  messages are read, parsed and gathered into windows.",
         "- The plain consumer (confluent-kafka, orjson, a dict of windows) keeps no promises: what it has in memory is",

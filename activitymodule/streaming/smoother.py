@@ -56,9 +56,7 @@ class Smoother:
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = connect(self._settings)
-            refresh_smoothed(
-                self._connection, batch_id=batch_id, scoring=self._settings.scoring, since=since
-            )
+            refresh_smoothed(self._connection, batch_id=batch_id, scoring=self._settings.scoring, since=since)
             finish_batch(self._connection, query_id=query_id, batch_id=batch_id, windows=windows)
             self._connection.commit()
         except BaseException:

@@ -1,0 +1,447 @@
+"""What labels are worth by whom one asks: `python benchmarks/active_learning.py [--data FOLDER] [--seeds 8] [--write]`.
+
+Simulates annotators who know the truth on two public data sets: minutes of 49 people (aw_fb_data.csv) and windows of
+40 people (wisdm_watch.tar.gz), a third of the people held out. Compared are the queue's policy (learning/policy and
+learning/doubt themselves), random, "ask below .6 confidence" and least confidence; all learn by the same learner.
+JSON on stdout; with --write also docs/active-learning.json, the figure and the table in docs/active-learning.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import heapq
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+
+from activitymodule import settings
+from activitymodule.learning import policy
+from activitymodule.learning.doubt import margin
+from activitymodule.learning.policy import Candidate, Past, Rules
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "active-learning.md"
+FIGURES = ROOT / "docs" / "active-learning.json"
+PICTURE = ROOT / "docs" / "figures" / "active-learning.svg"
+MARKS = ("<!-- figures: made by benchmarks/active_learning.py -->", "<!-- end of figures -->")
+
+ROUND = 20  # labels between two trainings
+PASSING = 400  # windows that pass by in a round, which the policy chooses from
+POOL, LEAST_OF_LABEL = 96, 8  # of them it keeps so many, as the scorer does
+STOPS = (40, 60, 100, 140, 200, 300, 400)
+TARGETS = (100, 200, 400)
+POLICY, RANDOM, THRESHOLD, LEAST = "policy", "random", "threshold 0.6", "least confidence"
+STRATEGIES = (POLICY, RANDOM, THRESHOLD, LEAST)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Windows of one data set, in the order of person and time.
+
+    X : (n, n_features); activity, person, watch : str (n,); at_us : int64 (n,), within the watch's recording
+    run : int (n,), unbroken stretches of one activity; cooldown_us : of the policy
+    """
+
+    name: str
+    X: np.ndarray
+    activity: np.ndarray
+    person: np.ndarray
+    watch: np.ndarray
+    at_us: np.ndarray
+    run: np.ndarray
+    window_us: int
+    cooldown_us: int
+    learner: Callable[[int], Any]
+
+
+def minutes(folder: Path) -> Data:
+    """Minutes of 49 people on a treadmill, each with two watches (Fuller et al. 2020)."""
+    with (folder / "aw_fb_data.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    who = [tuple(row[name] for name in ("age", "gender", "height", "weight")) for row in rows]
+    number = {one: k for k, one in enumerate(dict.fromkeys(who))}
+    person = np.array([f"person-{number[one]:02d}" for one in who])
+    watch = np.array([f"{p}-{row['device']}" for p, row in zip(person, rows, strict=True)])
+    names = (
+        "steps heart_rate calories distance entropy_heart entropy_setps resting_heart corr_heart_steps norm_heart "
+        "intensity_karvonen sd_norm_heart steps_times_distance"
+    ).split()
+    X = np.array([[float(row[name]) for name in names] for row in rows])
+    never_negative = X.min(0) >= 0
+    X[:, never_negative] = np.log1p(X[:, never_negative])
+    X = np.column_stack([X, [row["device"] == "fitbit" for row in rows]])
+    activity = np.array([row["activity"] for row in rows])
+    changes = (watch[1:] != watch[:-1]) | (activity[1:] != activity[:-1])
+    return Data(
+        "minutes",
+        X,
+        activity,
+        person,
+        watch,
+        _places(watch) * 60_000_000,
+        np.concatenate([[0], np.cumsum(changes)]),
+        60_000_000,
+        8 * 60_000_000,
+        lambda seed: RandomForestClassifier(100, max_features=0.4, random_state=seed),
+    )
+
+
+def wisdm(folder: Path) -> Data:
+    """10 s windows of 40 people, two minutes of each of six activities (Weiss et al. 2019)."""
+    from activitymodule.jobs.train import load_windows
+    from activitymodule.models.activity import feature_names
+    from activitymodule.windows.catalogue import FEATURE_NAMES
+
+    (found,) = load_windows(f"wisdm:{folder / 'wisdm_watch.tar.gz'}", settings.load({}))
+    own = [FEATURE_NAMES.index(name) for name in feature_names()]
+    person = found.person.astype(str)
+    # the archive does not say what lies between two activities: a minute, here
+    gap = np.concatenate([[0], np.cumsum((found.run[1:] != found.run[:-1]) & (person[1:] == person[:-1]))])
+    return Data(
+        "windows",
+        np.nan_to_num(found.features[:, own].astype(float)),
+        found.activity.astype(str),
+        person,
+        person,
+        _places(person) * 10_000_000 + gap * 60_000_000,
+        found.run,
+        10_000_000,
+        # each activity lasts two minutes: 8 would leave one window of each
+        60_000_000,
+        lambda seed: LogisticRegression(C=0.03, max_iter=300),
+    )
+
+
+def _places(watch: np.ndarray) -> np.ndarray:
+    """How many windows of its watch stand before each."""
+    seen: Counter[str] = Counter()
+    found = np.empty(len(watch), np.int64)
+    for k, name in enumerate(watch.tolist()):
+        found[k] = seen[name]
+        seen[name] += 1
+    return found
+
+
+class Simulation:
+    """One strategy on one split: asks ROUND windows at a time, trains on all answers, is judged on other people."""
+
+    def __init__(self, data: Data, strategy: str, seed: int, cold_labels: int) -> None:
+        self.data, self.strategy, self.seed = data, strategy, seed
+        self.random = np.random.default_rng([seed, STRATEGIES.index(strategy)])
+        people = np.unique(data.person)
+        held = np.random.default_rng(seed).permutation(people)[: len(people) // 3]
+        self.test = np.isin(data.person, held)
+        pool = np.flatnonzero(~self.test)
+        centre, scale = data.X[pool].mean(0), data.X[pool].std(0)
+        # where people are held out, nothing of them is known, not even their mean
+        self.Z = np.clip((data.X - centre) / np.where(scale > 1e-9, scale, 1), -3, 3)
+        self.left = np.ones(len(data.X), bool)
+        self.left[self.test] = False
+        self.labelled: list[int] = []
+        self.classes = np.unique(data.activity)
+        self.model: Any = None
+        self.asked: Counter[str] = Counter()
+        self.predicted: Counter[str] = Counter()
+        self.cursor = 0
+        self.in_time = np.lexsort((data.watch, data.at_us))
+        self.rules = Rules(
+            items_per_hour=60,
+            burst=ROUND,
+            cooldown_us=data.cooldown_us,
+            cold_labels=cold_labels,
+            audit_share=0.2,
+            overlap_share=0,
+            measure="margin",
+            window_us=data.window_us,
+            salt=f"{seed}",
+        )
+
+    def probabilities(self, rows: np.ndarray) -> np.ndarray:
+        if self.model is None:
+            return np.full((len(rows), len(self.classes)), 1 / len(self.classes))
+        found = np.zeros((len(rows), len(self.classes)))
+        found[:, np.searchsorted(self.classes, self.model.classes_)] = self.model.predict_proba(self.Z[rows])
+        return found
+
+    def ask(self, count: int) -> list[int]:
+        rows = np.flatnonzero(self.left)
+        if self.strategy == RANDOM or (self.model is None and self.strategy != POLICY):
+            return list(self.random.permutation(rows)[:count])
+        if self.strategy == LEAST:
+            return list(rows[np.argsort(self.probabilities(rows).max(1), kind="stable")[:count]])
+        if self.strategy == THRESHOLD:
+            return self._below_threshold(count)
+        return self._by_policy(rows, count)
+
+    def _below_threshold(self, count: int) -> list[int]:
+        """As they come, all watches side by side: the next windows below .6; round and round the recordings."""
+        order = np.roll(self.in_time, -self.cursor)
+        order = order[self.left[order]]
+        unsure = np.flatnonzero(self.probabilities(order).max(1) < 0.6)[:count]
+        if len(unsure) < count:  # the model is sure of everything else: as they come
+            unsure = np.concatenate([unsure, np.setdiff1d(np.arange(len(order)), unsure)])[:count]
+        taken = order[unsure]
+        self.cursor = int(np.flatnonzero(self.in_time == taken[-1])[0]) + 1
+        return list(taken)
+
+    def _by_policy(self, rows: np.ndarray, count: int) -> list[int]:
+        """As the scorer does: of the windows that pass by, the greatest keys of each predicted activity; of these,
+        what the policy chooses. What it leaves (near ones, resting people) is filled from the next that pass by."""
+        taken: list[int] = []
+        for _ in range(10):
+            passing = self.random.permutation(rows)[:PASSING]
+            probabilities = self.probabilities(passing)
+            activity = self.classes[probabilities.argmax(1)]
+            values = margin(probabilities)
+            cold = len(self.labelled) < self.rules.cold_labels
+            heaps: dict[str, list[tuple[float, int]]] = {}
+            keep = max(POOL // len(self.classes), LEAST_OF_LABEL)
+            for k, weight in enumerate(policy.weights(values, cold).tolist()):
+                heap = heaps.setdefault(activity[k], [])
+                row = passing[k]
+                heapq.heappush(
+                    heap,
+                    (policy.key(self.data.watch[row], int(self.data.at_us[row]), weight, self.rules.salt), k),
+                )
+                if len(heap) > keep:
+                    heapq.heappop(heap)
+            pool = sorted(k for heap in heaps.values() for _, k in heap)
+            candidates = [
+                Candidate(
+                    self.data.watch[passing[k]],
+                    int(self.data.at_us[passing[k]]),
+                    self.data.watch[passing[k]],
+                    activity[k],
+                    float(values[k]),
+                    self.Z[passing[k]],
+                )
+                for k in pool
+            ]
+            known = [*self.labelled, *taken]
+            past = Past(
+                items=[(self.data.watch[row], int(self.data.at_us[row])) for row in known],
+                of_person=self.asked,
+                of_activity=self.predicted,
+                standard=policy.limited(self.Z[known[-300:]]) if known else None,
+            )
+            for choice in policy.choose(
+                candidates, past, self.rules, labels=len(self.labelled), count=count - len(taken)
+            ):
+                one = candidates[choice.place]
+                taken.append(int(passing[pool[choice.place]]))
+                self.asked[one.person] += 1
+                self.predicted[one.activity] += 1
+            if len(taken) >= count:
+                break
+            rows = np.setdiff1d(rows, passing if len(passing) < len(rows) else taken)
+        if len(taken) < count:  # everybody rests: the least that can be said is that it is shown
+            spare = np.setdiff1d(np.flatnonzero(self.left), taken)
+            taken += list(self.random.permutation(spare)[: count - len(taken)])
+        return taken
+
+    def run(self) -> dict[int, dict[str, float]]:
+        """Labels spent -> figures."""
+        found = {}
+        while len(self.labelled) < max(STOPS):
+            rows = [int(row) for row in self.ask(ROUND)]
+            self.labelled += rows
+            self.left[rows] = False
+            self.model = self.data.learner(self.seed).fit(
+                self.Z[self.labelled], self.data.activity[self.labelled]
+            )
+            if len(self.labelled) in STOPS:
+                predicted = self.model.predict(self.Z[self.test])
+                found[len(self.labelled)] = {
+                    "macro_f1": float(f1_score(self.data.activity[self.test], predicted, average="macro")),
+                    "near_duplicates": near_duplicates(self.data, self.Z, self.labelled),
+                    "people": len(set(self.data.person[self.labelled]))
+                    / len(set(self.data.person[~self.test])),
+                }
+        return found
+
+
+def near_duplicates(data: Data, Z: np.ndarray, labelled: list[int]) -> float:
+    """Share of labels that say again what an earlier one said: the same watch and activity, and as like it as one
+    window is like the next (the median step between neighbours of a run, root mean square of standard scores)."""
+    same_run = data.run[1:] == data.run[:-1]
+    steps = np.sqrt(((Z[1:] - Z[:-1])[same_run] ** 2).mean(1))
+    bar = float(np.median(steps))
+    again = 0
+    for place, row in enumerate(labelled):
+        before = np.array(labelled[:place], int)
+        before = before[
+            (data.watch[before] == data.watch[row]) & (data.activity[before] == data.activity[row])
+        ]
+        if len(before) and np.sqrt(((Z[before] - Z[row]) ** 2).mean(1)).min() <= bar:
+            again += 1
+    return again / max(len(labelled), 1)
+
+
+def simulate(data: Data, seeds: list[int], cold_labels: int) -> dict[str, Any]:
+    """Every strategy on every split; figures with their spread, and the policy's lead over random, split by split."""
+    runs = {name: [Simulation(data, name, seed, cold_labels).run() for seed in seeds] for name in STRATEGIES}
+    curves = {
+        name: {
+            str(stop): {
+                figure: {
+                    "mean": float(np.mean([one[stop][figure] for one in found])),
+                    "sd": float(np.std([one[stop][figure] for one in found], ddof=1))
+                    if len(found) > 1
+                    else 0.0,
+                }
+                for figure in ("macro_f1", "near_duplicates", "people")
+            }
+            for stop in STOPS
+        }
+        for name, found in runs.items()
+    }
+    leads = {}
+    for stop in STOPS:
+        lead = np.array(
+            [
+                ours[stop]["macro_f1"] - other[stop]["macro_f1"]
+                for ours, other in zip(runs[POLICY], runs[RANDOM], strict=True)
+            ]
+        )
+        leads[str(stop)] = {
+            "mean": float(lead.mean()),
+            "standard_error": float(lead.std(ddof=1) / np.sqrt(len(lead))) if len(lead) > 1 else 0.0,
+        }
+    everything = []
+    for seed in seeds:
+        full = Simulation(data, RANDOM, seed, cold_labels)
+        rows = np.flatnonzero(full.left)
+        model = data.learner(seed).fit(full.Z[rows], data.activity[rows])
+        everything.append(
+            f1_score(data.activity[full.test], model.predict(full.Z[full.test]), average="macro")
+        )
+    return {
+        "windows": len(data.X),
+        "people": len(np.unique(data.person)),
+        "all_labels_macro_f1": float(np.mean(everything)),
+        "curves": curves,
+        "lead_over_random": leads,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, help="folder of the recordings; by default that of ACTIVITYDATA")
+    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--first-seed", type=int, default=1000)
+    parser.add_argument("--only", choices=("minutes", "windows"))
+    parser.add_argument(
+        "--write", action="store_true", help="write the page's table, its figures and the picture"
+    )
+    arguments = parser.parse_args()
+    folder = arguments.data or Path(os.environ.get("ACTIVITYDATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        sys.exit(f"there are no recordings at {folder}; give --data or set ACTIVITYDATA")
+    began = time.monotonic()
+    seeds = list(range(arguments.first_seed, arguments.first_seed + arguments.seeds))
+    cold_labels = settings.load({}).queue.cold_labels
+    figures: dict[str, Any] = {"seeds": seeds, "round": ROUND, "cold_labels": cold_labels, "data": {}}
+    for name, load in (("minutes", minutes), ("windows", wisdm)):
+        if arguments.only in (None, name):
+            figures["data"][name] = simulate(load(folder), seeds, cold_labels)
+    print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
+    if arguments.write:
+        write(figures)
+    print(json.dumps(figures, indent=1))
+
+
+def write(figures: dict[str, Any]) -> None:
+    FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+    draw(figures)
+    text = PAGE.read_text()
+    before, _, rest = text.partition(MARKS[0])
+    after = rest.partition(MARKS[1])[2]
+    PAGE.write_text(f"{before}{MARKS[0]}\n\n{table(figures)}\n{MARKS[1]}{after}")
+
+
+_TITLES = {
+    "minutes": "minutes of 49 people (random forest)",
+    "windows": "10 s windows of 40 people (linear model)",
+}
+
+
+def table(figures: dict[str, Any]) -> str:
+    lines = []
+    for name, found in figures["data"].items():
+        curves, leads = found["curves"], found["lead_over_random"]
+        lines += [
+            f"**{_TITLES[name][0].upper()}{_TITLES[name][1:]}**, {len(figures['seeds'])} splits; all labels of the "
+            f"pool: macro-F1 {found['all_labels_macro_f1']:.3f}",
+            "",
+            "| who is asked | "
+            + " | ".join(f"F1 at {stop}" for stop in TARGETS)
+            + " | near-duplicates at 400 | people reached at 100 |",
+            "|---|" + "---|" * (len(TARGETS) + 2),
+        ]
+        for strategy, stops in curves.items():
+            cells = [
+                f"{stops[str(s)]['macro_f1']['mean']:.3f} ± {stops[str(s)]['macro_f1']['sd']:.3f}"
+                for s in TARGETS
+            ]
+            lines.append(
+                f"| {strategy} | "
+                + " | ".join(cells)
+                + f" | {stops['400']['near_duplicates']['mean']:.2f} | "
+                f"{stops['100']['people']['mean']:.0%} |"
+            )
+        lead = [f"{leads[str(s)]['mean']:+.3f} ± {leads[str(s)]['standard_error']:.3f}" for s in TARGETS]
+        lines += [
+            "| *policy less random, split by split (± standard error)* | " + " | ".join(lead) + " | | |",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def draw(figures: dict[str, Any]) -> None:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams["svg.hashsalt"] = "active-learning"
+    colours = dict(zip(STRATEGIES, ("#b5432a", "#1f3b57", "#c9a227", "#7a9e7e"), strict=True))
+    figure = Figure(figsize=(9, 3.9), layout="constrained")
+    for axes, (name, found) in zip(
+        np.atleast_1d(figure.subplots(1, len(figures["data"]))), figures["data"].items(), strict=True
+    ):
+        for strategy, stops in found["curves"].items():
+            at = [int(stop) for stop in stops]
+            mean = np.array([one["macro_f1"]["mean"] for one in stops.values()])
+            error = np.array([one["macro_f1"]["sd"] for one in stops.values()]) / np.sqrt(
+                len(figures["seeds"])
+            )
+            axes.plot(at, mean, color=colours[strategy], label=strategy, linewidth=1.8)
+            axes.fill_between(
+                at, mean - error, mean + error, color=colours[strategy], alpha=0.15, linewidth=0
+            )
+        axes.axhline(found["all_labels_macro_f1"], color="#999999", linestyle="--", linewidth=1)
+        axes.set_title(_TITLES[name], fontsize=10)
+        axes.set_xlabel("labels")
+        axes.set_ylabel("macro-F1 on people held out")
+        axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PICTURE, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
