@@ -36,10 +36,6 @@ _KNOWN = {
     "kicking": COLOURS[4],
 }
 
-# three axes of a sensor, and one line alone
-AXES: tuple[str, ...] = ("#c31e1e", "#2f8f4e", "#2f74e0")
-LINE = "#4b96f0"
-
 
 def colour(label: str | None) -> str:
     """The colour of one activity, by its name alone: the same on every page and for every model version."""

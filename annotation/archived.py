@@ -1,0 +1,74 @@
+"""Readings of one watch out of the archive of raw messages, for what came before and after a window.
+
+Only where the archive is a folder of this machine. A file holds the messages of about a minute and was written soon
+after they came, so the few files that can hold a time are found by when they were written.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from activitymodule.settings import Settings, resolve
+from activitymodule.telemetry.decode import decode_messages
+from activitymodule.windows.packing import RECORD, to_records
+
+_LATE = timedelta(seconds=30)  # a message reaches Kafka so long after its readings
+_MOST_FILES = 24
+_MOST_MESSAGES = 2000
+
+
+def _files(folder: Path, since: datetime, until: datetime, slack: timedelta) -> list[Path]:
+    """Files that were written in [since, until + slack], at the most some dozens."""
+    found = []
+    day = since.date()
+    while day <= (until + slack).date():
+        for path in (folder / f"date={day.isoformat()}").glob("*.parquet"):
+            try:
+                written = path.stat().st_mtime
+            except OSError:
+                continue
+            if since.timestamp() <= written <= (until + slack).timestamp():
+                found.append((written, path))
+        day += timedelta(days=1)
+    return [path for _, path in sorted(found)[:_MOST_FILES]]
+
+
+def archived_records(settings: Settings, device_id: str, since: datetime, until: datetime) -> np.ndarray:
+    """Records (windows.packing.RECORD) of a watch in [since, until), as far as the archive has them at hand."""
+    nothing = np.empty(0, RECORD)
+    if "://" in settings.archive.folder:
+        return nothing
+    folder = resolve(settings.archive.folder) / settings.kafka.topic
+    if not folder.is_dir():
+        return nothing
+    slack = timedelta(seconds=2 * settings.archive.interval_seconds) + _LATE
+    values: list[bytes] = []
+    for path in _files(folder, since, until, slack):
+        try:
+            table = pq.read_table(
+                path,
+                columns=["value"],
+                partitioning=None,
+                filters=pc.field("key") == device_id.encode(),
+            )
+        except (OSError, pa.ArrowInvalid):
+            continue  # being written or just compacted away
+        values += [value for value in table.column("value").to_pylist() if value is not None]
+        if len(values) > _MOST_MESSAGES:
+            break
+    if not values:
+        return nothing
+    now_us = round(datetime.now(UTC).timestamp() * 1e6)
+    readings = decode_messages(
+        pa.array(values, pa.binary()), now_us=now_us, limits=settings.telemetry
+    ).readings
+    readings = readings.filter(pc.equal(readings.column("device_id"), device_id))
+    records = to_records(readings)
+    low, high = (round(at.timestamp() * 1e6) for at in (since, until))
+    return records[(records["stamp_us"] >= low) & (records["stamp_us"] < high)]
