@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -14,8 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
+
+from activitymodule.settings import Settings
+from activitymodule.store.connection import connect
+from activitymodule.streaming.broker import producer, topic_ends
 
 WINDOW_SECONDS = 10
+DAY_MS = 86_400_000
+MALFORMED = [b"{not json", b"", b"[]", b'"text"', b'{"stamp": 1}', b"\xff\xfe", b"null", b"[1, 2"]
 
 
 @dataclass
@@ -111,3 +121,140 @@ def reading(device_id: str, stamp_ms: int, phase: float = 0.0) -> dict[str, Any]
         "heart_rate": 92,
         "steps": 0,
     }
+
+
+class Load(threading.Thread):
+    """Watches at 10 Hz in real time with everything that happens to telemetry on its way, noted in a ledger."""
+
+    def __init__(
+        self, settings: Settings, ledger: Ledger, devices: int, at_most_seconds: float = 600
+    ) -> None:
+        super().__init__(daemon=True)
+        self.settings, self.ledger, self.devices, self.seconds = settings, ledger, devices, at_most_seconds
+        self.enough = threading.Event()
+        self.random = random.Random(7)
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            with producer(self.settings, linger_ms=5, retries=1000, delivery_timeout_ms=300_000) as client:
+                self._send(client)
+        except BaseException as error:
+            self.error = error
+
+    def finish(self) -> None:
+        """No more of it; raises what went wrong in sending."""
+        self.enough.set()
+        self.join()
+        if self.error is not None:
+            raise self.error
+
+    def _send(self, client: Any) -> None:
+        topic, ledger, dice = self.settings.kafka.topic, self.ledger, self.random
+
+        def send(device: str, value: Any) -> None:
+            payload = value if isinstance(value, bytes) else json.dumps(value).encode()
+            client.send(topic, payload, key=device.encode())
+
+        held: list[int] = []
+        begin = time.time()
+        tick = 0
+        while not self.enough.is_set() and time.time() - begin < self.seconds:
+            stamp = round((begin + tick / 10) * 10) * 100
+            for number in range(self.devices):
+                device = f"watch-{number:03d}"
+                if number == 0:
+                    held.append(stamp)  # comes in bursts, out of order
+                    continue
+                send(device, reading(device, stamp, number))
+                ledger.note(device, stamp)
+                if dice.random() < 0.02:
+                    send(device, reading(device, stamp, number))
+                    ledger.note(device, stamp)
+            if len(held) >= 70:
+                dice.shuffle(held)
+                send("watch-000", [reading("watch-000", s) for s in held])
+                for s in held:
+                    ledger.note("watch-000", s)
+                held = []
+            if tick % 20 == 0:
+                send("watch-fast", reading("watch-fast", stamp + DAY_MS))
+                ledger.note_dead()
+            if tick % 25 == 0:
+                send("x", dice.choice(MALFORMED))
+                ledger.note_dead()
+            if tick % 30 == 0:
+                # an array with one bad item: the good ones still count
+                good = [reading("watch-mixed", stamp + k) for k in (0, 50)]
+                send("watch-mixed", [good[0], {"device_id": "watch-mixed", "stamp": "yesterday"}, good[1]])
+                for k in (0, 50):
+                    ledger.note("watch-mixed", stamp + k)
+                ledger.note_dead()
+            tick += 1
+            time.sleep(max(0.0, begin + tick / 10 - time.time()))
+        if held:
+            send("watch-000", [reading("watch-000", s) for s in held])
+            for s in held:
+                ledger.note("watch-000", s)
+
+
+def rows(settings: Settings, query: str, *values: Any) -> list[tuple]:
+    connection = connect(settings)
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(query, values)
+            return cursor.fetchall()
+    finally:
+        connection.close()
+
+
+def stored(settings: Settings) -> dict[tuple[str, int], tuple[int, int]]:
+    return {
+        (device, int(start)): (used, again)
+        for device, start, used, again in rows(
+            settings,
+            "select device_id, extract(epoch from window_start), readings_used, duplicates from predictions",
+        )
+    }
+
+
+def dead_items(settings: Settings) -> int:
+    return rows(settings, "select count(*) from dead_letters")[0][0]
+
+
+def everything_read(settings: Settings) -> bool:
+    ends = topic_ends(settings, settings.kafka.topic) or {}
+    done = rows(
+        settings,
+        "select key, max((value->>1)::bigint) from batches, jsonb_each(offsets) "
+        "where finished_at is not null and topic = %s group by key",
+        settings.kafka.topic,
+    )
+    read = {int(number): until_ for number, until_ in done}
+    return all(read.get(number, first) >= last for number, (first, last) in ends.items())
+
+
+def assert_ledger(settings: Settings, ledger: Ledger) -> None:
+    expected, got = ledger.expected(), stored(settings)
+    wrong = {key: (expected.get(key), got.get(key)) for key in expected.keys() | got.keys()}
+    wrong = {key: pair for key, pair in wrong.items() if pair[0] != pair[1]}
+    assert not wrong, f"{len(wrong)} of {len(expected)} windows differ, such as {list(wrong.items())[:5]}"
+    assert dead_items(settings) == ledger.dead
+    total = sum(used + again for used, again in got.values()) + dead_items(settings)
+    assert total == ledger.items
+
+
+def kill_a_python_worker(pid: int) -> None:
+    def kill_one() -> bool:
+        # processes come and go while one looks
+        for parent in psutil.Process(pid).children(recursive=True):
+            try:
+                if "streaming.daemon" in " ".join(parent.cmdline()):
+                    for worker in parent.children():
+                        worker.kill()
+                        return True
+            except psutil.NoSuchProcess:
+                continue
+        return False
+
+    until(kill_one, "a Python worker to kill", timeout=60, every=0.05)
