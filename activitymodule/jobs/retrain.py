@@ -42,6 +42,7 @@ RUN_TAG = "retrain_run"
 # A run whose steps are tasks of their own holds the lock only while one of them works. So long after its last sign
 # of life it counts as dead.
 STEPS_APART_SECONDS = 3600.0
+DRIFT_SHARE = 0.2  # of learning.min_labels that will do where drift recommends a retraining
 _PROGRESS = {"check": 0.02, "snapshot": 0.05, "train": 0.1, "evaluate": 0.85, "gate": 0.92, "promote": 0.97}
 
 
@@ -199,16 +200,26 @@ def _worth_while(
             f"{has}: a challenger could not be judged, which takes {learning.least_audit_labels} audit labels of "
             f"{learning.least_audit_people} people",
         )
-    if drift:
-        return True, f"{drift}: {has}"
-    if counts.new < least:
-        return False, f"{has}: {least} new ones make a retraining worth while"
-    return True, has
+    # with drift fewer will do, but not none: each try on the same labels is another chance to be let in by luck
+    enough = max(1, round(least * DRIFT_SHARE)) if drift else least
+    if counts.new < enough:
+        return False, f"{has}: {enough} new ones make a retraining worth while"
+    return True, f"{has}; {drift}" if drift else has
 
 
 def _drift_recommends(config: Settings) -> str | None:
-    """What the watch on drift says, where it recommends a retraining."""
-    return None
+    """What the watch on drift says, where it recommends a retraining; a watch that fails recommends nothing."""
+    from activitymodule.monitoring.drift import drift_report
+    from activitymodule.store.connection import session
+
+    if not config.monitoring.enabled:
+        return None
+    try:
+        with session(config, read_only=True) as connection:
+            found = drift_report(config, connection)
+    except ActivityError:
+        return None
+    return found.says if found.retrain else None
 
 
 def _settle_others(config: Settings, run_id: str) -> None:
