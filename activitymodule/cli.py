@@ -38,6 +38,7 @@ VERBS = {
     "db": "Migrate, inspect and query the store.",
     "console": "Serve the web console and the REST interface.",
     "users": "Say who may sign in to the console; tokens of the REST interface.",
+    "annotate": "Export and import labels; a simulated annotator for demos and tests.",
     "dead-letters": "List what could not be used, and why; send it again after a fix.",
     "schema": "Print the message schema.",
     "config": "Show the configuration in force and where each value came from.",

@@ -27,6 +27,8 @@ from annotation import context
 
 COOKIE = "activity_session"
 PUBLIC = frozenset({"/health", "/signin", "/favicon.ico"})
+# what pushes here may be an app that cannot send a header
+TOKEN_IN_QUERY = frozenset({"/ingest/sensorlogger"})
 _FRESH_SECONDS = 2.0  # how long a look at the users table holds good
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -243,8 +245,11 @@ class Gate:
             state["user"] = await user_of(session)
             state["session"] = session if state["user"] else None
         bearer = headers.get("authorization", "")
-        if state["user"] is None and bearer[:7].lower() == "bearer " and path not in PUBLIC:
-            token = bearer[7:].strip()
+        token = bearer[7:].strip() if bearer[:7].lower() == "bearer " else ""
+        if not token and path in TOKEN_IN_QUERY:
+            query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+            token = query.get("token", [""])[0]
+        if state["user"] is None and token and path not in PUBLIC:
             state["token"] = await context.run_write(lambda connection: token_name(connection, token))
         if scope["type"] == "websocket":
             if not (same_origin(headers) and state["user"] and _own_page(scope, state["user"])):

@@ -780,6 +780,21 @@ def exported(connection: Any) -> list[tuple[Any, ...]]:
         return cursor.fetchall()
 
 
+def readings_of(
+    connection: Any, windows: Sequence[tuple[str, datetime]]
+) -> dict[tuple[str, datetime], bytes]:
+    """Packed readings by (device_id, window_start), of windows that were queued."""
+    if not windows:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT device_id, window_start, readings FROM queue_items JOIN unnest(%s, %s::timestamptz[]) "
+            "AS w (device_id, window_start) USING (device_id, window_start)",
+            ([device for device, _ in windows], [start for _, start in windows]),
+        )
+        return {(device, start): bytes(packed) for device, start, packed in cursor.fetchall()}
+
+
 @dataclass(frozen=True)
 class Imported:
     """A label from outside."""

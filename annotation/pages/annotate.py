@@ -303,8 +303,8 @@ async def annotate(who: User) -> None:
     <div class="row-line"><button class="button primary" value="ok">Flag</button>
       <button class="button" value="">Cancel</button></div></form></dialog>
   <dialog id="bulk" aria-labelledby="bulk-title"><h2 id="bulk-title">Similar windows of this person</h2>
-    <p class="note">Look at each; click (or <kbd>Tab</kbd> and <kbd>Space</kbd>) to leave one out. Then one key labels
-      all that are chosen, this window too. Windows of the audit are never here: each is judged alone.</p>
+    <p class="note">Look at each; a click (or <kbd>Tab</kbd> and <kbd>Space</kbd>) chooses one or leaves it out. Then
+      one key labels all that are framed, and the window you came from. Audit windows are never here.</p>
     <div class="tiles" id="bulk-tiles"></div>
     <div class="labels" id="bulk-labels" role="group" aria-label="Label for all"></div>
     <p><button type="button" class="button" data-act="bulk-close"><kbd>Esc</kbd> back</button></p></dialog>

@@ -252,7 +252,7 @@
         button.type = "button";
         button.className = "tile";
         button.dataset.id = tile.item_id;
-        button.setAttribute("aria-pressed", "true");
+        button.setAttribute("aria-pressed", String(tile.alike));
         button.innerHTML = tile.html;
         button.onclick = () => button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
         place.append(button);

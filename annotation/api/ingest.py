@@ -1,0 +1,253 @@
+"""/ingest and /ingest/sensorlogger: readings by HTTP into Kafka, so that whatever can send HTTP is a watch.
+
+What comes is validated by the stream's own decode first; what is accepted is in Kafka, acknowledged by all replicas,
+before the answer leaves. The key is the device_id. Sending the same readings again is harmless: they count once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from typing import Annotated, Any, Literal
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi.responses import JSONResponse
+
+from activitymodule.errors import ServiceUnavailableError
+from activitymodule.settings import Settings
+from activitymodule.streaming.broker import client_options, reachable
+from activitymodule.telemetry.decode import decode_messages
+from activitymodule.telemetry.encode import messages as messages_of
+from activitymodule.telemetry.encode import reading_texts
+from activitymodule.telemetry.sources.sensor_logger import Pushed, readings_of_push
+from annotation import context
+from annotation.api.answers import (
+    Accepted,
+    NothingUsable,
+    Refused,
+    body_of,
+    message_body,
+    problems,
+    refused_of,
+)
+from annotation.auth import require_token
+
+router = APIRouter(tags=["ingest"])
+
+READINGS_PER_MESSAGE = 10
+_SEND_SECONDS = 10.0
+_PUSH_BODIES = 8  # a push of 100 Hz samples is wordier than our own messages
+_SESSIONS_KEPT = 10_000
+
+_DEVICE = r"^[A-Za-z0-9._:-]{1,128}$"
+
+
+@router.post(
+    "/ingest",
+    status_code=202,
+    summary="Send readings of watches",
+    response_model=Accepted,
+    responses={**problems(413), 422: {"model": NothingUsable, "description": "No item could be used"}},
+    openapi_extra=message_body("One reading, or an array of readings, of any watches"),
+)
+async def ingest(request: Request, _: Annotated[str, Depends(require_token)]) -> Any:
+    """The same JSON as the Kafka topic's. 202 once every accepted reading is in Kafka; items that cannot be used are
+    named in `refused`. 503: Kafka is away, and nothing counts as accepted; send it again."""
+    body = await body_of(request, context.settings().telemetry.max_message_bytes)
+    return await context.run(_ingest, context.settings(), body)
+
+
+def _ingest(settings: Settings, body: bytes) -> Any:
+    decoded = decode_messages(
+        pa.array([body], pa.binary()), now_us=time.time_ns() // 1000, limits=settings.telemetry
+    )
+    refused = refused_of(decoded.dead)
+    if not len(decoded.readings):
+        return _unusable("no reading of the request could be used", refused)
+    sent = send_readings(settings, decoded.readings.drop_columns(["message", "item"]))
+    return Accepted(readings=len(decoded.readings), messages=sent, refused=refused)
+
+
+@router.post(
+    "/ingest/sensorlogger",
+    status_code=202,
+    summary="Push of the app Sensor Logger",
+    response_model=Accepted,
+    responses={**problems(413), 422: {"model": NothingUsable, "description": "No item could be used"}},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["payload"],
+                        "properties": {
+                            "messageId": {"type": "integer"},
+                            "sessionId": {"type": "string"},
+                            "deviceId": {"type": "string", "pattern": _DEVICE},
+                            "payload": {
+                                "type": "array",
+                                "items": {
+                                    "type": "object",
+                                    "required": ["name", "time", "values"],
+                                    "properties": {
+                                        "name": {"type": "string", "example": "accelerometer"},
+                                        "time": {
+                                            "type": ["integer", "string"],
+                                            "example": 1790000000000000000,
+                                        },
+                                        "values": {
+                                            "type": "object",
+                                            "example": {"x": 0.1, "y": 0.2, "z": 0.3},
+                                        },
+                                    },
+                                },
+                            },
+                        },
+                    }
+                }
+            },
+        }
+    },
+)
+async def sensorlogger(
+    request: Request,
+    _: Annotated[str, Depends(require_token)],
+    device: Annotated[
+        str | None, Query(pattern=_DEVICE, description="In place of the push's deviceId")
+    ] = None,
+    frame: Annotated[
+        Literal["core-motion", "android"],
+        Query(description="Signs of the axes: android also where 'Standardise Units & Frames' is on"),
+    ] = "core-motion",
+    token: Annotated[
+        str | None, Query(max_length=200, description="A token, where the app cannot send the header")
+    ] = None,
+) -> Any:
+    """Accelerometer and gravity (or wrist motion, or total acceleration) become readings at 10 Hz in our units, with
+    rotation, heart rate, steps and speed where they come along; docs/rest.md has the table and how to set up the
+    app. The answer is as that of /ingest."""
+    limit = _PUSH_BODIES * context.settings().telemetry.max_message_bytes
+    body = await body_of(request, limit)
+    return await context.run(_push, context.settings(), body, device, frame)
+
+
+_steps: OrderedDict[tuple[str, str], float] = OrderedDict()
+_steps_lock = threading.Lock()
+
+
+def _push(
+    settings: Settings, body: bytes, device: str | None, frame: Literal["core-motion", "android"]
+) -> Any:
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise HTTPException(422, f"the body is not JSON: {error}") from None
+    session = _session_of(given, device)
+    with _steps_lock:
+        before = _steps.get(session)
+    pushed = readings_of_push(given, frame=frame, device_id=device, steps_before=before)
+    if not len(pushed.readings):
+        # a push of the app's "test" button, or one between two samples, is no error of the app
+        return JSONResponse(
+            Accepted(readings=0, messages=0, refused=[], passed_over=pushed.passed_over).model_dump(), 202
+        )
+    readings, refused = _valid(settings, pushed)
+    if not len(readings):
+        return _unusable("no reading of the push could be used", refused)
+    sent = send_readings(settings, readings)
+    if pushed.steps is not None:
+        with _steps_lock:
+            _steps[session] = pushed.steps
+            _steps.move_to_end(session)
+            while len(_steps) > _SESSIONS_KEPT:
+                _steps.popitem(last=False)
+    return Accepted(readings=len(readings), messages=sent, refused=refused, passed_over=pushed.passed_over)
+
+
+def _session_of(given: Any, device: str | None) -> tuple[str, str]:
+    held = given if isinstance(given, dict) else {}
+    return str(device or held.get("deviceId"))[:128], str(held.get("sessionId"))[:128]
+
+
+def _valid(settings: Settings, pushed: Pushed) -> tuple[pa.Table, list[Refused]]:
+    """Each reading judged as a message of its own, by the one validation there is."""
+    texts = reading_texts(pushed.readings).cast(pa.binary())
+    decoded = decode_messages(texts, now_us=time.time_ns() // 1000, limits=settings.telemetry)
+    refused = [one.model_copy(update={"message": 0, "item": one.message}) for one in refused_of(decoded.dead)]
+    return decoded.readings.drop_columns(["message", "item"]), refused
+
+
+def _unusable(says: str, refused: list[Refused]) -> JSONResponse:
+    return JSONResponse(NothingUsable(detail=says, refused=refused).model_dump(), 422)
+
+
+# ---- Kafka ----------------------------------------------------------------------------------------------------
+
+_producer: Any = None
+_producer_lock = threading.Lock()
+
+
+def _away(settings: Settings, why: str) -> ServiceUnavailableError:
+    return ServiceUnavailableError(
+        f"Kafka at {settings.kafka.bootstrap_servers} {why}; nothing counts as accepted, send it again later "
+        "(what arrives twice counts once)"
+    )
+
+
+def _the_producer(settings: Settings) -> Any:
+    """One producer for all requests: kafka-python's is safe to share between threads."""
+    global _producer
+    from kafka import KafkaProducer
+
+    with _producer_lock:
+        if _producer is None:
+            _producer = KafkaProducer(
+                **client_options(settings),
+                acks="all",
+                linger_ms=5,
+                max_block_ms=int(_SEND_SECONDS * 1000),
+                request_timeout_ms=5000,
+                delivery_timeout_ms=int(_SEND_SECONDS * 1000),
+            )
+        return _producer
+
+
+def _forget_producer() -> None:
+    global _producer
+    with _producer_lock:
+        gone, _producer = _producer, None
+    if gone is not None:
+        threading.Thread(target=lambda: gone.close(timeout=1), daemon=True).start()
+
+
+def send_readings(settings: Settings, readings: pa.Table) -> int:
+    """Write readings to the topic, keyed by device; returns how many messages all replicas acknowledged.
+
+    Raises ServiceUnavailableError where that did not happen within seconds.
+    """
+    from kafka.errors import KafkaError
+
+    order = pc.sort_indices(readings, [("device_id", "ascending"), ("stamp", "ascending")])
+    made = messages_of(readings.take(order), READINGS_PER_MESSAGE)
+    if not reachable(settings, 1.0):
+        _forget_producer()
+        raise _away(settings, "does not answer")
+    try:
+        producer = _the_producer(settings)
+        sent = [
+            producer.send(settings.kafka.topic, value, key=device.encode())
+            for device, value in zip(made.device_id, made.value, strict=True)
+        ]
+        deadline = time.monotonic() + _SEND_SECONDS
+        for one in sent:
+            one.get(timeout=max(0.1, deadline - time.monotonic()))
+    except KafkaError as error:
+        _forget_producer()
+        raise _away(settings, f"did not acknowledge ({type(error).__name__})") from error
+    return len(sent)

@@ -1,0 +1,292 @@
+"""/health, /monitoring/drift, and retraining: begin one, see how far it is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, HTTPException, Path, Query
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from activitymodule.errors import ActivityError, RefusedError
+from activitymodule.monitoring.drift import DriftReport, drift_report
+from activitymodule.registry.versions import champion
+from activitymodule.settings import Settings
+from activitymodule.store.retrain import find_run
+from activitymodule.streaming.broker import reachable
+from annotation import context
+from annotation.api import retraining
+from annotation.api.answers import problems
+from annotation.auth import User, require_admin, require_token
+
+router = APIRouter(tags=["monitoring"])
+
+Part = Literal["store", "broker", "registry", "scorer"]
+PARTS: tuple[Part, ...] = ("store", "broker", "registry", "scorer")
+
+_HEALTH_SECONDS = 1.0  # how long an answer is good: /health asks for no sign-in, and must cost little
+_DRIFT_SECONDS = 10.0
+_SCORER = """
+SELECT EXISTS (
+    SELECT FROM pg_locks l
+    WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 72041::oid
+      AND l.objid = (hashtext(%(topic)s)::bigint & 4294967295)::oid
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+) AS alive
+"""
+
+
+class PartHealth(BaseModel):
+    """One service: whether it answered, and how long that took."""
+
+    ok: bool = Field(examples=[True])
+    milliseconds: float = Field(examples=[1.3])
+
+
+class Health(BaseModel):
+    """`ok` where every part that was asked for is."""
+
+    status: Literal["ok", "unavailable"] = Field(examples=["ok"])
+    parts: dict[Part, PartHealth]
+
+
+def _store(_: Settings) -> bool:
+    return bool(context.query("SELECT 1 AS one"))
+
+
+def _broker(settings: Settings) -> bool:
+    return reachable(settings, 1.0)
+
+
+def _registry(settings: Settings) -> bool:
+    champion(settings, settings.registry.classifier)
+    return True
+
+
+def _scorer(settings: Settings) -> bool:
+    # the lock that a scorer holds as long as it lives
+    return bool(context.query(_SCORER, {"topic": settings.kafka.topic})[0]["alive"])
+
+
+_CHECKS: dict[Part, Callable[[Settings], bool]] = {
+    "store": _store,
+    "broker": _broker,
+    "registry": _registry,
+    "scorer": _scorer,
+}
+_seen: dict[Part, tuple[float, PartHealth]] = {}
+_asking: dict[Part, asyncio.Lock] = {}
+
+
+async def _look(part: Part) -> PartHealth:
+    async with _asking.setdefault(part, asyncio.Lock()):
+        held = _seen.get(part)
+        if held is not None and time.monotonic() - held[0] < _HEALTH_SECONDS:
+            return held[1]
+        begin = time.perf_counter()
+        try:
+            ok = await context.run(_CHECKS[part], context.settings())
+        except ActivityError:
+            ok = False
+        found = PartHealth(ok=ok, milliseconds=round((time.perf_counter() - begin) * 1000, 1))
+        _seen[part] = (time.monotonic(), found)
+        return found
+
+
+@router.get(
+    "/health",
+    summary="Whether the services answer",
+    response_model=Health,
+    responses={503: {"model": Health, "description": "A part does not answer"}},
+    tags=["health"],
+)
+async def health(
+    need: Annotated[
+        list[Part] | None,
+        Query(description="Only these parts count: `need=store` for a probe of the console alone"),
+    ] = None,
+) -> Any:
+    """No sign-in needed. `scorer` is the streaming job: alive while it holds its lock in the store. Answers are kept
+    for a second."""
+    wanted = [part for part in PARTS if need is None or part in need]
+    found = dict(zip(wanted, await asyncio.gather(*map(_look, wanted)), strict=True))
+    ok = all(one.ok for one in found.values())
+    answer = Health(status="ok" if ok else "unavailable", parts=found)
+    return JSONResponse(answer.model_dump(), 200 if ok else 503)
+
+
+# ---- drift ------------------------------------------------------------------------------------------------------
+
+
+class OneFeature(BaseModel):
+    """One feature now against what is expected for the activities that are there now."""
+
+    name: str = Field(examples=["statistics_magnitude_mean"])
+    meaning: str
+    unit: str = Field(examples=["m/s2"])
+    z: float = Field(description="Distance of the means in standard errors over people")
+    psi: float = Field(description="Population stability index")
+    psi_bar: float
+    mean_now: float | None
+    mean_expected: float
+    missing_now: float
+    missing_expected: float
+    now: list[float] = Field(description="Shares of the bins")
+    expected: list[float]
+    bins: list[tuple[float | None, float | None]] = Field(description="From where to where each bin goes")
+    over: list[str] = Field(description="Measures over their bar: z_score, psi, missing")
+
+
+class Exceeded(BaseModel):
+    """A measure over its bar."""
+
+    measure: str = Field(examples=["psi"])
+    subject: str = Field(examples=["jerk_x_log_sd"])
+    value: float
+    bar: float
+
+
+class OneComparison(BaseModel):
+    """The measures, and how far each may go."""
+
+    windows: int
+    watches: int
+    features: list[OneFeature]
+    features_over: int
+    features_share: float
+    class_rates: dict[str, tuple[float, float]] = Field(description="Activity: now, baseline")
+    class_shift: float
+    class_bar: float
+    confidence_now: float
+    confidence_expected: float
+    confidence_shift: float
+    confidence_bar: float
+    confidences_now: list[float]
+    confidences_baseline: list[float]
+    tripped: list[Exceeded]
+
+
+class Drift(BaseModel):
+    """What drifted, and whether that asks for a retraining. Without a comparison, `says` has the reason."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_name: str
+    model_version: str | None
+    since: datetime | None
+    until: datetime | None
+    retrain: bool
+    says: str = Field(examples=["No retraining: No feature is over a bar."])
+    comparison: OneComparison | None
+
+
+_drift: tuple[float, DriftReport] | None = None
+_drift_lock = asyncio.Lock()
+
+
+async def drift_now() -> DriftReport:
+    """The comparison with the baseline, at most ten seconds old."""
+    global _drift
+    async with _drift_lock:
+        if _drift is None or time.monotonic() - _drift[0] > _DRIFT_SECONDS:
+            settings = context.settings()
+            report = await context.run_read(lambda connection: drift_report(settings, connection))
+            _drift = (time.monotonic(), report)
+        return _drift[1]
+
+
+@router.get(
+    "/monitoring/drift",
+    summary="What has drifted from the champion's baseline",
+    response_model=Drift,
+    responses=problems(),
+)
+async def drift(
+    _: Annotated[str, Depends(require_token)],
+    features: Annotated[int, Query(ge=0, le=1000, description="At most so many, the furthest first")] = 20,
+) -> Any:
+    """The last monitoring.look_back_minutes of complete windows; docs/monitoring.md says how each bar comes about."""
+    report = await drift_now()
+    return Drift.model_validate(report.as_dict(features=features))
+
+
+# ---- retraining -------------------------------------------------------------------------------------------------
+
+
+class Trigger(BaseModel):
+    """What to do, as in `activity retrain`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    why: str = Field("", max_length=500, examples=["drift after the firmware update"])
+    force: bool = Field(False, description="Whether or not there are new labels enough")
+    dry_run: bool = Field(False, description="Train and judge, but move nothing")
+    min_labels: int | None = Field(None, ge=1, le=1_000_000)
+    seed: int = Field(1, ge=0, le=2**31 - 1)
+    require_approval: bool = Field(False, description="A better challenger waits for approval")
+
+
+class Triggered(BaseModel):
+    """A retraining that was begun; /monitoring/retraining/{run_id} tells how far it is."""
+
+    run_id: str
+    through: Literal["airflow", "job"]
+
+
+class RunState(BaseModel):
+    """How far a retraining is, or how it ended."""
+
+    run_id: str
+    state: str = Field(examples=["running"])
+    step: str = Field(examples=["train"])
+    progress: float = Field(ge=0, le=1)
+    says: str | None
+    started_by: str
+    why: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    challenger: str | None
+
+
+@router.post(
+    "/monitoring/retraining_trigger",
+    status_code=202,
+    summary="Begin a retraining",
+    response_model=Triggered,
+    responses=problems(409),
+)
+async def retraining_trigger(who: Annotated[User, Depends(require_admin)], asked: Trigger) -> Any:
+    """Admins only, signed in. Through Airflow where it answers, else as a job on this machine. 409: one is under
+    way."""
+    settings = context.settings()
+    try:
+        begun = await context.run(lambda: retraining.begin(settings, by_whom=who.name, **asked.model_dump()))
+    except RefusedError as error:
+        raise HTTPException(409, str(error)) from None
+    return Triggered(run_id=begun.run_id, through=begun.through)
+
+
+@router.get(
+    "/monitoring/retraining/{run_id}",
+    summary="How far a retraining is",
+    response_model=RunState,
+    responses=problems(404),
+)
+async def retraining_state(
+    _: Annotated[str, Depends(require_token)],
+    run_id: Annotated[str, Path(max_length=250, pattern=r"^[!-~]+$")],
+) -> Any:
+    """`state`: running, waiting (for approval), promoted, rejected, unneeded or failed."""
+    run = await context.run_read(lambda connection: find_run(connection, run_id))
+    if run is None:
+        if retraining.starting(run_id):
+            return RunState(
+                run_id=run_id, state="running", step="check", progress=0, says=None, started_by="", why="",
+                started_at=None, finished_at=None, challenger=None,
+            )  # fmt: skip
+        raise HTTPException(404, f"there is no retraining {run_id}; `activity retrain history` lists them")
+    return RunState(**{name: getattr(run, name) for name in RunState.model_fields})

@@ -1,0 +1,172 @@
+"""/predict and /batch_predict: readings in, activities out, by the code of the stream from the first byte on.
+
+The messages go through the stream's own decode, panes and scoring; nothing is stored.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import JSONResponse
+
+from activitymodule.settings import Settings
+from activitymodule.streaming import worker
+from activitymodule.windows.panes import decode_panes
+from annotation import context
+from annotation.api.answers import (
+    NothingUsable,
+    Predictions,
+    Refused,
+    ScoredWindow,
+    body_of,
+    message_body,
+    problems,
+    refused_of,
+)
+from annotation.api.serving import Shared, serving
+from annotation.auth import require_token
+
+router = APIRouter(tags=["scoring"])
+
+BATCH_MESSAGES = 1000
+_BATCH_BODIES = 8  # a batch may be so many times as large as one message
+
+
+@router.post(
+    "/predict",
+    summary="Score one watch's readings",
+    response_model=Predictions,
+    responses={**problems(413), 422: {"model": NothingUsable, "description": "No item could be used"}},
+    openapi_extra=message_body(
+        "One reading, or an array of readings, of one watch: a message as Kafka gets it"
+    ),
+)
+async def predict(request: Request, _: Annotated[str, Depends(require_token)]) -> Any:
+    """Windows are cut where the stream cuts them (multiples of the slide since 1970), so readings of any ten seconds
+    usually fall into two: each is answered for what it holds. Items that cannot be used are named with the reason a
+    dead letter would have; the good ones still count. Nothing is stored."""
+    body = await body_of(request, context.settings().telemetry.max_message_bytes)
+    return await context.run(_score, context.settings(), [body], True)
+
+
+@router.post(
+    "/batch_predict",
+    summary="Score readings of many watches",
+    response_model=Predictions,
+    responses={**problems(413), 422: {"model": NothingUsable, "description": "No item could be used"}},
+    openapi_extra=message_body(
+        f"Up to {BATCH_MESSAGES} messages, each one reading or an array of readings, of any watches",
+        several=True,
+    ),
+)
+async def batch_predict(request: Request, _: Annotated[str, Depends(require_token)]) -> Any:
+    """As /predict, for many messages and watches at once; `refused` names the message and the item in it."""
+    limit = _BATCH_BODIES * context.settings().telemetry.max_message_bytes
+    body = await body_of(request, limit)
+    return await context.run(_score_batch, context.settings(), body)
+
+
+def _score_batch(settings: Settings, body: bytes) -> Any:
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise HTTPException(422, f"the body is not JSON: {error}") from None
+    messages = given.get("messages") if isinstance(given, dict) else None
+    if not isinstance(messages, list) or not messages:
+        raise HTTPException(422, "the body must be an object with a list `messages` that is not empty")
+    if len(messages) > BATCH_MESSAGES:
+        raise HTTPException(422, f"{len(messages)} messages are too many; at most {BATCH_MESSAGES} are taken")
+    return _score(settings, [orjson.dumps(message) for message in messages], False)
+
+
+def windows_of_messages(settings: Settings, messages: list[bytes]) -> tuple[pa.RecordBatch, pa.Table]:
+    """Messages to windows as the stream groups them, (device_id, window_us, panes, kafka_at), and dead letters."""
+    now_us = time.time_ns() // 1000
+    panes, dead = decode_panes(
+        pa.array(messages, pa.binary()),
+        np.full(len(messages), now_us),
+        now_us=now_us,
+        limits=settings.telemetry,
+        slide_seconds=settings.windows.slide_seconds,
+    )
+    slide_us = settings.windows.slide_seconds * 1_000_000
+    length_us = settings.windows.length_seconds * 1_000_000
+    stamps = panes.column("stamp").cast(pa.int64()).to_numpy()
+    packed: dict[tuple[str, int], list[bytes]] = {}
+    devices, values = panes.column("device_id").to_pylist(), panes.column("packed").to_pylist()
+    for device, stamp, value in zip(devices, stamps.tolist(), values, strict=True):
+        first = stamp // slide_us * slide_us
+        for start in range(first, first - length_us, -slide_us):
+            packed.setdefault((device, start), []).append(value)
+    keys = sorted(packed)
+    batch = pa.RecordBatch.from_pydict(
+        {
+            "device_id": pa.array([device for device, _ in keys], pa.string()),
+            "window_us": pa.array([start for _, start in keys], pa.int64()),
+            "panes": pa.array([packed[key] for key in keys], pa.list_(pa.binary())),
+            "kafka_at": pa.array([now_us] * len(keys), pa.timestamp("us", "UTC")),
+        }
+    )
+    return batch, dead
+
+
+def _score(settings: Settings, messages: list[bytes], one_watch: bool) -> Any:
+    batch, dead = windows_of_messages(settings, messages)
+    refused = refused_of(dead)
+    if not batch.num_rows:
+        return _unusable("no reading of the request could be used", refused)
+    watches = len(set(batch.column("device_id").to_pylist()))
+    if one_watch and watches > 1:
+        raise HTTPException(422, f"the readings are of {watches} watches; /batch_predict takes several")
+    champion = serving(settings)
+    scorer = worker.Scorer(settings, Shared(champion.bundle), champion.classifier.version, batch_id=-1)
+    rows = context.read(lambda connection: worker.score_windows(batch, scorer, connection))
+    return Predictions(
+        model_version=rows.model_version or "",
+        energy_version=rows.energy_version,
+        windows=_answers(rows),
+        refused=refused,
+    )
+
+
+def _unusable(says: str, refused: list[Refused]) -> JSONResponse:
+    return JSONResponse(NothingUsable(detail=says, refused=refused).model_dump(), 422)
+
+
+def _answers(rows: Any) -> list[ScoredWindow]:
+    """Rows as the store would get them, one answer each."""
+    answers = []
+    reasons = rows.reason.to_pylist() if isinstance(rows.reason, pa.Array) else list(rows.reason)
+    for i, device in enumerate(rows.device_id.to_pylist()):
+        start = datetime.fromtimestamp(int(rows.window_start_us[i]) / 1e6, UTC)
+        chances = rows.probabilities[i]
+        scored = reasons[i] is None
+        best = int(chances.argmax()) if scored else 0
+        kcal = float(rows.kcal_per_min[i])
+        answers.append(
+            ScoredWindow(
+                device_id=device,
+                window_start=start,
+                window_end=start + timedelta(seconds=rows.window_seconds),
+                activity=rows.labels[best] if scored else None,
+                confidence=float(chances[best]) if scored else None,
+                probabilities=dict(zip(rows.labels, chances.tolist(), strict=True)) if scored else None,
+                conformal_set=[
+                    label for label, there in zip(rows.labels, rows.in_set[i], strict=True) if there
+                ]
+                if scored
+                else None,
+                kcal_per_min=kcal if np.isfinite(kcal) else None,
+                coverage=float(rows.coverage[i]),
+                readings_used=int(rows.readings_used[i]),
+                duplicates=int(rows.duplicates[i]),
+                reason=reasons[i],
+            )
+        )
+    return answers
