@@ -12,6 +12,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,9 @@ def stack(stack_settings: Settings) -> Iterator[Any]:
     running.down()
 
 
-@pytest.fixture
-def fresh_settings(stack: Any, tmp_path: Path) -> Iterator[Settings]:
-    """Settings with a migrated database, two topics, model names and folders of their own."""
+@contextmanager
+def settings_of_ones_own(stack: Any, folder: Path) -> Iterator[Settings]:
+    """Settings with a migrated database, two topics, model names and folders of their own, for as long as the block."""
     from activitymodule.local import topics
     from activitymodule.local.postgres import Postgres
     from activitymodule.local.stack import migrate
@@ -94,9 +95,9 @@ def fresh_settings(stack: Any, tmp_path: Path) -> Iterator[Settings]:
             "classifier": f"{registry.classifier}-{token}",
             "regressor": f"{registry.regressor}-{token}",
         },
-        spark={"checkpoints": str(tmp_path / "checkpoints")},
-        archive={"folder": str(tmp_path / "lake" / "archive")},
-        lake={"folder": str(tmp_path / "lake")},
+        spark={"checkpoints": str(folder / "checkpoints")},
+        archive={"folder": str(folder / "lake" / "archive")},
+        lake={"folder": str(folder / "lake")},
     )
     # a test before may have killed a service
     stack.up()
@@ -106,6 +107,42 @@ def fresh_settings(stack: Any, tmp_path: Path) -> Iterator[Settings]:
     yield own
     drop_database(own)
     topics.delete(own, [own.kafka.topic, own.kafka.truth_topic])
+
+
+@pytest.fixture
+def fresh_settings(stack: Any, tmp_path: Path) -> Iterator[Settings]:
+    """Settings with a migrated database, two topics, model names and folders of their own."""
+    with settings_of_ones_own(stack, tmp_path) as own:
+        yield own
+
+
+@pytest.fixture(scope="session")
+def trained(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of a small activity and a small energy model, trained once on a few synthesised people."""
+    from activitymodule.jobs.train import Request, train
+
+    folder = tmp_path_factory.mktemp("models")
+    train(
+        Request(what="both", data="synthetic", devices=6, minutes=10, folds=2, folder=folder), stack_settings
+    )
+    return folder
+
+
+def register_champion(settings: Settings, trained: Path) -> Any:
+    """Both models registered under the names of the settings, and serving; the classifier's version."""
+    from activitymodule.registry.versions import register, set_champion
+
+    registry = settings.registry
+    serving = register(settings, registry.classifier, trained / "activity", {})
+    for version in (serving, register(settings, registry.regressor, trained / "energy", {})):
+        set_champion(settings, version)
+    return serving
+
+
+@pytest.fixture
+def champion(fresh_settings: Settings, trained: Path) -> Any:
+    """Both models registered under this test's names, and serving; the classifier's version."""
+    return register_champion(fresh_settings, trained)
 
 
 def drop_database(settings: Settings) -> None:

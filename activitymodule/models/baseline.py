@@ -190,13 +190,19 @@ class Counter:
         )
 
     def by_minute(
-        self, window_start_us: np.ndarray, features: np.ndarray, probabilities: np.ndarray
+        self,
+        window_start_us: np.ndarray,
+        features: np.ndarray,
+        probabilities: np.ndarray,
+        chosen: np.ndarray | None = None,
     ) -> dict[int, Totals]:
-        """Minute (UTC microseconds) -> what began in it. Windows without probabilities are passed over.
+        """Minute (UTC microseconds) -> what began in it; chosen : bool (n_windows,). Windows without probabilities
+        are passed over.
 
         Windows of many minutes (a scorer that catches up) are counted by longer stretches, at most _MOST_ROWS.
         """
-        rows = np.flatnonzero(np.isfinite(probabilities[:, 0]))
+        there = np.isfinite(probabilities[:, 0])
+        rows = np.flatnonzero(there if chosen is None else there & chosen)
         if not len(rows):
             return {}
         minute = window_start_us[rows] // _MINUTE_US

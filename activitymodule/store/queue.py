@@ -239,12 +239,12 @@ def items_by_activity(connection: Any, count: int = 1000) -> dict[str, int]:
         return dict(cursor.fetchall())
 
 
-def last_features(connection: Any, features_version: str, count: int) -> np.ndarray | None:
-    """Features of the last items, float32 (n, n_features), the newest first; None where there are none."""
+def last_features(connection: Any, features_version: str, count: int) -> tuple[list[str], list[np.ndarray]]:
+    """Watches and features, float32 (n_features,) each, of the last items, the newest first."""
     with connection.cursor() as cursor:
         cursor.execute(_LAST_FEATURES, (features_version, count))
         rows = cursor.fetchall()
-    return np.array([row[0] for row in rows], np.float32) if rows else None
+    return [row[0] for row in rows], [np.array(row[1], np.float32) for row in rows]
 
 
 _PAST = f"""

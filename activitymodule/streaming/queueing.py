@@ -7,7 +7,8 @@ the budget has. While the budget is empty workers mark for the audit alone, and 
 driver nothing.
 
 Nothing is queued twice: a batch that had ended when it is run again marks nothing; one that had not had queued
-nothing, for items are written in the transaction that ends it; and the store takes each window once.
+nothing, for items are written in the transaction that ends it; and the store takes each window once. That transaction
+runs beside the next batch (streaming/smoother), so the stream does not wait for the queue.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from __future__ import annotations
 import heapq
 import pickle
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,11 +38,10 @@ from activitymodule.synthesis.energy import METS
 from activitymodule.windows.assembling import WindowBatch, distinct_readings
 from activitymodule.windows.catalogue import FEATURES_VERSION
 
-# Of the window's slots: a reading in one of them says that the window has come to its end. Two, for a watch's
-# clock may leave the very last one empty.
-_LAST_SLOTS = 2
+# A reading in the last slot says that the window has come to its end; half a slot more, for a watch whose readings
+# fall on the boundaries of the slots, give or take.
+_LAST_SLOTS = 1.5
 _POOL = 96  # windows collected for one choice
-_LEAST_OF_LABEL = 8  # of them, whatever the number of labels
 _ENOUGH = 500  # complete windows that are enough to choose from, however short the time
 _LAST_ITEMS = 300  # that a new one must not resemble
 _LABELS_SECONDS = 30.0  # how long the count of labels is believed
@@ -52,16 +53,16 @@ _SAY_SECONDS = 60.0  # between two complaints
 class Marking:
     """What a worker needs to mark the windows of one batch.
 
-    rate, salt : of the audit; bars : label -> the least key worth sending, None while nothing is collected; keep :
-    windows of one label sent at the most; cold : doubt counts for nothing yet
+    rate, salt : of the audit; bar : the least key worth sending, None while nothing is collected; keep : windows
+    sent at the most for their key; cold : doubt counts for nothing yet
     """
 
     rate: float
     salt: str
     measure: str
     cold: bool
-    bars: Mapping[str, float] | None
-    keep: int
+    bar: float | None
+    keep: int = 96
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def complete_windows(scored: Scored, settings: Settings) -> np.ndarray:
     windows = settings.windows
     rows = scored.rows
     end = scored.window_start_us[rows] + windows.length_seconds * 1_000_000
-    last = end - _LAST_SLOTS * 1_000_000 // windows.rate_hz
+    last = end - int(_LAST_SLOTS * 1_000_000 / windows.rate_hz)
     return np.flatnonzero(
         (scored.assembled.coverage[rows] >= windows.queue_coverage)
         & (scored.assembled.newest_us[rows] >= last)
@@ -141,7 +142,7 @@ def mark(
     keys = np.full(len(complete), -np.inf)
     weights = np.zeros(len(complete))
     best: list[int] = []
-    if marking.bars is not None:
+    if marking.bar is not None:
         values = np.ones(len(complete))
         if not marking.cold:
             evidence = _evidence(scored, complete, device, start, marking, model, settings, connection)
@@ -153,7 +154,7 @@ def mark(
                 for d, us, w in zip(device, start, weights.tolist(), strict=True)
             ]
         )
-        best = _best(keys, scored.scores.probabilities[complete].argmax(1), marking, model.labels)
+        best = _best(keys, marking)
     places = sorted(set(np.flatnonzero(audit).tolist()) | set(best))
     if not places:
         return Marks(len(complete), float(weights.sum()))
@@ -171,19 +172,26 @@ def mark(
     return Marks(len(complete), float(weights.sum()), pickle.dumps(marked, pickle.HIGHEST_PROTOCOL))
 
 
-def _best(keys: np.ndarray, label: np.ndarray, marking: Marking, labels: Sequence[str]) -> list[int]:
-    """Places of the greatest keys over the bar of each predicted label, at most `keep` of each."""
-    assert marking.bars is not None
-    bar = np.array([marking.bars.get(name, -np.inf) for name in labels])
-    over = np.flatnonzero(keys > bar[label])
-    over = over[np.argsort(-keys[over], kind="stable")]
-    kept: list[int] = []
-    count = [0] * len(labels)
-    for place in over.tolist():
-        if count[label[place]] < marking.keep:
-            count[label[place]] += 1
-            kept.append(place)
-    return kept
+def mark_safely(
+    scored: Scored, marking: Marking, model: ScoringModel, settings: Settings, connection: Any
+) -> Marks:
+    """`mark`, but whatever goes wrong there loses no prediction: it is said, and nothing is marked."""
+    asks = marking.measure == "disagreement"
+    try:
+        if asks:
+            _execute(connection, "SAVEPOINT marking")
+        return mark(scored, marking, model, settings, connection)
+    except Exception as error:
+        if asks and not connection.closed:
+            _execute(connection, "ROLLBACK TO SAVEPOINT marking")
+        say(f"windows could not be marked for the queue: {_sentence(error)}")
+        return Marks()
+
+
+def _best(keys: np.ndarray, marking: Marking) -> list[int]:
+    """Places of the greatest keys over the bar, at most `keep`."""
+    over = np.flatnonzero(keys > marking.bar)
+    return over[np.argsort(-keys[over], kind="stable")][: marking.keep].tolist()
 
 
 def _evidence(
@@ -305,8 +313,33 @@ def together(marks: Sequence[Marks]) -> Marks:
 # ---- driver ------------------------------------------------------------------------------------------------------
 
 
+class _Turn:
+    """The queue's part of somebody else's transaction: what goes wrong in it is undone, and nothing else."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._begun = False
+
+    def connection(self) -> Any:
+        """The connection; from the first call on there is something to go back to."""
+        if not self._begun:
+            _execute(self._connection, "SAVEPOINT queueing")
+            self._begun = True
+        return self._connection
+
+    def undo(self, error: Exception) -> None:
+        """Go back; where the connection broke, that is the batch's own matter, which fails and is run again."""
+        if self._connection.closed:
+            raise error
+        if self._begun:
+            _execute(self._connection, "ROLLBACK TO SAVEPOINT queueing")
+
+
 class QueueKeeper:
     """The driver's side: hands out markings, collects what comes back, picks under the budget.
+
+    `marking` and `collect` are called from the thread of the batches, what `collect` returns from the one that ends
+    them. While it waits or works, nothing is collected, so the two never touch the same windows.
 
     A failure here is said and forgotten: the batch and its predictions go on without the queue. What was collected
     for a choice is in memory alone; a crash loses chances, never items. eager : choose at once from what each batch
@@ -322,15 +355,15 @@ class QueueKeeper:
         self._complete_in_period = 0
         self._budget: Budget | None = None
         self._labels: tuple[float, int] = (float("-inf"), 0)
-        self._pool: dict[str, list[tuple[float, int, Marked]]] = {}
+        self._pool: list[tuple[float, int, Marked]] = []  # a heap
         self._arrived = 0
         self._collecting_since_us: int | None = None
         self._complete_in_pool = 0
         self._weight_in_pool = 0.0
-        self._past: tuple[str, np.ndarray | None] | None = None
+        self._past: tuple[str, _Looks | None] | None = None
         self._expired_at = float("-inf")
         self._said_at = float("-inf")
-        self._guarded = False
+        self._busy = 0
         self.queued = 0
 
     # ---- before a batch
@@ -339,41 +372,32 @@ class QueueKeeper:
         """How the workers are to mark this batch; None: not at all. Within the transaction that begins the batch."""
         if not self._settings.queue.enabled or record.finished_at is not None:
             return None
-        self._guarded = False
+        turn = _Turn(connection)
         try:
             now_us = _us(record.started_at)
             if self._budget is None:
-                self._guard(connection)
-                account = queue.open_account(connection, self._rules)
+                account = queue.open_account(turn.connection(), self._rules)
                 self._rules = replace(self._rules, salt=account.salt)
                 self._budget = account.budget
-            period = self._period_of(connection, now_us)
-            collecting = self._budget.at(now_us, self._rules).chosen >= 1
-            if collecting and self._collecting_since_us is None:
+            rate = self._period_of(turn, now_us).rate
+            marking = Marking(rate, self._rules.salt, self._rules.measure, cold=True, bar=None, keep=_POOL)
+            if self._busy or self._budget.at(now_us, self._rules).chosen < 1:
+                return marking
+            if self._collecting_since_us is None:
                 self._collecting_since_us = now_us
-            elif not collecting:
-                self._forget_pool()
-            labels = self._labels_so_far(connection) if collecting else 0
-            keep = self._keep(model)
-            return Marking(
-                rate=period.rate,
-                salt=self._rules.salt,
-                measure=self._rules.measure,
-                cold=labels < self._rules.cold_labels,
-                bars=self._bars(keep) if collecting else None,
-                keep=keep,
-            )
+            cold = self._labels_so_far(turn) < self._rules.cold_labels
+            bar = self._pool[0][0] if len(self._pool) >= _POOL else float("-inf")
+            return replace(marking, cold=cold, bar=bar)
         except Exception as error:
-            self._give_up(connection, error)
+            self._give_up(turn, error)
             return None
 
-    def _period_of(self, connection: Any, now_us: int) -> AuditPeriod:
+    def _period_of(self, turn: _Turn, now_us: int) -> AuditPeriod:
         """The period that a batch begun at this time is drawn by; a new one is recorded before it is used."""
         period = self._period
         if period is None or now_us < period.from_us:
             # just started, or a batch of before: it keeps the rate that it began with
-            self._guard(connection)
-            period = queue.audit_period(connection, now_us)
+            period = queue.audit_period(turn.connection(), now_us)
             if period is not None and period.covers(now_us):
                 return self._use(period, now_us)
             period = policy.first_period(now_us, self._rules, period.windows_per_hour if period else None)
@@ -384,8 +408,7 @@ class QueueKeeper:
             if found is None:
                 return period
             period = found
-        self._guard(connection)
-        queue.add_audit_period(connection, period)
+        queue.add_audit_period(turn.connection(), period)
         return self._use(period, now_us)
 
     def _use(self, period: AuditPeriod, now_us: int) -> AuditPeriod:
@@ -394,83 +417,74 @@ class QueueKeeper:
         self._complete_in_period = 0
         return period
 
-    def _labels_so_far(self, connection: Any) -> int:
+    def _labels_so_far(self, turn: _Turn) -> int:
         at, labels = self._labels
         if time.monotonic() - at > _LABELS_SECONDS:
-            self._guard(connection)
-            labels = queue.labels_so_far(connection)
+            labels = queue.labels_so_far(turn.connection())
             self._labels = (time.monotonic(), labels)
         return labels
 
-    @staticmethod
-    def _keep(model: ScoringModel) -> int:
-        return max(_POOL // len(model.labels), _LEAST_OF_LABEL)
-
-    def _bars(self, keep: int) -> dict[str, float]:
-        return {label: heap[0][0] for label, heap in self._pool.items() if len(heap) >= keep}
-
     def _forget_pool(self) -> None:
-        self._pool = {}
+        self._pool = []
         self._collecting_since_us = None
         self._complete_in_pool = 0
         self._weight_in_pool = 0.0
 
     # ---- after a batch
 
-    def settle(
-        self, connection: Any, record: BatchRecord, marks: Sequence[Marks], model: ScoringModel
-    ) -> int:
-        """Take what the workers marked, and queue what the budget allows; returns how many items are new. Within the
-        transaction that ends the batch."""
+    def collect(
+        self, record: BatchRecord, marks: Sequence[Marks], model: ScoringModel
+    ) -> Callable[[Any], None] | None:
+        """Take what the workers marked. Returns what is still to be done within the transaction that ends the batch
+        (call it with that transaction's connection), or None: nothing, as mostly."""
         complete = sum(one.complete for one in marks)
         self._complete_in_period += complete
         held = [one.marked for one in marks if one.marked is not None]
         if not held and not self._pool:
-            return 0
-        self._guarded = False
-        try:
-            marked = [window for content in held for window in pickle.loads(content)]
-            audits = [window for window in marked if window.audit_draw is not None]
-            if self._collecting_since_us is not None:
-                self._complete_in_pool += complete
-                self._weight_in_pool += sum(one.weight for one in marks)
-                self._collect(marked, self._keep(model))
+            return None
+        marked = [window for content in held for window in pickle.loads(content)]
+        audits = [window for window in marked if window.audit_draw is not None]
+        due = False
+        if self._collecting_since_us is not None and not self._busy:
+            self._complete_in_pool += complete
+            self._weight_in_pool += sum(one.weight for one in marks)
+            self._collect(marked)
+            waited_us = _us(record.started_at) - self._collecting_since_us
             due = bool(self._pool) and (
-                self._eager
-                or self._complete_in_pool >= _ENOUGH
-                or _us(record.started_at) - (self._collecting_since_us or 0) >= self._rules.window_us
+                self._eager or self._complete_in_pool >= _ENOUGH or waited_us >= self._rules.window_us
             )
-            if not audits and not due:
-                return 0
-            self._guard(connection)
-            return self._queue(connection, audits, due, model)
+        if not audits and not due:
+            return None
+        self._busy += 1
+        return partial(self._settle, audits, due, model)
+
+    def _settle(self, audits: Sequence[Marked], due: bool, model: ScoringModel, connection: Any) -> None:
+        turn = _Turn(connection)
+        try:
+            self._queue(turn, audits, due, model)
         except Exception as error:
-            self._give_up(connection, error)
-            return 0
+            self._give_up(turn, error)
+        finally:
+            self._busy -= 1
 
-    def _collect(self, marked: Sequence[Marked], keep: int) -> None:
-        """Keep the greatest keys of each predicted activity; a window that comes again replaces itself."""
+    def _collect(self, marked: Sequence[Marked]) -> None:
+        """Keep the greatest keys; a window that comes again replaces itself."""
+        new = {(window.device_id, window.window_start_us) for window in marked if window.key is not None}
+        if not new:
+            return
+        kept = [one for one in self._pool if (one[2].device_id, one[2].window_start_us) not in new]
         for window in marked:
-            if window.key is None:
-                continue
-            heap = self._pool.setdefault(window.activity, [])
-            same = [
-                k
-                for k, (_, _, other) in enumerate(heap)
-                if (other.device_id, other.window_start_us) == (window.device_id, window.window_start_us)
-            ]
-            if same:
-                heap.pop(same[0])
-                heapq.heapify(heap)
-            self._arrived += 1  # ties are settled before windows would be compared
-            heapq.heappush(heap, (window.key, -self._arrived, window))
-            if len(heap) > keep:
-                heapq.heappop(heap)
+            if window.key is not None:
+                self._arrived += 1  # ties are settled before windows would be compared
+                kept.append((window.key, -self._arrived, window))
+        self._pool = heapq.nlargest(_POOL, kept)
+        heapq.heapify(self._pool)
 
-    def _queue(self, connection: Any, audits: Sequence[Marked], due: bool, model: ScoringModel) -> int:
+    def _queue(self, turn: _Turn, audits: Sequence[Marked], due: bool, model: ScoringModel) -> None:
+        connection = turn.connection()
         account = queue.open_account(connection, self._rules)
         rules, budget = self._rules, account.budget
-        pool = [window for heap in self._pool.values() for _, _, window in heap] if due else []
+        pool = [window for _, _, window in self._pool] if due else []
         asked = [*audits, *pool]
         near = queue.items_near(
             connection,
@@ -496,7 +510,7 @@ class QueueKeeper:
         pool = [window for window in pool if (window.device_id, window.window_start_us) not in there]
         count = int(budget.chosen)
         if pool and count:
-            chosen = self._choose(connection, pool, near, items, count, budget, model)
+            chosen = self._choose(turn, pool, near, items, count, budget, model)
             budget = budget.less(chosen=len(chosen))
             items.extend(chosen)
         self._fill_disagreement(connection, items, model)
@@ -513,11 +527,10 @@ class QueueKeeper:
             self._forget_pool()
         self._remember(items, model)
         self.queued += new
-        return new
 
     def _choose(
         self,
-        connection: Any,
+        turn: _Turn,
         pool: Sequence[Marked],
         near: Sequence[tuple[str, int]],
         audits: Sequence[QueueItem],
@@ -525,7 +538,7 @@ class QueueKeeper:
         budget: Budget,
         model: ScoringModel,
     ) -> list[QueueItem]:
-        rules = self._rules
+        rules, connection = self._rules, turn.connection()
         standard = model.standardised(np.stack([window.features for window in pool]))
         candidates = [
             Candidate(
@@ -538,13 +551,15 @@ class QueueKeeper:
             )
             for k, window in enumerate(pool)
         ]
+        before = self._past_of(connection, model, audits)
         past = Past(
             items=near,
             of_person=queue.items_of(connection, [window.device_id for window in pool]),
             of_activity=queue.items_by_activity(connection),
-            standard=self._past_of(connection, model, audits),
+            standard=before[1] if before else None,
+            standard_of=before[0] if before else (),
         )
-        labels = self._labels_so_far(connection)
+        labels = self._labels_so_far(turn)
         chosen = policy.choose(candidates, past, rules, labels=labels, count=count)
         found = []
         for choice in chosen:
@@ -635,55 +650,50 @@ class QueueKeeper:
 
     # ---- what the last items looked like
 
-    def _past_of(
-        self, connection: Any, model: ScoringModel, audits: Sequence[QueueItem]
-    ) -> np.ndarray | None:
+    def _past_of(self, connection: Any, model: ScoringModel, new: Sequence[QueueItem]) -> _Looks | None:
+        """Watches and standard scores of the last items, those about to be queued too; None without."""
         if self._past is None or self._past[0] != model.version:
-            stored = queue.last_features(connection, FEATURES_VERSION, _LAST_ITEMS)
-            self._past = (model.version, None if stored is None else _limited(model, stored))
-        own = _limited(model, np.stack([item.features for item in audits])) if audits else None
-        parts = [part for part in (self._past[1], own) if part is not None]
-        return np.concatenate(parts) if parts else None
+            devices, stored = queue.last_features(connection, FEATURES_VERSION, _LAST_ITEMS)
+            self._past = (model.version, _looks(model, devices, stored))
+        return _joined(self._looks_of(new, model), self._past[1])
 
     def _remember(self, items: Sequence[QueueItem], model: ScoringModel) -> None:
-        if self._past is None or not items:
-            return
-        new = _limited(model, np.stack([item.features for item in items]))
-        if new is not None:
-            before = self._past[1]
-            kept = new if before is None else np.concatenate([new, before])
-            self._past = (model.version, kept[:_LAST_ITEMS])
+        if self._past is not None and items:
+            self._past = (model.version, _joined(self._looks_of(items, model), self._past[1]))
 
-    def _guard(self, connection: Any) -> None:
-        """Before the first query of a turn: what to go back to where one fails."""
-        if not self._guarded:
-            with connection.cursor() as cursor:
-                cursor.execute("SAVEPOINT queueing")
-            self._guarded = True
+    def _looks_of(self, items: Sequence[QueueItem], model: ScoringModel) -> _Looks | None:
+        return _looks(model, [item.device_id for item in items], [item.features for item in items])
 
-    def _give_up(self, connection: Any, error: Exception) -> None:
-        """Undo what the queue did in this transaction, and nothing else; a connection that broke is the batch's own
-        matter, which fails and is run again."""
-        self._budget = None
+    def _give_up(self, turn: _Turn, error: Exception) -> None:
+        self._budget = self._period = self._past = None
         self._forget_pool()
-        self._past = None
-        self._period = None
-        if connection.closed:
-            raise error
-        if self._guarded:
-            with connection.cursor() as cursor:
-                cursor.execute("ROLLBACK TO SAVEPOINT queueing")
+        turn.undo(error)
         if time.monotonic() - self._said_at > _SAY_SECONDS:
             self._said_at = time.monotonic()
-            first = (str(error).splitlines() or [""])[0]
-            say(
-                f"nothing was queued of this batch: {type(error).__name__}: {first}; its predictions are there"
-            )
+            say(f"nothing was queued of this batch: {_sentence(error)}; its predictions are there")
 
 
-def _limited(model: ScoringModel, features: np.ndarray) -> np.ndarray | None:
-    standard = model.standardised(features)
-    return None if standard is None else policy.limited(standard)
+def _execute(connection: Any, statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def _sentence(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
+_Looks = tuple[list[str], np.ndarray]  # watches, and the standard scores of a window of each
+
+
+def _looks(model: ScoringModel, devices: list[str], features: Sequence[np.ndarray]) -> _Looks | None:
+    standard = model.standardised(np.stack(features)) if len(features) else None
+    return None if standard is None else (devices, policy.limited(standard))
+
+
+def _joined(one: _Looks | None, other: _Looks | None) -> _Looks | None:
+    if one is None or other is None:
+        return one or other
+    return (one[0] + other[0])[:_LAST_ITEMS], np.concatenate([one[1], other[1]])[:_LAST_ITEMS]
 
 
 def _us(at: datetime) -> int:

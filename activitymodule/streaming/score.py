@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 from activitymodule.errors import ActivityError, RefusedError, ServiceUnavailableError
 from activitymodule.settings import Settings, resolve
 from activitymodule.store.batches import begin_batch, last_offsets, record_late
-from activitymodule.store.connection import connect
+from activitymodule.store.connection import connect, session
 from activitymodule.store.connection import reachable as store_reachable
+from activitymodule.store.drift import forget_minutes, merge_minutes
 from activitymodule.store.leases import ScorerLease
 from activitymodule.store.smoothing import refresh_unfinished
 from activitymodule.streaming import archive, worker
@@ -37,6 +38,7 @@ from activitymodule.streaming.checkpoint import (
     unread_and_gone,
 )
 from activitymodule.streaming.messages import MESSAGE_COLUMNS, kafka_messages, with_newline
+from activitymodule.streaming.queueing import Marks, QueueKeeper
 from activitymodule.streaming.session import spark_session
 from activitymodule.streaming.smoother import Smoother
 from activitymodule.streaming.waiting import Watchpoint, say
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming import StreamingQuery
 
+_TIDY_SECONDS = 60.0
 _FAILURES_ALLOWED = 5  # in as many minutes, with every service there, before the job gives up
 
 
@@ -100,7 +103,9 @@ class ScoringJob:
         self._spark: SparkSession | None = None
         self._broadcast: tuple[tuple[str, str | None], Any] | None = None
         self._query: StreamingQuery | None = None
+        self._queue = QueueKeeper(settings, eager=options.once)
         self._failures: deque[float] = deque()
+        self._next_tidy = time.monotonic() + _TIDY_SECONDS
         self._first_offsets: dict[int, int] = {}
         self._progress_seen = -1
         self._lost_accepted = options.accept_data_loss
@@ -271,6 +276,7 @@ class ScoringJob:
                 if query.exception() is not None:
                     raise query.exception()  # type: ignore[misc]
             self._note_progress()
+            self._tidy()
             # said once each while they are away; a query that fails for it is started again by _recover
             if self._store.check() and self._broker.check():
                 self._lease.check()
@@ -340,17 +346,28 @@ class ScoringJob:
             model_version=serving.classifier.version,
             energy_version=serving.regressor.version if serving.regressor else None,
         )
-        connection.commit()
         if record.model_version is not None and record.model_version != serving.classifier.version:
             # this batch was begun before a restart by another version: it ends with that one
             serving = self._champion.load_version(record.model_version, record.energy_version)
+        marking = self._queue.marking(connection, record, serving.model)
+        connection.commit()
         scorer = worker.Scorer(
-            self._settings, self._broadcast_of(serving), serving.classifier.version, batch_id
+            self._settings,
+            self._broadcast_of(serving),
+            serving.classifier.version,
+            batch_id,
+            query_id,
+            marking,
         )
         counts = windows.mapInArrow(partial(worker.score, scorer=scorer), worker.COUNT_SCHEMA).collect()
         count = sum(row["windows"] for row in counts)
+        marks = [Marks(row["complete"], row["weight"], row["marked"]) for row in counts] if marking else []
         self._smoother.finish(
-            query_id=query_id, batch_id=batch_id, windows=count, since=record.started_at
+            query_id=query_id,
+            batch_id=batch_id,
+            windows=count,
+            since=record.started_at,
+            also=self._queue.collect(record, marks, serving.model),
         )
         self.windows += count
         self.batches += 1
@@ -395,6 +412,19 @@ class ScoringJob:
             with connection:
                 record_late(connection, str(self._query.id), late_by_batch)
             connection.close()
+
+    def _tidy(self) -> None:
+        """Once a minute: merge what the workers counted for the watch on drift, and forget what is old."""
+        now = time.monotonic()
+        if now < self._next_tidy or not self._settings.monitoring.enabled:
+            return
+        self._next_tidy = now + _TIDY_SECONDS
+        try:
+            with session(self._settings) as connection:
+                merge_minutes(connection)
+                forget_minutes(connection, self._settings.monitoring.keep_days)
+        except ActivityError as error:
+            say(f"could not merge the counts for the watch on drift: {error}")
 
     # ---- the driver's own connection ---------------------------------------------------------------------
 

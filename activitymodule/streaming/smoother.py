@@ -6,6 +6,7 @@ when it is smoothed too; what a killed job left unsmoothed is found there by the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -25,13 +26,22 @@ class Smoother:
         self._pending: Future[None] | None = None
         self._connection: Any = None
 
-    def finish(self, *, query_id: str, batch_id: int, windows: int, since: datetime) -> None:
+    def finish(
+        self,
+        *,
+        query_id: str,
+        batch_id: int,
+        windows: int,
+        since: datetime,
+        also: Callable[[Any], None] | None = None,
+    ) -> None:
         """Have the windows smoothed that a batch wrote since then, and the batch recorded as finished.
 
-        Returns as soon as the batch before is done. Raises what went wrong with that one.
+        also : called with the connection, within the same transaction. Returns as soon as the batch before is done.
+        Raises what went wrong with that one.
         """
         self.wait()
-        self._pending = self._thread.submit(self._finish, query_id, batch_id, windows, since)
+        self._pending = self._thread.submit(self._finish, query_id, batch_id, windows, since, also)
 
     def wait(self) -> None:
         """Until all is smoothed. Raises what went wrong with the last batch, once."""
@@ -52,11 +62,20 @@ class Smoother:
             self._connection.close()
             self._connection = None
 
-    def _finish(self, query_id: str, batch_id: int, windows: int, since: datetime) -> None:
+    def _finish(
+        self,
+        query_id: str,
+        batch_id: int,
+        windows: int,
+        since: datetime,
+        also: Callable[[Any], None] | None,
+    ) -> None:
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = connect(self._settings)
             refresh_smoothed(self._connection, batch_id=batch_id, scoring=self._settings.scoring, since=since)
+            if also is not None:
+                also(self._connection)
             finish_batch(self._connection, query_id=query_id, batch_id=batch_id, windows=windows)
             self._connection.commit()
         except BaseException:

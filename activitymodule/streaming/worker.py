@@ -25,12 +25,14 @@ from activitymodule.store.connection import connect
 from activitymodule.store.dead_letters import DeadLetters, write_dead_letters
 from activitymodule.store.people import Person, people_for
 from activitymodule.store.predictions import PredictionRows, readings_stored, write_predictions
+from activitymodule.streaming.minutes import Minutes
+from activitymodule.streaming.queueing import Marking, Marks, Scored, mark_safely, together
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features
 from activitymodule.windows.panes import decode_panes
 
 PANE_SCHEMA = "device_id string, stamp timestamp, packed binary, n int, kafka_at timestamp"
-COUNT_SCHEMA = "windows long, written long"
+COUNT_SCHEMA = "windows long, written long, complete long, weight double, marked binary"
 BACKFILL_SCHEMA = "seen long, windows long, written long"
 
 LOW_COVERAGE = "low coverage"
@@ -169,6 +171,8 @@ class Scorer:
     model: Any  # pyspark.Broadcast of models.bundle.BundleBytes
     model_version: str
     batch_id: int
+    query_id: str = ""
+    marking: Marking | None = None  # how to mark what may be queued
 
 
 def _model(scorer: Scorer) -> ScoringModel:
@@ -186,19 +190,30 @@ def score(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.Reco
     """Windows (device_id, window_us, panes, kafka_at) to rows of the store: one transaction a partition."""
     _make_tasks_quick()
     windows = written = 0
+    marks: list[Marks] = []
     tables = list(_gathered(batches))
     if tables:
         try:
             connection = store_connection(scorer.settings)
+            minutes = Minutes(scorer.settings)
             for batch in tables:
-                rows = score_windows(batch, scorer, connection)
+                rows = score_windows(batch, scorer, connection, minutes, marks)
                 written += write_predictions(connection, rows)
                 windows += batch.num_rows
+            minutes.write(
+                connection,
+                model_version=scorer.model_version,
+                query_id=scorer.query_id,
+                batch_id=scorer.batch_id,
+            )
             connection.commit()
         except BaseException:
             drop_connection()
             raise
-    yield pa.RecordBatch.from_pydict({"windows": [windows], "written": [written]})
+    found = together(marks)
+    counts = {"windows": windows, "written": written, "complete": found.complete, "weight": found.weight}
+    columns = {name: pa.array([count]) for name, count in counts.items()}
+    yield pa.RecordBatch.from_pydict(columns | {"marked": pa.array([found.marked], pa.binary())})
 
 
 def score_missing(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.RecordBatch]:
@@ -231,10 +246,17 @@ def _unseen(batch: pa.RecordBatch, connection: Any) -> pa.Array:
     return pa.array(batch.column("n").to_numpy() > stored.sum(1))
 
 
-def score_windows(batch: pa.RecordBatch, scorer: Scorer, connection: Any) -> PredictionRows:
+def score_windows(
+    batch: pa.RecordBatch,
+    scorer: Scorer,
+    connection: Any,
+    minutes: Minutes | None = None,
+    marks: list[Marks] | None = None,
+) -> PredictionRows:
     """Assemble, compute features and score one Arrow batch of windows; one row a window.
 
     A window with less than the least coverage, or without any acceleration, has no activity and says why.
+    minutes : counts the complete windows, for the watch on drift; marks : gets what may be queued of them
     """
     settings = scorer.settings
     model = _model(scorer)
@@ -248,9 +270,31 @@ def score_windows(batch: pa.RecordBatch, scorer: Scorer, connection: Any) -> Pre
     kcal_per_min = np.full(n, np.nan, np.float32)
     if len(chosen):
         computed = features(assembled.take(chosen), settings.windows)
-        scores = model.score(computed, _people(device_id.take(pa.array(chosen)), settings, connection))
+        people = _people(device_id.take(pa.array(chosen)), settings, connection)
+        scores = model.score(computed, people)
         probabilities[chosen], in_set[chosen] = scores.probabilities, scores.in_set
         kcal_per_min[chosen] = scores.kcal_per_min
+        if minutes is not None:
+            minutes.add(
+                model,
+                window_us[chosen],
+                assembled.coverage[chosen],
+                assembled.newest_us[chosen],
+                computed,
+                scores.probabilities,
+            )
+        if marks is not None and scorer.marking is not None:
+            scored = Scored(
+                device_id,
+                window_us,
+                batch.column("panes"),
+                assembled,
+                chosen,
+                computed,
+                scores,
+                people.weight_kg,
+            )
+            marks.append(mark_safely(scored, scorer.marking, model, settings, connection))
     blank = np.isnan(probabilities).any(1)
     probabilities[blank] = np.nan
     in_set[blank] = False

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from ledger import Job
 
-from activitymodule.registry.versions import ModelVersion, register, set_champion
 from activitymodule.settings import Settings
 
 
@@ -27,25 +26,3 @@ def job(tmp_path: Path, environment_of: Callable[[Settings], dict[str, str]]):
         if made.process is not None and made.process.poll() is None:
             made.kill()
         print(f"--- {' '.join(made.arguments)}\n{made.output}")
-
-
-@pytest.fixture(scope="session")
-def trained(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders of a small activity and a small energy model, trained once on a few synthesised people."""
-    from activitymodule.jobs.train import Request, train
-
-    folder = tmp_path_factory.mktemp("models")
-    train(
-        Request(what="both", data="synthetic", devices=6, minutes=10, folds=2, folder=folder), stack_settings
-    )
-    return folder
-
-
-@pytest.fixture
-def champion(fresh_settings: Settings, trained: Path) -> ModelVersion:
-    """Both models registered under this test's names, and serving; the classifier's version."""
-    registry = fresh_settings.registry
-    serving = register(fresh_settings, registry.classifier, trained / "activity", {})
-    for version in (serving, register(fresh_settings, registry.regressor, trained / "energy", {})):
-        set_champion(fresh_settings, version)
-    return serving

@@ -249,7 +249,7 @@ COMMENT ON TABLE drift_alarms IS 'What has drifted, how far, since when; over_at
 -- What the queue may still give out, and by which rates the audit share was drawn: written in the transaction that
 -- queues the items, so that neither a crash nor a replay gives anything out twice.
 CREATE TABLE queue_budget (
-    only        boolean PRIMARY KEY DEFAULT true CHECK (only),
+    "only"      boolean PRIMARY KEY DEFAULT true CHECK ("only"),
     salt        text             NOT NULL DEFAULT replace(gen_random_uuid()::text, '-', ''),
     audit       double precision NOT NULL CHECK (audit >= 0),
     chosen      double precision NOT NULL CHECK (chosen >= 0),
