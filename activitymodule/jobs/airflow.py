@@ -25,7 +25,14 @@ def start(config: Settings, say: Any, seconds: float = 300) -> None:
     from activitymodule.local.stack import Stack
 
     stack = Stack(config)
-    stack.up(airflow.NAMES, say, seconds=seconds)
+    before = stack.pid(airflow.Airflow.name) is not None
+    try:
+        stack.up(airflow.NAMES, say, seconds=seconds)
+    except ServiceUnavailableError:
+        # or it would be tried again and again, and the stack would never be well
+        if not before:
+            stack.down(only=airflow.NAMES)
+        raise
     deadline = time.monotonic() + seconds
     while not airflow.healthy(config) or not _read(config):
         if time.monotonic() > deadline:
@@ -58,7 +65,7 @@ def up(
     """Start Airflow (API server, scheduler, DAG processor) on the embedded PostgreSQL, supervised.
 
     Its pages are at airflow.uri; the user is airflow.user, the password ACTIVITY_AIRFLOW__PASSWORD of .env. It needs
-    about 1 GB of memory and starts in half a minute; `activity down` stops it with the rest.
+    about 600 MB of memory and starts in half a minute; `activity down` stops it with the rest.
     """
     from rich.console import Console
 

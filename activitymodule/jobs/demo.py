@@ -31,31 +31,37 @@ def demo(
     ),
     devices: int = typer.Option(0, min=0, help="How many watches; 0: as fleet.devices says."),
     keep: bool = typer.Option(False, help="Leave the embedded stack running at the end."),
+    airflow: bool = typer.Option(True, help="Start Airflow as well (600 MB of memory, half a minute)."),
     json_: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
 ) -> None:
     """Start everything, train a champion where there is none, and watch predictions arrive.
 
     Ctrl-C ends all of it. With --seconds it ends by itself, with a summary, and fails if no predictions came.
     """
+    from activitymodule.local.airflow import NAMES as AIRFLOW
     from activitymodule.local.stack import Stack
 
     config = settings()
     stack = Stack(config)
     was_running = stack.status().running
+    had_airflow = stack.pid(AIRFLOW[0]) is not None
     try:
-        _headline("1/4", "the embedded stack: PostgreSQL, Kafka, MLflow")
+        _headline("1/5", "the embedded stack: PostgreSQL, Kafka, MLflow")
         stack.up(say=_say)
-        _headline("2/4", "a champion to score with")
+        _headline("2/5", "a champion to score with")
         _train_where_needed(config)
         count = devices or config.fleet.devices
-        _headline("3/4", f"{count} watches in real time, and the streaming job")
+        _headline("3/5", f"{count} watches in real time, and the streaming job")
         begin = time.time()
         logs = resolve(config.local.folder) / "logs"
         with (
             _running(["score"], logs / "demo-score.log") as scorer,
             _running(["generate", "--devices", str(count)], logs / "demo-generate.log") as fleet,
         ):
-            _headline("4/4", f"live predictions (Ctrl-C ends the demo; what the jobs say is in {logs})")
+            if airflow:
+                _headline("4/5", "Airflow, for retraining")
+                _start_airflow(config)
+            _headline("5/5", f"live predictions (Ctrl-C ends the demo; what the jobs say is in {logs})")
             _view(seconds, (scorer, fleet))
         summary = _summary(config, begin)
     except KeyboardInterrupt:
@@ -64,6 +70,8 @@ def demo(
     finally:
         if not keep and not was_running:
             stack.down(_say)
+        elif not keep and airflow and not had_airflow:
+            stack.down(only=AIRFLOW)
     _report(summary, json_)
 
 
@@ -95,6 +103,20 @@ def _train_where_needed(config: Settings) -> None:
     ended = subprocess.run(_verb(["train", what, "--data", "synthetic", "--if-missing"]), check=False)
     if ended.returncode:
         raise ActivityError("training did not succeed; see above")
+
+
+def _start_airflow(config: Settings) -> None:
+    """Airflow beside the rest; a machine that cannot carry it, or has none, does without."""
+    from activitymodule.jobs.airflow import start
+
+    try:
+        start(config, _say)
+    except ActivityError as error:
+        _say(f"the demo goes on without Airflow: {error}")
+        return
+    _say(
+        f"Airflow is ready at {config.airflow.uri} (user {config.airflow.user}, its password stands in .env)"
+    )
 
 
 @contextmanager
