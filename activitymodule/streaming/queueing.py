@@ -305,7 +305,7 @@ def together(marks: Sequence[Marks]) -> Marks:
     windows = [window for content in held for window in pickle.loads(content)]
     return Marks(
         sum(one.complete for one in marks),
-        sum(one.weight for one in marks),
+        float(sum(one.weight for one in marks)),  # of none: still a double
         held[0] if len(held) == 1 else pickle.dumps(windows, pickle.HIGHEST_PROTOCOL) if held else None,
     )
 
