@@ -4,10 +4,10 @@ BIN := .venv/bin
 # no setting: how long `make demo` runs; empty: until Ctrl-C
 DEMO_SECONDS ?=
 
-.PHONY: help init up down demo test check soak bench lock docs clean
+.PHONY: help init up down demo demo-loop test check soak bench lock docs clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 init: ## set up or bring up to date; quiet when there is nothing to do
 	@./init.sh
@@ -20,6 +20,9 @@ down: ## stop the embedded stack; its data stays
 
 demo: init ## the whole path, live, with a synthesised fleet (DEMO_SECONDS=90 make demo ends by itself)
 	@$(BIN)/activity demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+demo-loop: init ## a weak champion, labels, a retraining, a better one: the closed loop, measured
+	@$(BIN)/activity demo-loop
 
 check: init ## ruff, mypy and import-linter
 	$(BIN)/ruff check .

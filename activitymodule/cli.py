@@ -21,6 +21,7 @@ VERBS = {
     "logs": "Show the logs of the embedded stack.",
     "doctor": "Check this machine and the configuration, and say what to mend.",
     "demo": "Run the whole path: fleet, scoring and a live view.",
+    "demo-loop": "The closed loop: stream, queue, labels, retraining, promotion.",
     "generate": "Send a synthesised fleet of watches to Kafka.",
     "replay": "Send recordings of real people to Kafka.",
     "score": "Run the streaming job: readings from Kafka to predictions in PostgreSQL.",

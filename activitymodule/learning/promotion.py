@@ -356,6 +356,23 @@ def macro_f1_of(candidate: Candidate, audit: Audit) -> float:
     return float(_mean_f1(tally.hits[0], tally.predicted[0], actual, counted))
 
 
+def macro_f1_interval(
+    candidate: Candidate, audit: Audit, resamples: int, *, seed: int = 0
+) -> tuple[float, float, float]:
+    """Macro-F1 of one model with the 95 % interval over people (percentile bootstrap): value, low, high."""
+    classes = sorted(set(candidate.labels) | set(audit.label.tolist()))
+    counted = np.array([label in candidate.labels for label in classes])
+    truth = np.searchsorted(np.array(classes), audit.label)
+    names, person = np.unique(audit.person, return_inverse=True)
+    weight, n = audit.weights(), len(classes)
+    tally = _tally(candidate, classes, truth, person, weight)
+    actual = np.bincount(person * n + truth, weight, len(names) * n).reshape(len(names), n)
+    times = resampled_people(len(names), resamples, seed)
+    drawn = _mean_f1(times @ tally.hits, times @ tally.predicted, times @ actual, counted)
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return macro_f1_of(candidate, audit), float(low), float(high)
+
+
 def compare(
     champion: Candidate, challenger: Candidate, audit: Audit, limits: settings.Learning, *, seed: int = 0
 ) -> Compared:
