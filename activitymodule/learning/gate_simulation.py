@@ -73,15 +73,15 @@ def draw(
 
 @lru_cache(maxsize=8)
 def clarity_for(gain: float) -> float:
-    """The clarity at which macro-F1 is `gain` above that at CLARITY, for a very large audit (secant search)."""
+    """The clarity at which macro-F1 is `gain` above that at CLARITY, for a very large audit (bisection)."""
 
     def f1(clear: float) -> float:
-        trial = draw(400, 40_000, np.random.default_rng(0), clarity=(clear, clear))
+        trial = draw(300, 15_000, np.random.default_rng(0), clarity=(clear, clear))
         return macro_f1_of(trial.challenger, trial.audit)
 
     target = f1(CLARITY) + gain
     low, high = CLARITY, CLARITY + 2.0
-    for _ in range(12):
+    for _ in range(8):
         middle = (low + high) / 2
         low, high = (middle, high) if f1(middle) < target else (low, middle)
     return (low + high) / 2

@@ -28,7 +28,7 @@ HAVING count(DISTINCT p.model_version) <> 1 OR min(p.model_version) <> min(b.mod
 _LATENCY = """
 SELECT b.batch_id, b.model_version, extract(epoch FROM max(p.processed_at - p.received_at))
 FROM predictions p JOIN batches b USING (batch_id)
-WHERE b.topic = %s AND p.coverage >= 0.99
+WHERE b.topic = %s
 GROUP BY b.batch_id, b.model_version ORDER BY b.batch_id
 """
 
@@ -112,14 +112,14 @@ def swap_under_load(
     version = np.array([row[1] for row in found])
     seconds = np.array([float(row[2]) for row in found])
     first = np.flatnonzero(np.r_[False, version[1:] != version[:-1]])
-    rest = np.setdiff1d(np.arange(1, len(found)), first)
+    rest = np.setdiff1d(np.arange(3, len(found)), first)  # those before read what came while Spark started
     for what, which in (("first batch of a champion", first), ("other batches", rest)):
         middle, high = np.quantile(seconds[which], (0.5, 0.95))
         print(f"{what}: {len(which)}, slowest row of each {middle:.2f} s at the median, {high:.2f} s at 95 %")
 
 
 def test_swaps_under_load(fresh_settings, champion, trained, job, tmp_path):
-    swap_under_load(fresh_settings, champion, trained, job, tmp_path, swaps=8, watches=40)
+    swap_under_load(fresh_settings, champion, trained, job, tmp_path, swaps=6, watches=40)
 
 
 @pytest.mark.soak

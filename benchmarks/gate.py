@@ -1,0 +1,50 @@
+"""How often the gate lets a challenger in, by how much better it is in truth; the table of docs/retraining.md.
+
+python benchmarks/gate.py --trials 1000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from activitymodule import settings
+from activitymodule.learning.gate_simulation import rates, verdicts
+
+SIZES = ((5, 60), (8, 100), (12, 150), (20, 200), (40, 400), (60, 600), (100, 1000))
+GAINS = (0.0, 0.03, 0.05, 0.1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    limits, rows = settings.Learning(), []
+    for people, labels in SIZES:
+        row: dict[str, float] = {"people": people, "labels": labels}
+        for gain in GAINS:
+            found = rates(verdicts(given.trials, people, labels, limits, gain=gain))
+            if not gain:
+                row |= {f"equal_{name}": share for name, share in found.items()}
+            row[f"gain_{gain:g}"] = found["promoted"]
+        rows.append(row)
+    if given.json:
+        print(json.dumps(rows, indent=1))
+        return
+    print(
+        "| people | audit labels | equal: F1 higher | equal: percentiles | equal: let in | +.03 | +.05 | +.10 |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        shown = [row[name] for name in ("equal_higher", "equal_percentile", "equal_promoted")]
+        shown += [row[f"gain_{gain:g}"] for gain in GAINS[1:]]
+        print(
+            f"| {row['people']} | {row['labels']} | " + " | ".join(f"{share:.1%}" for share in shown) + " |"
+        )
+
+
+if __name__ == "__main__":
+    main()

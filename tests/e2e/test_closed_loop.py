@@ -1,0 +1,53 @@
+"""The closed loop: a champion of too few people, labels, a retraining, a better champion in the same stream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from activitymodule.jobs.demo_loop import Loop, Plan, draw, queue_of, run_loop
+from activitymodule.registry.versions import champion, previous
+from activitymodule.settings import Settings
+from activitymodule.store.connection import session
+from activitymodule.store.retrain import promotions
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+
+def loop(settings: Settings, plan: Plan, folder: Path) -> Loop:
+    asked = plan.teaching + plan.audit
+    queue = settings.queue.model_copy(update=queue_of(plan, asked))
+    own = settings.model_copy(update={"queue": queue})
+    found = run_loop(own, plan, say=print, logs=folder)
+    name = settings.registry.classifier
+    assert found.state == "promoted", found.says
+    assert champion(settings, name).version == found.after.version
+    assert previous(settings, name).version == found.before.version
+    assert found.gain_low > 0, "better on people neither model has seen, beyond chance"
+    with session(settings, read_only=True) as connection:
+        (entry,) = promotions(connection, name=name)
+        assert entry.run_id == found.run_id
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM predictions WHERE activity IS NOT NULL AND model_version IS NULL"
+            )
+            assert cursor.fetchone()[0] == 0
+    draw(found, folder / "loop.svg")
+    assert "macro-F1" in (folder / "loop.svg").read_text()
+    return found
+
+
+@pytest.mark.timeout(400)
+def test_from_a_weak_champion_to_a_better_one(fresh_settings, tmp_path):
+    plan = Plan(
+        watches=25, speed=15, teaching=80, audit=120, at_most_seconds=150, unseen_people=15, unseen_minutes=12
+    )
+    loop(fresh_settings, plan, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_with_more_labels_and_more_errors_in_them(fresh_settings, tmp_path):
+    found = loop(fresh_settings, Plan(error_rate=0.08, teaching=400, audit=400), tmp_path)
+    assert found.gain > 0.1
