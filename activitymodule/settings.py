@@ -123,7 +123,7 @@ class Queue(Section):
     items_per_hour: float = Field(60, gt=0)
     burst: int = Field(20, ge=1)
     cooldown_minutes: float = Field(8, ge=0)
-    cold_labels: int = Field(500, ge=0)
+    cold_labels: int = Field(40, ge=0)
     audit_share: float = Field(0.2, gt=0, lt=1)
     overlap_share: float = Field(0.05, ge=0, le=1)
     doubt: str = "margin"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import heapq
 import json
 import os
 import sys
@@ -41,7 +40,7 @@ MARKS = ("<!-- figures: made by benchmarks/active_learning.py -->", "<!-- end of
 
 ROUND = 20  # labels between two trainings
 PASSING = 400  # windows that pass by in a round, which the policy chooses from
-POOL, LEAST_OF_LABEL = 96, 8  # of them it keeps so many, as the scorer does
+POOL = 96  # of them it keeps so many, as the scorer does
 STOPS = (40, 60, 100, 140, 200, 300, 400)
 TARGETS = (100, 200, 400)
 POLICY, RANDOM, THRESHOLD, LEAST = "policy", "random", "threshold 0.6", "least confidence"
@@ -76,10 +75,8 @@ def minutes(folder: Path) -> Data:
     number = {one: k for k, one in enumerate(dict.fromkeys(who))}
     person = np.array([f"person-{number[one]:02d}" for one in who])
     watch = np.array([f"{p}-{row['device']}" for p, row in zip(person, rows, strict=True)])
-    names = (
-        "steps heart_rate calories distance entropy_heart entropy_setps resting_heart corr_heart_steps norm_heart "
-        "intensity_karvonen sd_norm_heart steps_times_distance"
-    ).split()
+    words = "steps heart_rate calories distance entropy_heart entropy_setps resting_heart corr_heart_steps norm_heart"
+    names = [*words.split(), "intensity_karvonen", "sd_norm_heart", "steps_times_distance"]
     X = np.array([[float(row[name]) for name in names] for row in rows])
     never_negative = X.min(0) >= 0
     X[:, never_negative] = np.log1p(X[:, never_negative])
@@ -199,27 +196,23 @@ class Simulation:
         return list(taken)
 
     def _by_policy(self, rows: np.ndarray, count: int) -> list[int]:
-        """As the scorer does: of the windows that pass by, the greatest keys of each predicted activity; of these,
-        what the policy chooses. What it leaves (near ones, resting people) is filled from the next that pass by."""
+        """As the scorer does: of the windows that pass by, the greatest keys; of these, what the policy chooses. What
+        it leaves (people who rest, windows too alike) is filled from the next that pass by."""
         taken: list[int] = []
         for _ in range(10):
+            known = [*self.labelled, *taken]
             passing = self.random.permutation(rows)[:PASSING]
             probabilities = self.probabilities(passing)
             activity = self.classes[probabilities.argmax(1)]
             values = margin(probabilities)
             cold = len(self.labelled) < self.rules.cold_labels
-            heaps: dict[str, list[tuple[float, int]]] = {}
-            keep = max(POOL // len(self.classes), LEAST_OF_LABEL)
-            for k, weight in enumerate(policy.weights(values, cold).tolist()):
-                heap = heaps.setdefault(activity[k], [])
-                row = passing[k]
-                heapq.heappush(
-                    heap,
-                    (policy.key(self.data.watch[row], int(self.data.at_us[row]), weight, self.rules.salt), k),
+            keys = [
+                policy.key(
+                    self.data.watch[row], int(self.data.at_us[row]), weight, f"{self.rules.salt}/{len(known)}"
                 )
-                if len(heap) > keep:
-                    heapq.heappop(heap)
-            pool = sorted(k for heap in heaps.values() for _, k in heap)
+                for row, weight in zip(passing, policy.weights(values, cold).tolist(), strict=True)
+            ]
+            pool = np.argsort(keys)[-POOL:].tolist()
             candidates = [
                 Candidate(
                     self.data.watch[passing[k]],
@@ -231,12 +224,12 @@ class Simulation:
                 )
                 for k in pool
             ]
-            known = [*self.labelled, *taken]
             past = Past(
                 items=[(self.data.watch[row], int(self.data.at_us[row])) for row in known],
                 of_person=self.asked,
                 of_activity=self.predicted,
-                standard=policy.limited(self.Z[known[-300:]]) if known else None,
+                standard=policy.limited(self.Z[known]) if known else None,
+                standard_of=[self.data.watch[row] for row in known],
             )
             for choice in policy.choose(
                 candidates, past, self.rules, labels=len(self.labelled), count=count - len(taken)

@@ -30,10 +30,10 @@ HOUR_US = 3_600_000_000
 DOUBT_POWER = 3.0
 LEAST_DOUBT = 1e-3
 PERSON_POWER = 2.0  # 1 / (1 + items of this person)
-ACTIVITY_POWER = 0.5  # 1 / (1 + items of this predicted activity)
+ACTIVITY_POWER = 0.5  # 1 / (1 + items of this predicted activity), while cold
 TYPICAL_POWER = 1.0  # 1 / distance to the nearest other candidates
 NEIGHBOURS = 20  # ... so many of them, but at most an eighth of the candidates
-NEAR = 0.25  # standard scores of a window nearer than this to one asked before (root mean square): too alike
+NEAR = 0.25  # a window nearer to one the same person was asked about (root mean square, standard scores): too alike
 
 _FIRST_PERIOD_US = 60_000_000
 _GUESSED_WATCHES = 100  # before anything is known of the flow
@@ -212,13 +212,14 @@ class Past:
 
     items : (person, window_start_us) of those near enough in time to matter; of_person, of_activity : how many items
     each has had, by person and by predicted activity
-    standard : (n, n_features), standard scores of the last items, None without
+    standard : (n, n_features), standard scores (`limited`) of items, None without; standard_of : (n,), whose each is
     """
 
     items: Sequence[tuple[str, int]] = ()
     of_person: Mapping[str, int] = field(default_factory=dict)
     of_activity: Mapping[str, int] = field(default_factory=dict)
     standard: np.ndarray | None = None
+    standard_of: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -253,8 +254,8 @@ def choose(
 ) -> list[Choice]:
     """At most `count` of the candidates, best first, at least the cooldown apart of each person.
 
-    labels : gold labels so far. Candidates that resemble one asked before, or one taken here (nearer than NEAR), are
-    passed over. The same input gives the same choice.
+    labels : gold labels so far. Candidates that resemble one the same person was asked about, or one taken here
+    (nearer than NEAR), are passed over. The same input gives the same choice.
     """
     if not candidates or count <= 0:
         return []
@@ -273,7 +274,8 @@ def choose(
     typical = np.ones(n) if scores is None else _typical(scores)
     nearest = np.full(n, np.inf)
     if scores is not None and past.standard is not None and len(past.standard):
-        nearest = _distances(scores, past.standard).min(1)
+        same = person[:, None] == np.array(past.standard_of, object)[None]
+        nearest = np.where(same, _distances(scores, past.standard), np.inf).min(1)
     free = np.ones(n, bool)
     for who, at in past.items:
         free &= (person != who) | (np.abs(start - at) >= max(rules.cooldown_us, 1))
@@ -289,7 +291,7 @@ def choose(
             own
             + TYPICAL_POWER * np.log(typical)
             - PERSON_POWER * np.log([1.0 + asked[who] for who in person])
-            - ACTIVITY_POWER * np.log([1.0 + had[name] for name in activity])
+            - (ACTIVITY_POWER if cold else 0) * np.log([1.0 + had[name] for name in activity])
         )
         place = int(np.where(allowed, worth, -np.inf).argmax())
         taken = candidates[place]
@@ -317,7 +319,8 @@ def choose(
         free &= (person != taken.person) | (np.abs(start - start[place]) >= max(rules.cooldown_us, 1))
         free[place] = False
         if scores is not None:
-            nearest = np.minimum(nearest, _distances(scores, scores[place : place + 1])[:, 0])
+            near = _distances(scores, scores[place : place + 1])[:, 0]
+            nearest = np.where(person == taken.person, np.minimum(nearest, near), nearest)
     return chosen
 
 

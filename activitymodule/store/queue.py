@@ -198,7 +198,7 @@ SELECT activity, count(*) FROM (
 ) AS last GROUP BY activity
 """
 _LAST_FEATURES = (
-    "SELECT features FROM queue_items WHERE features_version = %s ORDER BY queued_at DESC LIMIT %s"
+    "SELECT device_id, features FROM queue_items WHERE features_version = %s ORDER BY queued_at DESC LIMIT %s"
 )
 
 

@@ -223,10 +223,11 @@ def test_one_that_was_asked_is_not_asked_again_nor_is_its_twin() -> None:
     past = Past(
         items=[(c.person, c.window_start_us) for c in taken],
         standard=policy.limited(np.stack([c.standard for c in taken])),  # type: ignore[misc]
+        standard_of=[c.person for c in taken],
     )
     again = [candidates[c.place] for c in choose(candidates, past, RULES, labels=100, count=40)]
     assert not set(map(id, taken)) & set(map(id, again))
-    twin = replace(taken[0], device_id="watch-new", person="watch-new")
+    twin = replace(taken[0], window_start_us=taken[0].window_start_us + 24 * HOUR_US)
     assert choose([twin], past, RULES, labels=100, count=1) == []
     assert choose([twin], Past(), RULES, labels=100, count=1) != []
 
