@@ -1,0 +1,122 @@
+"""The queue behind the running job: killed, replayed, and still nothing queued twice."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from ledger import everything_read, reading, rows, stored, until
+
+from activitymodule.learning.policy import Rules, audit_draw
+from activitymodule.store.connection import connect
+from activitymodule.store.queue import explain, stats
+from activitymodule.streaming.broker import producer
+from activitymodule.windows.assembling import assemble
+from activitymodule.windows.catalogue import FEATURES_VERSION
+from activitymodule.windows.features import features
+from activitymodule.windows.packing import RECORD
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+
+def send(settings, first_s: int, windows: int, devices: int = 6) -> None:
+    """Whole windows of some watches, a second of readings a message, and one reading beyond the last window."""
+    with producer(settings) as client:
+        for second in range(windows * 10):
+            for device in range(devices):
+                name = f"watch-{device}"
+                stamps = [(first_s + second) * 1000 + 100 * k for k in range(10)]
+                batch = [reading(name, stamp, phase=float(device)) for stamp in stamps]
+                for one in batch:  # no window resembles another of its watch
+                    one["user_acceleration_x"] *= 1 + (second // 10) * 7 % 11
+                    one["user_acceleration_z"] += 0.3 * one["rotation_rate_x"] * ((second // 10) % 5)
+                client.send(settings.kafka.topic, json.dumps(batch).encode(), key=name.encode())
+
+
+def test_windows_are_queued_once_whatever_happens_to_the_job(fresh_settings, champion, job):
+    queue = fresh_settings.queue.model_copy(
+        update={"items_per_hour": 12000.0, "burst": 60, "cooldown_minutes": 1.0, "overlap_share": 0.3}
+    )
+    settings = fresh_settings.model_copy(update={"queue": queue})
+    first = int(time.time()) // 10 * 10 - 1200
+    send(settings, first, 40)
+    began = time.monotonic()
+    scorer = job(settings, "score", "--once")
+    assert scorer.wait(120) == 0, scorer.output
+    assert "queue" not in scorer.output, scorer.output
+    items = rows(
+        settings,
+        "select device_id, (extract(epoch from window_start) * 1000000)::bigint, stratum, propensity, readings, "
+        "features, features_version, decision, wanted, probabilities, model_version, doubts from queue_items",
+    )
+    assert 10 < len(items) <= 60 + 12_000 * (time.monotonic() - began) / 3600
+    strata = {item[2] for item in items}
+    assert strata == {"audit", "cold"}
+
+    # an item holds all that its window was scored with
+    names, starts = [item[0] for item in items], np.array([item[1] for item in items])
+    whole = [np.frombuffer(bytes(item[4]), RECORD) for item in items]
+    assert all(len(one) == 100 and np.all(np.diff(one["stamp_us"]) > 0) for one in whole)
+    panes = pa.array([[bytes(item[4])] for item in items], pa.list_(pa.binary()))
+    again = features(assemble(starts, panes, settings.windows), settings.windows)
+    np.testing.assert_array_equal(again, np.array([item[5] for item in items], np.float32))
+    assert {item[6] for item in items} == {FEATURES_VERSION}
+    assert {item[10] for item in items} == {champion.version}
+    assert any(item[11]["disagreement"] is not None for item in items)
+    assert all(item[11]["novelty"] is not None for item in items)
+    assert {item[8] for item in items} == {1, 2}
+
+    # the audit share is just the windows whose draw is below the recorded rate, as far as its bucket went
+    (salt, lost), (rate,) = (
+        rows(settings, "select salt, audit_lost from queue_budget")[0],
+        rows(settings, "select rate from audit_periods order by from_at limit 1")[0],
+    )
+    audits = {(item[0], item[1]) for item in items if item[2] == "audit"}
+    drawn = {key for key in stored(settings) if audit_draw(key[0], key[1], salt) < rate}
+    assert audits <= drawn
+    assert len(drawn) == len(audits) + lost
+    assert all(item[3] == rate for item in items if item[2] == "audit")
+    for name, start, stratum in zip(names, starts, (item[2] for item in items), strict=True):
+        if stratum == "cold":
+            near = [
+                s for n, s in zip(names, starts, strict=True) if n == name and 0 < abs(s - start) < 60_000_000
+            ]
+            assert not [s for s in near if (name, s) not in audits], "the cooldown holds"
+
+    # the whole topic once more, from its start: the same windows, the same audit, nothing twice
+    before = {(item[0], item[1]) for item in items}
+    rerun = job(settings, "score", "--once", "--set-checkpoint-aside", "--forget-offsets")
+    assert rerun.wait(120) == 0, rerun.output
+    after = rows(
+        settings, "select device_id, (extract(epoch from window_start) * 1000000)::bigint from queue_items"
+    )
+    assert len(after) == len(set(after))
+    assert before <= set(after)
+    assert {tuple(key) for key in set(after) - before} & drawn <= drawn - audits
+    hours = (time.monotonic() - began) / 3600
+    assert len(after) <= 60 + 12_000 * hours, "the budget holds over both runs"
+
+    # killed in the middle, again and again
+    live = job(settings, "score")
+    for k in range(2):
+        send(settings, first + 400 + 200 * k, 20)
+        until(lambda k=k: len(stored(settings)) > 6 * (40 + 20 * k), "new windows")
+        live.kill()
+        live = job(settings, "score")
+    until(lambda: everything_read(settings), "the job to read everything")
+    assert live.interrupt() == 0
+    with connect(settings) as connection:
+        found = stats(connection, Rules.of(settings))
+        total = sum(counts["last_hour"] for counts in found.by_stratum.values())
+        assert found.waiting == total
+        assert 0 <= (found.audit_tokens or 0) <= 12
+        assert 0 <= (found.chosen_tokens or 0) <= 48
+        told = explain(
+            connection, *rows(settings, "select device_id, window_start from queue_items limit 1")[0]
+        )
+    assert told["queued"]
+    assert told["state"] == "waiting"
+    assert rows(settings, "select count(*) from predictions where activity is null")[0][0] == 0

@@ -1,0 +1,264 @@
+"""Marking windows of a batch, and the driver's side on a real store."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.pipeline import Pipeline
+
+from activitymodule.learning.policy import audit_draw
+from activitymodule.models.activity import TreesAndLinear
+from activitymodule.models.bundle import Scores, ScoringModel
+from activitymodule.models.export import Card
+from activitymodule.settings import Settings, load
+from activitymodule.store.batches import BatchRecord
+from activitymodule.store.connection import connect
+from activitymodule.store.queue import list_items
+from activitymodule.streaming.queueing import Marking, QueueKeeper, Scored, mark, mark_safely, together
+from activitymodule.windows.assembling import assemble
+from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
+from activitymodule.windows.features import features
+from activitymodule.windows.packing import CHANNELS, RECORD
+
+LABELS = ("jogging", "sitting", "walking")
+T0 = 1_790_000_000_000_000
+AUDIT_ONLY = Marking(rate=0.3, salt="s", measure="margin", cold=True, bar=None)
+EVERYTHING = Marking(rate=1e-12, salt="s", measure="margin", cold=False, bar=float("-inf"), keep=5)
+
+
+@pytest.fixture(scope="module")
+def model() -> ScoringModel:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, len(FEATURE_NAMES))).astype(np.float32)
+    fitted = TreesAndLinear(rounds=2).fit(X, np.array(LABELS)[np.arange(120) % 3])
+    card = Card("activity", LABELS, tuple(FEATURE_NAMES), FEATURES_VERSION, 10, 10, 0.1, 0.8)
+    return ScoringModel(Pipeline([("model", fitted)]), card, "7")
+
+
+def windows(
+    n: int, model: ScoringModel, config: Settings, *, readings: int = 100, watches: int = 10, first: int = 0
+) -> Scored:
+    """n windows as the worker has them after scoring, of readings that differ from window to window."""
+    rng = np.random.default_rng(first)
+    start = T0 + 10_000_000 * (first + np.arange(n) // watches)
+    panes = []
+    for k in range(n):
+        records = np.zeros(readings, RECORD)
+        records["stamp_us"] = start[k] + 100_000 * np.arange(readings)
+        records["values"] = rng.normal(size=(readings, len(CHANNELS))) * rng.uniform(0.05, 2)
+        # twice, and out of order: what is queued has each reading once
+        panes.append(
+            [records[50:].tobytes(), records[:60].tobytes()] if readings == 100 else [records.tobytes()]
+        )
+    packed = pa.array(panes, pa.list_(pa.binary()))
+    assembled = assemble(start, packed, config.windows)
+    rows = np.flatnonzero(assembled.coverage >= config.windows.least_coverage)
+    computed = features(assembled.take(rows), config.windows)
+    probabilities = rng.dirichlet(np.full(3, 0.7), len(rows)).astype(np.float32)
+    kcal = rng.uniform(1, 9, len(rows)).astype(np.float32)
+    scores = Scores(probabilities, probabilities > 0.2, kcal)
+    names = pa.array([f"watch-{first}-{k % watches}" for k in range(n)])
+    return Scored(names, start, packed, assembled, rows, computed, scores, np.full(len(rows), np.nan))
+
+
+def test_the_audit_marks_by_the_draw_alone(model: ScoringModel) -> None:
+    config = load({})
+    scored = windows(60, model, config)
+    found = mark(scored, AUDIT_ONLY, model, config)
+    assert found.complete == 60
+    assert found.marked is not None
+    marked = pickle.loads(found.marked)
+    names, starts = scored.device_id.to_pylist(), scored.window_start_us.tolist()
+    expected = {(d, us) for d, us in zip(names, starts, strict=True) if audit_draw(d, us, "s") < 0.3}
+    assert {(one.device_id, one.window_start_us) for one in marked} == expected
+    assert 5 < len(expected) < 40
+    assert all(one.key is None for one in marked)
+
+
+def test_a_marked_window_carries_all_that_is_labelled_and_learnt_from(model: ScoringModel) -> None:
+    config = load({})
+    scored = windows(20, model, config)
+    found = mark(scored, EVERYTHING, model, config)
+    assert found.marked is not None
+    marked = pickle.loads(found.marked)
+    assert len(marked) == 5
+    keys = sorted(one.key for one in marked)
+    unlimited = mark(scored, Marking(1e-12, "s", "margin", False, float("-inf"), 99), model, config).marked
+    assert unlimited is not None
+    every = pickle.loads(unlimited)
+    assert keys == sorted(one.key for one in every)[-5:]
+    assert found.weight == pytest.approx(sum(one.weight for one in every))
+    for one in marked:
+        records = np.frombuffer(one.readings, RECORD)
+        assert len(records) == 100
+        assert np.all(np.diff(records["stamp_us"]) == 100_000)
+        again = features(
+            assemble(
+                np.array([one.window_start_us]),
+                pa.array([[one.readings]], pa.list_(pa.binary())),
+                config.windows,
+            ),
+            config.windows,
+        )
+        np.testing.assert_array_equal(again[0], one.features)
+        assert one.activity == LABELS[int(one.probabilities.argmax())]
+        assert np.isfinite(one.doubts["novelty"])
+        assert np.isnan(one.doubts["disagreement"])
+
+
+def test_only_complete_windows_are_marked(model: ScoringModel) -> None:
+    config = load({})
+    assert (
+        mark(windows(20, model, config, readings=95), EVERYTHING, model, config).complete == 0
+    )  # its end is to come
+    assert mark(windows(20, model, config, readings=60), EVERYTHING, model, config).complete == 0
+    assert mark(windows(20, model, config, readings=20), EVERYTHING, model, config).complete == 0
+
+
+def test_what_is_below_the_bar_is_not_sent(model: ScoringModel) -> None:
+    config = load({})
+    high = Marking(1e-12, "s", "margin", False, bar=1e9)
+    found = mark(windows(30, model, config), high, model, config)
+    assert found.complete == 30
+    assert found.marked is None
+    assert together([found, found]).complete == 60
+
+
+def test_a_failure_of_the_marking_loses_nothing(
+    model: ScoringModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = load({})
+    broken = Marking(0.5, "s", "no such measure", False, float("-inf"))
+    found = mark_safely(windows(5, model, config), broken, model, config, None)
+    assert (found.complete, found.marked) == (0, None)
+    assert "could not be marked" in capsys.readouterr().err
+
+
+# ---- on a real store
+
+
+class Stream:
+    """Batches one after another, ten seconds apart by the store's clock of the records; as the scorer calls."""
+
+    def __init__(self, settings: Settings, model: ScoringModel, **options: Any) -> None:
+        self.settings, self.model = settings, model
+        self.keeper = QueueKeeper(settings, **options)
+        self.connection = connect(settings)
+        self.at = datetime.now(UTC)
+        self.number = 0
+
+    def batch(self, scored: Scored, *, replay: bool = False, finished: bool = False) -> int:
+        if not replay:
+            self.number += 1
+            self.at += timedelta(seconds=10)
+        record = BatchRecord(
+            "q", self.number, "t", {}, "7", None, self.at, self.at if finished else None, replay
+        )
+        marking = self.keeper.marking(self.connection, record, self.model)
+        self.connection.commit()
+        before = self.keeper.queued
+        marks = [mark(scored, marking, self.model, self.settings)] if marking else []
+        job = self.keeper.collect(record, marks, self.model)
+        if job is not None:
+            job(self.connection)
+        self.connection.commit()
+        return self.keeper.queued - before
+
+    def items(self) -> list[dict[str, Any]]:
+        found = list_items(self.connection, closed=True, limit=10_000)
+        self.connection.commit()
+        return found
+
+
+@pytest.fixture
+def stream_of(fresh_settings: Settings, model: ScoringModel) -> Callable[..., Stream]:
+    def make(queue: dict[str, Any] | None = None, **options: Any) -> Stream:
+        settings = fresh_settings.model_copy(
+            update={"queue": fresh_settings.queue.model_copy(update=queue or {})}
+        )
+        return Stream(settings, model, **options)
+
+    return make
+
+
+@pytest.mark.integration
+def test_the_budget_holds_and_nothing_is_queued_twice(stream_of: Callable[..., Stream]) -> None:
+    stream = stream_of({"cold_labels": 0, "audit_share": 0.25}, eager=True)
+    config = stream.settings
+    load = [windows(300, stream.model, config, watches=100, first=1000 * k) for k in range(4)]
+    for scored in load:
+        stream.batch(scored)
+    items = stream.items()
+    by_stratum = {s: sum(item["stratum"] == s for item in items) for s in ("audit", "doubt")}
+    # 1,200 windows are drawn at 15 / 36,000 while nothing is known of the flow: none or few
+    assert by_stratum["doubt"] == 15
+    assert by_stratum["audit"] <= 5
+    # the same batches again, as after a crash before the checkpoint was written, by a new job
+    again = stream_of({"cold_labels": 0, "audit_share": 0.25}, eager=True)
+    for scored in load:
+        again.batch(scored)
+    assert len(again.items()) == len(items)
+    # and with a new hour's budget: other windows, none of these twice
+    with again.connection.cursor() as cursor:
+        cursor.execute("UPDATE queue_budget SET as_of = as_of - interval '2 hours'")
+    again.connection.commit()
+    third = stream_of({"cold_labels": 0, "audit_share": 0.25}, eager=True)
+    third.batch(load[0])
+    found = third.items()
+    keys = [(item["device_id"], item["window_start"]) for item in found]
+    assert len(keys) == len(set(keys)) == len(items) + 15
+
+
+@pytest.mark.integration
+def test_a_batch_that_had_ended_marks_nothing(stream_of: Callable[..., Stream]) -> None:
+    stream = stream_of(eager=True)
+    scored = windows(100, stream.model, stream.settings, watches=50)
+    assert stream.batch(scored, finished=True) == 0
+    assert stream.items() == []
+    assert stream.batch(scored) > 0
+
+
+@pytest.mark.integration
+def test_items_are_chosen_from_a_whole_window_of_time(stream_of: Callable[..., Stream]) -> None:
+    stream = stream_of()
+    assert stream.batch(windows(50, stream.model, stream.settings, first=0)) == 0  # collecting
+    assert stream.batch(windows(50, stream.model, stream.settings, first=100)) == 16
+    devices = {item["device_id"] for item in stream.items() if item["stratum"] == "cold"}
+    assert len(devices) == 16, "spread over people"
+    assert stream.batch(windows(50, stream.model, stream.settings, first=200)) == 0, "the budget is spent"
+
+
+@pytest.mark.integration
+def test_a_failure_of_the_queue_is_said_and_the_batch_goes_on(
+    stream_of: Callable[..., Stream], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = stream_of(eager=True)
+    with stream.connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE queue_items ADD CONSTRAINT never CHECK (device_id = 'nobody')")
+        cursor.execute("CREATE TABLE of_the_batch (n integer)")
+    stream.connection.commit()
+    scored = windows(100, stream.model, stream.settings, watches=50)
+    record = BatchRecord("q", 1, "t", {}, "7", None, datetime.now(UTC), None, False)
+    marking = stream.keeper.marking(stream.connection, record, stream.model)
+    stream.connection.commit()
+    assert marking is not None
+    job = stream.keeper.collect(record, [mark(scored, marking, stream.model, stream.settings)], stream.model)
+    assert job is not None
+    with stream.connection.cursor() as cursor:
+        cursor.execute("INSERT INTO of_the_batch VALUES (1)")
+        job(stream.connection)
+        stream.connection.commit()
+        cursor.execute("SELECT count(*) FROM of_the_batch")
+        assert cursor.fetchone()[0] == 1
+        cursor.execute("SELECT count(*) FROM queue_items")
+        assert cursor.fetchone()[0] == 0
+        assert "nothing was queued" in capsys.readouterr().err
+        cursor.execute("ALTER TABLE queue_items DROP CONSTRAINT never")
+    stream.connection.commit()
+    assert stream.batch(scored) == 16, "the budget was not spent by what failed"
