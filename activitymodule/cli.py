@@ -38,6 +38,8 @@ VERBS = {
     "topics": "Create and inspect the Kafka topics.",
     "db": "Migrate, inspect and query the store.",
     "console": "Serve the web console and the REST interface.",
+    "drift": "Say whether what the watches send has drifted from the training data.",
+    "tokens": "Make and revoke the tokens of the REST interface.",
     "users": "Say who may sign in to the console; tokens of the REST interface.",
     "annotate": "Export and import labels; a simulated annotator for demos and tests.",
     "dead-letters": "List what could not be used, and why; send it again after a fix.",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from activitymodule.errors import ConfigError, DataError
-from activitymodule.settings import settings
+from activitymodule.settings import Settings, settings
 
 if TYPE_CHECKING:
     from activitymodule.store.dead_letters import DeadLetter, Selection
@@ -221,15 +221,44 @@ def replay(
 
     Good readings of the same message are recognised by their stamps and count once.
     """
+    from activitymodule.jobs.output import print_json
+    from activitymodule.store.dead_letters import PAYLOAD_BYTES
+
+    chosen = _selection(topic, reason, device, since)
+    sent, cut = send_again(settings(), chosen, to=to, again=again, dry_run=dry_run)
+    if as_json:
+        print_json({"messages": sent, "left_out": cut, "sent": not dry_run})
+        return
+    typer.echo(
+        f"{'would send' if dry_run else 'sent'} {sent:,} messages" if sent else "nothing to send again"
+    )
+    if cut:
+        typer.echo(
+            f"{cut:,} are empty or longer than the {PAYLOAD_BYTES // 1024} KiB that are kept: left out",
+            err=True,
+        )
+
+
+def send_again(
+    config: Settings,
+    selection: Selection,
+    *,
+    to: str | None = None,
+    again: bool = False,
+    dry_run: bool = False,
+) -> tuple[int, int]:
+    """Send the messages of dead letters to Kafka again, once each, and note it; how many were (or would be) sent, and
+    how many were left out because they are empty or were cut.
+
+    again : also those that were sent again before. Raises ServiceUnavailableError where Kafka or the store is away.
+    """
     from dataclasses import replace
 
-    from activitymodule.jobs.output import print_json
     from activitymodule.store.connection import session
     from activitymodule.store.dead_letters import PAYLOAD_BYTES, list_dead_letters, mark_replayed
     from activitymodule.streaming.broker import producer
 
-    config = settings()
-    chosen = replace(_selection(topic, reason, device, since), replayed=None if again else False)
+    chosen = replace(selection, replayed=None if again else False)
     with session(config) as connection:
         letters = list_dead_letters(connection, chosen, limit=None)
         connection.commit()  # sending takes a while; no transaction stays open for it
@@ -238,7 +267,6 @@ def replay(
         for letter in reversed(letters):
             messages.setdefault((letter.topic, letter.partition, letter.offset), letter)
         whole = {p: m for p, m in messages.items() if m.payload and len(m.payload) < PAYLOAD_BYTES}
-        cut = len(messages) - len(whole)
         if whole and not dry_run:
             with producer(config) as out:
                 sent = [
@@ -253,14 +281,4 @@ def replay(
                 for one in sent:
                     one.get(timeout=30)
             mark_replayed(connection, list(whole))
-    if as_json:
-        print_json({"messages": len(whole), "left_out": cut, "sent": not dry_run})
-        return
-    typer.echo(
-        f"{'would send' if dry_run else 'sent'} {len(whole):,} messages" if whole else "nothing to send again"
-    )
-    if cut:
-        typer.echo(
-            f"{cut:,} are empty or longer than the {PAYLOAD_BYTES // 1024} KiB that are kept: left out",
-            err=True,
-        )
+    return len(whole), len(messages) - len(whole)

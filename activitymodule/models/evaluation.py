@@ -14,6 +14,7 @@ from activitymodule.models.calibration import (
     conformal_quantile,
     conformal_sets,
     expected_calibration_error,
+    reliability,
 )
 from activitymodule.models.smoothing import smooth_runs
 
@@ -42,6 +43,15 @@ class LabelFigures:
 
 
 @dataclass(frozen=True)
+class ReliabilityPoint:
+    """Windows of about one confidence: its mean, the share that was right, how many they are."""
+
+    confidence: float
+    accuracy: float
+    windows: int
+
+
+@dataclass(frozen=True)
 class ActivityReport:
     """Figures of a classifier on held-out people. Rows of `confusion` are truths, columns predictions."""
 
@@ -63,6 +73,7 @@ class ActivityReport:
     smoothed_macro_f1: float
     mirrored_macro_f1: float | None
     confusion: tuple[tuple[int, ...], ...]
+    reliability: tuple[ReliabilityPoint, ...]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -238,6 +249,16 @@ def activity_report(
             None if mirrored is None else float(macro_f1(confusion(mirrored.argmax(1), truth, n)))
         ),
         confusion=tuple(tuple(int(v) for v in row) for row in counts),
+        reliability=_reliability_points(probabilities, truth),
+    )
+
+
+def _reliability_points(probabilities: np.ndarray, truth: np.ndarray) -> tuple[ReliabilityPoint, ...]:
+    bars = reliability(probabilities, truth)
+    return tuple(
+        ReliabilityPoint(float(confidence), float(accuracy), round(float(share) * len(truth)))
+        for confidence, accuracy, share in zip(bars.confidence, bars.accuracy, bars.share, strict=True)
+        if share > 0
     )
 
 

@@ -1,0 +1,162 @@
+"""Dead letters: what could not be used, by reason; the messages shown safely; sending them again after a fix."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from nicegui import ui
+
+from activitymodule.jobs.dead_letters import send_again
+from activitymodule.store.dead_letters import DeadLetter, Selection, list_dead_letters, summarize_dead_letters
+from activitymodule.telemetry.decode import Reason
+from annotation import context, frame
+from annotation.auth import User
+from annotation.pages.live import sheet, watch_link
+
+_LETTERS = 20
+_LONGEST = 1200  # characters of a message that are shown
+_MEANING = {str(reason): reason.meaning for reason in Reason}
+
+
+@frame.page("/dead-letters", "Dead letters")
+async def dead_letters(who: User, reason: str = "") -> None:
+    sheet()
+    counts = await context.run_read(summarize_dead_letters)
+    if not counts:
+        frame.empty(
+            "No dead letters",
+            "Every message so far could be used. What cannot be (not JSON, no stamp, a value out of range) would be "
+            "kept here with its reason. Nothing is dropped without a word.",
+            ("Live", "/live"),
+        )
+        return
+    known = {one.reason for one in counts}
+    reason = reason if reason in known else ""
+    with frame.panel("By reason", note="choose one to see its messages"):
+        frame.table(
+            ["Reason", "Letters", "Watches", "Sent again", "First", "Last", "Example"],
+            [
+                [
+                    f'<a href="/dead-letters?reason={escape(one.reason)}"><b>{escape(one.reason)}</b></a>'
+                    f'<div class="note">{escape(_MEANING.get(one.reason, ""))}</div>',
+                    f"{one.letters:,}",
+                    f"{one.devices:,}",
+                    f"{one.replayed:,}",
+                    f"{one.first_noticed:%m-%d %H:%M}",
+                    f"{one.last_noticed:%m-%d %H:%M}",
+                    f'<span class="small">{escape((one.an_example or "")[:120])}</span>',
+                ]
+                for one in counts
+            ],
+            numeric=frozenset({1, 2, 3}),
+        )
+    if who.is_admin:
+        _replay(who, reason, sum(one.letters - one.replayed for one in counts if reason in ("", one.reason)))
+    selection = Selection(reason=reason or None)
+    letters = await context.run_read(
+        lambda connection: list_dead_letters(connection, selection, limit=_LETTERS)
+    )
+    title = f"The newest with {reason}" if reason else "The newest"
+    with frame.panel(title, note=f"at most {_LETTERS}; `activity dead-letters export` has all of them"):
+        if reason:
+            ui.html('<a href="/dead-letters">All reasons</a>', sanitize=False)
+        for letter in letters:
+            _letter(letter)
+
+
+def _letter(letter: DeadLetter) -> None:
+    item = "the whole message" if letter.item < 0 else f"item {letter.item}"
+    again = ' <span class="chip good">sent again</span>' if letter.replayed_at else ""
+    watch = watch_link(letter.device_id) if letter.device_id else '<span class="muted">unknown watch</span>'
+    with ui.element("details").classes("version"):
+        ui.html(
+            f'<span class="chip warn">{escape(letter.reason)}</span><span>{watch}</span>'
+            f'<span class="muted">{letter.noticed_at:%m-%d %H:%M:%S}</span>{again}'
+            f'<span class="small">{escape((letter.detail or "")[:160])}</span>',
+            tag="summary",
+            sanitize=False,
+        )
+        ui.html(
+            f'<dl class="facts"><dt>Place</dt><dd class="mono">{escape(letter.topic)}/{letter.partition}/'
+            f"{letter.offset}, {item}</dd><dt>Detail</dt><dd>{escape(letter.detail or '-')}</dd></dl>"
+            f"{payload_html(letter.payload)}",
+            sanitize=False,
+        )
+
+
+def payload_html(payload: bytes | None) -> str:
+    """A message for the eye: escaped text, or hexadecimal where it is none; cut."""
+    if payload is None:
+        return '<p class="muted">The message had no value.</p>'
+    if not payload:
+        return '<p class="muted">The message was empty.</p>'
+    try:
+        text = payload.decode("utf-8")
+        binary = any(ord(character) < 32 and character not in "\t\n\r" for character in text)
+    except UnicodeDecodeError:
+        binary = True
+    if binary:
+        part = payload[: _LONGEST // 3]
+        shown = "\n".join(
+            f"{start:06x}  {part[start : start + 16].hex(' '):<47}  {_printable(part[start : start + 16])}"
+            for start in range(0, len(part), 16)
+        )
+        rest = len(payload) - len(part)
+    else:
+        shown, rest = text[:_LONGEST], max(0, len(text) - _LONGEST)
+    more = f'<p class="note">... and {rest:,} more {"bytes" if binary else "characters"}</p>' if rest else ""
+    kind = "not text; bytes in hexadecimal" if binary else f"{len(payload):,} bytes"
+    return f'<p class="note">{kind}</p><pre class="payload">{escape(shown)}</pre>{more}'
+
+
+def _printable(part: bytes) -> str:
+    return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
+
+
+def _replay(who: User, reason: str, waiting: int) -> None:
+    what = f"with the reason {reason}" if reason else "of all reasons"
+    with frame.panel("Send them again", note="after what stood in their way is mended"):
+        frame.text(
+            f"{waiting:,} letters {what} were not sent again yet. Their messages go to Kafka once each, as they came; "
+            "what is still wrong comes back here, and good readings that were sent twice count once."
+        )
+        said = ui.html("", sanitize=False)
+        with ui.element("div").classes("row-line"):
+            button = ui.button("Send again").classes("button primary").props("flat no-caps")
+        button.set_enabled(waiting > 0)
+
+        async def send() -> None:
+            with ui.dialog() as dialog, ui.card():
+                frame.heading("Send these messages again?")
+                frame.text(f"Dead letters {what}, to the topic they came from.")
+                with ui.element("div").classes("row-line"):
+                    ui.button("Send", on_click=lambda: dialog.submit(True)).classes("button primary").props(
+                        "flat no-caps"
+                    )
+                    ui.button("Leave them", on_click=lambda: dialog.submit(False)).classes("button").props(
+                        "flat no-caps"
+                    )
+            if not await dialog:
+                return
+            button.disable()
+            said.set_content('<p class="muted">Sending ...</p>')
+            said.set_content(await _send(Selection(reason=reason or None)))
+
+        button.on_click(send)
+
+
+async def _send(selection: Selection) -> str:
+    from activitymodule.errors import ActivityError
+
+    settings = context.settings()
+
+    def work() -> tuple[int, int]:
+        return send_again(settings, selection)
+
+    try:
+        sent, cut = await context.run(work)
+    except ActivityError as error:
+        return f'<div class="notice bad" role="alert">{escape(str(error))}</div>'
+    rest: Any = f" {cut:,} were left out: they are empty, or were too long to be kept whole." if cut else ""
+    return f'<div class="notice good" role="status">{sent:,} messages were sent again.{rest}</div>'
