@@ -145,6 +145,7 @@ class Scheduler(_Part):
     title = "Airflow's scheduler"
     part = "scheduler"
     job = "SchedulerJob"
+    needs = ("postgres", "mlflow")  # its tasks take models from the registry, and put them there
     # it waits for the tasks that run; what is not done by then is done again by the next run
     stop_seconds = 20
 

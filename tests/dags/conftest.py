@@ -1,0 +1,63 @@
+"""Fixtures of the DAGs' tests."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trials import Trial, environment, replaced
+
+from activitymodule.local import airflow
+from activitymodule.registry.versions import ModelVersion, register, set_champion
+from activitymodule.settings import Settings
+
+
+@pytest.fixture
+def airflow_settings(fresh_settings: Settings, tmp_path: Path) -> Settings:
+    """Settings with an Airflow of this test's own folder and password; no process of it runs."""
+    from activitymodule.local.processes import any_free_port
+
+    return replaced(
+        fresh_settings,
+        airflow={
+            "uri": f"http://127.0.0.1:{any_free_port()}",
+            "password": secrets.token_urlsafe(12),
+            "folder": str(tmp_path / "airflow"),
+        },
+    )
+
+
+@pytest.fixture
+def try_dag(airflow_settings: Settings, tmp_path: Path) -> Callable[..., Trial]:
+    """A function: DAG, logical date, Params -> its trial. Airflow's tables are there."""
+    airflow.write_configuration(airflow_settings)
+    airflow.migrate(airflow_settings, environment(airflow_settings))
+    numbers = iter(range(100))
+
+    def begin(dag: str, at: str, settings: Settings | None = None, **conf: Any) -> Trial:
+        return Trial(settings or airflow_settings, dag, at, tmp_path / f"trial-{next(numbers)}.log", **conf)
+
+    return begin
+
+
+@pytest.fixture(scope="session")
+def weak_model(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that has seen hardly anybody: better ones are easily made."""
+    from activitymodule.jobs.train import Request, train
+
+    folder = tmp_path_factory.mktemp("weak")
+    train(
+        Request(what="activity", data="synthetic", devices=3, minutes=10, seed=3, folds=2, folder=folder),
+        stack_settings,
+    )
+    return folder / "activity"
+
+
+@pytest.fixture
+def weak_champion(fresh_settings: Settings, weak_model: Path) -> ModelVersion:
+    version = register(fresh_settings, fresh_settings.registry.classifier, weak_model, {})
+    set_champion(fresh_settings, version)
+    return version
