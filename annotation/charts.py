@@ -234,7 +234,7 @@ def reliability(
     """Confidence against the share that was right, (confidence, share right, windows); on the diagonal it keeps its
     word."""
     left, bottom, top = 40, height - 30, 8
-    wide, tall = width - left - 10, bottom - top
+    wide, tall = width - left - 22, bottom - top
     parts = [
         f'<rect x="{left}" y="{top}" width="{wide}" height="{tall}" fill="none" stroke="var(--line)"/>',
         f'<line x1="{left}" y1="{bottom}" x2="{left + wide}" y2="{top}" stroke="var(--line-strong)" '

@@ -94,7 +94,7 @@ def _nice(
     margin = (high - low) * 0.04
     low, high = low - margin, high + margin
     marks = np.arange(np.ceil(low / step) * step, high + step * 1e-6, step)
-    return low, high, [float(round(mark, 6)) for mark in marks]
+    return low, high, [float(round(mark, 6)) + 0.0 for mark in marks]
 
 
 def _path(x: np.ndarray, y: np.ndarray, seconds: np.ndarray) -> str:

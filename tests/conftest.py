@@ -12,24 +12,14 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from own_settings import register_champion, replaced, settings_of_ones_own
 
 from activitymodule import settings as config
 from activitymodule.settings import Settings
-
-
-def replaced(settings: Settings, **sections: dict[str, Any]) -> Settings:
-    """Settings with some keys of some sections replaced, validated anew."""
-    from activitymodule.local.stack import reveal
-
-    tree = reveal(settings)
-    for section, keys in sections.items():
-        tree[section].update(keys)
-    return config.build(tree)
 
 
 @pytest.fixture(scope="session")
@@ -78,37 +68,6 @@ def stack(stack_settings: Settings) -> Iterator[Any]:
     running.down()
 
 
-@contextmanager
-def settings_of_ones_own(stack: Any, folder: Path) -> Iterator[Settings]:
-    """Settings with a migrated database, two topics, model names and folders of their own, for as long as the block."""
-    from activitymodule.local import topics
-    from activitymodule.local.postgres import Postgres
-    from activitymodule.local.stack import migrate
-
-    token = secrets.token_hex(4)
-    kafka, registry = stack.settings.kafka, stack.settings.registry
-    own = replaced(
-        stack.settings,
-        store={"database": f"test_{token}"},
-        kafka={"topic": f"{kafka.topic}-{token}", "truth_topic": f"{kafka.truth_topic}-{token}"},
-        registry={
-            "classifier": f"{registry.classifier}-{token}",
-            "regressor": f"{registry.regressor}-{token}",
-        },
-        spark={"checkpoints": str(folder / "checkpoints")},
-        archive={"folder": str(folder / "lake" / "archive")},
-        lake={"folder": str(folder / "lake")},
-    )
-    # a test before may have killed a service
-    stack.up()
-    Postgres(own).settle()
-    migrate(own)
-    topics.create(own)
-    yield own
-    drop_database(own)
-    topics.delete(own, [own.kafka.topic, own.kafka.truth_topic])
-
-
 @pytest.fixture
 def fresh_settings(stack: Any, tmp_path: Path) -> Iterator[Settings]:
     """Settings with a migrated database, two topics, model names and folders of their own."""
@@ -128,34 +87,10 @@ def trained(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) 
     return folder
 
 
-def register_champion(settings: Settings, trained: Path) -> Any:
-    """Both models registered under the names of the settings, and serving; the classifier's version."""
-    from activitymodule.registry.versions import register, set_champion
-
-    registry = settings.registry
-    serving = register(settings, registry.classifier, trained / "activity", {})
-    for version in (serving, register(settings, registry.regressor, trained / "energy", {})):
-        set_champion(settings, version)
-    return serving
-
-
 @pytest.fixture
 def champion(fresh_settings: Settings, trained: Path) -> Any:
     """Both models registered under this test's names, and serving; the classifier's version."""
     return register_champion(fresh_settings, trained)
-
-
-def drop_database(settings: Settings) -> None:
-    from psycopg2 import sql
-
-    from activitymodule.local.postgres import Postgres
-
-    connection = Postgres(settings).connect()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(settings.store.database))
-        )
-    connection.close()
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def _replay(who: User, reason: str, waiting: int) -> None:
         )
         said = ui.html("", sanitize=False)
         with ui.element("div").classes("row-line"):
-            button = ui.button("Send again").classes("button primary").props("flat no-caps")
+            button = ui.button("Send again", color=None).classes("button primary").props("flat no-caps")
         button.set_enabled(waiting > 0)
 
         async def send() -> None:
@@ -131,12 +131,12 @@ def _replay(who: User, reason: str, waiting: int) -> None:
                 frame.heading("Send these messages again?")
                 frame.text(f"Dead letters {what}, to the topic they came from.")
                 with ui.element("div").classes("row-line"):
-                    ui.button("Send", on_click=lambda: dialog.submit(True)).classes("button primary").props(
-                        "flat no-caps"
-                    )
-                    ui.button("Leave them", on_click=lambda: dialog.submit(False)).classes("button").props(
-                        "flat no-caps"
-                    )
+                    ui.button("Send", on_click=lambda: dialog.submit(True), color=None).classes(
+                        "button primary"
+                    ).props("flat no-caps")
+                    ui.button("Leave them", on_click=lambda: dialog.submit(False), color=None).classes(
+                        "button"
+                    ).props("flat no-caps")
             if not await dialog:
                 return
             button.disable()

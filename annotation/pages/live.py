@@ -196,8 +196,8 @@ async def _predictions() -> None:
             doubtful = ui.checkbox("less than 60 % sure")
         body = ui.html("", sanitize=False).classes("w-full")
         with ui.element("div").classes("row-line"):
-            newer = ui.button("Newer").classes("button small").props("flat no-caps")
-            older = ui.button("Older").classes("button small").props("flat no-caps")
+            newer = ui.button("Newer", color=None).classes("button small").props("flat no-caps")
+            older = ui.button("Older", color=None).classes("button small").props("flat no-caps")
 
     async def load() -> None:
         before, before_device = pages[-1]

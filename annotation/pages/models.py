@@ -64,7 +64,9 @@ async def models(who: User) -> None:
             continue
         with ui.element("div").classes("row-line"):
             frame.heading(title)
-            ui.html(f"{len(held)} versions", tag="span", sanitize=False).classes("note")
+            ui.html(f"{len(held)} version{'s' if len(held) > 1 else ''}", tag="span", sanitize=False).classes(
+                "note"
+            )
             if who.is_admin and any("previous" in v.aliases for v in held):
                 _act_button("Roll back", kind, None, who)
         for version in held[:_SHOWN]:
@@ -300,7 +302,7 @@ def _history(history: list[Promotion]) -> None:
 
 def _act_button(what: str, kind: str, version: ModelVersion | None, who: User) -> None:
     """Promote a version, or roll back: asks for a reason, does it as `activity models` does."""
-    button = ui.button(what).classes("button small").props("flat no-caps")
+    button = ui.button(what, color=None).classes("button small").props("flat no-caps")
 
     async def ask() -> None:
         target = f"version {version.version}" if version else "the version that served before"
@@ -312,12 +314,12 @@ def _act_button(what: str, kind: str, version: ModelVersion | None, who: User) -
             )
             reason = ui.input("Why").props("outlined dense autofocus maxlength=500").classes("w-full")
             with ui.element("div").classes("row-line"):
-                ui.button(what, on_click=lambda: dialog.submit(reason.value or "")).classes(
+                ui.button(what, on_click=lambda: dialog.submit(reason.value or ""), color=None).classes(
                     "button primary"
                 ).props("flat no-caps")
-                ui.button("Leave it", on_click=lambda: dialog.submit(None)).classes("button").props(
-                    "flat no-caps"
-                )
+                ui.button("Leave it", on_click=lambda: dialog.submit(None), color=None).classes(
+                    "button"
+                ).props("flat no-caps")
         why = await dialog
         if why is None:
             return
@@ -355,7 +357,7 @@ async def _retraining(who: User) -> None:
         body = ui.html('<p class="muted">Looking ...</p>', sanitize=False).classes("w-full")
         if who.is_admin:
             with ui.element("div").classes("row-line"):
-                button = ui.button("Retrain now").classes("button primary").props("flat no-caps")
+                button = ui.button("Retrain now", color=None).classes("button primary").props("flat no-caps")
                 force = ui.checkbox("even without new labels")
                 dry_run = ui.checkbox("only try, move nothing")
     begun: dict[str, Any] = {"run": None, "said": ""}

@@ -17,10 +17,10 @@ import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import register_champion, replaced, settings_of_ones_own
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from own_settings import register_champion, replaced, settings_of_ones_own
 
 from activitymodule.local.processes import any_free_port
 from activitymodule.settings import Settings

@@ -1,0 +1,128 @@
+"""A running console on a database of its own that is filled with real queue items, and a browser to use it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from console_process import PASSWORDS, ROLES, Console, start_console
+from filled_queue import fill
+from own_settings import drop_database, replaced
+
+from activitymodule.settings import Settings
+
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def console_base(stack: Any) -> Iterator[Settings]:
+    """Settings with a migrated database for the consoles of this session, with three users in it."""
+    import secrets
+
+    from activitymodule.local.postgres import Postgres
+    from activitymodule.local.processes import any_free_port
+    from activitymodule.local.stack import migrate
+    from activitymodule.store.connection import session
+    from activitymodule.store.users import add_user
+
+    own = replaced(
+        stack.settings,
+        store={"database": f"console_{secrets.token_hex(4)}"},
+        console={
+            "port": any_free_port(),
+            "secret": secrets.token_urlsafe(24),
+            "sign_ins_per_minute": 1000,
+        },
+    )
+    Postgres(own).settle()
+    migrate(own)
+    with session(own) as connection:
+        for name, password in PASSWORDS.items():
+            add_user(connection, name, ROLES[name], password)  # type: ignore[arg-type]
+    yield own
+    drop_database(own)
+
+
+@pytest.fixture(scope="session")
+def running_console(
+    console_base: Settings,
+    environment_of: Callable[[Settings], dict[str, str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Console]:
+    """One console for the session; `console` gives each test a fresh queue on it."""
+    log = tmp_path_factory.mktemp("console") / "console.log"
+    process = start_console(console_base, environment_of(console_base), log)
+    held = Console(f"http://127.0.0.1:{console_base.console.port}", console_base, None, process, log)
+    yield held
+    if process.poll() is None:
+        held.stop()
+    print(log.read_text())
+
+
+@pytest.fixture
+def console(running_console: Console) -> Console:
+    """The running console with a queue of 60 real items, none of them touched."""
+    connection = running_console.connect()
+    with connection, connection.cursor() as cursor:
+        # truncation is no DELETE: the append-only trigger guards rows, not tests
+        cursor.execute(
+            "TRUNCATE leases, annotations, queue_items, predictions, model_versions, retrain_runs CASCADE"
+        )
+    running_console.made = fill(connection, running_console.settings)
+    connection.close()
+    return running_console
+
+
+def _chromium() -> str | None:
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A Chromium: the machine's own, else Playwright's."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        installed = _chromium() or driver.chromium.executable_path
+        if not installed or not os.path.exists(installed):
+            pytest.skip(
+                "no Chromium here; install one (apt-get install chromium, or playwright install chromium)"
+            )
+        opened = driver.chromium.launch(executable_path=installed, args=_ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser: Any, running_console: Console) -> Iterator[Callable[..., Any]]:
+    """A function: name of a user, path -> a page that is signed in and there. Errors of a page fail the test."""
+    contexts, troubles = [], []
+
+    def open_page(name: str | None = "anna", path: str = "/", **options: Any) -> Any:
+        context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
+        context.set_default_timeout(45_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.goto(f"{running_console.address}/signin?next={path}")
+        if name is not None:
+            page.fill("#name", name)
+            page.fill("#password", PASSWORDS[name])
+            page.press("#password", "Enter")
+            page.wait_for_url(f"**{path}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not troubles, troubles

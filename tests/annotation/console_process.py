@@ -1,0 +1,78 @@
+"""A running console as the tests see it, and who may sign in to it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+from filled_queue import Scored
+
+from activitymodule.settings import Settings
+
+PASSWORDS = {"anna": "a-password-of-anna", "bob": "a-password-of-bob", "cleo": "a-password-of-cleo"}
+ROLES = {"anna": "admin", "bob": "annotator", "cleo": "annotator"}
+
+
+@dataclass
+class Console:
+    """A console that runs: where, with which settings, on what data."""
+
+    address: str
+    settings: Settings
+    made: Scored | None
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def connect(self) -> Any:
+        from activitymodule.store.connection import connect
+
+        return connect(self.settings)
+
+    def rows(self, sql: str, values: Any = None) -> list[tuple[Any, ...]]:
+        connection = self.connect()
+        with connection, connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            found = cursor.fetchall() if cursor.description else []
+        connection.close()
+        return found
+
+    def session(self, name: str = "anna") -> requests.Session:
+        """An HTTP client that is signed in."""
+        client = requests.Session()
+        answer = client.post(
+            f"{self.address}/signin",
+            data={"name": name, "password": PASSWORDS[name]},
+            allow_redirects=False,
+            timeout=20,
+        )
+        assert answer.status_code == 303, answer.text
+        return client
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(15)
+
+
+def start_console(settings: Settings, environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """`activity console` as a process; answers when this returns."""
+    from activitymodule.local.processes import wait_until
+
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "activitymodule", "console"], env=environment, stdout=out, stderr=out
+        )
+
+    def answers() -> bool:
+        assert process.poll() is None, log.read_text()
+        try:
+            return requests.get(f"http://127.0.0.1:{settings.console.port}/health?need=store", timeout=2).ok
+        except requests.RequestException:
+            return False
+
+    assert wait_until(answers, 60), log.read_text()
+    return process

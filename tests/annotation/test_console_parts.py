@@ -1,0 +1,218 @@
+"""Parts of the console that need no service: limits, where signing in leads, plots, strips, labels out and in."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from activitymodule.errors import DataError
+from activitymodule.lake.labels import read_labels, to_csv, to_label_studio
+from activitymodule.store.annotations import EXPORT_COLUMNS, floats_of
+from activitymodule.windows.packing import CHANNELS, RECORD
+from annotation.auth import Limiter, safe_target, same_origin
+from annotation.items import label_key
+from annotation.palette import COLOURS, colour, colours
+from annotation.signals import facts, plot, small, unpack
+
+START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+
+
+def records(seconds: float = 10, start_us: int = 0) -> np.ndarray:
+    made = np.zeros(round(seconds * 10), RECORD)
+    made["stamp_us"] = start_us + np.arange(len(made)) * 100_000
+    made["values"] = np.nan
+    time = np.arange(len(made)) / 10
+    made["values"][:, 0] = np.sin(2 * np.pi * time)
+    made["values"][:, 1] = 0
+    made["values"][:, 2] = -1
+    made["values"][:, CHANNELS.index("heart_rate")] = 80
+    made["values"][:, CHANNELS.index("steps")] = (np.arange(len(made)) % 5 == 0).astype(np.float32)
+    return made
+
+
+def test_a_limiter_counts_by_key_and_forgets() -> None:
+    now = [0.0]
+    limiter = Limiter(2, 60, clock=lambda: now[0])
+    assert [limiter.wait("a"), limiter.wait("a")] == [0, 0]
+    assert limiter.wait("a") == pytest.approx(60)
+    assert limiter.wait("b") == 0
+    now[0] = 59.0
+    assert limiter.wait("a") == pytest.approx(1)
+    now[0] = 60.5
+    assert limiter.wait("a") == 0
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_signing_in_never_leads_elsewhere(target: str) -> None:
+    led = safe_target(target)
+    assert led.startswith("/")
+    assert not led.startswith(("//", "/\\"))
+    assert not any(ord(character) < 32 for character in led)
+
+
+@pytest.mark.parametrize(
+    ("headers", "ours"),
+    [
+        ({"host": "a:1", "origin": "http://a:1"}, True),
+        ({"host": "a:1", "origin": "https://A:1"}, True),
+        ({"host": "a:1", "origin": "http://a"}, False),
+        ({"host": "a:1", "origin": "null"}, False),
+        ({"host": "", "origin": ""}, False),
+        ({"host": "a:1", "sec-fetch-site": "same-site"}, False),
+        ({"host": "a:1", "sec-fetch-site": "same-origin"}, True),
+        ({"host": "a:1"}, True),
+    ],
+)
+def test_what_counts_as_our_own_page(headers: dict[str, str], ours: bool) -> None:
+    assert same_origin(headers) is ours
+
+
+def _luminance(colour: str) -> float:
+    channel = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+    linear = np.where(channel <= 0.04045, channel / 12.92, ((channel + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("shade", COLOURS)
+def test_colours_stand_out_on_light_and_on_dark(shade: str) -> None:
+    for ground, least in (("#ffffff", 3.0), ("#12151a", 2.7)):
+        light, dark = sorted((_luminance(shade), _luminance(ground)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= least
+
+
+def test_an_activity_keeps_its_colour() -> None:
+    some = colours(["walking", "sitting", "gardening"])
+    more = colours(["walking", "sitting", "gardening", "stairs", "jogging"])
+    assert {label: more[label] for label in ("walking", "sitting")} == {
+        label: some[label] for label in ("walking", "sitting")
+    }
+    assert colour("walking") == some["walking"]
+    assert len(set(more.values())) == 5
+
+
+@given(st.lists(st.text("abcdefgstuz ", min_size=1, max_size=8), unique=True, max_size=12))
+@settings(max_examples=100, deadline=None)
+def test_letters_are_each_labels_own_and_no_other_key(labels: list[str]) -> None:
+    keys = label_key(tuple(labels))
+    assert len(set(keys.values())) == len(keys)
+    assert not set(keys.values()) & set("zsufhobn?")
+    assert all(key in label for label, key in keys.items())
+
+
+def test_facts_of_a_window() -> None:
+    said = facts(records())
+    assert said.steps == 20
+    assert said.heart_rate == pytest.approx(80)
+    assert said.speed is None
+    assert "20 steps" in said.sentence()
+    assert facts(np.empty(0, RECORD)).sentence() == "no readings"
+
+
+def test_a_plot_shows_what_there_is_and_breaks_where_nothing_is() -> None:
+    drawn = plot(records(30, -10_000_000), 0, 10_000_000, 900, what='<"words">')
+    assert "before" in drawn
+    assert "after" in drawn
+    assert "rotation" not in drawn
+    assert '<"' not in drawn
+    assert "nan" not in drawn
+    alone = plot(records(), 0, 10_000_000, 360, height=400)
+    assert "before" not in alone
+    gap = records()
+    gap = gap[(gap["stamp_us"] < 3_000_000) | (gap["stamp_us"] > 6_000_000)]
+    line = plot(gap, 0, 10_000_000, 900).split('class="line axis-x" d="')[1].split('"')[0]
+    assert line.count("M") == 2
+    for nothing in (plot(np.empty(0, RECORD), 0, 10_000_000, 900), small(np.empty(0, RECORD), 0, 10_000_000)):
+        assert nothing.startswith("<svg")
+        assert "nan" not in nothing
+
+
+def test_unpacking_sorts_and_takes_each_stamp_once() -> None:
+    made = records()
+    packed = made[50:].tobytes(), made[:60].tobytes()
+    np.testing.assert_array_equal(unpack(packed)["stamp_us"], made["stamp_us"])
+    with pytest.raises(DataError, match="damaged"):
+        unpack([b"123"])
+
+
+def test_floats_of_an_array_as_postgresql_sends_it() -> None:
+    header = np.array([1, 0, 700, 2, 1], ">i4").tobytes()
+    body = b"".join(np.array([4], ">i4").tobytes() + np.array([v], ">f4").tobytes() for v in (1.5, np.nan))
+    np.testing.assert_array_equal(floats_of(header + body), np.array([1.5, np.nan], np.float32))
+    assert len(floats_of(np.array([0, 0, 700], ">i4").tobytes())) == 0
+
+
+# ---- labels out and in ----------------------------------------------------------------------------------------
+
+
+def exported(label: str = "walking", note: str | None = None) -> tuple[object, ...]:
+    held = dict.fromkeys(EXPORT_COLUMNS)
+    held |= {
+        "annotation_id": 1,
+        "device_id": "watch-1",
+        "window_start": START,
+        "window_end": START + timedelta(seconds=10),
+        "annotator": "anna",
+        "answer": "label",
+        "label": label,
+        "adjudicates": False,
+        "seconds": 1.5,
+        "suggested": "sitting",
+        "model_version": "3",
+        "note": note,
+        "created_at": START,
+        "gold_label": label,
+        "disputed": False,
+    }
+    return tuple(held.values())
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_what_goes_out_comes_in_again(label: str) -> None:
+    label = label.strip()
+    if not label or label.startswith(("=", "+", "-", "@")):
+        return  # such are marked as text for spreadsheets, and no label begins so
+    for text in (to_csv([exported(label)]), json.dumps(to_label_studio([exported(label)], {}))):
+        (row,) = read_labels(text, annotator="somebody", window_seconds=10)
+        assert (row.device_id, row.window_start, row.window_end) == (
+            "watch-1",
+            START,
+            START + timedelta(seconds=10),
+        )
+        assert (row.annotator, row.label) == ("anna", label)
+
+
+def test_no_cell_is_a_formula() -> None:
+    assert "'=1+1" in to_csv([exported(note="=1+1")])
+
+
+def test_label_studio_has_the_readings() -> None:
+    made = records()
+    (task,) = to_label_studio([exported()], {("watch-1", START): made.tobytes()})
+    assert len(task["data"]["series"]["time"]) == 100
+    assert "rotation_rate_x" not in task["data"]["series"]
+    assert task["predictions"][0]["result"][0]["value"]["choices"] == ["sitting"]
+    json.dumps(task, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a,b\n1,2\n", "lacks the column"),
+        ("device_id,window_start,label\nw,yesterday,walking\n", "line 2: 'yesterday' is no time"),
+        ("device_id,window_start,label\nw w,2026-11-20T10:00,walking\n", "is no device_id"),
+        ("device_id,window_start,label\nw,2026-11-20T10:00,\n", "has no label"),
+        ("[{]", "is not JSON"),
+        ("[1]", "task 1 has no data"),
+        ("", "lacks the column"),
+    ],
+)
+def test_a_bad_file_says_where(text: str, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        read_labels(text, annotator="a", window_seconds=10)
