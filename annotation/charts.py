@@ -29,11 +29,11 @@ def _text(x: float, y: float, words: str, anchor: str = "start", extra: str = ""
 
 
 def nice(most: float) -> float:
-    """The next round number: 1, 2 or 5 times a power of ten."""
+    """The next round number: 1, 2, 3, 4, 5, 6 or 8 times a power of ten."""
     if not most > 0:
         return 1.0
     power = 10 ** math.floor(math.log10(most))
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= most - 1e-12)
+    return next(step * power for step in (1, 2, 3, 4, 5, 6, 8, 10) if step * power >= most - 1e-12)
 
 
 def _number(value: float) -> str:

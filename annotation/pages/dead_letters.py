@@ -43,8 +43,8 @@ async def dead_letters(who: User, reason: str = "") -> None:
                     f"{one.letters:,}",
                     f"{one.devices:,}",
                     f"{one.replayed:,}",
-                    f"{one.first_noticed:%m-%d %H:%M}",
-                    f"{one.last_noticed:%m-%d %H:%M}",
+                    f"{one.first_noticed:%m-%d\u00a0%H:%M}",
+                    f"{one.last_noticed:%m-%d\u00a0%H:%M}",
                     f'<span class="small">{escape((one.an_example or "")[:120])}</span>',
                 ]
                 for one in counts
@@ -58,7 +58,7 @@ async def dead_letters(who: User, reason: str = "") -> None:
         lambda connection: list_dead_letters(connection, selection, limit=_LETTERS)
     )
     title = f"The newest with {reason}" if reason else "The newest"
-    with frame.panel(title, note=f"at most {_LETTERS}; `activity dead-letters export` has all of them"):
+    with frame.panel(title, note=f"at most {_LETTERS}; activity dead-letters export has all of them"):
         if reason:
             ui.html('<a href="/dead-letters">All reasons</a>', sanitize=False)
         for letter in letters:

@@ -16,11 +16,12 @@ from annotation.feed import BUCKET_SECONDS, FEED, Snapshot, ago
 from annotation.palette import UNKNOWN, colours
 
 PAGE = 25
+_LEAST_BUCKETS = 20
 _ROWS = """
 SELECT device_id, window_start, activity, confidence, smoothed_activity, kcal_per_min, coverage, conformal_set, reason,
        model_version
 FROM predictions
-WHERE (%(device)s = '' OR device_id LIKE %(device)s)
+WHERE window_end <= now() AND (%(device)s = '' OR device_id LIKE %(device)s)
   AND (%(activity)s = '' OR coalesce(smoothed_activity, activity) = %(activity)s
        OR (%(activity)s = 'none' AND activity IS NULL))
   AND (%(doubtful)s = false OR confidence < 0.6)
@@ -127,6 +128,9 @@ def _fleet(now: Snapshot) -> str:
             '<div class="empty"><h2>Nothing in the last half hour</h2><p>As soon as windows are scored, this shows '
             "what the watches do.</p></div>"
         )
+    # a stream that has just begun fills a third of the chart soon
+    begun = next(i for i, b in enumerate(buckets) if found[b])
+    buckets = buckets[min(begun, len(buckets) - _LEAST_BUCKETS) :]
     total: Counter[str] = Counter()
     for one in found.values():
         total.update(one)
@@ -148,6 +152,8 @@ def _latency(now: Snapshot) -> str:
     buckets = now.buckets()
     if not any(b in now.latency for b in buckets):
         return '<p class="muted">No window was written in the last half hour.</p>'
+    begun = next(i for i, b in enumerate(buckets) if b in now.latency)
+    buckets = buckets[min(begun, len(buckets) - _LEAST_BUCKETS) :]
     times = [datetime.fromtimestamp(b, UTC) for b in buckets]
     series: list[tuple[str, list[float | None], str]] = [
         ("95 %", [now.latency[b][1] if b in now.latency else None for b in buckets], charts.SECOND_LINE),
@@ -183,7 +189,7 @@ async def _predictions() -> None:
     labels = list(found[0]["labels"]) if found else []
     pages: list[tuple[Any, str]] = [(None, "")]
 
-    with frame.panel("Predictions", note="as they stand in the store; times are UTC"):
+    with frame.panel("Predictions", note="of windows that have ended; times are UTC"):
         with ui.element("div").classes("filters w-full"):
             device = (
                 ui.input("Watch begins with")

@@ -61,7 +61,7 @@ async def watch(who: User, device: str = "") -> None:
         with ui.element("div").classes("scroll-x"):
             strip = ui.html("", sanitize=False).style("min-width: 560px")
         key = ui.html("", sanitize=False)
-    with frame.grid(340):
+    with frame.grid(300):
         with frame.panel("Energy", note="kcal/min"):
             kcal = ui.html("", sanitize=False).classes("w-full")
         with frame.panel("How sure the champion was", note="of each window alone"):

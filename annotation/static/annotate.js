@@ -19,12 +19,16 @@
     let bulk = null; // tiles on show
     const gaps = (window.annotateGaps = []); // ms from a key to the next item painted; tests read it
 
+    // who signs out is not led back here
+    let leaving = false;
+    addEventListener("submit", (event) => (leaving ||= event.target.getAttribute("action") === "/signout"), true);
+
     // ---- talking to the console ---------------------------------------------------------------------------
     async function ask(path, body) {
       const options = body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
       const answer = await fetch("/annotate/" + path, { ...options, headers: { Accept: "application/json", ...options.headers } });
       if (answer.status === 401) {
-        location.href = "/signin?next=/annotate";
+        if (!leaving) location.href = "/signin?next=/annotate";
         throw new Refused(401, "your session is over");
       }
       const told = await answer.json().catch(() => ({}));
