@@ -59,7 +59,8 @@ class Snapshot:
 
     def buckets(self) -> list[int]:
         """The buckets of the chart, oldest first; the newest is still filling and is left out."""
-        last = int(self.at.timestamp()) // BUCKET_SECONDS * BUCKET_SECONDS
+        # a window lasts ten seconds and is written some later
+        last = int(self.at.timestamp() - 15) // BUCKET_SECONDS * BUCKET_SECONDS
         return list(range(last - MINUTES * 60, last, BUCKET_SECONDS))
 
 

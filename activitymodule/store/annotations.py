@@ -176,7 +176,7 @@ def clean_label(connection: Any, label: str) -> str:
 
     Raises DataError for what cannot be a label.
     """
-    label = " ".join(label.split())
+    label = " ".join(label.replace("\0", "\ufffd").split())  # PostgreSQL's text has no NUL
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT label FROM (SELECT unnest(labels) AS label FROM model_versions) m "
@@ -334,12 +334,16 @@ def _annotate(
             "origin": origin,
             "seconds": seconds,
             "model_hidden": model_hidden,
-            "note": note[:LONGEST_NOTE] if note else None,
+            "note": _note(note),
             "at": at,
             "adjudicates": adjudicates,
         },
     )
     return int(cursor.fetchone()[0])
+
+
+def _note(note: str | None) -> str | None:
+    return note.replace("\0", "\ufffd")[:LONGEST_NOTE] if note else None
 
 
 def _settle(cursor: Any, item_id: int, minutes: float) -> None:
@@ -845,7 +849,7 @@ def import_labels(connection: Any, rows: Iterable[Imported], *, minutes: float) 
                     row.window_end,
                     row.annotator,
                     label,
-                    row.note[:LONGEST_NOTE] if row.note else None,
+                    _note(row.note),
                 ),
             )
             added += 1

@@ -117,6 +117,8 @@ def find_user(connection: Any, name: str) -> Account | None:
 
 def password_hash(connection: Any, name: str) -> str | None:
     """The hash of a user who may sign in; None where there is none such."""
+    if not _NAME.fullmatch(name):
+        return None
     with connection.cursor() as cursor:
         cursor.execute("SELECT password_hash FROM users WHERE name = %s AND disabled_at IS NULL", (name,))
         row = cursor.fetchone()

@@ -21,7 +21,7 @@ _ROWS = """
 SELECT device_id, window_start, activity, confidence, smoothed_activity, kcal_per_min, coverage, conformal_set, reason,
        model_version
 FROM predictions
-WHERE window_end <= now() AND (%(device)s = '' OR device_id LIKE %(device)s)
+WHERE window_end <= now() - interval '5 seconds' AND (%(device)s = '' OR device_id LIKE %(device)s)
   AND (%(activity)s = '' OR coalesce(smoothed_activity, activity) = %(activity)s
        OR (%(activity)s = 'none' AND activity IS NULL))
   AND (%(doubtful)s = false OR confidence < 0.6)

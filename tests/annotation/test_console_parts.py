@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activitymodule.errors import DataError
 from activitymodule.lake.labels import read_labels, to_csv, to_label_studio
+from activitymodule.settings import Archive, Kafka, Settings
 from activitymodule.store.annotations import EXPORT_COLUMNS, floats_of
-from activitymodule.windows.packing import CHANNELS, RECORD
+from activitymodule.synthesis.history import training_readings
+from activitymodule.telemetry.encode import messages
+from activitymodule.windows.packing import CHANNELS, RECORD, to_records
+from annotation.archived import archived_records
 from annotation.auth import Limiter, safe_target, same_origin
 from annotation.items import label_key
 from annotation.palette import COLOURS, colour, colours
@@ -216,3 +225,33 @@ def test_label_studio_has_the_readings() -> None:
 def test_a_bad_file_says_where(text: str, says: str) -> None:
     with pytest.raises(DataError, match=says):
         read_labels(text, annotator="a", window_seconds=10)
+
+
+# ---- before and after, out of the archive -------------------------------------------------------------------------
+
+
+def test_readings_of_a_watch_come_out_of_the_archive_as_they_were(tmp_path: Path) -> None:
+    """Messages in Parquet by date, as the stream writes them; what comes out is what was measured, to the bit."""
+    begin = int(datetime.now(UTC).timestamp()) // 60 * 60 - 120
+    readings = training_readings(2, 1, 3, start=begin).readings.drop_columns(["activity", "kcal_per_min"])
+    made = messages(readings, 10)
+    names = readings.column("device_id").to_pylist()
+    day = tmp_path / "a-topic" / f"date={datetime.fromtimestamp(begin, UTC):%Y-%m-%d}"
+    day.mkdir(parents=True)
+    keys, values = (
+        pa.array(column, pa.binary()) for column in ([n.encode() for n in made.device_id], made.value)
+    )
+    path = day / "part-0.parquet"
+    pq.write_table(pa.table({"key": keys, "value": values}), path)
+    os.utime(path, (begin + 90, begin + 90))
+    (day / "part-1.parquet").write_bytes(b"half written")
+    os.utime(day / "part-1.parquet", (begin + 90, begin + 90))
+    own = Settings(archive=Archive(folder=str(tmp_path)), kafka=Kafka(topic="a-topic"))
+    since = datetime.fromtimestamp(begin + 10, UTC)
+    found = archived_records(own, names[0], since, since + timedelta(seconds=30))
+    expected = to_records(readings.filter(pc.equal(readings.column("device_id"), names[0])))[100:400]
+    np.testing.assert_array_equal(np.sort(found, order="stamp_us"), expected)
+    later = since + timedelta(hours=2)
+    assert len(archived_records(own, names[0], later, later + timedelta(seconds=30))) == 0
+    elsewhere = Settings(archive=Archive(folder="s3://bucket/archive"))
+    assert len(archived_records(elsewhere, names[0], since, later)) == 0
