@@ -339,7 +339,8 @@ class QueueKeeper:
     """The driver's side: hands out markings, collects what comes back, picks under the budget.
 
     `marking` and `collect` are called from the thread of the batches, what `collect` returns from the one that ends
-    them. While it waits or works, nothing is collected, so the two never touch the same windows.
+    them, beside the next batch at the latest. Nothing is collected from that next batch where a choice is due, so the
+    two threads never touch the pool at once.
 
     A failure here is said and forgotten: the batch and its predictions go on without the queue. What was collected
     for a choice is in memory alone; a crash loses chances, never items. eager : choose at once from what each batch
@@ -363,7 +364,8 @@ class QueueKeeper:
         self._past: tuple[str, _Looks | None] | None = None
         self._expired_at = float("-inf")
         self._said_at = float("-inf")
-        self._busy = 0
+        self._turn = 0
+        self._chose_at = -1
         self.queued = 0
 
     # ---- before a batch
@@ -381,7 +383,7 @@ class QueueKeeper:
                 self._budget = account.budget
             rate = self._period_of(turn, now_us).rate
             marking = Marking(rate, self._rules.salt, self._rules.measure, cold=True, bar=None, keep=_POOL)
-            if self._busy or self._budget.at(now_us, self._rules).chosen < 1:
+            if self._choosing() or self._budget.at(now_us, self._rules).chosen < 1:
                 return marking
             if self._collecting_since_us is None:
                 self._collecting_since_us = now_us
@@ -437,6 +439,8 @@ class QueueKeeper:
     ) -> Callable[[Any], None] | None:
         """Take what the workers marked. Returns what is still to be done within the transaction that ends the batch
         (call it with that transaction's connection), or None: nothing, as mostly."""
+        choosing = self._choosing()
+        self._turn += 1
         complete = sum(one.complete for one in marks)
         self._complete_in_period += complete
         held = [one.marked for one in marks if one.marked is not None]
@@ -445,7 +449,7 @@ class QueueKeeper:
         marked = [window for content in held for window in pickle.loads(content)]
         audits = [window for window in marked if window.audit_draw is not None]
         due = False
-        if self._collecting_since_us is not None and not self._busy:
+        if self._collecting_since_us is not None and not choosing:
             self._complete_in_pool += complete
             self._weight_in_pool += sum(one.weight for one in marks)
             self._collect(marked)
@@ -455,8 +459,13 @@ class QueueKeeper:
             )
         if not audits and not due:
             return None
-        self._busy += 1
+        if due:
+            self._chose_at = self._turn
         return partial(self._settle, audits, due, model)
+
+    def _choosing(self) -> bool:
+        """Whether the last batch left a choice to be made, which may still be going on."""
+        return self._chose_at == self._turn
 
     def _settle(self, audits: Sequence[Marked], due: bool, model: ScoringModel, connection: Any) -> None:
         turn = _Turn(connection)
@@ -464,8 +473,6 @@ class QueueKeeper:
             self._queue(turn, audits, due, model)
         except Exception as error:
             self._give_up(turn, error)
-        finally:
-            self._busy -= 1
 
     def _collect(self, marked: Sequence[Marked]) -> None:
         """Keep the greatest keys; a window that comes again replaces itself."""

@@ -45,7 +45,7 @@ def test_windows_are_queued_once_whatever_happens_to_the_job(fresh_settings, cha
     send(settings, first, 40)
     began = time.monotonic()
     scorer = job(settings, "score", "--once")
-    assert scorer.wait(120) == 0, scorer.output
+    assert scorer.wait(300) == 0, scorer.output
     assert "queue" not in scorer.output, scorer.output
     items = rows(
         settings,
@@ -89,7 +89,7 @@ def test_windows_are_queued_once_whatever_happens_to_the_job(fresh_settings, cha
     # the whole topic once more, from its start: the same windows, the same audit, nothing twice
     before = {(item[0], item[1]) for item in items}
     rerun = job(settings, "score", "--once", "--set-checkpoint-aside", "--forget-offsets")
-    assert rerun.wait(120) == 0, rerun.output
+    assert rerun.wait(300) == 0, rerun.output
     after = rows(
         settings, "select device_id, (extract(epoch from window_start) * 1000000)::bigint from queue_items"
     )
