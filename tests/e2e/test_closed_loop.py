@@ -38,10 +38,10 @@ def loop(settings: Settings, plan: Plan, folder: Path) -> Loop:
     return found
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(540)
 def test_from_a_weak_champion_to_a_better_one(fresh_settings, tmp_path):
     plan = Plan(
-        watches=25, speed=15, teaching=80, audit=120, at_most_seconds=150, unseen_people=15, unseen_minutes=12
+        watches=25, speed=15, teaching=80, audit=120, at_most_seconds=240, unseen_people=15, unseen_minutes=12
     )
     loop(fresh_settings, plan, tmp_path)
 

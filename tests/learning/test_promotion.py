@@ -111,6 +111,8 @@ def test_a_champion_that_calls_everything_by_one_name_does_not_hold_it():
     assert standing["high"] < 0
     assert standing["challenger_f1"] > standing["champion_f1"]
     assert passes(verdict, "classes")
+    says = next(check.says for check in verdict.checks if check.name == "classes")
+    assert "except standing" in says, "what is excused is said"
 
 
 def test_a_challenger_that_loses_an_activity_is_refused():
