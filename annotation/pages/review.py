@@ -4,6 +4,7 @@ Beside it how far annotators agree, and labels out and in."""
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
 from datetime import UTC
 from html import escape
@@ -56,9 +57,12 @@ def suspicions(connection: Any, classifier: str) -> list[tuple[Case, str, str]]:
         return []
     import numpy as np
 
-    found = suspicious_labels(
-        judged.probabilities, np.array(judged.label, object), judged.labels, most=_MOST_SUSPICIOUS
-    )
+    with warnings.catch_warnings():
+        # that a class has few examples yet is no news to a reviewer
+        warnings.simplefilter("ignore", UserWarning)
+        found = suspicious_labels(
+            judged.probabilities, np.array(judged.label, object), judged.labels, most=_MOST_SUSPICIOUS
+        )
     return [
         (
             Case(judged.item_id[one.row], "suspicious", judged.labelled_at[one.row]),

@@ -138,7 +138,7 @@
       root.classList.toggle("no-model", quiet);
       for (const button of all(".choose .label[data-label]")) {
         const share = current && !quiet ? current.model[button.dataset.label] : undefined;
-        button.querySelector(".share").textContent = share === undefined ? "" : `${Math.round(share * 100)} %`;
+        button.querySelector(".share").textContent = share === undefined ? "" : `${Math.round(share * 100)}%`;
         button.querySelector(".bar i").style.width = share === undefined ? "0" : `${share * 100}%`;
       }
       const note = find(".hidden-note");
