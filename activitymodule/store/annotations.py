@@ -254,7 +254,10 @@ def release(connection: Any, item_ids: Sequence[int], annotator: str) -> None:
     """Give items back unanswered."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM leases WHERE annotator = %s AND item_id = ANY (%s)", (annotator, list(item_ids))
+            # in one order, as they are taken: the page may be renewing them at the same time
+            "DELETE FROM leases WHERE (item_id, annotator) IN (SELECT item_id, annotator FROM leases "
+            "WHERE annotator = %s AND item_id = ANY (%s) ORDER BY item_id FOR UPDATE)",
+            (annotator, list(item_ids)),
         )
 
 

@@ -74,5 +74,9 @@ def start_console(settings: Settings, environment: dict[str, str], log: Path) ->
         except requests.RequestException:
             return False
 
-    assert wait_until(answers, 60), log.read_text()
+    try:
+        assert wait_until(answers, 60), log.read_text()
+    except BaseException:
+        process.kill()
+        raise
     return process
