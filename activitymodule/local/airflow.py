@@ -51,7 +51,7 @@ class _Part(Service):
     """One process of Airflow's."""
 
     optional = True
-    needs = ("postgres",)
+    needs: ClassVar[tuple[str, ...]] = ("postgres",)
     setting = "airflow.uri"
     part: ClassVar[str]
     job: ClassVar[str] = ""

@@ -32,8 +32,8 @@ SETTINGS = load()
     dagrun_timeout=timedelta(hours=6),
     params={
         "source": Param(
-            "",
-            type="string",
+            None,
+            type=["null", "string"],
             title="Source",
             description="Only this prepared source (wisdm, casas ...); empty: every one there is in the lake.",
         ),
@@ -62,7 +62,7 @@ def refresh_statistics() -> None:
         from activitymodule.jobs import airflow_tasks
 
         there = airflow_tasks.prepared_sources(SETTINGS)
-        if wanted := params["source"].strip():
+        if wanted := (params["source"] or "").strip():
             if wanted not in there:
                 raise ConfigError(
                     f"the lake holds no prepared source {wanted}; run `activity prepare {wanted} PATH`"

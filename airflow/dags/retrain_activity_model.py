@@ -71,11 +71,12 @@ PARAMS = {
         type="boolean",
         title="Ask a person first",
         description="A challenger that passed the gate waits until somebody approves it: under Required Actions "
-        "here, or with `activity airflow answer`. If nobody does within three days it is not promoted.",
+        "here, or with the command activity airflow answer. If nobody does within three days it is not promoted.",
     ),
+    # null: the form lets nobody through who leaves a field of text empty
     "why": Param(
-        "",
-        type="string",
+        None,
+        type=["null", "string"],
         maxLength=500,
         title="Why",
         description="Your reason, kept with the run and with the promotion. May be left empty.",
@@ -88,7 +89,7 @@ def _asked(params: Any, dag_run: Any) -> dict[str, Any]:
     kind = str(getattr(dag_run.run_type, "value", dag_run.run_type))
     return {
         **{name: params[name] for name in ("min_labels", "force", "seed", "dry_run", "require_approval")},
-        "why": str(params["why"]).strip() or BY_ITSELF.get(kind, "somebody asked for it"),
+        "why": str(params["why"] or "").strip() or BY_ITSELF.get(kind, "somebody asked for it"),
         "started_by": f"airflow: {dag_run.triggering_user_name or kind}",
     }
 
