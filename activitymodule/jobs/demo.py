@@ -8,8 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import contextmanager, suppress
+import urllib.error
+import urllib.request
+import webbrowser
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -31,6 +34,7 @@ def demo(
     ),
     devices: int = typer.Option(0, min=0, help="How many watches; 0: as fleet.devices says."),
     keep: bool = typer.Option(False, help="Leave the embedded stack running at the end."),
+    console: bool = typer.Option(True, help="Serve the web console, and open it where there is a screen."),
     airflow: bool = typer.Option(True, help="Start Airflow as well (600 MB of memory, half a minute)."),
     json_: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
 ) -> None:
@@ -46,22 +50,23 @@ def demo(
     was_running = stack.status().running
     had_airflow = stack.pid(AIRFLOW[0]) is not None
     try:
-        _headline("1/5", "the embedded stack: PostgreSQL, Kafka, MLflow")
+        _headline("1/6", "the embedded stack: PostgreSQL, Kafka, MLflow")
         stack.up(say=_say)
-        _headline("2/5", "a champion to score with")
+        _headline("2/6", "a champion to score with")
         _train_where_needed(config)
         count = devices or config.fleet.devices
-        _headline("3/5", f"{count} watches in real time, and the streaming job")
+        _headline("3/6", f"{count} watches in real time, and the streaming job")
         begin = time.time()
         logs = resolve(config.local.folder) / "logs"
         with (
             _running(["score"], logs / "demo-score.log") as scorer,
             _running(["generate", "--devices", str(count)], logs / "demo-generate.log") as fleet,
+            _console(config, logs / "demo-console.log") if console else nullcontext(),
         ):
             if airflow:
-                _headline("4/5", "Airflow, for retraining")
+                _headline("5/6", "Airflow, for retraining")
                 _start_airflow(config)
-            _headline("5/5", f"live predictions (Ctrl-C ends the demo; what the jobs say is in {logs})")
+            _headline("6/6", f"live predictions (Ctrl-C ends the demo; what the jobs say is in {logs})")
             _view(seconds, (scorer, fleet))
         summary = _summary(config, begin)
     except KeyboardInterrupt:
@@ -103,6 +108,45 @@ def _train_where_needed(config: Settings) -> None:
     ended = subprocess.run(_verb(["train", what, "--data", "synthetic", "--if-missing"]), check=False)
     if ended.returncode:
         raise ActivityError("training did not succeed; see above")
+
+
+@contextmanager
+def _console(config: Settings, log: Path) -> Iterator[None]:
+    """The web console, with somebody who may sign in; a machine on which it does not start does without."""
+    from activitymodule.store.connection import session
+    from activitymodule.store.users import add_user, list_users, new_password
+
+    _headline("4/6", "the console, to look and to label")
+    sign_in = "sign in as one of `activity users list`"
+    with session(config) as connection:
+        if not list_users(connection):
+            password = new_password()
+            add_user(connection, "demo", "admin", password)
+            sign_in = f"sign in as demo with the password {password} (shown this once)"
+    address = f"http://{config.console.host}:{config.console.port}"
+    with _running(["console"], log) as process:
+        if _answers(f"{address}/health", process):
+            _say(f"it is at {address}; {sign_in}")
+            if sys.stderr.isatty() and (sys.platform == "darwin" or os.environ.get("DISPLAY")):
+                webbrowser.open(address)
+        else:
+            words = log.read_text(errors="replace").strip().splitlines()
+            _say(f"the demo goes on without the console: {words[-1] if words else 'it does not answer'}")
+        yield
+
+
+def _answers(url: str, process: subprocess.Popen[bytes], seconds: float = 60) -> bool:
+    """Whether anything at all is answered there before the time is up or the process ends."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            return True
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            time.sleep(0.2)
+    return False
 
 
 def _start_airflow(config: Settings) -> None:

@@ -224,7 +224,7 @@ def revoke_token(connection: Any, name: str) -> None:
         )
         if not cursor.rowcount:
             raise ConfigError(
-                f"there is no token {name} in use; `activity users tokens` shows which there are"
+                f"there is no token {name} in use; `activity tokens list` shows which there are"
             )
 
 

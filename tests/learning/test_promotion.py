@@ -92,7 +92,7 @@ def test_a_poisoned_challenger_is_refused():
 
 
 def test_a_champion_that_calls_everything_by_one_name_does_not_hold_it():
-    """Its recall of that activity cannot be reached; what counts then is that its F1 rises."""
+    """Its recall of that activity cannot be reached; its F1 can."""
     trial = a_better_pair()
     lazy, careful = trial.champion.probabilities.copy(), trial.challenger.probabilities.copy()
     sit, stand = LABELS.index("sitting"), LABELS.index("standing")
@@ -108,11 +108,8 @@ def test_a_champion_that_calls_everything_by_one_name_does_not_hold_it():
     )
     standing = verdict.figures["per_label"]["standing"]
     assert standing["champion"] - standing["challenger"] > LIMITS.class_guard
-    assert standing["high"] < 0
     assert standing["challenger_f1"] > standing["champion_f1"]
     assert passes(verdict, "classes")
-    says = next(check.says for check in verdict.checks if check.name == "classes")
-    assert "except standing" in says, "what is excused is said"
 
 
 def test_a_challenger_that_loses_an_activity_is_refused():
