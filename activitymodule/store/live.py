@@ -76,11 +76,12 @@ FROM batches WHERE topic = %s AND finished_at IS NOT NULL
 ORDER BY started_at DESC, batch_id DESC LIMIT 1
 """
 _MODEL = "SELECT name, labels FROM model_versions WHERE version = %s ORDER BY registered_at DESC LIMIT 1"
+# Windows that are still filling have no activity yet and nothing to show.
 _RECENT = """
 SELECT device_id, window_start, activity, confidence, smoothed_activity, kcal_per_min,
        cardinality(conformal_set), reason,
        extract(epoch FROM processed_at - received_at)::double precision, processed_at
-FROM predictions ORDER BY processed_at DESC LIMIT %s
+FROM predictions WHERE activity IS NOT NULL OR window_end < now() ORDER BY processed_at DESC LIMIT %s
 """
 
 
