@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from fastapi import HTTPException, Request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from activitymodule.errors import ActivityError, ConfigError
+from activitymodule.errors import ActivityError, ConfigError, RefusedError
 from activitymodule.store.users import Account, Role, find_user, token_name
 from annotation import context
 
@@ -155,6 +155,17 @@ async def user_of(session: Session | None) -> User | None:
 def forget(name: str) -> None:
     """Look at the users table again for this user: something was changed."""
     _accounts.pop(name, None)
+
+
+async def must_be_admin(who: User) -> None:
+    """Ask the store itself before what only admins may do: a page may have been open since before it changed.
+
+    Raises RefusedError where the user is no admin (any more).
+    """
+    account = await context.run_read(lambda connection: find_user(connection, who.name))
+    if account is None or account.disabled_at is not None or account.role != "admin":
+        forget(who.name)
+        raise RefusedError(f"only an admin may do this, and {who.name} is none now; ask one of your admins")
 
 
 # ---- the gate -----------------------------------------------------------------------------------------------

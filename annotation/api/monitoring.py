@@ -189,12 +189,20 @@ _drift_lock = asyncio.Lock()
 
 
 async def drift_now() -> DriftReport:
-    """The comparison with the baseline, at most ten seconds old."""
+    """The comparison with the baseline of the version that serves now, at most ten seconds old."""
     global _drift
+    settings = context.settings()
+    serving = await context.run(champion, settings, settings.registry.classifier)
+    number = serving.version if serving else None
     async with _drift_lock:
-        if _drift is None or time.monotonic() - _drift[0] > _DRIFT_SECONDS:
-            settings = context.settings()
-            report = await context.run_read(lambda connection: drift_report(settings, connection))
+        if (
+            _drift is None
+            or time.monotonic() - _drift[0] > _DRIFT_SECONDS
+            or _drift[1].model_version != number
+        ):
+            report = await context.run_read(
+                lambda connection: drift_report(settings, connection, version=serving)
+            )
             _drift = (time.monotonic(), report)
         return _drift[1]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
 from nicegui import ui
 
@@ -11,7 +10,7 @@ from activitymodule.jobs.dead_letters import send_again
 from activitymodule.store.dead_letters import DeadLetter, Selection, list_dead_letters, summarize_dead_letters
 from activitymodule.telemetry.decode import Reason
 from annotation import context, frame
-from annotation.auth import User
+from annotation.auth import User, must_be_admin
 from annotation.pages.live import sheet, watch_link
 
 _LETTERS = 20
@@ -141,12 +140,15 @@ def _replay(who: User, reason: str, waiting: int) -> None:
                 return
             button.disable()
             said.set_content('<p class="muted">Sending ...</p>')
-            said.set_content(await _send(Selection(reason=reason or None)))
+            done, words = await _send(who, Selection(reason=reason or None))
+            said.set_content(words)
+            button.set_enabled(not done)
 
         button.on_click(send)
 
 
-async def _send(selection: Selection) -> str:
+async def _send(who: User, selection: Selection) -> tuple[bool, str]:
+    """Whether they were sent, and what to say of it."""
     from activitymodule.errors import ActivityError
 
     settings = context.settings()
@@ -155,8 +157,9 @@ async def _send(selection: Selection) -> str:
         return send_again(settings, selection)
 
     try:
+        await must_be_admin(who)
         sent, cut = await context.run(work)
     except ActivityError as error:
-        return f'<div class="notice bad" role="alert">{escape(str(error))}</div>'
-    rest: Any = f" {cut:,} were left out: they are empty, or were too long to be kept whole." if cut else ""
-    return f'<div class="notice good" role="status">{sent:,} messages were sent again.{rest}</div>'
+        return False, f'<div class="notice bad" role="alert">{escape(str(error))}</div>'
+    rest = f" {cut:,} were left out: they are empty, or were too long to be kept whole." if cut else ""
+    return True, f'<div class="notice good" role="status">{sent:,} messages were sent again.{rest}</div>'

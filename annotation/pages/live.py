@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from nicegui import ui
 
+from activitymodule.errors import ActivityError
 from annotation import charts, context, frame
 from annotation.auth import User
 from annotation.feed import BUCKET_SECONDS, FEED, Snapshot, ago
@@ -205,33 +206,47 @@ async def _predictions() -> None:
             newer = ui.button("Newer", color=None).classes("button small").props("flat no-caps")
             older = ui.button("Older", color=None).classes("button small").props("flat no-caps")
 
+    shown: dict[str, Any] = {"turn": 0, "filters": None, "next": None}
+
+    def filters() -> tuple[str, str, bool]:
+        return (device.value or "").strip(), activity.value or "", bool(doubtful.value)
+
     async def load() -> None:
         before, before_device = pages[-1]
-        wanted = (device.value or "").strip()
-        rows = await context.run_query(
-            _ROWS,
-            {
-                "device": wanted.translate(_ESCAPED) + "%" if wanted else "",
-                "activity": activity.value or "",
-                "doubtful": bool(doubtful.value),
-                "before": before,
-                "before_device": before_device,
-                "limit": PAGE + 1,
-            },
-        )
+        wanted, chosen, unsure = filters()
+        shown["turn"] += 1
+        turn = shown["turn"]
+        shown["filters"], shown["next"] = filters(), None
+        asked = {
+            "device": wanted.translate(_ESCAPED) + "%" if wanted else "",
+            "activity": chosen,
+            "doubtful": unsure,
+            "before": before,
+            "before_device": before_device,
+            "limit": PAGE + 1,
+        }
+        try:
+            rows = await context.run_query(_ROWS, asked)
+        except ActivityError:
+            shown["filters"] = None  # so that the same may be asked again
+            raise
+        if turn != shown["turn"]:
+            return  # something else was asked for meanwhile
         more, rows = len(rows) > PAGE, rows[:PAGE]
-        body.set_content(_table(rows) if rows else _no_rows(bool(wanted or activity.value or doubtful.value)))
+        body.set_content(_table(rows) if rows else _no_rows(bool(wanted or chosen or unsure)))
         newer.set_enabled(len(pages) > 1)
         older.set_enabled(more)
-        older.next = (rows[-1]["window_start"], rows[-1]["device_id"]) if more else None  # type: ignore[attr-defined]
+        shown["next"] = (rows[-1]["window_start"], rows[-1]["device_id"]) if more else None
 
     async def first() -> None:
+        if filters() == shown["filters"]:
+            return  # leaving the field alone is no reason to go back to the first page
         del pages[1:]
         await load()
 
     async def go_older() -> None:
-        if older.next is not None:  # type: ignore[attr-defined]
-            pages.append(older.next)  # type: ignore[attr-defined]
+        if shown["next"] is not None:
+            pages.append(shown["next"])
             await load()
 
     async def go_newer() -> None:

@@ -17,7 +17,7 @@ from activitymodule.registry.versions import ModelVersion, fetch, versions
 from activitymodule.store.retrain import Promotion, Run, promotions, runs
 from annotation import charts, context, frame
 from annotation.api import retraining
-from annotation.auth import User
+from annotation.auth import User, must_be_admin
 from annotation.pages.live import sheet
 
 _SHOWN = 12
@@ -335,6 +335,7 @@ def _act_button(what: str, kind: str, version: ModelVersion | None, who: User) -
             number = version.version
             work = lambda: promote_by_hand(settings, kind, number, by_whom=who.name, why=why.strip())  # noqa: E731
         try:
+            await must_be_admin(who)
             now = await context.run(work)
         except ActivityError as error:
             button.enable()
@@ -378,6 +379,7 @@ async def _retraining(who: User) -> None:
         settings = context.settings()
         button.disable()
         try:
+            await must_be_admin(who)
             made = await context.run(
                 lambda: retraining.begin(
                     settings,
