@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ledger import Ledger, until
-from test_survival import Load, assert_ledger, everything_read, rows
+from ledger import Ledger, Load, assert_ledger, everything_read, rows, until
 
 from activitymodule.registry.versions import ModelVersion, register, set_champion
 from activitymodule.settings import Settings
@@ -103,9 +102,11 @@ def swap_under_load(
     topic = settings.kafka.topic
     assert rows(settings, _MIXED, topic) == []
     used = rows(settings, "SELECT DISTINCT model_version FROM predictions WHERE activity IS NOT NULL")
-    assert {version for (version,) in used} == {one.version for one in both}
+    # a window is scored again with each batch that brings readings of it, so one version may have had the last word
+    assert {version for (version,) in used} <= {one.version for one in both}
     served = rows(settings, "SELECT model_version FROM batches WHERE topic = %s ORDER BY batch_id", topic)
     changes = sum(one != other for one, other in pairwise(served))
+    assert {version for (version,) in served} == {one.version for one in both}
     assert changes >= swaps
 
     found = rows(settings, _LATENCY, topic)
