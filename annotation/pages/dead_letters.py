@@ -117,7 +117,7 @@ def _replay(who: User, reason: str, waiting: int) -> None:
     what = f"with the reason {reason}" if reason else "of all reasons"
     with frame.panel("Send them again", note="after what stood in their way is mended"):
         frame.text(
-            f"{waiting:,} letters {what} were not sent again yet. Their messages go to Kafka once each, as they came; "
+            f"Not sent again yet: {_count(waiting, 'letter')} {what}. Messages go to Kafka once each, as they came; "
             "what is still wrong comes back here, and good readings that were sent twice count once."
         )
         said = ui.html("", sanitize=False)
@@ -161,5 +161,9 @@ async def _send(who: User, selection: Selection) -> tuple[bool, str]:
         sent, cut = await context.run(work)
     except ActivityError as error:
         return False, f'<div class="notice bad" role="alert">{escape(str(error))}</div>'
-    rest = f" {cut:,} were left out: they are empty, or were too long to be kept whole." if cut else ""
-    return True, f'<div class="notice good" role="status">{sent:,} messages were sent again.{rest}</div>'
+    rest = f" {cut:,} left out: empty, or too long to be kept whole." if cut else ""
+    return True, f'<div class="notice good" role="status">{_count(sent, "message")} sent again.{rest}</div>'
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"

@@ -152,6 +152,8 @@ def _fleet(now: Snapshot) -> str:
 def _latency(now: Snapshot) -> str:
     buckets = now.buckets()
     if not any(b in now.latency for b in buckets):
+        if now.pulse is not None and now.pulse.windows:
+            return '<p class="muted">The first windows are written; half a minute of them makes a point.</p>'
         return '<p class="muted">No window was written in the last half hour.</p>'
     begun = next(i for i, b in enumerate(buckets) if b in now.latency)
     buckets = buckets[min(begun, len(buckets) - _LEAST_BUCKETS) :]

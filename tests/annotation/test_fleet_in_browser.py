@@ -291,7 +291,7 @@ def test_dead_letters_are_shown_as_text_and_sent_again_once(
     assert page.evaluate("window.owned") is None
 
     assert messages(console) == []
-    assert send_again(page).startswith("1 messages were sent again")
+    assert send_again(page).startswith("1 message sent again")
     assert messages(console) == [SCRIPT]
     marked = "SELECT reason FROM dead_letters WHERE replayed_at IS NOT NULL ORDER BY reason"
     assert console.rows(marked) == [("not_json",)]
@@ -301,7 +301,7 @@ def test_dead_letters_are_shown_as_text_and_sent_again_once(
 
     # a message with two bad items goes once
     page.goto(f"{console.address}/dead-letters")
-    assert send_again(page).startswith("2 messages were sent again")
+    assert send_again(page).startswith("2 messages sent again")
     assert sorted(messages(console)) == sorted([SCRIPT, TWICE, b"\xff\x00\x01"])
     assert len(console.rows(marked)) == 4
     page.reload()
