@@ -202,8 +202,9 @@ def test_an_annotator_cannot_promote(running_console: Console, visit: Callable[.
     assert page.get_by_role("button").filter(has_text="Retrain").count() == 0
     # the admin's press of the button, sent from the annotator's page: it finds nothing there
     page.evaluate("press => socket.emit('event', {...press, client_id: clientId})", press)
-    version_block(page, now).locator("summary").first.click()
-    page.wait_for_selector("#retrain", state="attached")
+    # what is asked for after it has come: the press was handled
+    page.locator("details.version > summary").last.click()
+    page.get_by_text("Mean absolute error").wait_for()
     assert page.locator(".q-dialog").count() == 0
 
     # who is no admin any more may have the page open still
@@ -276,6 +277,7 @@ def test_dead_letters_are_shown_as_text_and_sent_again_once(
     write_letters(console)
     page = visit("anna", "/dead-letters")
     said = complaints(page)
+    page.locator("details.version").nth(3).wait_for()
     reasons = page.locator("table.plain tbody tr b").all_inner_texts()
     assert sorted(reasons) == ["bad_stamp", "no_stamp", "not_json", "wrong_encoding"]
     assert page.locator("details.version").count() == 4
