@@ -38,6 +38,7 @@ def loop(settings: Settings, plan: Plan, folder: Path) -> Loop:
     return found
 
 
+@pytest.mark.soak  # minutes, and the annotators' hour goes by the clock: nothing for a machine that does other work
 @pytest.mark.timeout(540)
 def test_from_a_weak_champion_to_a_better_one(fresh_settings, tmp_path):
     plan = Plan(
