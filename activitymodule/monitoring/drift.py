@@ -264,7 +264,7 @@ def verdict(found: Comparison, bars: Monitoring) -> tuple[bool, str]:
     few = (
         f"{found.features_over} of {len(found.features)} features are"
         if found.features_over
-        else "No feature is"
+        else "no feature is"
     )
     return False, f"No retraining: {few} over a bar, and activities and confidence are within theirs."
 

@@ -180,7 +180,7 @@ class Drift(BaseModel):
     since: datetime | None
     until: datetime | None
     retrain: bool
-    says: str = Field(examples=["No retraining: No feature is over a bar."])
+    says: str = Field(examples=["No retraining: no feature is over a bar."])
     comparison: OneComparison | None
 
 
