@@ -249,7 +249,8 @@ def kill_a_python_worker(pid: int) -> None:
         # processes come and go while one looks
         for parent in psutil.Process(pid).children(recursive=True):
             try:
-                if "streaming.daemon" in " ".join(parent.cmdline()):
+                # Java's arguments name the daemon, too
+                if "java" not in parent.name() and "streaming.daemon" in " ".join(parent.cmdline()):
                     for worker in parent.children():
                         worker.kill()
                         return True
