@@ -5,12 +5,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
     cat <<'TEXT'
-Usage: ./init.sh [--help]
+Usage: ./init.sh [--docker] [--help]
 
 Sets the project up in this folder; run it as often as you like.
   .venv/   a virtual environment of Python 3.11 with requirements.lock, every package checked by its hash
   jars/    Kafka and Spark's Kafka connector, from Maven Central, every file checked against jars.lock
   .env     generated passwords (mode 600); what is there already is kept
+
+  --docker   only what `docker compose up` needs: .env and the image (ten minutes the first time). Needs no Python
+             and no Java; it is what happens by itself where they are missing and a Docker engine answers.
 
 Needs Python 3.11, Java 17 and, the first time, a network and 6 GB of disk. About three minutes.
 
@@ -27,8 +30,10 @@ TEXT
 say() { echo "init: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
+with_docker=""
 case "${1:-}" in
 "") ;;
+--docker) with_docker=yes ;;
 -h | --help) usage; exit 0 ;;
 *) usage >&2; exit 2 ;;
 esac
@@ -102,6 +107,43 @@ install_requirements() {
     fail "pip failed ($(grep -m1 '^ERROR' "$log" || tail -n 1 "$log")); see $log"
 }
 
+# so many random bytes in base64, of letters and digits alone: safe in a shell, an address and a command line
+random() { head -c "$1" /dev/urandom | base64 | tr '+/' 'xy' | tr -d '=\n'; }
+
+# Passwords and keys, made where they are missing. The first four are settings of the project; the rest is for
+# docker-compose.yml: a password for each role of PostgreSQL, the first users of the pages, Airflow's keys.
+write_secrets() (
+    umask 077
+    touch .env
+    chmod 600 .env
+    add() {
+        if grep -qE "^$1=." .env; then return; fi
+        if [ -s .env ] && [ -n "$(tail -c 1 .env)" ]; then echo >>.env; fi
+        echo "$1=$2" >>.env
+    }
+    for name in ACTIVITY_STORE__PASSWORD ACTIVITY_STORE__ADMIN_PASSWORD ACTIVITY_CONSOLE__SECRET ACTIVITY_AIRFLOW__PASSWORD \
+        STORE_GENERATOR_PASSWORD STORE_SCORER_PASSWORD STORE_CONSOLE_PASSWORD STORE_AIRFLOW_PASSWORD \
+        STORE_REGISTRY_PASSWORD STORE_READER_PASSWORD CONSOLE_ADMIN_PASSWORD GRAFANA_PASSWORD \
+        AIRFLOW_SESSION_SECRET AIRFLOW_JWT_SECRET; do
+        add "$name" "$(random 24)"
+    done
+    # 32 bytes with their padding, as Fernet wants its keys; 16 bytes, as Kafka wants its number
+    add AIRFLOW_FERNET_KEY "$(random 32)="
+    add KAFKA_CLUSTER_ID "$(random 16)"
+    add COMPOSE_PROFILES core,orchestration,observability
+)
+
+engine_answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
+
+set_up_for_docker() {
+    engine_answers || fail "no Docker engine answers; start it, or install it (docs/operations.md)"
+    docker compose version >/dev/null 2>&1 || fail "docker has no compose; install its plugin (docker-compose-plugin)"
+    write_secrets
+    say "building the image (ten minutes the first time)"
+    docker compose build --quiet migrate || fail "the image could not be built; see above"
+    say "ready; next: docker compose up"
+}
+
 # ---- one at a time: two would write into the same environment
 lock_folder="${TMPDIR:-/tmp}/activity-init-$(printf '%s' "$PWD" | cksum | cut -d' ' -f1)-$(id -u)"
 child=""
@@ -128,13 +170,23 @@ trap tidy EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+if [ -n "$with_docker" ]; then
+    set_up_for_docker
+    exit 0
+fi
+
 did=""
 
 # ---- Python and Java, before anything is downloaded
 if [ -x .venv/bin/python ] && is_311 .venv/bin/python; then
     python=.venv/bin/python
 else
-    python=$(find_python) || fail "$NO_PYTHON"
+    if ! python=$(find_python); then
+        engine_answers || fail "$NO_PYTHON"
+        say "there is no Python 3.11 here; setting up for docker compose alone"
+        set_up_for_docker
+        exit 0
+    fi
 fi
 "$python" -m activitymodule.local.java || exit $?
 
@@ -170,19 +222,7 @@ fi
 # ---- jars
 .venv/bin/python -m activitymodule.local.jars || exit $?
 
-# ---- secrets
-(
-    umask 077
-    touch .env
-    chmod 600 .env
-    for name in ACTIVITY_STORE__PASSWORD ACTIVITY_STORE__ADMIN_PASSWORD ACTIVITY_CONSOLE__SECRET ACTIVITY_AIRFLOW__PASSWORD; do
-        if ! grep -qE "^$name=." .env; then
-            if [ -s .env ] && [ -n "$(tail -c 1 .env)" ]; then echo >>.env; fi
-            echo "$name=$(.venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(24))')" >>.env
-        fi
-    done
-)
-
+write_secrets
 if [ -n "$did" ]; then
     say "ready; next: . .venv/bin/activate && activity up"
 fi

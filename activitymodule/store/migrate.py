@@ -1,4 +1,7 @@
-"""Migrations: Alembic over sql/migrations, under a lock, so that two that start at once do it once."""
+"""Migrations: Alembic over sql/migrations, under a lock, so that two that start at once do it once.
+
+After them come the grants (sql/grants.sql), so that a new table is at once open to the services that need it.
+"""
 
 from __future__ import annotations
 
@@ -86,4 +89,13 @@ def upgrade(settings: Settings) -> Schema:
         if before.pending:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+        _grant(connection)
     return before
+
+
+def _grant(connection: Connection) -> None:
+    """Give the roles that exist what sql/grants.sql says; it may be done again and again."""
+    statement = (project_root() / "sql" / "grants.sql").read_text()
+    # as it stands: no driver is to look for places of values in it
+    with connection.connection.cursor() as cursor:
+        cursor.execute(statement)

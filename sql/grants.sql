@@ -1,0 +1,97 @@
+-- What each service may do with the store's tables: no more than it does. `activity db upgrade` applies this after
+-- every migration, to those of the roles that exist (roles.sql makes them; the embedded stack has none of them).
+DO $grants$
+DECLARE
+    given record;
+BEGIN
+    FOR given IN
+        SELECT rolname FROM pg_roles
+        WHERE rolname IN ('activity_generator', 'activity_scorer', 'activity_console', 'activity_airflow',
+                          'activity_reader')
+    LOOP
+        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA public FROM %I', given.rolname);
+        EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', given.rolname);
+    END LOOP;
+
+    FOR given IN
+        SELECT wanted.*, pg_class.oid::regclass AS relation
+        FROM (VALUES
+            ('activity_generator', 'people', 'SELECT, INSERT, UPDATE'),
+
+            ('activity_scorer', 'predictions', 'SELECT, INSERT, UPDATE'),
+            ('activity_scorer', 'batches', 'SELECT, INSERT, UPDATE, DELETE'),
+            ('activity_scorer', 'dead_letters', 'SELECT, INSERT'),
+            ('activity_scorer', 'model_versions', 'SELECT, INSERT, UPDATE'),
+            ('activity_scorer', 'people', 'SELECT'),
+            ('activity_scorer', 'feature_minutes', 'SELECT, INSERT, UPDATE, DELETE'),
+            ('activity_scorer', 'drift_alarms', 'SELECT, DELETE'),
+            ('activity_scorer', 'queue_items', 'SELECT, INSERT, UPDATE'),
+            ('activity_scorer', 'queue_budget', 'SELECT, INSERT, UPDATE'),
+            ('activity_scorer', 'audit_periods', 'SELECT, INSERT, UPDATE'),
+            ('activity_scorer', 'annotations', 'SELECT'),
+            ('activity_scorer', 'annotations_in_force', 'SELECT'),
+            ('activity_scorer', 'gold_labels', 'SELECT'),
+            ('activity_scorer', 'leases', 'SELECT'),
+
+            ('activity_console', '*', 'SELECT'),
+            ('activity_console', 'users', 'INSERT, UPDATE'),
+            ('activity_console', 'ingest_tokens', 'INSERT, UPDATE'),
+            ('activity_console', 'annotations', 'INSERT'),
+            ('activity_console', 'leases', 'INSERT, UPDATE, DELETE'),
+            ('activity_console', 'queue_items', 'UPDATE'),
+            ('activity_console', 'dead_letters', 'UPDATE'),
+            ('activity_console', 'drift_alarms', 'INSERT, UPDATE, DELETE'),
+            ('activity_console', 'model_versions', 'INSERT, UPDATE'),
+            ('activity_console', 'promotions', 'INSERT'),
+            -- where no Airflow runs, the console retrains by itself
+            ('activity_console', 'retrain_runs', 'INSERT, UPDATE'),
+            ('activity_console', 'snapshots', 'INSERT'),
+
+            ('activity_airflow', 'predictions', 'SELECT'),
+            ('activity_airflow', 'people', 'SELECT'),
+            ('activity_airflow', 'batches', 'SELECT'),
+            ('activity_airflow', 'queue_items', 'SELECT'),
+            ('activity_airflow', 'audit_periods', 'SELECT'),
+            ('activity_airflow', 'annotations', 'SELECT'),
+            ('activity_airflow', 'annotations_in_force', 'SELECT'),
+            ('activity_airflow', 'gold_labels', 'SELECT'),
+            ('activity_airflow', 'feature_minutes', 'SELECT, INSERT, UPDATE, DELETE'),
+            ('activity_airflow', 'drift_alarms', 'SELECT, INSERT, UPDATE, DELETE'),
+            ('activity_airflow', 'model_versions', 'SELECT, INSERT, UPDATE'),
+            ('activity_airflow', 'snapshots', 'SELECT, INSERT'),
+            ('activity_airflow', 'retrain_runs', 'SELECT, INSERT, UPDATE'),
+            ('activity_airflow', 'promotions', 'SELECT, INSERT'),
+
+            -- who reads dashboards sees neither users nor what a watch measured
+            ('activity_reader', 'predictions', 'SELECT'),
+            ('activity_reader', 'batches', 'SELECT'),
+            ('activity_reader', 'model_versions', 'SELECT'),
+            ('activity_reader', 'feature_minutes', 'SELECT'),
+            ('activity_reader', 'drift_alarms', 'SELECT'),
+            ('activity_reader', 'promotions', 'SELECT'),
+            ('activity_reader', 'retrain_runs', 'SELECT'),
+            ('activity_reader', 'annotations', 'SELECT'),
+            ('activity_reader', 'annotations_in_force', 'SELECT'),
+            ('activity_reader', 'gold_labels', 'SELECT'),
+            ('activity_reader', 'leases', 'SELECT'),
+            ('activity_reader', 'current_activity', 'SELECT'),
+            ('activity_reader', 'bouts', 'SELECT'),
+            ('activity_reader', 'throughput_by_minute', 'SELECT'),
+            ('activity_reader', 'dead_letter_summary', 'SELECT'),
+            ('activity_reader', 'predictions_readable', 'SELECT')
+        ) AS wanted (role, what, may)
+        JOIN pg_roles ON pg_roles.rolname = wanted.role
+        JOIN pg_class ON pg_class.relname = wanted.what OR wanted.what = '*'
+        WHERE pg_class.relnamespace = 'public'::regnamespace AND pg_class.relkind IN ('r', 'v')
+    LOOP
+        EXECUTE format('GRANT %s ON %s TO %I', given.may, given.relation, given.role);
+    END LOOP;
+
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'activity_reader') THEN
+        GRANT SELECT (item_id, device_id, window_start, queued_at, expires_at, closed_at, stratum)
+            ON queue_items TO activity_reader;
+        GRANT SELECT (topic, kafka_partition, kafka_offset, item, device_id, reason, kafka_at, noticed_at, replayed_at)
+            ON dead_letters TO activity_reader;
+    END IF;
+END
+$grants$;

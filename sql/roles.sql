@@ -1,0 +1,51 @@
+-- Roles, databases and passwords of an installation whose services are separate: psql -f sql/roles.sql, as superuser.
+-- Run it again whenever a password changes; nothing else changes then. Passwords come by the environment
+-- (STORE_OWNER_PASSWORD, STORE_SCORER_PASSWORD, ...), so that they are seen in no list of processes.
+-- What each role may do with the tables stands in grants.sql, which `activity db upgrade` applies.
+\set ON_ERROR_STOP on
+\set QUIET on
+SET client_min_messages = warning;
+-- the statements below hold passwords, which must not be logged where one of them fails
+SET log_min_error_statement = panic;
+SET log_statement = 'none';
+
+\getenv owner STORE_OWNER_PASSWORD
+\getenv generator STORE_GENERATOR_PASSWORD
+\getenv scorer STORE_SCORER_PASSWORD
+\getenv console STORE_CONSOLE_PASSWORD
+\getenv airflow STORE_AIRFLOW_PASSWORD
+\getenv registry STORE_REGISTRY_PASSWORD
+\getenv reader STORE_READER_PASSWORD
+
+SELECT format('CREATE ROLE %I', wanted)
+FROM unnest(ARRAY['activity', 'activity_generator', 'activity_scorer', 'activity_console', 'activity_airflow',
+                  'activity_registry', 'activity_reader']) AS wanted
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) \gexec
+
+ALTER ROLE activity LOGIN PASSWORD :'owner';
+ALTER ROLE activity_generator LOGIN PASSWORD :'generator' CONNECTION LIMIT 10;
+ALTER ROLE activity_scorer LOGIN PASSWORD :'scorer';
+ALTER ROLE activity_console LOGIN PASSWORD :'console' CONNECTION LIMIT 60;
+ALTER ROLE activity_airflow LOGIN PASSWORD :'airflow' CONNECTION LIMIT 80;
+ALTER ROLE activity_registry LOGIN PASSWORD :'registry' CONNECTION LIMIT 40;
+ALTER ROLE activity_reader LOGIN PASSWORD :'reader' CONNECTION LIMIT 20;
+-- a dashboard's query that goes astray must not hold the stream up
+ALTER ROLE activity_reader SET default_transaction_read_only = on;
+ALTER ROLE activity_reader SET statement_timeout = '30s';
+
+-- where the administrator is no superuser (a managed PostgreSQL), only a member may hand a database to a role
+SELECT format('GRANT %I TO CURRENT_USER', rolname)
+FROM pg_roles
+WHERE rolname IN ('activity', 'activity_airflow', 'activity_registry')
+  AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) \gexec
+
+SELECT format('CREATE DATABASE %I OWNER %I', name, owner)
+FROM (VALUES ('activity', 'activity'), ('airflow', 'activity_airflow'), ('mlflow', 'activity_registry'))
+     AS wanted (name, owner)
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = wanted.name) \gexec
+
+REVOKE ALL ON DATABASE activity, airflow, mlflow FROM PUBLIC;
+GRANT CONNECT ON DATABASE activity
+    TO activity_generator, activity_scorer, activity_console, activity_airflow, activity_reader;
+-- COPY goes by a temporary table
+GRANT TEMPORARY ON DATABASE activity TO activity_scorer;

@@ -1,0 +1,176 @@
+"""Each service's role may do what the service does, and no more (sql/roles.sql, sql/grants.sql)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+
+import psycopg2
+import pytest
+from own_settings import replaced, settings_of_ones_own
+
+from activitymodule import settings as config
+from activitymodule.jobs.db import _libraries, _psql
+from activitymodule.local.postgres import SUPERUSER
+from activitymodule.store.batches import begin_batch, finish_batch
+from activitymodule.store.connection import connect, session
+from activitymodule.store.migrate import upgrade
+from activitymodule.store.models import record_model_version
+from activitymodule.store.people import people_for, upsert_people
+from activitymodule.store.predictions import write_predictions
+from activitymodule.store.users import add_user
+from activitymodule.synthesis.people import people
+
+pytestmark = pytest.mark.integration
+
+SERVICES = ("generator", "scorer", "console", "airflow", "registry", "reader")
+
+
+@pytest.fixture(scope="module")
+def passwords(stack):
+    """The password of each service's role; roles.sql has been run, twice, as at two starts."""
+    made = {service: secrets.token_urlsafe(12) for service in SERVICES}
+    store = stack.settings.store
+    psql = _psql()
+    environment = {
+        **os.environ,
+        **_libraries(psql),
+        "PGHOST": store.host,
+        "PGPORT": str(store.port),
+        "PGUSER": SUPERUSER,
+        "PGDATABASE": "postgres",
+        "PGPASSWORD": store.admin_password.get_secret_value(),
+        "STORE_OWNER_PASSWORD": store.password.get_secret_value(),
+        **{f"STORE_{service.upper()}_PASSWORD": password for service, password in made.items()},
+    }
+    script = config.project_root() / "sql" / "roles.sql"
+    for _ in range(2):
+        ran = subprocess.run(
+            [psql, "--no-psqlrc", "--quiet", f"--file={script}"],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    return made
+
+
+@pytest.fixture(scope="module")
+def owner(stack, passwords, tmp_path_factory):
+    """Settings of the owner of a store whose grants are in force."""
+    with settings_of_ones_own(stack, tmp_path_factory.mktemp("roles")) as own:
+        yield own
+
+
+@pytest.fixture
+def as_role(owner, passwords):
+    """A function: service -> settings with which it connects to that store."""
+
+    def settings_of(service):
+        return replaced(owner, store={"user": f"activity_{service}", "password": passwords[service]})
+
+    return settings_of
+
+
+def attempt(settings, statement):
+    """The name of the error that a statement ends with, None where it may be done."""
+    connection = connect(settings)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+        return None
+    except psycopg2.Error as error:
+        return type(error).__name__
+    finally:
+        connection.close()
+
+
+def test_the_scorer_scores_and_the_generator_tells_of_its_people(as_role, make_rows):
+    generating = connect(as_role("generator"))
+    told = people(3, 1)
+    assert upsert_people(generating, told) == 3
+    generating.commit()
+    scoring = connect(as_role("scorer"))
+    assert len(people_for(scoring, told.column("device_id").to_pylist())) == 3
+    rows = make_rows(2, 5)
+    record_model_version(scoring, name="m", version="1", labels=rows.labels, feature_version="f")
+    begin_batch(
+        scoring,
+        query_id="q",
+        batch_id=1,
+        topic="t",
+        offsets={0: (0, 5)},
+        model_version="1",
+        energy_version=None,
+    )
+    assert write_predictions(scoring, rows) == 10
+    assert write_predictions(scoring, make_rows(2, 5, readings=101)) == 10
+    finish_batch(scoring, query_id="q", batch_id=1, windows=10)
+    scoring.commit()
+    reading = connect(as_role("reader"))
+    with reading.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM predictions")
+        assert cursor.fetchone() == (10,)
+    for connection in (generating, scoring, reading):
+        connection.close()
+
+
+def test_the_console_adds_users_and_labels(as_role):
+    connection = connect(as_role("console"))
+    assert add_user(connection, "anna", "annotator", "long enough a word").name == "anna"
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("service", "statement"),
+    [
+        ("generator", "SELECT * FROM predictions"),
+        ("generator", "SELECT * FROM users"),
+        ("scorer", "SELECT * FROM users"),
+        ("scorer", "DELETE FROM predictions"),
+        ("scorer", "INSERT INTO annotations DEFAULT VALUES"),
+        ("scorer", "UPDATE people SET weight_kg = 1"),
+        ("console", "UPDATE predictions SET activity = NULL"),
+        ("console", "DELETE FROM annotations"),
+        ("console", "DELETE FROM promotions"),
+        ("console", "INSERT INTO predictions DEFAULT VALUES"),
+        ("airflow", "SELECT * FROM users"),
+        ("airflow", "SELECT * FROM ingest_tokens"),
+        ("airflow", "UPDATE predictions SET activity = NULL"),
+        ("airflow", "DELETE FROM retrain_runs"),
+        ("reader", "SELECT * FROM users"),
+        ("reader", "SELECT readings FROM queue_items"),
+        ("reader", "SELECT payload FROM dead_letters"),
+        ("reader", "SELECT * FROM people"),
+        *((service, "CREATE TABLE mine (a int)") for service in SERVICES if service != "registry"),
+    ],
+)
+def test_what_a_role_may_not(as_role, service, statement):
+    refused = "ReadOnlySqlTransaction" if statement.startswith("CREATE") and service == "reader" else None
+    assert attempt(as_role(service), statement) in (refused, "InsufficientPrivilege")
+    assert attempt(as_role(service), statement) is not None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT device_id, stratum, queued_at FROM queue_items",
+        "SELECT reason, noticed_at FROM dead_letters",
+        "SELECT * FROM current_activity",
+        "SELECT * FROM predictions_readable",
+        "SELECT * FROM bouts",
+        "SELECT * FROM gold_labels",
+    ],
+)
+def test_what_the_reader_may(as_role, statement):
+    assert attempt(as_role("reader"), statement) is None
+
+
+def test_grants_are_taken_back_where_they_are_no_longer_listed(as_role, owner):
+    with session(owner) as connection, connection.cursor() as cursor:
+        cursor.execute("GRANT SELECT ON users TO activity_reader")
+    assert attempt(as_role("reader"), "SELECT * FROM users") is None
+    upgrade(owner)
+    assert attempt(as_role("reader"), "SELECT * FROM users") == "InsufficientPrivilege"
