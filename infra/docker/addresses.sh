@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Waits until predictions arrive, then says where to look.
+# Waits until predictions arrive, says where to look, and stays: `docker compose logs ready` shows it again.
 set -euo pipefail
 
 arrived() {
@@ -30,3 +30,6 @@ fi
 row "Kafka" "127.0.0.1:$BROKER_PORT" "-"
 row "PostgreSQL" "127.0.0.1:$STORE_PORT" "docker compose exec store psql -U postgres activity"
 echo
+
+touch /tmp/ready
+exec sleep infinity

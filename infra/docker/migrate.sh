@@ -9,7 +9,7 @@ if [ "$(activity users list --json)" = "[]" ]; then
     printf '%s\n' "$CONSOLE_ADMIN_PASSWORD" | activity users add admin --role admin --ask
 fi
 
-token=/data/metrics/token
+token=/data/metrics/metrics_token
 if [ ! -s "$token" ]; then
     (umask 022 && activity tokens add "prometheus-$(date +%Y%m%d%H%M%S)" >"$token.part" && mv "$token.part" "$token")
 fi
