@@ -21,6 +21,16 @@ from own_settings import register_champion, replaced, settings_of_ones_own
 from activitymodule import settings as config
 from activitymodule.settings import Settings
 
+_CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
@@ -115,3 +125,22 @@ def environment_of() -> Callable[[Settings], dict[str, str]]:
         return clean_environment(variables)
 
     return environment
+
+
+def _installed_chromium() -> str | None:
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A Chromium: the machine's own, else Playwright's."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        installed = _installed_chromium() or driver.chromium.executable_path
+        if not installed or not os.path.exists(installed):
+            pytest.skip(
+                "no Chromium here; install one (apt-get install chromium, or playwright install chromium)"
+            )
+        opened = driver.chromium.launch(executable_path=installed, args=_CHROMIUM)
+        yield opened
+        opened.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,16 +13,6 @@ from filled_queue import fill
 from own_settings import drop_database, replaced
 
 from activitymodule.settings import Settings
-
-_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="session")
@@ -91,25 +79,6 @@ def console(running_console: Console) -> Console:
     running_console.made = fill(connection, running_console.settings)
     connection.close()
     return running_console
-
-
-def _chromium() -> str | None:
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A Chromium: the machine's own, else Playwright's."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        installed = _chromium() or driver.chromium.executable_path
-        if not installed or not os.path.exists(installed):
-            pytest.skip(
-                "no Chromium here; install one (apt-get install chromium, or playwright install chromium)"
-            )
-        opened = driver.chromium.launch(executable_path=installed, args=_ARGUMENTS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

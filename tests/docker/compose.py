@@ -1,4 +1,4 @@
-"""The system as services, from the real docker-compose.yml, under a project name, ports and passwords of a test's own."""
+"""The system as services, from the real docker-compose.yml, with a project name, ports and passwords of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ ROOT = config.project_root()
 FILE = ROOT / "docker-compose.yml"
 PORTS = ("BROKER", "STORE", "REGISTRY", "SPARK", "CONSOLE", "AIRFLOW", "PROMETHEUS", "GRAFANA", "KAFKA_UI")
 OPTIONAL_IMAGES = 300  # seconds that may be spent on fetching what is not ours
-_DAY = 86_400
+DEVICES = 12
+PEOPLE = 3  # of the first champion: one that has seen hardly anybody is easily bettered
 
 
 def missing_engine() -> str | None:
@@ -73,23 +74,34 @@ class System:
 
     def compose(self, *arguments: str, timeout: float = 600, check: bool = True) -> str:
         """`docker compose ARGUMENTS`; what it printed."""
-        command = ["docker", "compose", "--project-name", self.project, "--file", str(FILE)]
-        command += ["--env-file", str(self.env_file), *arguments]
+        return self.run("docker", "compose", *arguments, timeout=timeout, check=check)
+
+    def run(self, *command: str, timeout: float = 600, check: bool = True) -> str:
+        """A command that sees just this system; what it printed."""
         # the shell's own variables would go over those of the file
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_HOST") if name in os.environ}
+        kept = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_BUILDKIT")
         ran = subprocess.run(
             command,
-            env={**inherited, "DOCKER_BUILDKIT": os.environ.get("DOCKER_BUILDKIT", "1")},
+            cwd=ROOT,
+            env={
+                **{name: os.environ[name] for name in kept if name in os.environ},
+                "COMPOSE_PROJECT_NAME": self.project,
+                "COMPOSE_ENV_FILES": str(self.env_file),
+            },
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=timeout,
         )
         if check and ran.returncode:
             raise AssertionError(
-                f"docker compose {' '.join(arguments)} ended with {ran.returncode}:\n{ran.stdout[-3000:]}\n"
-                f"{ran.stderr[-6000:]}"
+                f"{' '.join(command)} ended with {ran.returncode}:\n{ran.stdout[-3000:]}\n{ran.stderr[-6000:]}"
             )
         return ran.stdout
+
+    def write(self) -> None:
+        """The environment as the file that compose reads, as .env is."""
+        self.env_file.write_text("".join(f"{name}={value}\n" for name, value in self.environment.items()))
 
     @property
     def settings(self) -> Settings:
@@ -125,7 +137,7 @@ class System:
         container = self.compose("ps", "--quiet", service).split()[0]
         before = self._restarts(container)
         subprocess.run(
-            ["docker", "exec", "--user", "0", container, "sh", "-c", "kill -9 -1"],
+            ["docker", "exec", container, "sh", "-c", "kill -9 -1"],
             capture_output=True,
             timeout=60,
         )

@@ -9,10 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from compose import OPTIONAL_IMAGES, System, environment_of_ones_own, missing_engine
-
-DEVICES = 12
-PEOPLE = 3  # of the first champion: one that has seen hardly anybody is easily bettered
+from compose import DEVICES, OPTIONAL_IMAGES, PEOPLE, System, environment_of_ones_own, missing_engine
 
 
 def _profiles(system: System) -> str:
@@ -38,14 +35,13 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     if why_not:
         pytest.skip(f"{why_not}; the tests of docker-compose.yml need an engine")
     env_file = Path(tmp_path_factory.mktemp("compose")) / "env"
-    made = System(f"activity-test-{secrets.token_hex(3)}", environment_of_ones_own(PEOPLE, DEVICES, "core"), env_file)
+    made = System(
+        f"activity-test-{secrets.token_hex(3)}", environment_of_ones_own(PEOPLE, DEVICES, "core"), env_file
+    )
 
-    def write() -> None:
-        env_file.write_text("".join(f"{name}={value}\n" for name, value in made.environment.items()))
-
-    write()
+    made.write()
     made.environment["COMPOSE_PROFILES"] = _profiles(made)
-    write()
+    made.write()
     try:
         made.compose("build", "--quiet", "migrate", timeout=3600)
         made.compose("up", "--detach", "--wait", "--wait-timeout", "1500", timeout=1800)
