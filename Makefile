@@ -4,7 +4,7 @@ BIN := .venv/bin
 # no setting: how long `make demo` runs; empty: until Ctrl-C
 DEMO_SECONDS ?=
 
-.PHONY: help init up down demo demo-loop test check soak bench lock docs clean
+.PHONY: help init up down demo demo-loop test test-docker check soak bench lock docs clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -31,7 +31,11 @@ check: init ## ruff, mypy and import-linter
 	$(BIN)/lint-imports
 
 test: check ## check, then all tests but the long ones
-	$(BIN)/pytest -m "not soak"
+	$(BIN)/pytest -m "not soak and not docker"
+
+test-docker: init ## the tests of docker-compose.yml, and those of store and broker on containers; needs a Docker engine
+	$(BIN)/pytest -m docker
+	TEST_SERVICES=containers $(BIN)/pytest -m integration tests/store tests/registry tests/streaming
 
 soak: init ## the long tests
 	$(BIN)/pytest -m soak --timeout 7200

@@ -22,14 +22,20 @@ def create(
     names: list[str] = typer.Argument(None, help="Names; kafka.topic and kafka.truth_topic if left out."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON for scripts."),
 ) -> None:
-    """Make topics that are missing, with kafka.partitions and kafka.retention_hours."""
+    """Make topics that are missing, by kafka.partitions and kafka.retention_hours; widen those that are smaller."""
     from activitymodule.local import topics
 
     made = topics.create(settings(), names)
+    grown = topics.grow(settings(), names)
     if as_json:
-        typer.echo(json.dumps({"made": made}))
-    else:
-        typer.echo("made " + ", ".join(made) if made else "all of them are there already")
+        typer.echo(json.dumps({"made": made, "grown": grown}))
+        return
+    if made:
+        typer.echo("made " + ", ".join(made))
+    if grown:
+        typer.echo(f"now of {settings().kafka.partitions} partitions: " + ", ".join(grown))
+    if not made and not grown:
+        typer.echo("all of them are there already")
 
 
 @app.command("list", epilog="Example: activity topics list --json")

@@ -54,6 +54,30 @@ def create(settings: Settings, names: Sequence[str] | None = None) -> list[str]:
     return made
 
 
+def grow(settings: Settings, names: Sequence[str] | None = None) -> list[str]:
+    """Adds partitions to the settings' topics (or `names`) that have fewer than kafka.partitions; the names of those.
+
+    Kafka never takes partitions away. A watch's readings may then come by another partition than before; the stream
+    gathers them by watch and does not mind.
+    """
+    from kafka.errors import KafkaError
+
+    kafka = settings.kafka
+    wanted = list(dict.fromkeys(names or [kafka.topic, kafka.truth_topic]))
+    with broker.admin(settings) as admin:
+        try:
+            small = [
+                told["name"]
+                for told in admin.describe_topics(wanted)
+                if 0 < len(told["partitions"]) < kafka.partitions
+            ]
+            if small:
+                admin.create_partitions(dict.fromkeys(small, kafka.partitions))
+        except KafkaError as error:
+            raise ServiceUnavailableError(f"Kafka would not add partitions: {error}") from error
+    return small
+
+
 def names(settings: Settings) -> list[str]:
     """Every topic but Kafka's own."""
     with broker.admin(settings) as admin:

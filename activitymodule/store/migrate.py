@@ -5,6 +5,7 @@ After them come the grants (sql/grants.sql), so that a new table is at once open
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -97,5 +98,5 @@ def _grant(connection: Connection) -> None:
     """Give the roles that exist what sql/grants.sql says; it may be done again and again."""
     statement = (project_root() / "sql" / "grants.sql").read_text()
     # as it stands: no driver is to look for places of values in it
-    with connection.connection.cursor() as cursor:
+    with closing(connection.connection.cursor()) as cursor:
         cursor.execute(statement)

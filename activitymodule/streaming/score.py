@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from activitymodule.errors import ActivityError, RefusedError, ServiceUnavailableError
-from activitymodule.settings import Settings, resolve
+from activitymodule.settings import Settings
 from activitymodule.store.batches import begin_batch, last_offsets, record_late
 from activitymodule.store.connection import connect, session
 from activitymodule.store.connection import reachable as store_reachable
@@ -39,7 +39,7 @@ from activitymodule.streaming.checkpoint import (
 )
 from activitymodule.streaming.messages import MESSAGE_COLUMNS, kafka_messages, with_newline
 from activitymodule.streaming.queueing import Marks, QueueKeeper
-from activitymodule.streaming.session import spark_session
+from activitymodule.streaming.session import details, spark_session
 from activitymodule.streaming.smoother import Smoother
 from activitymodule.streaming.waiting import Watchpoint, say
 
@@ -309,11 +309,10 @@ class ScoringJob:
             self._failures.append(now)
             while self._failures and now - self._failures[0] > 60 * _FAILURES_ALLOWED:
                 self._failures.popleft()
-            log = resolve(self._settings.local.folder) / "logs"
-            first = _first_line(message)
+            first, more = _first_line(message), details(self._settings)
             if len(self._failures) > _FAILURES_ALLOWED:
-                raise ActivityError(f"scoring fails again and again: {first} (details in {log})") from error
-            say(f"a batch failed and will be tried again: {first} (details in {log})")
+                raise ActivityError(f"scoring fails again and again: {first} (details {more})") from error
+            say(f"a batch failed and will be tried again: {first} (details {more})")
         self._store.wait(self._stop.is_set)
         self._broker.wait(self._stop.is_set)
         self._stop.wait(1)

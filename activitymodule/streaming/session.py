@@ -70,6 +70,16 @@ def _stderr_to(log: Path | None) -> Iterator[None]:
         os.close(kept)
 
 
+def submitted() -> bool:
+    """Whether this process runs under spark-submit, which then says where logs go."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def details(settings: Settings) -> str:
+    """Where Spark says more of an error than one sentence."""
+    return "above" if submitted() else f"in {resolve(settings.local.folder) / 'logs'}"
+
+
 def spark_options(settings: Settings, app_name: str) -> dict[str, str]:
     """The Spark settings of a job: the project's own, then `spark.options` of the configuration over them."""
     options = {
@@ -101,10 +111,9 @@ def spark_session(settings: Settings, app_name: str, *, scoring: bool = False) -
     Under spark-submit, master, memory and jars are the submission's; otherwise they come from the settings.
     Raises ServiceUnavailableError where Java or the connector is missing, ConfigError where Spark refuses.
     """
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     jvm_log = None
     options = spark_options(settings, app_name)
-    if not submitted:
+    if not submitted():
         _java_is_there()
         jars = _connector_jars(resolve(settings.spark.jars))
         logs = resolve(settings.local.folder) / "logs"
@@ -146,5 +155,5 @@ def spark_session(settings: Settings, app_name: str, *, scoring: bool = False) -
     except (PySparkException, RuntimeError) as error:
         where = f" (details in {jvm_log})" if jvm_log else ""
         raise ConfigError(f"Spark did not start: {str(error).splitlines()[0]}{where}") from error
-    session.sparkContext.setLogLevel("WARN" if not submitted else "ERROR")
+    session.sparkContext.setLogLevel("ERROR" if submitted() else "WARN")
     return session

@@ -1,0 +1,37 @@
+"""A topic that is widened while a checkpoint of it exists."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ledger import Ledger, assert_ledger, reading
+from own_settings import replaced
+
+from activitymodule.local import topics
+from activitymodule.streaming.broker import producer, topic_ends
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+
+def test_the_stream_reads_partitions_that_came_later(fresh_settings, champion, job):
+    ledger = Ledger()
+    begin = 1_790_000_000_000
+
+    def send(settings, first, count):
+        with producer(settings) as client:
+            for k in range(first, first + count):
+                stamp = begin + 100 * k
+                for watch in (f"watch-{number}" for number in range(6)):
+                    payload = json.dumps(reading(watch, stamp)).encode()
+                    client.send(settings.kafka.topic, payload, key=watch.encode())
+                    ledger.note(watch, stamp)
+
+    send(fresh_settings, 0, 150)
+    assert job(fresh_settings, "score", "--once").wait(120) == 0
+    wide = replaced(fresh_settings, kafka={"partitions": 5})
+    topics.grow(wide)
+    send(wide, 150, 150)
+    assert sum(last > 0 for _, last in topic_ends(wide, wide.kafka.topic).values()) > 2
+    assert job(wide, "score", "--once").wait(120) == 0
+    assert_ledger(wide, ledger)
