@@ -55,6 +55,23 @@ resource "google_storage_bucket" "this" {
     }
   }
 
+  # a fleet's checkpoint is of no use once it ended
+  dynamic "lifecycle_rule" {
+    for_each = each.key == "checkpoints" ? ["generate-"] : []
+
+    content {
+      action {
+        type = "Delete"
+      }
+
+      condition {
+        age            = 7
+        matches_prefix = [lifecycle_rule.value]
+        with_state     = "LIVE"
+      }
+    }
+  }
+
   dynamic "lifecycle_rule" {
     for_each = each.key == "staging" ? ["old"] : []
 
