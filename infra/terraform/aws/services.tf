@@ -47,7 +47,7 @@ locals {
   }
 
   # until an image is named there is nothing to run; a task definition needs some name of one
-  running = var.image_tag != null
+  running = var.image_tag != null && var.run_services
   image   = "${module.images.urls["services"]}:${coalesce(var.image_tag, "none")}"
 }
 

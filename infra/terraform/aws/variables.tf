@@ -269,6 +269,12 @@ variable "image_tag" {
   default     = null
 }
 
+variable "run_services" {
+  description = "Whether console, MLflow and Airflow run. False for the first apply with an image: their databases must be made first."
+  type        = bool
+  default     = true
+}
+
 variable "log_days" {
   description = "How long logs are kept."
   type        = number

@@ -45,6 +45,6 @@ output "spark" {
 }
 
 output "admin_job" {
-  description = "What `gcloud run jobs execute` asks for, to run a single command; null until the services run."
+  description = "What `gcloud run jobs execute` asks for, to run a single command; null until an image is named."
   value       = one(google_cloud_run_v2_job.admin[*].name)
 }

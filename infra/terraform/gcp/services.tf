@@ -1,8 +1,8 @@
-# What runs all the time: the console, MLflow and Airflow, on Cloud Run. They are made once an image is named and the
-# secrets are filled.
+# What runs all the time: the console, MLflow and Airflow, on Cloud Run. They are made once an image is named, the
+# secrets are filled and the databases are there.
 
 locals {
-  running = var.image_tag != null
+  running = var.image_tag != null && var.run_services
   image   = "${module.images.urls["services"]}:${coalesce(var.image_tag, "none")}"
 
   # Cloud Run's addresses follow from names and the project's number; inside the network they lead inside
@@ -171,7 +171,7 @@ module "orchestration" {
 
 # Nothing that runs: for single commands, such as `activity topics create` and `activity db upgrade`.
 resource "google_cloud_run_v2_job" "admin" {
-  count               = local.running ? 1 : 0
+  count               = var.image_tag == null ? 0 : 1
   name                = "${var.name}-admin"
   location            = var.region
   deletion_protection = false
@@ -193,8 +193,8 @@ resource "google_cloud_run_v2_job" "admin" {
 
       containers {
         image   = local.image
-        command = ["python", "-m", "activitymodule"]
-        args    = ["doctor"]
+        command = ["sh", "-c"]
+        args    = ["python -m activitymodule doctor"]
 
         resources {
           limits = { cpu = "1", memory = "4Gi" }

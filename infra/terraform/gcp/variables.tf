@@ -212,3 +212,9 @@ variable "image_tag" {
   type        = string
   default     = null
 }
+
+variable "run_services" {
+  description = "Whether console, MLflow and Airflow run. False for the first apply with an image: their databases must be made first."
+  type        = bool
+  default     = true
+}
