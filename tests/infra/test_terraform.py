@@ -6,6 +6,7 @@ installed, that part is skipped. The rest is read from the text.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2] / "infra" / "terraform"
 MODULES = sorted({file.parent for file in ROOT.rglob("*.tf") if ".terraform" not in file.parts})
@@ -133,3 +135,28 @@ def test_only_the_load_balancers_rule_is_for_the_world() -> None:
         for public in ("publicly_accessible", "assign_public_ip", "ipv4_enabled", "map_public_ip_on_launch"):
             found = re.search(rf"^\s+{public}\s+= (.+)$", body, re.M)
             assert found is None or found[1] == "false", labels
+
+
+@pytest.mark.parametrize("folder", ROOTS, ids=named)
+def test_airflow_knows_every_variable_it_is_given(folder: Path) -> None:
+    """A misspelt option of Airflow's is passed over in silence, by it and by everybody else."""
+    found = importlib.util.find_spec("airflow")
+    if found is None or not found.submodule_search_locations:
+        pytest.skip("Airflow is not installed")
+    places = [Path(place) / "config_templates" / "config.yml" for place in found.submodule_search_locations]
+    known = yaml.safe_load(next(place for place in places if place.is_file()).read_text())
+    given = set(re.findall(r"\bAIRFLOW__(\w+?)__(\w+)\s+=", without_comments(folder)))
+    assert ("API", "BASE_URL") in given
+    for section, key in given:
+        assert key.lower() in known[section.lower()]["options"], f"{section}.{key}"
+
+
+def test_sparks_image_is_of_the_release_that_runs_it() -> None:
+    (default,) = (
+        re.search(r'default\s+= "(.+)"', body)
+        for labels, body in blocks(without_comments(ROOT / "aws"), "variable")
+        if labels == ("emr_release",)
+    )
+    image = (ROOT.parent / "docker" / "emr.Dockerfile").read_text()
+    assert default
+    assert f"ARG EMR_RELEASE={default[1]}\n" in image
