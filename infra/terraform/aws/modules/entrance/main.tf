@@ -7,7 +7,8 @@ locals {
     inside   = { internal = true, subnets = var.private_subnets }
   }
   services = {
-    console = { balancer = "entrance", port = 18080, check = "/health", priority = 10 }
+    # whether a stream runs is no matter of the console's
+    console = { balancer = "entrance", port = 18080, check = "/health?need=store", priority = 10 }
     mlflow  = { balancer = "inside", port = 5000, check = "/health", priority = 10 }
     airflow = { balancer = "inside", port = 8080, check = "/api/v2/monitor/health", priority = 20 }
   }
