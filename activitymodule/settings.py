@@ -1,7 +1,8 @@
 """Settings: config.yaml, overlaid by other files, `.env` and environment variables; frozen and validated.
 
 An environment variable `ACTIVITY_<SECTION>__<KEY>` sets one key. A key that does not exist is an error that
-names the nearest one that does.
+names the nearest one that does. A password or secret may be given by its name in Google's Secret Manager
+(`gcp-secret:projects/P/secrets/S`): it is fetched when the settings are loaded.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from activitymodule.errors import ConfigError
+from activitymodule.secret_manager import NAMED_SECRET, fetch_secret
 
 PREFIX = "ACTIVITY_"
 # Variables of ours that are no settings.
@@ -225,7 +227,15 @@ def project_root() -> Path:
 
 
 def resolve(path: str) -> Path:
-    """A local path of the settings as an absolute one (relative ones start at the project's root)."""
+    """A local path of the settings as an absolute one (relative ones start at the project's root).
+
+    Raises ConfigError for an address: who calls this can only use a folder or file of this machine.
+    """
+    if "://" in path:
+        raise ConfigError(
+            f"{path} is an address, and this needs a folder or file of this machine; copy what is there "
+            "(`aws s3 sync`, `gcloud storage rsync`) and name the copy"
+        )
     return (project_root() / Path(path).expanduser()).resolve()
 
 
@@ -337,12 +347,23 @@ def layers(environ: dict[str, str] | None = None) -> list[tuple[str, dict[str, A
     return [*found, (".env", _from_environment(env_file)), ("environment", _from_environment(environ))]
 
 
+def _with_secrets(tree: dict[str, Any]) -> dict[str, Any]:
+    """The tree with secrets fetched that stand in it as the name of one (`gcp-secret:projects/P/secrets/S`)."""
+    filled = dict(tree)
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            filled[key] = _with_secrets(value)
+        elif isinstance(value, str) and key.endswith(_SECRET_KEYS) and value.startswith(NAMED_SECRET):
+            filled[key] = fetch_secret(value.removeprefix(NAMED_SECRET))
+    return filled
+
+
 def load(environ: dict[str, str] | None = None) -> Settings:
     """Settings in force: the layers, one over the other, validated."""
     tree: dict[str, Any] = {}
     for _, layer in layers(environ):
         tree = _merge(tree, layer)
-    return build(tree)
+    return build(_with_secrets(tree))
 
 
 @lru_cache(maxsize=1)

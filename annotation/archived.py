@@ -1,20 +1,21 @@
 """Readings of one watch out of the archive of raw messages, for what came before and after a window.
 
-Only where the archive is a folder of this machine. A file holds the messages of about a minute and was written soon
-after they came, so the few files that can hold a time are found by when they were written.
+On a disk or in object storage. A file holds the messages of about a minute and was written soon after they came, so
+the few files that can hold a time are found by when they were written.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow import fs
 
-from activitymodule.settings import Settings, resolve
+from activitymodule.settings import Settings, location
 from activitymodule.telemetry.decode import decode_messages
 from activitymodule.windows.packing import RECORD, to_records
 
@@ -23,18 +24,24 @@ _MOST_FILES = 24
 _MOST_MESSAGES = 2000
 
 
-def _files(folder: Path, since: datetime, until: datetime, slack: timedelta) -> list[Path]:
+@lru_cache(maxsize=4)
+def _place(address: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a folder or address, kept: one in object storage asks where its bucket is."""
+    return fs.FileSystem.from_uri(address)
+
+
+def _files(
+    files: fs.FileSystem, folder: str, since: datetime, until: datetime, slack: timedelta
+) -> list[str]:
     """Files that were written in [since, until + slack], at the most some dozens."""
     found = []
     day = since.date()
     while day <= (until + slack).date():
-        for path in (folder / f"date={day.isoformat()}").glob("*.parquet"):
-            try:
-                written = path.stat().st_mtime
-            except OSError:
-                continue
-            if since.timestamp() <= written <= (until + slack).timestamp():
-                found.append((written, path))
+        there = fs.FileSelector(f"{folder}/date={day.isoformat()}", allow_not_found=True)
+        for info in files.get_file_info(there):
+            written = info.mtime
+            if info.extension == "parquet" and written is not None and since <= written <= until + slack:
+                found.append((written, info.path))
         day += timedelta(days=1)
     return [path for _, path in sorted(found)[:_MOST_FILES]]
 
@@ -42,17 +49,18 @@ def _files(folder: Path, since: datetime, until: datetime, slack: timedelta) -> 
 def archived_records(settings: Settings, device_id: str, since: datetime, until: datetime) -> np.ndarray:
     """Records (windows.packing.RECORD) of a watch in [since, until), as far as the archive has them at hand."""
     nothing = np.empty(0, RECORD)
-    if "://" in settings.archive.folder:
-        return nothing
-    folder = resolve(settings.archive.folder) / settings.kafka.topic
-    if not folder.is_dir():
-        return nothing
     slack = timedelta(seconds=2 * settings.archive.interval_seconds) + _LATE
+    try:
+        files, folder = _place(location(settings.archive.folder))
+        paths = _files(files, f"{folder}/{settings.kafka.topic}", since, until, slack)
+    except (OSError, pa.ArrowInvalid):
+        return nothing  # the archive is away; what it would show is an extra
     values: list[bytes] = []
-    for path in _files(folder, since, until, slack):
+    for path in paths:
         try:
             table = pq.read_table(
                 path,
+                filesystem=files,
                 columns=["value"],
                 partitioning=None,
                 filters=pc.field("key") == device_id.encode(),

@@ -121,7 +121,10 @@ def retrained_within(settings: Settings, hours: float) -> bool:
 
 
 def prepared_sources(settings: Settings) -> list[str]:
-    """Names of the sources whose recordings stand prepared in the lake."""
+    """Names of the sources whose recordings stand prepared in the lake; none where that is no folder of this machine:
+    reference statistics are measured from files."""
+    if "://" in settings.lake.folder:
+        return []
     folder = resolve(settings.lake.folder) / "prepared"
     if not folder.is_dir():
         return []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from activitymodule.errors import ConfigError, ServiceUnavailableError
@@ -13,13 +15,58 @@ from activitymodule.settings import Settings
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
-# librdkafka's and Java's spelling of an option (security.protocol) is kafka-python's with underscores
+# kafka.options are those of the Java client, which is Spark's. What of them kafka-python does not know:
+_JAVA_ONLY = re.compile(
+    r"sasl\.(jaas\.config|.*\.class|oauthbearer\..*|login\..*)|ssl\.(truststore|keystore|endpoint)\..*"
+)
+_JAAS_OPTION = re.compile(r"""(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^\s;"']+))""")
+_GOOGLE = "com.google.cloud.hosted.kafka.auth.GcpLoginCallbackHandler"
 _TIMEOUT_MS = 15_000
 
 
+def _jaas(text: str) -> dict[str, str]:
+    """The options of a line of JAAS: `some.LoginModule required username="..." password="...";`."""
+    return {
+        name: re.sub(r"\\(.)", r"\1", double or single) or plain
+        for name, double, single, plain in _JAAS_OPTION.findall(text)
+    }
+
+
+@lru_cache(maxsize=1)
+def _google_tokens() -> Any:
+    from activitymodule.streaming.google_tokens import GoogleTokens
+
+    return GoogleTokens()
+
+
 def client_options(settings: Settings) -> dict[str, Any]:
-    """Options every kafka-python client of ours is made with."""
-    options: dict[str, Any] = {key.replace(".", "_"): value for key, value in settings.kafka.options.items()}
+    """Options every kafka-python client of ours is made with: kafka.options in its spelling.
+
+    The user's name and password are taken out of sasl.jaas.config (PLAIN, SCRAM); AWS_MSK_IAM is kafka-python's own;
+    OAUTHBEARER is known with Google's handler. Raises ConfigError for any other OAUTHBEARER.
+    """
+    given = settings.kafka.options
+    # Java's spelling of an option (security.protocol) is kafka-python's with underscores
+    options: dict[str, Any] = {
+        key.replace(".", "_"): value for key, value in given.items() if not _JAVA_ONLY.fullmatch(key)
+    }
+    if given.get("ssl.endpoint.identification.algorithm") == "":
+        options["ssl_check_hostname"] = False
+    if given.get("ssl.truststore.type", "").upper() == "PEM" and "ssl.truststore.location" in given:
+        options["ssl_cafile"] = given["ssl.truststore.location"]
+    mechanism = given.get("sasl.mechanism", "")
+    if mechanism == "PLAIN" or mechanism.startswith("SCRAM-"):
+        user = _jaas(given.get("sasl.jaas.config", ""))
+        for name in ("username", "password"):
+            if name in user:
+                options.setdefault(f"sasl_plain_{name}", user[name])
+    elif mechanism == "OAUTHBEARER":
+        if given.get("sasl.login.callback.handler.class") != _GOOGLE:
+            raise ConfigError(
+                f"kafka.options: OAUTHBEARER is known with sasl.login.callback.handler.class {_GOOGLE} only; "
+                "use SCRAM-SHA-512, which every client understands"
+            )
+        options["sasl_oauth_token_provider"] = _google_tokens()
     return {"bootstrap_servers": settings.kafka.bootstrap_servers.split(","), **options}
 
 

@@ -1,0 +1,54 @@
+variable "name" {
+  description = "Name of the deployment."
+  type        = string
+}
+
+variable "release" {
+  description = "EMR release."
+  type        = string
+}
+
+variable "image" {
+  description = "Image of driver and executors; null until there is one."
+  type        = string
+}
+
+variable "capacity" {
+  description = "The most that all job runs together may use."
+  type        = object({ cpu = string, memory = string, disk = string })
+}
+
+variable "subnets" {
+  description = "Private subnets."
+  type        = list(string)
+}
+
+variable "security_group" {
+  description = "Security group of driver and executors."
+  type        = string
+}
+
+variable "bucket_arns" {
+  description = "ARNs of the buckets lake and checkpoints."
+  type        = map(string)
+}
+
+variable "broker_statements" {
+  description = "What job runs may do with Kafka, as statements of a policy."
+  type        = any
+}
+
+variable "store_password_secret_arn" {
+  description = "Secret with the store's password."
+  type        = string
+}
+
+variable "kms_key_arn" {
+  description = "Key of buckets, secrets and logs."
+  type        = string
+}
+
+variable "log_days" {
+  description = "How long logs are kept."
+  type        = number
+}

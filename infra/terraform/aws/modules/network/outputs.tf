@@ -1,0 +1,19 @@
+output "vpc_id" {
+  description = "The VPC."
+  value       = aws_vpc.this.id
+}
+
+output "public_subnets" {
+  description = "Subnets of the public load balancer."
+  value       = aws_subnet.public[*].id
+}
+
+output "private_subnets" {
+  description = "Subnets of everything else."
+  value       = aws_subnet.private[*].id
+}
+
+output "security_groups" {
+  description = "Security groups by what stands in them: entrance, inside, services, engine, broker, store."
+  value       = { for name, group in aws_security_group.this : name => group.id }
+}

@@ -1,0 +1,24 @@
+output "host" {
+  description = "For store.host."
+  value       = aws_db_instance.this.address
+}
+
+output "port" {
+  description = "For store.port."
+  value       = aws_db_instance.this.port
+}
+
+output "admin_secret_arn" {
+  description = "Secret with the administrator's user name and password, made by RDS."
+  value       = aws_db_instance.this.master_user_secret[0].secret_arn
+}
+
+output "services_secret_arn" {
+  description = "Secret of the services; empty until it is filled by hand."
+  value       = aws_secretsmanager_secret.services.arn
+}
+
+output "store_password_secret_arn" {
+  description = "Secret with the store's password alone, for Spark."
+  value       = aws_secretsmanager_secret.store_password.arn
+}

@@ -1,0 +1,279 @@
+# What runs all the time: the console, MLflow and Airflow, on Fargate. Airflow is on ECS and not MWAA: MWAA offers
+# only the Airflow versions and constraints it has picked, and this project's DAGs import the same locked packages
+# as everything else; it also costs the same at night as by day, and its smallest environment is larger than the
+# three containers here.
+
+locals {
+  # the same keys as config.yaml; config.aws.yaml has what is the same in every deployment
+  settings = {
+    ACTIVITY_HOME                     = "/opt/activity"
+    ACTIVITY_CONFIG                   = "config.aws.yaml"
+    ACTIVITY_KAFKA__BOOTSTRAP_SERVERS = module.broker.bootstrap_servers
+    ACTIVITY_KAFKA__TOPIC             = var.topic
+    ACTIVITY_KAFKA__TRUTH_TOPIC       = var.truth_topic
+    ACTIVITY_STORE__HOST              = module.store.host
+    ACTIVITY_REGISTRY__URI            = "https://mlflow.${var.domain}"
+    ACTIVITY_AIRFLOW__URI             = "https://airflow.${var.domain}"
+    ACTIVITY_LAKE__FOLDER             = "s3://${module.lake.buckets["lake"]}"
+    ACTIVITY_ARCHIVE__FOLDER          = "s3://${module.lake.buckets["lake"]}/archive"
+    ACTIVITY_SPARK__CHECKPOINTS       = "s3://${module.lake.buckets["checkpoints"]}"
+    # kafka-python and pyarrow ask this variable for the region, and no other
+    AWS_DEFAULT_REGION = var.region
+  }
+
+  secret = module.store.services_secret_arn
+  store_secrets = {
+    ACTIVITY_STORE__PASSWORD = "${local.secret}:store_password::"
+  }
+
+  lake_statements = [
+    {
+      Effect   = "Allow"
+      Action   = ["s3:ListBucket", "s3:GetBucketLocation"]
+      Resource = [module.lake.bucket_arns["lake"]]
+    },
+    {
+      Effect   = "Allow"
+      Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+      Resource = ["${module.lake.bucket_arns["lake"]}/*"]
+    },
+    local.key_statement,
+  ]
+
+  key_statement = {
+    Effect   = "Allow"
+    Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    Resource = [aws_kms_key.this.arn]
+  }
+
+  # until an image is named there is nothing to run; a task definition needs some name of one
+  running = var.image_tag != null && var.run_services
+  image   = "${module.images.urls["services"]}:${coalesce(var.image_tag, "none")}"
+}
+
+resource "aws_ecs_cluster" "this" {
+  name = var.name
+
+  setting {
+    name  = "containerInsights"
+    value = "enabled"
+  }
+}
+
+module "console" {
+  source             = "./modules/service"
+  deployment         = var.name
+  name               = "console"
+  cluster_arn        = aws_ecs_cluster.this.arn
+  image              = local.image
+  image_registry_arn = module.images.arns["services"]
+  running            = local.running
+  environment        = local.settings
+  secrets = merge(local.store_secrets, {
+    ACTIVITY_CONSOLE__SECRET   = "${local.secret}:console_secret::"
+    ACTIVITY_AIRFLOW__PASSWORD = "${local.secret}:airflow_password::"
+  })
+  secret_arns    = [local.secret]
+  cpu            = 1024
+  memory         = 2048
+  subnets        = module.network.private_subnets
+  security_group = module.network.security_groups["services"]
+  log_days       = var.log_days
+  kms_key_arn    = aws_kms_key.this.arn
+
+  containers = [{
+    name    = "console"
+    command = ["python", "-m", "activitymodule", "console", "--host", "0.0.0.0", "--port", "18080"]
+    ports   = [18080]
+    # only the load balancer can reach it, so its word on the client's address counts
+    environment = { FORWARDED_ALLOW_IPS = "*" }
+  }]
+
+  target = { group_arn = module.entrance.target_groups["console"], container = "console", port = 18080 }
+
+  # it sends readings that came by REST, and reads what came before and after a window from the archive
+  statements = concat(module.broker.statements.send_readings, [
+    {
+      Effect    = "Allow"
+      Action    = ["s3:ListBucket"]
+      Resource  = [module.lake.bucket_arns["lake"]]
+      Condition = { StringLike = { "s3:prefix" = ["archive/*"] } }
+    },
+    {
+      Effect   = "Allow"
+      Action   = ["s3:GetObject"]
+      Resource = ["${module.lake.bucket_arns["lake"]}/archive/*"]
+    },
+    local.key_statement,
+  ])
+}
+
+module "registry" {
+  source             = "./modules/service"
+  deployment         = var.name
+  name               = "mlflow"
+  cluster_arn        = aws_ecs_cluster.this.arn
+  image              = local.image
+  image_registry_arn = module.images.arns["services"]
+  running            = local.running
+  secrets            = { PGPASSWORD = "${local.secret}:store_password::" }
+  secret_arns        = [local.secret]
+  cpu                = 512
+  memory             = 2048
+  subnets            = module.network.private_subnets
+  security_group     = module.network.security_groups["services"]
+  log_days           = var.log_days
+  kms_key_arn        = aws_kms_key.this.arn
+
+  environment = {
+    AWS_DEFAULT_REGION                 = var.region
+    MLFLOW_DISABLE_TELEMETRY           = "true"
+    MLFLOW_SERVER_ENABLE_JOB_EXECUTION = "false"
+    GIT_PYTHON_REFRESH                 = "quiet"
+  }
+
+  containers = [{
+    name = "mlflow"
+    command = [
+      "python", "-m", "mlflow", "server",
+      "--host", "0.0.0.0", "--port", "5000", "--workers", "1",
+      "--backend-store-uri", "postgresql+psycopg2://activity@${module.store.host}:${module.store.port}/mlflow?sslmode=require",
+      "--artifacts-destination", "s3://${module.lake.buckets["artifacts"]}",
+      "--allowed-hosts", "mlflow.${var.domain}",
+    ]
+    ports = [5000]
+  }]
+
+  target = { group_arn = module.entrance.target_groups["mlflow"], container = "mlflow", port = 5000 }
+
+  # models are kept and fetched by the server: nobody else is let near the bucket
+  statements = [
+    {
+      Effect   = "Allow"
+      Action   = ["s3:ListBucket", "s3:GetBucketLocation"]
+      Resource = [module.lake.bucket_arns["artifacts"]]
+    },
+    {
+      Effect   = "Allow"
+      Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+      Resource = ["${module.lake.bucket_arns["artifacts"]}/*"]
+    },
+    local.key_statement,
+  ]
+}
+
+module "orchestration" {
+  source             = "./modules/service"
+  deployment         = var.name
+  name               = "airflow"
+  cluster_arn        = aws_ecs_cluster.this.arn
+  image              = local.image
+  image_registry_arn = module.images.arns["services"]
+  running            = local.running
+  one_at_a_time      = true
+  secret_arns        = [local.secret]
+  cpu                = 2048
+  memory             = 8192
+  subnets            = module.network.private_subnets
+  security_group     = module.network.security_groups["services"]
+  log_days           = var.log_days
+  kms_key_arn        = aws_kms_key.this.arn
+
+  secrets = merge(local.store_secrets, {
+    ACTIVITY_AIRFLOW__PASSWORD          = "${local.secret}:airflow_password::"
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN = "${local.secret}:airflow_database::"
+    AIRFLOW__CORE__FERNET_KEY           = "${local.secret}:airflow_fernet::"
+    AIRFLOW__API_AUTH__JWT_SECRET       = "${local.secret}:airflow_jwt::"
+    AIRFLOW__API__SECRET_KEY            = "${local.secret}:airflow_session::"
+  })
+
+  # as activitymodule/local/airflow.py has it, but for the addresses
+  environment = merge(local.settings, {
+    AIRFLOW_HOME                                        = "/tmp/airflow"
+    AIRFLOW__CORE__DAGS_FOLDER                          = "/opt/activity/airflow/dags"
+    AIRFLOW__CORE__EXECUTOR                             = "LocalExecutor"
+    AIRFLOW__CORE__PARALLELISM                          = "2"
+    AIRFLOW__CORE__LOAD_EXAMPLES                        = "False"
+    AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION          = "False"
+    AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS            = "admin:admin"
+    AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE   = "/tmp/airflow/passwords.json"
+    AIRFLOW__CORE__EXECUTION_API_SERVER_URL             = "http://127.0.0.1:8080/execution/"
+    AIRFLOW__CORE__HOSTNAME_CALLABLE                    = "socket.gethostname"
+    AIRFLOW__API__BASE_URL                              = "https://airflow.${var.domain}"
+    AIRFLOW__API__HOST                                  = "0.0.0.0"
+    AIRFLOW__API__PORT                                  = "8080"
+    AIRFLOW__API__WORKERS                               = "1"
+    AIRFLOW__API__EXPOSE_CONFIG                         = "False"
+    AIRFLOW__API_AUTH__JWT_ISSUER                       = "activity"
+    AIRFLOW__SCHEDULER__CATCHUP_BY_DEFAULT              = "False"
+    AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL   = "30"
+    AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT = "60"
+    AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES           = "1"
+    AIRFLOW__LOGGING__COLORED_CONSOLE_LOG               = "False"
+  })
+
+  containers = [
+    {
+      name    = "tables"
+      command = ["python", "-m", "airflow", "db", "migrate"]
+      once    = true
+    },
+    {
+      name  = "api-server"
+      ports = [8080]
+      after = ["tables"]
+      # the one who signs in, and the password from the secret
+      command = ["sh", "-c", <<-EOT
+        umask 077 && mkdir -p /tmp/airflow &&
+        printf '{"admin": "%s"}' "$ACTIVITY_AIRFLOW__PASSWORD" > /tmp/airflow/passwords.json &&
+        exec python -m airflow api-server
+      EOT
+      ]
+    },
+    {
+      name    = "scheduler"
+      command = ["python", "-m", "airflow", "scheduler"]
+      after   = ["tables"]
+    },
+    {
+      name    = "dag-processor"
+      command = ["python", "-m", "airflow", "dag-processor"]
+      after   = ["tables"]
+    },
+  ]
+
+  target = { group_arn = module.entrance.target_groups["airflow"], container = "api-server", port = 8080 }
+
+  # retraining keeps its snapshots in the lake
+  statements = local.lake_statements
+}
+
+# Nothing that runs: for single commands, such as `activity topics create` and `activity db upgrade`.
+module "admin" {
+  source             = "./modules/service"
+  deployment         = var.name
+  name               = "admin"
+  cluster_arn        = aws_ecs_cluster.this.arn
+  image              = local.image
+  image_registry_arn = module.images.arns["services"]
+  running            = false
+  environment        = local.settings
+  secret_arns        = [local.secret, module.store.admin_secret_arn]
+  cpu                = 1024
+  memory             = 4096
+  subnets            = module.network.private_subnets
+  security_group     = module.network.security_groups["services"]
+  log_days           = var.log_days
+  kms_key_arn        = aws_kms_key.this.arn
+
+  secrets = merge(local.store_secrets, {
+    ACTIVITY_STORE__ADMIN_PASSWORD = "${module.store.admin_secret_arn}:password::"
+  })
+
+  containers = [{
+    name    = "admin"
+    command = ["python", "-m", "activitymodule", "doctor"]
+  }]
+
+  statements = concat(module.broker.statements.make_topics, local.lake_statements)
+}

@@ -1,0 +1,115 @@
+data "google_project" "this" {
+  project_id = var.project
+}
+
+locals {
+  labels = merge(var.labels, {
+    project     = "activity"
+    deployment  = var.name
+    environment = var.environment
+    managed-by  = "terraform"
+  })
+
+  # who is who; a service account's address follows from its id
+  accounts = {
+    for name, account in google_service_account.this :
+    name => "${account.account_id}@${var.project}.iam.gserviceaccount.com"
+  }
+}
+
+resource "google_project_service" "this" {
+  for_each = toset([
+    "artifactregistry", "compute", "dataproc", "managedkafka", "run", "secretmanager", "servicenetworking",
+    "sqladmin", "storage",
+  ])
+  project            = var.project
+  service            = "${each.key}.googleapis.com"
+  disable_on_destroy = false
+}
+
+resource "google_service_account" "this" {
+  for_each = {
+    engine        = "Spark"
+    console       = "The console"
+    registry      = "MLflow"
+    orchestration = "Airflow"
+    admin         = "Single commands"
+  }
+  account_id   = "${var.name}-${each.key}"
+  display_name = each.value
+}
+
+module "network" {
+  source = "./modules/network"
+  name   = var.name
+  region = var.region
+  cidr   = var.subnet_cidr
+
+  depends_on = [google_project_service.this]
+}
+
+module "lake" {
+  source                  = "./modules/lake"
+  name                    = var.name
+  project                 = var.project
+  region                  = var.region
+  archive_days_until_cold = var.archive_days_until_cold
+  noncurrent_days         = var.noncurrent_days
+  force_destroy           = var.force_destroy
+  kms_key                 = var.kms_key
+}
+
+module "broker" {
+  source      = "./modules/broker"
+  name        = var.name
+  project     = var.project
+  region      = var.region
+  subnet      = module.network.subnet
+  capacity    = var.kafka_capacity
+  topics      = [var.topic, var.truth_topic]
+  readers     = [local.accounts["engine"]]
+  senders     = concat([local.accounts["console"]], var.synthetic_fleet ? [local.accounts["engine"]] : [])
+  topic_maker = local.accounts["admin"]
+  kms_key     = var.kms_key
+}
+
+module "store" {
+  source           = "./modules/store"
+  name             = var.name
+  region           = var.region
+  postgres_version = var.postgres_version
+  tier             = var.database_tier
+  storage_gib      = var.database_storage_gib
+  regional         = var.database_regional
+  backups          = var.database_backups
+  network          = module.network.network
+  force_destroy    = var.force_destroy
+  kms_key          = var.kms_key
+}
+
+module "images" {
+  source  = "./modules/images"
+  name    = var.name
+  project = var.project
+  region  = var.region
+  readers = values(local.accounts)
+  kms_key = var.kms_key
+}
+
+module "engine" {
+  source                = "./modules/engine"
+  project               = var.project
+  account               = local.accounts["engine"]
+  buckets               = { for name in ["lake", "checkpoints", "staging"] : name => module.lake.buckets[name] }
+  store_password_secret = module.store.secrets["store-password"]
+}
+
+module "entrance" {
+  count         = local.running ? 1 : 0
+  source        = "./modules/entrance"
+  name          = var.name
+  region        = var.region
+  service       = module.console[0].service
+  domain        = var.domain
+  allowed_cidrs = var.allowed_cidrs
+}

@@ -1,0 +1,162 @@
+"""infra/terraform: formatted, and whole: what is used is declared, and what is declared is used and explained.
+
+Terraform itself (or OpenTofu) checks the format, and with a provider's schema everything else; where none is
+installed, that part is skipped. The rest is read from the text.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2] / "infra" / "terraform"
+MODULES = sorted({file.parent for file in ROOT.rglob("*.tf") if ".terraform" not in file.parts})
+ROOTS = [ROOT / "aws", ROOT / "gcp"]
+
+
+def named(folder: Path) -> str:
+    return str(folder.relative_to(ROOT))
+
+
+def blocks(text: str, kind: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(labels, body) of the blocks of a kind: the format puts a block's end at the start of a line."""
+    for found in re.finditer(rf'^{kind}((?: "[^"]+")*) \{{(?:\}}$|(.*?)^\}})', text, re.S | re.M):
+        yield tuple(re.findall(r'"([^"]+)"', found[1])), found[2] or ""
+
+
+def without_comments(folder: Path) -> str:
+    text = "\n".join(file.read_text() for file in sorted(folder.glob("*.tf")))
+    return re.sub(r"^\s*#.*$", "", text, flags=re.M)
+
+
+def assigned(body: str) -> set[str]:
+    """Arguments at the top of a block."""
+    return set(re.findall(r"^  (\w+)\s+=", body, re.M))
+
+
+def test_it_is_formatted() -> None:
+    program = shutil.which("terraform") or shutil.which("tofu")
+    if program is None:
+        pytest.skip("neither terraform nor tofu is installed")
+    done = subprocess.run(
+        [program, "fmt", "-check", "-recursive", "-diff", str(ROOT)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("folder", MODULES, ids=named)
+def test_brackets_are_balanced(folder: Path) -> None:
+    for file in folder.glob("*.tf"):
+        bare = re.sub(r'"(?:[^"\\]|\\.)*"|#.*', "", file.read_text())
+        for opening, closing in ("{}", "[]", "()"):
+            assert bare.count(opening) == bare.count(closing), f"{file.name}: {opening}{closing}"
+
+
+@pytest.mark.parametrize("folder", MODULES, ids=named)
+def test_every_variable_is_declared_explained_and_used(folder: Path) -> None:
+    text = without_comments(folder)
+    declared = {labels[0]: body for labels, body in blocks(text, "variable")}
+    elsewhere = re.sub(r'^variable "[^"]+" \{.*?^\}', "", text, flags=re.S | re.M)
+    assert set(re.findall(r"\bvar\.(\w+)", text)) <= set(declared)
+    unused = set(declared) - set(re.findall(r"\bvar\.(\w+)", elsewhere))
+    assert not unused
+    for name, body in declared.items():
+        assert {"description", "type"} <= assigned(body), name
+
+
+@pytest.mark.parametrize("folder", MODULES, ids=named)
+def test_what_is_referred_to_exists(folder: Path) -> None:
+    text = without_comments(folder)
+    resources = {labels for labels, _ in blocks(text, "resource")}
+    data = {labels for labels, _ in blocks(text, "data")}
+    modules = {labels[0] for labels, _ in blocks(text, "module")}
+    provider = "google" if "gcp" in folder.parts else "aws"
+    referred = set(re.findall(rf"(?<![\w.\"/-])({provider}_\w+)\.(\w+)", text))
+    assert referred <= resources
+    assert set(re.findall(r"\bdata\.(\w+)\.(\w+)", text)) <= data
+    assert set(re.findall(r"\bmodule\.(\w+)", text)) <= modules
+    local = {name for _, body in blocks(text, "locals") for name in assigned(body)}
+    assert set(re.findall(r"\blocal\.(\w+)", text)) <= local
+    for labels, body in blocks(text, "output"):
+        assert {"description", "value"} <= assigned(body), labels
+
+
+@pytest.mark.parametrize("folder", ROOTS, ids=named)
+def test_modules_are_given_what_they_ask_for_and_give_what_is_asked(folder: Path) -> None:
+    text = without_comments(folder)
+    for (name,), body in blocks(text, "module"):
+        source = re.search(r'source\s+= "(\./[^"]+)"', body)
+        assert source, name
+        inside = without_comments(folder / source[1])
+        asked = {labels[0]: inner for labels, inner in blocks(inside, "variable")}
+        given = assigned(body) - {"source", "count", "depends_on"}
+        assert given <= set(asked), name
+        needed = {variable for variable, inner in asked.items() if "default" not in assigned(inner)}
+        assert needed <= given, name
+        offered = {labels[0] for labels, _ in blocks(inside, "output")}
+        wanted = set(re.findall(rf"\bmodule\.{name}(?:\[[^\]]\])?\.(\w+)", text))
+        assert wanted <= offered, name
+
+
+@pytest.mark.parametrize("folder", ROOTS, ids=named)
+def test_versions_are_pinned_and_nobodys_credentials_are_in_it(folder: Path) -> None:
+    text = without_comments(folder)
+    assert re.search(r'required_version = ">= [\d.]+, < 2\.0\.0"', text)
+    assert re.search(r'version = "~> \d+\.\d+"', text)
+    for word in ("access_key", "secret_key", "credentials", "password"):
+        for (_,), body in blocks(text, "provider"):
+            assert word not in assigned(body)
+
+
+def test_only_the_load_balancers_rule_is_for_the_world() -> None:
+    """Addresses that are let in from outside come from allowed_cidrs, which has no default and no 0.0.0.0/0."""
+    for folder in ROOTS:
+        (body,) = (
+            b for labels, b in blocks(without_comments(folder), "variable") if labels == ("allowed_cidrs",)
+        )
+        assert "default" not in assigned(body)
+        assert "must not be open to the world" in body
+    text = "\n".join(without_comments(folder) for folder in MODULES)
+    for labels, body in blocks(text, "resource"):
+        if labels[0] == "aws_vpc_security_group_ingress_rule" and "cidr_ipv4" in assigned(body):
+            assert "for_each          = toset(var.allowed_cidrs)" in body
+        if labels[0] == "google_compute_firewall":
+            assert "source_ranges = [var.cidr]" in body
+        for public in ("publicly_accessible", "assign_public_ip", "ipv4_enabled", "map_public_ip_on_launch"):
+            found = re.search(rf"^\s+{public}\s+= (.+)$", body, re.M)
+            assert found is None or found[1] == "false", labels
+
+
+@pytest.mark.parametrize("folder", ROOTS, ids=named)
+def test_airflow_knows_every_variable_it_is_given(folder: Path) -> None:
+    """A misspelt option of Airflow's is passed over in silence, by it and by everybody else."""
+    found = importlib.util.find_spec("airflow")
+    if found is None or not found.submodule_search_locations:
+        pytest.skip("Airflow is not installed")
+    places = [Path(place) / "config_templates" / "config.yml" for place in found.submodule_search_locations]
+    known = yaml.safe_load(next(place for place in places if place.is_file()).read_text())
+    given = set(re.findall(r"\bAIRFLOW__(\w+?)__(\w+)\s+=", without_comments(folder)))
+    assert ("API", "BASE_URL") in given
+    for section, key in given:
+        assert key.lower() in known[section.lower()]["options"], f"{section}.{key}"
+
+
+def test_sparks_image_is_of_the_release_that_runs_it() -> None:
+    (default,) = (
+        re.search(r'default\s+= "(.+)"', body)
+        for labels, body in blocks(without_comments(ROOT / "aws"), "variable")
+        if labels == ("emr_release",)
+    )
+    image = (ROOT.parent / "docker" / "emr.Dockerfile").read_text()
+    assert default
+    assert f"ARG EMR_RELEASE={default[1]}\n" in image

@@ -1,0 +1,151 @@
+"""kafka.options are written once, as Java has them, and both clients understand them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.auth.credentials import Credentials
+from google.auth.exceptions import RefreshError
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.net.sasl import get_sasl_mechanism
+
+from activitymodule import settings as config
+from activitymodule.errors import ConfigError, ServiceUnavailableError
+from activitymodule.settings import Kafka, Settings
+from activitymodule.streaming import broker
+from activitymodule.streaming.google_tokens import GoogleTokens
+
+ROOT = Path(config.__file__).parents[1]
+SCRAM = {
+    "security.protocol": "SASL_SSL",
+    "sasl.mechanism": "SCRAM-SHA-512",
+    "sasl.jaas.config": (
+        'org.apache.kafka.common.security.scram.ScramLoginModule required username="a b" password="p\\"w;=\'x";'
+    ),
+    "ssl.truststore.type": "PEM",
+    "ssl.truststore.location": "/etc/ca.pem",
+    "ssl.endpoint.identification.algorithm": "",
+}
+
+
+def of(options: dict[str, str]) -> Settings:
+    return Settings(kafka=Kafka(bootstrap_servers="one:1,two:2", options=options))
+
+
+def cloud(name: str) -> Settings:
+    return config.load({"ACTIVITY_CONFIG": str(ROOT / f"config.{name}.yaml")})
+
+
+@pytest.mark.parametrize("client", [KafkaConsumer, KafkaProducer, KafkaAdminClient])
+@pytest.mark.parametrize("settings", [of({}), of(SCRAM), cloud("aws"), cloud("gcp")], ids=str)
+def test_every_client_of_kafka_python_knows_every_option(client: Any, settings: Settings) -> None:
+    """An option a client does not know is an error of it, before it speaks to anybody."""
+    assert set(broker.client_options(settings)) <= set(client.DEFAULT_CONFIG)
+
+
+@pytest.mark.parametrize("settings", [of(SCRAM), cloud("aws"), cloud("gcp")], ids=str)
+def test_spark_is_given_the_options_as_they_stand(settings: Settings) -> None:
+    given = broker.spark_kafka_options(settings)
+    assert given.pop("kafka.bootstrap.servers") == settings.kafka.bootstrap_servers
+    assert given == {f"kafka.{key}": value for key, value in settings.kafka.options.items()}
+
+
+def test_name_and_password_come_out_of_the_line_for_java() -> None:
+    options = broker.client_options(of(SCRAM))
+    assert options == {
+        "bootstrap_servers": ["one:1", "two:2"],
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "a b",
+        "sasl_plain_password": "p\"w;='x",
+        "ssl_check_hostname": False,
+        "ssl_cafile": "/etc/ca.pem",
+    }
+
+
+def test_kafka_pythons_own_spelling_wins() -> None:
+    own = {**SCRAM, "sasl.plain.username": "u", "sasl_plain_password": "w"}
+    options = broker.client_options(of(own))
+    assert (options["sasl_plain_username"], options["sasl_plain_password"]) == ("u", "w")
+
+
+def test_msk_is_told_who_we_are_by_a_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The options of config.aws.yaml make kafka-python's own mechanism, which signs with the credentials at hand."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+        "AWS_SESSION_TOKEN": "of-a-role",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    options = broker.client_options(cloud("aws"))
+    mechanism = get_sasl_mechanism(options["sasl_mechanism"])(host="b-1.example.org", **options)
+    said = json.loads(mechanism.auth_bytes())
+    assert said["action"] == "kafka-cluster:Connect"
+    assert said["host"] == "b-1.example.org"
+    assert said["x-amz-credential"].startswith("AKIDEXAMPLE/")
+    assert said["x-amz-credential"].endswith("/eu-central-1/kafka-cluster/aws4_request")
+    assert said["x-amz-security-token"] == "of-a-role"
+
+
+class Account(Credentials):
+    """Credentials of a service account, of which each refresh gives another token."""
+
+    service_account_email = "spark@example.iam.gserviceaccount.com"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made = 0
+
+    def refresh(self, request: object) -> None:
+        self.made += 1
+        self.token = f"token-{self.made}"
+        self.expiry = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=1)
+
+
+def parts_of(token: str) -> list[bytes]:
+    return [base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in token.split(".")]
+
+
+def test_google_is_told_who_we_are_by_a_token() -> None:
+    account = Account()
+    tokens = GoogleTokens(account)
+    header, claims, access = parts_of(tokens.token())
+    assert json.loads(header) == {"typ": "JWT", "alg": "GOOG_OAUTH2_TOKEN"}
+    told = json.loads(claims)
+    assert (told["sub"], told["iss"], told["scope"]) == (account.service_account_email, "Google", "kafka")
+    assert told["exp"] - told["iat"] == pytest.approx(3600, abs=60)
+    assert access == b"token-1"
+    mechanism = get_sasl_mechanism("OAUTHBEARER")(sasl_oauth_token_provider=tokens)
+    sent = mechanism.auth_bytes()
+    assert sent.startswith(b"n,,\x01auth=Bearer ")
+    assert parts_of(sent.decode().removeprefix("n,,\x01auth=Bearer ").rstrip("\x01"))[2] == b"token-1"
+
+
+def test_a_token_is_kept_until_it_ends() -> None:
+    account = Account()
+    tokens = GoogleTokens(account)
+    assert parts_of(tokens.token())[2] == parts_of(tokens.token())[2] == b"token-1"
+    account.expiry = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=1)
+    assert parts_of(tokens.token())[2] == b"token-2"
+
+
+def test_without_credentials_of_google_it_says_so() -> None:
+    class Nobody(Account):
+        def refresh(self, request: object) -> None:
+            raise RefreshError("no account here")
+
+    with pytest.raises(
+        ServiceUnavailableError, match=r"no account here.*gcloud auth application-default login"
+    ):
+        GoogleTokens(Nobody()).token()
+
+
+def test_another_oauthbearer_is_refused_with_a_way_out() -> None:
+    with pytest.raises(ConfigError, match="use SCRAM-SHA-512"):
+        broker.client_options(of({"sasl.mechanism": "OAUTHBEARER"}))
