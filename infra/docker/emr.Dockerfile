@@ -1,7 +1,8 @@
-# The image of Spark on EMR Serverless: EMR's own, with Python 3.11, what is locked, and this project.
-#   docker build -f infra/docker/emr.Dockerfile -t IMAGE .
-ARG EMR_RELEASE=emr-spark-8.0.0
-FROM public.ecr.aws/emr-serverless/spark/${EMR_RELEASE}:latest
+# The image of Spark on EMR Serverless: EMR's own, with Python 3.11, what is locked, and this project. EMR_IMAGE is the
+# base image of the release, as AWS names it ("Customizing an EMR Serverless image" in its guide).
+#   docker build -f infra/docker/emr.Dockerfile --build-arg EMR_IMAGE=... -t IMAGE .
+ARG EMR_IMAGE
+FROM ${EMR_IMAGE}
 
 USER root
 RUN dnf install -y python3.11 python3.11-pip libgomp && dnf clean all

@@ -151,12 +151,12 @@ def test_airflow_knows_every_variable_it_is_given(folder: Path) -> None:
         assert key.lower() in known[section.lower()]["options"], f"{section}.{key}"
 
 
-def test_sparks_image_is_of_the_release_that_runs_it() -> None:
+def test_the_page_names_the_release_that_runs_sparks_image() -> None:
     (default,) = (
         re.search(r'default\s+= "(.+)"', body)
         for labels, body in blocks(without_comments(ROOT / "aws"), "variable")
         if labels == ("emr_release",)
     )
-    image = (ROOT.parent / "docker" / "emr.Dockerfile").read_text()
     assert default
-    assert f"ARG EMR_RELEASE={default[1]}\n" in image
+    page = (ROOT.parent.parent / "docs" / "cloud.md").read_text()
+    assert f"the base\nimage of `{default[1]}`" in page
