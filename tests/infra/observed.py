@@ -108,5 +108,5 @@ def start_cluster(processes: Processes, folder: Path) -> tuple[int, int]:
             for line in page.splitlines()
         )
 
-    assert wait_until(registered, 180, pause=1), "the worker never came to the master"
+    assert wait_until(registered, 600, pause=1), "the worker never came to the master"
     return master, worker

@@ -17,6 +17,9 @@ from grafana import FOLDER, Query, dashboards, expanded, queries
 from observed import Observed
 from psycopg2 import sql
 
+# the first test waits for a stream with seven processes
+pytestmark = pytest.mark.timeout(1500)
+
 STORE_QUERIES = [query for query in queries() if query.of_store]
 
 

@@ -19,6 +19,9 @@ from observed import Observed, Processes
 from activitymodule.local.processes import any_free_port, wait_until
 from activitymodule.settings import project_root
 
+# the first test waits for a stream with seven processes
+pytestmark = pytest.mark.timeout(1500)
+
 FOLDER = project_root() / "infra" / "prometheus"
 RULES = yaml.safe_load((FOLDER / "rules.yml").read_text())
 ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"] if "alert" in rule}
@@ -173,10 +176,10 @@ def ask(
             except (requests.RequestException, AssertionError):
                 return False
 
-        up = wait_until(scraped, 120, pause=1)
+        up = wait_until(scraped, 300, pause=1)
         assert up, [(one["scrapeUrl"], one["lastError"]) for one in ask("targets")["activeTargets"]]
         # agreement and drift come beside an answer of the console, and a rate needs two of them
-        assert wait_until(lambda: bool(ask("query", query="activity_drift_measure")["result"]), 120, pause=1)
+        assert wait_until(lambda: bool(ask("query", query="activity_drift_measure")["result"]), 300, pause=1)
         assert wait_until(lambda: bool(ask("query", query="activity:lag_seconds")["result"]), 60, pause=1), (
             "the rule was never evaluated"
         )
@@ -199,7 +202,7 @@ def test_every_job_has_a_target_that_is_up(ask: Callable[..., Any]):
 def test_every_expression_of_a_dashboard_has_data(ask: Callable[..., Any], query: Query):
     expression = expanded(query.text, datetime.now(UTC), datetime.now(UTC))
     # a figure of the last minute is not there between two windows of a scorer that is short of time
-    assert wait_until(lambda: bool(ask("query", query=expression)["result"]), 120, pause=1), expression
+    assert wait_until(lambda: bool(ask("query", query=expression)["result"]), 300, pause=1), expression
 
 
 @pytest.mark.e2e
