@@ -52,11 +52,8 @@ def pair_agreement(
     n = len(labels)
     if not n:
         return PairAgreement(first, second, 0, None, None, None, None)
-    names = sorted({label for pair in labels for label in pair})
-    place = {name: k for k, name in enumerate(names)}
-    k = len(names)
-    code = np.array([place[a] * k + place[b] for a, b in labels])
-    counts = np.bincount(code, minlength=k * k).reshape(k, k)
+    counts = _table(labels)
+    k = len(counts)
     agree = float(np.trace(counts) / n)
     kappa = float(cohens_kappa(counts))
     if np.isnan(kappa):
@@ -75,6 +72,14 @@ def agreements(
 
     window : anything hashable that tells windows apart. An annotator's last label of a window counts.
     """
+    common = _in_common(annotator, window, label)
+    return [pair_agreement(*pair, common[pair], seed=seed) for pair in sorted(common)]
+
+
+def _in_common(
+    annotator: Sequence[str], window: Sequence[object], label: Sequence[str]
+) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """Pair of annotators -> what each said of every window that both labelled."""
     by_window: dict[object, dict[str, str]] = {}
     for who, what, said in zip(annotator, window, label, strict=True):
         by_window.setdefault(what, {})[who] = said
@@ -82,7 +87,43 @@ def agreements(
     for answers in by_window.values():
         for one, other in combinations(sorted(answers), 2):
             common.setdefault((one, other), []).append((answers[one], answers[other]))
-    return [pair_agreement(*pair, common[pair], seed=seed) for pair in sorted(common)]
+    return common
+
+
+@dataclass(frozen=True)
+class OverallAgreement:
+    """All pairs of annotators together. windows : labelled by both of a pair, counted for each pair; agree : share
+    of them with one label; kappa : mean of the pairs' Cohen's kappa by their windows, None where no pair has one."""
+
+    windows: int
+    agree: float | None
+    kappa: float | None
+
+
+def overall_agreement(
+    annotator: Sequence[str], window: Sequence[object], label: Sequence[str]
+) -> OverallAgreement:
+    """How far annotators agree in one number, without an interval; arguments as of `agreements`."""
+    pairs = _in_common(annotator, window, label).values()
+    windows = sum(len(labels) for labels in pairs)
+    if not windows:
+        return OverallAgreement(0, None, None)
+    alike = sum(one == other for labels in pairs for one, other in labels)
+    kappas = [(float(cohens_kappa(_table(labels))), len(labels)) for labels in pairs]
+    defined = [(kappa, n) for kappa, n in kappas if not np.isnan(kappa)]
+    weight = sum(n for _, n in defined)
+    return OverallAgreement(
+        windows, alike / windows, sum(kappa * n for kappa, n in defined) / weight if weight else None
+    )
+
+
+def _table(labels: Sequence[tuple[str, str]]) -> np.ndarray:
+    """Counts of first by second annotator, int (n_labels, n_labels)."""
+    names = sorted({label for pair in labels for label in pair})
+    place = {name: k for k, name in enumerate(names)}
+    k = len(names)
+    code = np.array([place[one] * k + place[other] for one, other in labels])
+    return np.bincount(code, minlength=k * k).reshape(k, k)
 
 
 @dataclass(frozen=True)

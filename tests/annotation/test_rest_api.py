@@ -335,6 +335,18 @@ def test_metrics_are_prometheus_text(api: Console):
     families = {family.name: family for family in text_string_to_metric_families(answer.text)}
     assert "activity_windows_last_minute" in families
     assert {s.labels["partition"] for s in families["activity_lag_messages"].samples} == {"0", "1"}
+    assert {s.labels["partition"] for s in families["activity_broker_messages"].samples} == {"0", "1"}
+    assert families["activity_broker_messages"].type == "counter"
+    assert {s.labels["holds"] for s in families["activity_disk_free_bytes"].samples} == {
+        "lake", "archive", "checkpoints",
+    }  # fmt: skip
+
+
+def test_metrics_get_what_is_slow_with_a_later_answer(api: Console):
+    deadline = time.monotonic() + 120
+    while "activity_annotator_pairs" not in api.client.get("/metrics").text:
+        assert time.monotonic() < deadline, "agreement and drift never came"
+        time.sleep(1)
 
 
 def test_only_a_signed_in_admin_may_begin_a_retraining(api: Console):

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from activitymodule.errors import DataError
-from activitymodule.learning.agreement import agreements, cohens_kappa, pair_agreement, suspicious_labels
+from activitymodule.learning.agreement import (
+    agreements,
+    cohens_kappa,
+    overall_agreement,
+    pair_agreement,
+    suspicious_labels,
+)
 
 LABELS = ("sitting", "standing", "walking")
 
@@ -19,6 +25,7 @@ def test_kappa_of_a_worked_example():
     assert cohens_kappa(np.array([[20, 5], [10, 15]])) == pytest.approx(0.4)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), min_size=2, max_size=60))
 def test_kappa_is_that_of_sklearn(pairs):
     first, second = zip(*pairs, strict=True)
@@ -42,6 +49,29 @@ def test_every_pair_that_has_a_window_in_common():
     assert found["ann", "bob"].windows == 2
     assert found["ann", "bob"].agree == 1  # Ann's last word on window 2 counts
     assert found["ann", "cat"].agree == 0
+
+
+def test_overall_agreement_weighs_pairs_by_their_windows():
+    first, second = ("sitting", "walking", "sitting", "walking"), ("sitting", "walking", "walking", "walking")
+    said = [
+        row
+        for window, (a, b) in enumerate(zip(first, second, strict=True))
+        for row in (("ann", window, a), ("bob", window, b))
+    ]
+    said += [("cat", 10, "sitting"), ("dan", 10, "walking"), ("cat", 11, "walking"), ("dan", 11, "sitting")]
+    found = overall_agreement(*zip(*said, strict=True))
+    assert found.windows == 6
+    assert found.agree == pytest.approx(3 / 6)
+    assert found.kappa == pytest.approx((4 * cohen_kappa_score(first, second) + 2 * -1) / 6)
+
+
+def test_overall_agreement_says_nothing_of_nothing():
+    assert overall_agreement((), (), ()).kappa is None
+    alone = overall_agreement(("ann", "bob"), (1, 2), ("sitting", "sitting"))
+    assert (alone.windows, alone.agree, alone.kappa) == (0, None, None)
+    # both always say the same one label: they agree, and chance alone would make them
+    alike = overall_agreement(("ann", "bob"), (1, 1), ("sitting", "sitting"))
+    assert (alike.windows, alike.agree, alike.kappa) == (1, 1, None)
 
 
 def test_planted_errors_are_found():

@@ -1,0 +1,135 @@
+"""A stream that has run: a fleet scored by the real job, labelled by two people, and a store that shows it."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from observed import Observed, Processes, start_cluster
+from own_settings import register_champion, replaced, settings_of_ones_own
+
+from activitymodule.settings import Settings
+
+WATCHES = 20
+
+
+@pytest.fixture(scope="session")
+def prometheus_binaries() -> None:
+    """Skips where Prometheus is not installed."""
+    if shutil.which("prometheus") is None or shutil.which("promtool") is None:
+        pytest.skip("there is no prometheus or no promtool here; apt-get install prometheus")
+
+
+@pytest.fixture(scope="session")
+def observed(
+    stack: Any,
+    trained: Path,
+    environment_of: Callable[[Settings], dict[str, str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Observed]:
+    """A fleet and a scorer that run with Spark's figures on, their console, and what people made of the queue."""
+    from activitymodule.local.processes import any_free_port, wait_until
+    from activitymodule.store.connection import connect
+    from activitymodule.store.users import add_token
+
+    folder = tmp_path_factory.mktemp("observed")
+    spark_ui, fleet_ui = any_free_port(), any_free_port()
+    with settings_of_ones_own(stack, folder) as own, Processes(folder) as processes:
+        own = replaced(
+            own,
+            queue={"items_per_hour": 3600, "burst": 600, "cooldown_minutes": 0, "overlap_share": 1},
+            monitoring={"least_windows": 20},
+            console={"port": any_free_port(), "secret": secrets.token_urlsafe(24)},
+            spark={"driver_memory": "1g", "options": spark_options(spark_ui)},
+        )
+        register_champion(own, trained)
+        environment = environment_of(own)
+        connection = connect(own)
+        token = add_token(connection, "prometheus")
+        connection.commit()
+
+        def count(query: str) -> int:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(query)
+                return int(cursor.fetchone()[0])
+
+        score = processes.verb("score", environment=environment)
+        processes.verb(
+            "generate", "--devices", str(WATCHES), "--faults", "malformed=.05",
+            environment=environment_of(replaced(own, spark={"options": spark_options(fleet_ui)})),
+        )  # fmt: skip
+        assert wait_until(
+            lambda: (
+                processes.alive(score)
+                and count("SELECT count(*) FROM predictions WHERE activity IS NOT NULL") >= 5 * WATCHES
+                and count("SELECT count(*) FROM queue_items") >= 12
+                and count("SELECT count(*) FROM feature_minutes") > 0
+                and count("SELECT count(*) FROM dead_letters") > 0
+            ),
+            900,
+            pause=1,
+        ), processes.output(score)
+        label_and_judge(connection, own)
+        connection.close()
+        processes.verb("console", environment=environment)
+        yield Observed(own, spark_ui, fleet_ui, token)
+
+
+def spark_options(port: int) -> dict[str, str]:
+    """Those of docs/monitoring.md, Spark."""
+    servlet = "spark.metrics.conf.*.sink.prometheusServlet"
+    return {
+        "spark.ui.enabled": "true",
+        "spark.ui.port": str(port),
+        "spark.ui.prometheus.enabled": "true",
+        "spark.sql.streaming.metricsEnabled": "true",
+        "spark.metrics.namespace": "activity",
+        f"{servlet}.class": "org.apache.spark.metrics.sink.PrometheusServlet",
+        f"{servlet}.path": "/metrics/prometheus",
+    }
+
+
+def label_and_judge(connection: Any, settings: Settings) -> None:
+    """Two people label, skip and differ; a measure drifts; a version is promoted, and another waits."""
+    from activitymodule.store.annotations import answer, lease_next
+    from activitymodule.store.drift import Tripped, update_alarms
+    from activitymodule.store.retrain import begin_run, finish_run, record_promotion
+
+    classifier = settings.registry.classifier
+    with connection:
+        for who in ("ann", "bob"):
+            for number in range(10):
+                item = lease_next(connection, who, 5)
+                assert item is not None, "the queue is empty"
+                if number == 9:
+                    answer(connection, item.item_id, who, "skip", minutes=5, seconds=1.0)
+                    continue
+                # bob takes every third window for something else
+                other = next(label for label in item.labels if label != item.activity)
+                label = other if who == "bob" and number % 3 == 0 else item.activity
+                answer(connection, item.item_id, who, "label", label, minutes=5, seconds=4.5)
+        update_alarms(connection, "1", [Tripped("z_score", "log sd x", 7.5, 6.0)], datetime.now(UTC))
+        record_promotion(
+            connection,
+            name=classifier,
+            version="1",
+            before=None,
+            act="promoted",
+            by_whom="ann",
+            why="the first",
+        )
+        begin_run(connection, "run-1", started_by="ann", why="labels", asked={"require_approval": True})
+        finish_run(connection, "run-1", "waiting", "waits for a person")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
+    """Ports of the web pages of a Spark master and a worker of it, with the project's metrics.properties."""
+    folder = tmp_path_factory.mktemp("cluster")
+    with Processes(folder) as processes:
+        yield start_cluster(processes, folder)
