@@ -33,8 +33,6 @@ arguments=(
     --driver-memory "${SPARK_DRIVER_MEMORY:-$memory}"
     --executor-memory "${SPARK_EXECUTOR_MEMORY:-768m}"
     --conf "spark.executor.cores=${SPARK_EXECUTOR_CORES:-1}"
-    # one name for the figures of every run, where Spark would put a new number into each
-    --conf "spark.metrics.namespace=$(basename "$script" .py)"
 )
 if [ -n "${SPARK_CORES_MAX:-}" ]; then arguments+=(--conf "spark.cores.max=$SPARK_CORES_MAX"); fi
 

@@ -1,5 +1,5 @@
 -- The user and the databases of a store that is not ours to make (RDS, Cloud SQL). Run as its administrator, who
--- need not be a superuser; again does no harm, and sets the password anew. The password comes by the environment:
+-- need not be a superuser (roles.sql makes a role for each service instead); again does no harm, and sets the password anew. The password comes by the environment:
 --   STORE_PASSWORD=... activity db psql -- -v ON_ERROR_STOP=1 -f sql/databases.sql
 \getenv password STORE_PASSWORD
 

@@ -62,23 +62,30 @@ BEGIN
             ('activity_airflow', 'retrain_runs', 'SELECT, INSERT, UPDATE'),
             ('activity_airflow', 'promotions', 'SELECT, INSERT'),
 
-            -- who reads dashboards sees neither users nor what a watch measured
+            -- who reads dashboards sees neither users nor what a watch measured, and of labels no names and no notes
             ('activity_reader', 'predictions', 'SELECT'),
             ('activity_reader', 'batches', 'SELECT'),
             ('activity_reader', 'model_versions', 'SELECT'),
-            ('activity_reader', 'feature_minutes', 'SELECT'),
             ('activity_reader', 'drift_alarms', 'SELECT'),
-            ('activity_reader', 'promotions', 'SELECT'),
-            ('activity_reader', 'retrain_runs', 'SELECT'),
-            ('activity_reader', 'annotations', 'SELECT'),
-            ('activity_reader', 'annotations_in_force', 'SELECT'),
             ('activity_reader', 'gold_labels', 'SELECT'),
-            ('activity_reader', 'leases', 'SELECT'),
             ('activity_reader', 'current_activity', 'SELECT'),
             ('activity_reader', 'bouts', 'SELECT'),
             ('activity_reader', 'throughput_by_minute', 'SELECT'),
             ('activity_reader', 'dead_letter_summary', 'SELECT'),
-            ('activity_reader', 'predictions_readable', 'SELECT')
+            ('activity_reader', 'predictions_readable', 'SELECT'),
+            ('activity_reader', 'feature_minutes',
+             'SELECT (minute, model_version, windows, activities, confidence_sum, confidences)'),
+            ('activity_reader', 'dead_letters',
+             'SELECT (topic, kafka_partition, kafka_offset, item, reason, noticed_at, replayed_at)'),
+            ('activity_reader', 'queue_items',
+             'SELECT (item_id, device_id, window_start, window_end, stratum, reason, activity, model_version, '
+             'queued_at, expires_at, closed_at, closed_because)'),
+            ('activity_reader', 'annotations',
+             'SELECT (annotation_id, item_id, device_id, window_start, answer, label, suggested, adjudicates, origin, '
+             'seconds, created_at)'),
+            ('activity_reader', 'promotions', 'SELECT (promotion_id, at, name, version, before, act, why, run_id)'),
+            ('activity_reader', 'retrain_runs',
+             'SELECT (run_id, started_at, finished_at, why, step, state, progress, says, challenger)')
         ) AS wanted (role, what, may)
         JOIN pg_roles ON pg_roles.rolname = wanted.role
         JOIN pg_class ON pg_class.relname = wanted.what OR wanted.what = '*'
@@ -86,12 +93,5 @@ BEGIN
     LOOP
         EXECUTE format('GRANT %s ON %s TO %I', given.may, given.relation, given.role);
     END LOOP;
-
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'activity_reader') THEN
-        GRANT SELECT (item_id, device_id, window_start, queued_at, expires_at, closed_at, stratum)
-            ON queue_items TO activity_reader;
-        GRANT SELECT (topic, kafka_partition, kafka_offset, item, device_id, reason, kafka_at, noticed_at, replayed_at)
-            ON dead_letters TO activity_reader;
-    END IF;
 END
 $grants$;

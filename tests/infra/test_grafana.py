@@ -111,8 +111,9 @@ def test_macros_are_written_out_as_grafana_does():
 
 @pytest.fixture(scope="module")
 def reader(observed: Observed) -> Iterator[Any]:
-    """A connection as a user with the rights of reader.sql and no others."""
-    from activitymodule.local.postgres import Postgres
+    """A connection as a user with the rights that sql/grants.sql gives dashboards, and no others."""
+    from activitymodule.settings import project_root
+from activitymodule.local.postgres import Postgres
 
     own = observed.settings
     name = f"reader_{own.store.database}"
@@ -120,7 +121,8 @@ def reader(observed: Observed) -> Iterator[Any]:
     with admin.cursor() as cursor:
         role = sql.Identifier(name)
         cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(role))
-        cursor.execute((FOLDER / "reader.sql").read_text().replace("activity_reader", name))
+        grants = (project_root() / "sql" / "grants.sql").read_text()
+        cursor.execute(grants.replace("activity_reader", name))
         cursor.execute(sql.SQL("SET ROLE {}").format(role))
         cursor.execute("SET default_transaction_read_only = on")
     yield admin

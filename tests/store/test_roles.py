@@ -144,6 +144,7 @@ def test_the_console_adds_users_and_labels(as_role):
         ("reader", "SELECT readings FROM queue_items"),
         ("reader", "SELECT payload FROM dead_letters"),
         ("reader", "SELECT * FROM people"),
+        ("reader", "SELECT annotator FROM annotations"),
         *((service, "CREATE TABLE mine (a int)") for service in SERVICES if service != "registry"),
     ],
 )
