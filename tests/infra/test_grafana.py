@@ -112,8 +112,8 @@ def test_macros_are_written_out_as_grafana_does():
 @pytest.fixture(scope="module")
 def reader(observed: Observed) -> Iterator[Any]:
     """A connection as a user with the rights that sql/grants.sql gives dashboards, and no others."""
+    from activitymodule.local.postgres import Postgres
     from activitymodule.settings import project_root
-from activitymodule.local.postgres import Postgres
 
     own = observed.settings
     name = f"reader_{own.store.database}"
