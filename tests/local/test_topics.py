@@ -1,0 +1,26 @@
+"""Topics on a real broker: what is made, and what is said of what is not there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from activitymodule.errors import ConfigError
+from activitymodule.local import topics
+from activitymodule.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+
+def test_topics_have_the_settings_partitions_and_retention(fresh_settings: Settings) -> None:
+    assert topics.create(fresh_settings) == []  # they are there
+    told = topics.describe(fresh_settings, [fresh_settings.kafka.topic])[0]
+    assert told.partitions == fresh_settings.kafka.partitions
+    assert told.retention_hours == fresh_settings.kafka.retention_hours
+    assert told.messages == 0
+
+
+def test_unknown_topic_is_named(stack: Any) -> None:
+    with pytest.raises(ConfigError, match="there is no topic nowhere"):
+        topics.describe(stack.settings, ["nowhere"])
