@@ -56,6 +56,7 @@ def postgres_container(service: Postgres) -> Any:
     container = PostgresContainer(
         POSTGRES_IMAGE, username=SUPERUSER, password=secret.get_secret_value(), dbname=SUPERUSER
     )
+    # set like this since `with_bind_ports` takes a port only, and publishes it to the whole network
     container.ports = {"5432": ("127.0.0.1", service.port)}
     # text is sorted as the embedded one does, not by the image's language
     container.with_env("POSTGRES_INITDB_ARGS", "--encoding=UTF8 --locale=C")
@@ -78,6 +79,7 @@ def kafka_container(service: Broker) -> Any:
         "controller.listener.names": "CONTROLLER",
     }
     container = DockerContainer(KAFKA_IMAGE)
+    # as with PostgreSQL's
     container.ports = {"9092": ("127.0.0.1", service.port)}
     for key, value in properties.items():
         container.with_env(f"KAFKA_{key.upper().replace('.', '_')}", str(value))
@@ -101,7 +103,8 @@ class Containers:
 
         only: names of services, all where None. tied: as with the embedded stack; containers always are.
         """
-        names = [name for name in self.services if only is None or name in set(only)]
+        wanted = set(self.services if only is None else only)
+        names = [name for name in self.services if name in wanted]
         (self.folder / "logs").mkdir(parents=True, exist_ok=True)
         self._start_sweeper()
         # Kafka first: it comes up while PostgreSQL's start is waited for
@@ -176,9 +179,13 @@ class Containers:
             )
 
     def _end_registry(self, signum: int) -> None:
-        if self._registry is not None:
-            signal_group(self._registry.pid, signum)
-            self._registry.wait(self.mlflow.stop_seconds)
+        process = self._registry
+        if process is not None:
+            process.send_signal(signum)
+            wait_until(lambda: process.poll() is not None, self.mlflow.stop_seconds)
+            # its workers, and itself where it does not stop
+            signal_group(process.pid, signal.SIGKILL)
+            process.wait()
             self._registry = None
 
     def _last_words(self, name: str) -> str:
