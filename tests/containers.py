@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ KAFKA_IMAGE = "apache/kafka:4.1.0"
 # every container carries it, with the folder of its stack as the value
 LABEL = "activity-tests"
 UP_SECONDS = 120.0
+# how long a killed container stays away, about as long as the embedded service: the engine takes connections for
+# Kafka's port from the moment of the start, so that a shorter absence would be seen by nobody
+AWAY_SECONDS = 5.0
 
 
 def engine() -> Any:
@@ -130,6 +134,7 @@ class Containers:
             container = self._containers[name].get_wrapped_container()
             container.kill()
             container.wait()
+            time.sleep(AWAY_SECONDS)
             container.start()
 
     def wait_healthy(self, *names: str, seconds: float = UP_SECONDS) -> None:
