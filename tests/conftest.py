@@ -1,7 +1,8 @@
-"""Fixtures for tests that need the embedded services or the shared data. Nothing starts unasked.
+"""Fixtures for tests that need services or the shared data. Nothing starts unasked.
 
 `stack` starts PostgreSQL, Kafka and MLflow once a session, on free ports in a temporary folder;
 `fresh_settings` gives a test a database, topics, model names and folders of its own on them.
+TEST_SERVICES says what they are: `embedded` (the default), or `containers` of a Docker engine.
 """
 
 from __future__ import annotations
@@ -30,6 +31,26 @@ _CHROMIUM = [
     "--disable-component-update",
     "--disable-sync",
 ]
+KINDS_OF_SERVICES = ("embedded", "containers")
+SERVICES = os.environ.get("TEST_SERVICES") or "embedded"
+
+
+def pytest_configure() -> None:
+    if SERVICES not in KINDS_OF_SERVICES:
+        raise pytest.UsageError(
+            f"TEST_SERVICES must be {' or '.join(KINDS_OF_SERVICES)} (given: {SERVICES!r})"
+        )
+
+
+def pytest_report_header() -> str:
+    return f"services: {SERVICES}"
+
+
+@pytest.fixture(scope="session")
+def embedded() -> None:
+    """Asked for by tests of the embedded stack's own processes, which skip where services are containers."""
+    if SERVICES != "embedded":
+        pytest.skip("a test of the embedded stack itself; TEST_SERVICES=embedded runs it")
 
 
 @pytest.fixture(scope="session")
@@ -69,13 +90,22 @@ def stack_settings() -> Iterator[Settings]:
 
 @pytest.fixture(scope="session")
 def stack(stack_settings: Settings) -> Iterator[Any]:
-    """The session's running stack (`activitymodule.local.stack.Stack`); it ends when this process does."""
-    from activitymodule.local.stack import Stack
+    """The session's running services, a `Stack` or `Containers`; they end when this process does."""
+    if SERVICES == "containers":
+        from containers import Containers as Services
+        from containers import why_no_engine
 
-    running = Stack(stack_settings)
-    running.up(tied=True)
-    yield running
-    running.down()
+        if reason := why_no_engine():
+            pytest.skip(reason)
+    else:
+        from activitymodule.local.stack import Stack as Services
+
+    running: Any = Services(stack_settings)
+    try:
+        running.up(tied=True)
+        yield running
+    finally:
+        running.down()
 
 
 @pytest.fixture

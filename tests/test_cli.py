@@ -179,6 +179,7 @@ def test_config_names_origins_as_json() -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("embedded")
 def test_verbs_on_a_running_stack(
     fresh_settings: Settings, environment_of: Callable[[Settings], dict[str, str]]
 ) -> None:

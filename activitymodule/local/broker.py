@@ -66,23 +66,13 @@ class Broker(Service):
             *arguments,
         ]
 
-    def prepare(self) -> None:
-        data = self.folder / "data"
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self.folder / "log4j2.properties").write_text(LOG4J)
-        # The controller talks to nobody but this node: any port will do, a new one at every start.
-        controller = any_free_port()
+    @property
+    def rules(self) -> dict[str, object]:
+        """Properties of a one-node broker that hold wherever it runs; tests give them to a container, too."""
         kafka = self.settings.kafka
-        properties = {
+        return {
             "process.roles": "broker,controller",
             "node.id": 1,
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"CLIENT://{self.host}:{self.port},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"CLIENT://{self.host}:{self.port}",
-            "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "inter.broker.listener.name": "CLIENT",
-            "controller.listener.names": "CONTROLLER",
-            "log.dirs": data,
             "auto.create.topics.enable": "false",
             "num.partitions": kafka.partitions,
             "log.retention.hours": kafka.retention_hours,
@@ -104,6 +94,23 @@ class Broker(Service):
             "num.io.threads": 4,
             "log.cleaner.dedupe.buffer.size": 16 << 20,
             "controlled.shutdown.enable": "true",
+        }
+
+    def prepare(self) -> None:
+        data = self.folder / "data"
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.folder / "log4j2.properties").write_text(LOG4J)
+        # The controller talks to nobody but this node: any port will do, a new one at every start.
+        controller = any_free_port()
+        properties = {
+            **self.rules,
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listeners": f"CLIENT://{self.host}:{self.port},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"CLIENT://{self.host}:{self.port}",
+            "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "CLIENT",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": data,
         }
         lines = [f"{key}={value}" for key, value in properties.items()]
         (self.folder / "server.properties").write_text("\n".join(lines) + "\n")

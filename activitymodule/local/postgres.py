@@ -252,11 +252,10 @@ class Postgres(Service):
                 return
             lock.unlink()
 
-    def command(self) -> Command:
-        options = {
-            "port": self.port,
-            "listen_addresses": self.host,
-            "unix_socket_directories": "",
+    @property
+    def rules(self) -> dict[str, object]:
+        """Options of the server that hold wherever it runs; tests give them to a container, too."""
+        return {
             "max_connections": 200,
             "shared_buffers": "128MB",
             "max_wal_size": "1GB",
@@ -265,6 +264,14 @@ class Postgres(Service):
             "log_line_prefix": "%m [%p] ",
             # /dev/shm is small in containers; the few parallel workers do without it
             "dynamic_shared_memory_type": "mmap",
+        }
+
+    def command(self) -> Command:
+        options = {
+            **self.rules,
+            "port": self.port,
+            "listen_addresses": self.host,
+            "unix_socket_directories": "",
         }
         argv = [str(self.binaries / "postgres"), "-D", str(self.data)]
         for key, value in options.items():

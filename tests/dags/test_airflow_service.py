@@ -23,7 +23,7 @@ from activitymodule.local.stack import Stack
 from activitymodule.registry.versions import champion, register, set_champion
 from activitymodule.settings import Settings
 
-pytestmark = [pytest.mark.integration, pytest.mark.e2e]
+pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.usefixtures("embedded")]
 
 
 @pytest.fixture

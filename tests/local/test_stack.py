@@ -25,7 +25,7 @@ from activitymodule.local.stack import Stack, reveal
 from activitymodule.local.state import read_state
 from activitymodule.settings import Settings, build
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("embedded")]
 
 
 def replaced(settings: Settings, **sections: dict[str, Any]) -> Settings:
@@ -129,19 +129,6 @@ def test_up_again_changes_nothing(stack: Stack) -> None:
     assert {name: s.process for name, s in before.services.items()} == {
         name: s.process for name, s in after.services.items()
     }
-
-
-def test_topics_have_the_settings_partitions_and_retention(fresh_settings: Settings) -> None:
-    assert topics.create(fresh_settings) == []  # they are there
-    told = topics.describe(fresh_settings, [fresh_settings.kafka.topic])[0]
-    assert told.partitions == fresh_settings.kafka.partitions
-    assert told.retention_hours == fresh_settings.kafka.retention_hours
-    assert told.messages == 0
-
-
-def test_unknown_topic_is_named(stack: Stack) -> None:
-    with pytest.raises(ConfigError, match="there is no topic nowhere"):
-        topics.describe(stack.settings, ["nowhere"])
 
 
 @pytest.mark.parametrize("name", ["postgres", "kafka", "mlflow"])

@@ -1,21 +1,40 @@
-"""Topics: made once, widened where the setting has grown, never narrowed."""
+"""Topics on a real broker: what is made, widened, and what is said of what is not there."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 from own_settings import replaced
 
+from activitymodule.errors import ConfigError
 from activitymodule.local import topics
+from activitymodule.settings import Settings
 from activitymodule.streaming.broker import topic_ends
 
 pytestmark = pytest.mark.integration
 
 
-def test_a_topic_is_widened_and_never_narrowed(fresh_settings):
+def test_topics_have_the_settings_partitions_and_retention(fresh_settings: Settings) -> None:
+    assert topics.create(fresh_settings) == []  # they are there
+    told = topics.describe(fresh_settings, [fresh_settings.kafka.topic])[0]
+    assert told.partitions == fresh_settings.kafka.partitions
+    assert told.retention_hours == fresh_settings.kafka.retention_hours
+    assert told.messages == 0
+
+
+def test_unknown_topic_is_named(stack: Any) -> None:
+    with pytest.raises(ConfigError, match="there is no topic nowhere"):
+        topics.describe(stack.settings, ["nowhere"])
+
+
+def test_a_topic_is_widened_and_never_narrowed(fresh_settings: Settings) -> None:
     wide = replaced(fresh_settings, kafka={"partitions": 3})
     assert topics.create(wide) == []
     assert topics.grow(wide) == [wide.kafka.topic, wide.kafka.truth_topic]
-    assert len(topic_ends(wide, wide.kafka.topic)) == 3
+    ends = topic_ends(wide, wide.kafka.topic)
+    assert ends is not None
+    assert len(ends) == 3
     assert topics.grow(wide) == []
     assert topics.grow(fresh_settings) == []
-    assert len(topic_ends(wide, wide.kafka.topic)) == 3
+    assert topic_ends(wide, wide.kafka.topic) == ends
