@@ -31,6 +31,7 @@ LABELS_A_POWER = 67.0  # the power of doubt is labels / this: a model that has s
 MOST_POWER = 6.0
 LEAST_DOUBT = 1e-3
 PERSON_POWER = 1.0  # 1 / (1 + items of this person)
+COLD_PERSON_POWER = 2.0  # ... while cold: everybody is to be asked early
 ACTIVITY_POWER = 0.5  # 1 / (1 + items of this predicted activity), while cold
 TYPICAL_POWER = 1.0  # 1 / distance to the nearest other candidates, while cold
 NEIGHBOURS = 20  # ... so many of them, but at most an eighth of the candidates
@@ -305,7 +306,7 @@ def choose(
         worth = (
             own
             + (TYPICAL_POWER if cold else 0) * np.log(typical)
-            - PERSON_POWER * np.log([1.0 + asked[who] for who in person])
+            - (COLD_PERSON_POWER if cold else PERSON_POWER) * np.log([1.0 + asked[who] for who in person])
             - (ACTIVITY_POWER if cold else 0) * np.log([1.0 + had[name] for name in activity])
         )
         place = int(np.where(allowed, worth, -np.inf).argmax())
