@@ -6,9 +6,9 @@ Pure functions of what they are given: no clock, no store, no chance but draws t
 - Budget: two token buckets, one for the audit share and one for all else; neither takes from the other.
 - Audit share: a window is drawn where its draw is below the rate of the period. Nothing else about the window
   counts, so the rate is the exact propensity.
-- Chosen windows: drawn with chances in proportion to doubt x typicality x spread (Efraimidis and Spirakis 2006,
+- Chosen windows: drawn with chances in proportion to doubt x spread (Efraimidis and Spirakis 2006,
   Inf. Process. Lett. 97, by exponential keys), at least a cooldown apart of each person and unlike what was asked
-  before. While labels are few, doubt counts for nothing.
+  of them before. While labels are few, typicality counts in the place of doubt.
 """
 
 from __future__ import annotations
@@ -27,13 +27,19 @@ AUDIT, COLD, DOUBT = "audit", "cold", "doubt"
 HOUR_US = 3_600_000_000
 
 # Measured on people of two data sets (docs/active-learning.md); powers of what a window's chance is made of.
-DOUBT_POWER = 3.0
+LABELS_A_POWER = 67.0  # the power of doubt is labels / this: a model that has seen little doubts wrongly
+MOST_POWER = 6.0
 LEAST_DOUBT = 1e-3
-PERSON_POWER = 2.0  # 1 / (1 + items of this person)
+PERSON_POWER = 1.0  # 1 / (1 + items of this person)
+COLD_PERSON_POWER = 2.0  # ... while cold: everybody is to be asked early
 ACTIVITY_POWER = 0.5  # 1 / (1 + items of this predicted activity), while cold
-TYPICAL_POWER = 1.0  # 1 / distance to the nearest other candidates
+TYPICAL_POWER = 1.0  # 1 / distance to the nearest other candidates, while cold
 NEIGHBOURS = 20  # ... so many of them, but at most an eighth of the candidates
-NEAR = 0.25  # a window nearer to one the same person was asked about (root mean square, standard scores): too alike
+# Too alike: a window nearer (root mean square, standard scores) to one the same person was asked about than a share of
+# the candidates is. The share is items / (items + ALIKE_ITEMS): who was asked little is known little.
+ALIKE_ITEMS = 8.0
+MOST_ALIKE = 0.65
+NEAR = 0.05  # ... and nearer than this in any case
 
 _FIRST_PERIOD_US = 60_000_000
 _GUESSED_WATCHES = 100  # before anything is known of the flow
@@ -241,12 +247,19 @@ def key(device_id: str, window_start_us: int, weight: float, salt: str = "") -> 
     return float(np.log(weight) - np.log(-np.log(max(u, 1e-300))))
 
 
-def weights(doubt: np.ndarray, cold: bool) -> np.ndarray:
-    """What a window's chance is in proportion to before it is compared with others: a power of its doubt, 1 while
-    cold. A window of which the measure says nothing has the least chance there is, but one."""
-    if cold:
+def doubt_power(labels: int, rules: Rules) -> float:
+    """How much doubt counts, by the gold labels so far: not at all while cold, then the more the more there are."""
+    if labels < rules.cold_labels:
+        return 0.0
+    return min(labels / LABELS_A_POWER, MOST_POWER)
+
+
+def weights(doubt: np.ndarray, power: float) -> np.ndarray:
+    """What a window's chance is in proportion to before it is compared with others: a power of its doubt, 1 for the
+    power 0. A window of which the measure says nothing has the least chance there is, but one."""
+    if not power:
         return np.ones(len(doubt))
-    return np.maximum(np.nan_to_num(np.asarray(doubt, float), nan=0.0), LEAST_DOUBT) ** DOUBT_POWER
+    return np.maximum(np.nan_to_num(np.asarray(doubt, float), nan=0.0), LEAST_DOUBT) ** power
 
 
 def choose(
@@ -254,12 +267,14 @@ def choose(
 ) -> list[Choice]:
     """At most `count` of the candidates, best first, at least the cooldown apart of each person.
 
-    labels : gold labels so far. Candidates that resemble one the same person was asked about, or one taken here
-    (nearer than NEAR), are passed over. The same input gives the same choice.
+    labels : gold labels so far. Candidates that resemble one the same person was asked about, or one taken here, are
+    passed over: how near that is depends on how far apart windows of one person are (`_bar`). The same input gives
+    the same choice.
     """
     if not candidates or count <= 0:
         return []
     cold = labels < rules.cold_labels
+    power = doubt_power(labels, rules)
     n = len(candidates)
     doubt = np.array([c.doubt for c in candidates], float)
     start = np.array([c.window_start_us for c in candidates], np.int64)
@@ -267,7 +282,7 @@ def choose(
     own = np.array(
         [
             key(c.device_id, c.window_start_us, w, rules.salt)
-            for c, w in zip(candidates, weights(doubt, cold), strict=True)
+            for c, w in zip(candidates, weights(doubt, power), strict=True)
         ]
     )
     scores = _scores(candidates)
@@ -281,16 +296,17 @@ def choose(
         free &= (person != who) | (np.abs(start - at) >= max(rules.cooldown_us, 1))
     resting = int((~free).sum())
     asked, had = Counter(past.of_person), Counter(past.of_activity)
+    bar = _bar(nearest, np.array([asked[who] for who in person], float))
     activity = [c.activity for c in candidates]
     chosen: list[Choice] = []
     while len(chosen) < count:
-        allowed = free & (nearest >= NEAR)
+        allowed = free & (nearest >= bar)
         if not allowed.any():
             break
         worth = (
             own
-            + TYPICAL_POWER * np.log(typical)
-            - PERSON_POWER * np.log([1.0 + asked[who] for who in person])
+            + (TYPICAL_POWER if cold else 0) * np.log(typical)
+            - (COLD_PERSON_POWER if cold else PERSON_POWER) * np.log([1.0 + asked[who] for who in person])
             - (ACTIVITY_POWER if cold else 0) * np.log([1.0 + had[name] for name in activity])
         )
         place = int(np.where(allowed, worth, -np.inf).argmax())
@@ -299,6 +315,7 @@ def choose(
             "stratum": COLD if cold else DOUBT,
             "measure": "random" if cold else rules.measure,
             "doubt": _number(doubt[place]),
+            "doubt_power": power,
             "draw": draw(taken.device_id, taken.window_start_us, "choose", rules.salt),
             "typicality": _number(typical[place]),
             "items_of_person": asked[taken.person],
@@ -307,8 +324,9 @@ def choose(
             "place": len(chosen) + 1,
             "candidates": n,
             "resting": resting,
-            "too_alike": int((free & (nearest < NEAR)).sum()),
+            "too_alike": int((free & (nearest < bar)).sum()),
             "nearest_before": _number(nearest[place]),
+            "least_distance": bar,
             "labels": labels,
             "cold_labels": rules.cold_labels,
             "cooldown_minutes": rules.cooldown_us / 60e6,
@@ -322,6 +340,17 @@ def choose(
             near = _distances(scores, scores[place : place + 1])[:, 0]
             nearest = np.where(person == taken.person, np.minimum(nearest, near), nearest)
     return chosen
+
+
+def _bar(nearest: np.ndarray, items: np.ndarray) -> float:
+    """The distance below which a candidate is too like what its person was asked, items : how often that was. No one
+    number would do: minutes of a watch that counts steps lie ten times closer together than windows of motion."""
+    known = np.isfinite(nearest)
+    if not known.any():
+        return NEAR
+    often = float(items[known].mean())
+    share = min(often / (often + ALIKE_ITEMS), MOST_ALIKE)
+    return max(NEAR, float(np.quantile(nearest[known], share)))
 
 
 def _scores(candidates: Sequence[Candidate]) -> np.ndarray | None:

@@ -43,7 +43,7 @@ from activitymodule.windows.catalogue import FEATURES_VERSION
 _LAST_SLOTS = 1.5
 _POOL = 96  # windows collected for one choice
 _ENOUGH = 500  # complete windows that are enough to choose from, however short the time
-_LAST_ITEMS = 300  # that a new one must not resemble
+_LAST_ITEMS = 1000  # that a new one must not resemble
 _LABELS_SECONDS = 30.0  # how long the count of labels is believed
 _EXPIRE_SECONDS = 600.0
 _SAY_SECONDS = 60.0  # between two complaints
@@ -54,13 +54,13 @@ class Marking:
     """What a worker needs to mark the windows of one batch.
 
     rate, salt : of the audit; bar : the least key worth sending, None while nothing is collected; keep : windows
-    sent at the most for their key; cold : doubt counts for nothing yet
+    sent at the most for their key; power : how much doubt counts, 0 for nothing yet
     """
 
     rate: float
     salt: str
     measure: str
-    cold: bool
+    power: float
     bar: float | None
     keep: int = 96
 
@@ -144,10 +144,10 @@ def mark(
     best: list[int] = []
     if marking.bar is not None:
         values = np.ones(len(complete))
-        if not marking.cold:
+        if marking.power:
             evidence = _evidence(scored, complete, device, start, marking, model, settings, connection)
             values = doubt.DOUBTS[marking.measure](evidence)
-        weights = policy.weights(values, marking.cold)
+        weights = policy.weights(values, marking.power)
         keys = np.array(
             [
                 policy.key(d, us, w, marking.salt)
@@ -382,14 +382,14 @@ class QueueKeeper:
                 self._rules = replace(self._rules, salt=account.salt)
                 self._budget = account.budget
             rate = self._period_of(turn, now_us).rate
-            marking = Marking(rate, self._rules.salt, self._rules.measure, cold=True, bar=None, keep=_POOL)
+            marking = Marking(rate, self._rules.salt, self._rules.measure, power=0.0, bar=None, keep=_POOL)
             if self._choosing() or self._budget.at(now_us, self._rules).chosen < 1:
                 return marking
             if self._collecting_since_us is None:
                 self._collecting_since_us = now_us
-            cold = self._labels_so_far(turn) < self._rules.cold_labels
+            power = policy.doubt_power(self._labels_so_far(turn), self._rules)
             bar = self._pool[0][0] if len(self._pool) >= _POOL else float("-inf")
-            return replace(marking, cold=cold, bar=bar)
+            return replace(marking, power=power, bar=bar)
         except Exception as error:
             self._give_up(turn, error)
             return None

@@ -244,12 +244,21 @@ def test_doubt_counts_only_once_there_are_labels() -> None:
             sure += choice.place % 2
             assert choice.stratum == "cold"
             assert choice.reason == "random"
-        for choice in choose(candidates, Past(), RULES, labels=50, count=5):
+        assert choose(candidates, Past(), RULES, labels=50, count=1)[0].stratum == "doubt"
+        for choice in choose(candidates, Past(), RULES, labels=200, count=5):
             warm += choice.place % 2
             assert choice.stratum == "doubt"
             assert choice.reason == "margin"
     assert 0.35 < sure / cold < 0.65
     assert warm <= 3
+
+
+def test_doubt_counts_the_more_the_more_labels_there_are() -> None:
+    powers = [policy.doubt_power(labels, RULES) for labels in range(0, 2000, 10)]
+    assert powers == sorted(powers)
+    assert powers[4] == 0  # 40 labels: cold
+    assert 0 < powers[5] < 1
+    assert powers[-1] == policy.MOST_POWER
 
 
 def test_people_are_spread() -> None:
@@ -270,3 +279,51 @@ def test_a_doubt_that_says_nothing_ranks_last() -> None:
     chosen = choose(candidates, Past(), replace(RULES, cooldown_us=0), labels=100, count=10)
     assert chosen[0].place == 0
     assert len(chosen) == 10
+
+
+def test_a_watch_is_asked_about_windows_unlike_those_before() -> None:
+    """Whatever the unit of the features: who was asked often is asked about what is least like it, who was not is
+    asked about almost anything; and a watch that is alone is always asked."""
+    for unit in (0.3, 1.0, 3.0):
+        candidates = [
+            replace(c, person="one", device_id="one", standard=np.full(20, unit * k / 40, np.float32))
+            for k, c in enumerate(crowd(40))
+        ]
+        for items, first in ((1, 4), (8, 19), (10_000, 25)):
+            past = Past(of_person={"one": items}, standard=np.zeros((1, 20), np.float32), standard_of=["one"])
+            rules = replace(RULES, cooldown_us=0)
+            chosen = [c.place for c in choose(candidates, past, rules, labels=100, count=40)]
+            assert chosen
+            assert min(chosen) >= first
+            assert all(np.diff(sorted(chosen)) * unit / 40 >= policy.NEAR - 1e-6)
+
+
+def test_what_one_person_was_asked_says_nothing_of_another() -> None:
+    candidates = [replace(c, standard=np.zeros(20, np.float32)) for c in crowd(12, people=1000)]
+    past = Past(standard=np.zeros((1, 20), np.float32), standard_of=["somebody else"])
+    chosen = choose(candidates, past, RULES, labels=100, count=12)
+    assert len(chosen) == len({c.person for c in candidates})
+
+
+def test_typicality_counts_only_while_cold() -> None:
+    """One in a crowd of likes and one far from all, both of people nobody asked, with the same doubt."""
+    rng = np.random.default_rng(5)
+    odd = {"cold": 0, "doubt": 0}
+    for seed in range(60):
+        candidates = [
+            replace(
+                c,
+                device_id=f"w{seed}-{k}",
+                person=f"w{seed}-{k}",
+                doubt=0.5,
+                activity="walking",
+                standard=(2.5 if k < 4 else 0.1) * rng.normal(size=20).astype(np.float32),
+            )
+            for k, c in enumerate(crowd(40, seed))
+        ]
+        for labels, stratum in ((0, "cold"), (100, "doubt")):
+            odd[stratum] += sum(
+                c.place < 4 for c in choose(candidates, Past(), RULES, labels=labels, count=5)
+            )
+    assert odd["cold"] < 8
+    assert 15 < odd["doubt"] < 50  # a tenth of 300

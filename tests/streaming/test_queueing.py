@@ -28,8 +28,8 @@ from activitymodule.windows.packing import CHANNELS, RECORD
 
 LABELS = ("jogging", "sitting", "walking")
 T0 = 1_790_000_000_000_000
-AUDIT_ONLY = Marking(rate=0.3, salt="s", measure="margin", cold=True, bar=None)
-EVERYTHING = Marking(rate=1e-12, salt="s", measure="margin", cold=False, bar=float("-inf"), keep=5)
+AUDIT_ONLY = Marking(rate=0.3, salt="s", measure="margin", power=0, bar=None)
+EVERYTHING = Marking(rate=1e-12, salt="s", measure="margin", power=3, bar=float("-inf"), keep=5)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_a_marked_window_carries_all_that_is_labelled_and_learnt_from(model: Sco
     marked = pickle.loads(found.marked)
     assert len(marked) == 5
     keys = sorted(one.key for one in marked)
-    unlimited = mark(scored, Marking(1e-12, "s", "margin", False, float("-inf"), 99), model, config).marked
+    unlimited = mark(scored, Marking(1e-12, "s", "margin", 3, float("-inf"), 99), model, config).marked
     assert unlimited is not None
     every = pickle.loads(unlimited)
     assert keys == sorted(one.key for one in every)[-5:]
@@ -123,7 +123,7 @@ def test_only_complete_windows_are_marked(model: ScoringModel) -> None:
 
 def test_what_is_below_the_bar_is_not_sent(model: ScoringModel) -> None:
     config = load({})
-    high = Marking(1e-12, "s", "margin", False, bar=1e9)
+    high = Marking(1e-12, "s", "margin", 3, bar=1e9)
     found = mark(windows(30, model, config), high, model, config)
     assert found.complete == 30
     assert found.marked is None
@@ -134,7 +134,7 @@ def test_a_failure_of_the_marking_loses_nothing(
     model: ScoringModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = load({})
-    broken = Marking(0.5, "s", "no such measure", False, float("-inf"))
+    broken = Marking(0.5, "s", "no such measure", 3, float("-inf"))
     found = mark_safely(windows(5, model, config), broken, model, config, None)
     assert (found.complete, found.marked) == (0, None)
     assert "could not be marked" in capsys.readouterr().err
