@@ -203,36 +203,36 @@ def the_deadline_passes(settings: Settings, run_id: str) -> None:
 
 
 @pytest.mark.timeout(1200)
-def test_a_challenger_that_nobody_lets_in_leaves_the_champion(own: Stack, weak_model: Path) -> None:
+@pytest.mark.parametrize("by_whom", ["airflow: admin", "airflow: nobody answered"])
+def test_a_challenger_that_nobody_lets_in_leaves_the_champion(
+    own: Stack, weak_model: Path, by_whom: str
+) -> None:
     settings, weak = own.settings, started(own, weak_model)
     name = settings.registry.classifier
-    for by_whom in ("airflow: admin", "airflow: nobody answered"):
-        run_id = waits_for_approval(settings)
-        assert runs_in_store(settings)[-1]["state"] == "waiting"
-        if by_whom == "airflow: admin":
-            airflow.answer(settings, airflow.RETRAIN, run_id, "approval", False)
-        else:
-            # who triggers another one meanwhile is told what it waits for
-            other = airflow.trigger(settings, airflow.RETRAIN)
-            held = airflow.held_back(settings, airflow.RETRAIN, other)
-            assert held.startswith(
-                f"it does not begin before the run {run_id} is over, which waits for a person"
-            )
-            the_deadline_passes(settings, run_id)
-        assert set(ended(settings, airflow.RETRAIN, run_id).values()) == {"success"}
+    run_id = waits_for_approval(settings)
+    assert runs_in_store(settings)[-1]["state"] == "waiting"
+    if by_whom == "airflow: admin":
+        airflow.answer(settings, airflow.RETRAIN, run_id, "approval", False)
+    else:
+        # who triggers another one meanwhile is told what it waits for
+        other = airflow.trigger(settings, airflow.RETRAIN)
+        held = airflow.held_back(settings, airflow.RETRAIN, other)
+        assert held.startswith(f"it does not begin before the run {run_id} is over, which waits for a person")
+        the_deadline_passes(settings, run_id)
+    assert set(ended(settings, airflow.RETRAIN, run_id).values()) == {"success"}
 
-        told = next(run for run in runs_in_store(settings) if run["run_id"] == run_id)
-        assert told["state"] == "rejected"
-        assert told["says"].startswith(f"not approved ({by_whom}); the gate had said: version ")
-        assert told["finished_at"]
-        with session(settings, read_only=True) as connection:
-            newest = promotions(connection, name=name)[0]
-        assert (newest.act, newest.by_whom, newest.run_id) == ("rejected", by_whom, run_id)
-        assert newest.version == told["challenger"]
-        # nothing is half promoted
-        assert {one.version: one.aliases for one in versions(settings, name) if one.aliases} == {
-            weak.version: ("champion",)
-        }
+    told = next(run for run in runs_in_store(settings) if run["run_id"] == run_id)
+    assert told["state"] == "rejected"
+    assert told["says"].startswith(f"not approved ({by_whom}); the gate had said: version ")
+    assert told["finished_at"]
+    with session(settings, read_only=True) as connection:
+        newest = promotions(connection, name=name)[0]
+    assert (newest.act, newest.by_whom, newest.run_id) == ("rejected", by_whom, run_id)
+    assert newest.version == told["challenger"]
+    # nothing is half promoted
+    assert {one.version: one.aliases for one in versions(settings, name) if one.aliases} == {
+        weak.version: ("champion",)
+    }
 
 
 @pytest.mark.timeout(1200)
