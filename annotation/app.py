@@ -22,7 +22,7 @@ from activitymodule.errors import (
     RefusedError,
     ServiceUnavailableError,
 )
-from annotation import auth, context
+from annotation import auth, context, sockets
 from annotation.frame import LOGO, STATIC
 
 # modules under annotation/api with a `router`, and under annotation/pages
@@ -84,6 +84,7 @@ def make_app() -> Callable[[Any, Any, Any], Awaitable[None]]:
         show_welcome_message=False,
         reconnect_timeout=10,
     )
+    sockets.guard()
     return auth.Gate(app)
 
 

@@ -23,7 +23,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from activitymodule.errors import ActivityError, ConfigError, RefusedError
 from activitymodule.store.users import Account, Role, find_user, token_name
-from annotation import context
+from annotation import context, sockets
 
 COOKIE = "activity_session"
 PUBLIC = frozenset({"/health", "/signin", "/favicon.ico"})
@@ -273,6 +273,9 @@ class Gate:
             await _refuse(scope, receive, send, 403, "this came from another site; open the console itself")
             return
         if path in PUBLIC or state["user"] or state["token"]:
+            if not _own_page(scope, state["user"]):
+                await _refuse(scope, receive, send, 403, "this page is another user's; open one of your own")
+                return
             await self._app(scope, receive, _with_headers(send))
             return
         if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
@@ -296,16 +299,15 @@ class Gate:
         return watched
 
 
-def _own_page(scope: Scope, user: User) -> bool:
-    """Whether the page behind this websocket was built for the same user (two may share a browser in turn)."""
-    from nicegui import Client
-
-    wanted = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("client_id", [""])[0]
-    page = Client.instances.get(wanted)
-    if page is None or page._request is None:
-        return True  # NiceGUI refuses an unknown page itself
-    built_for = getattr(page._request.state, "user", None)
-    return built_for is not None and built_for.name == user.name
+def _own_page(scope: Scope, user: User | None) -> bool:
+    """Whether what a request says of a page (its socket, what is sent up to it) is said by the user it was built
+    for: two may share a browser in turn, and a page's id may be learnt. True for all other requests."""
+    path, query = scope["path"], scope.get("query_string", b"").decode("latin-1")
+    if path.startswith(sockets.CLIENT_PATH):
+        return user is not None and sockets.built_for(path.split("/")[3], user.name)
+    if path.startswith(sockets.SOCKET_PATH):
+        return user is not None and not sockets.of_another(query, user.name)
+    return True
 
 
 def _with_headers(send: Send) -> Send:

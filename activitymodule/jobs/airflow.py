@@ -166,6 +166,8 @@ def trigger(
 
     config = settings()
     run_id = airflow.trigger(config, dag, _conf(conf))
+    if held := airflow.held_back(config, dag, run_id):
+        print(f"{run_id} is queued; {held}", file=sys.stderr)
     if not wait:
         if as_json:
             print_json({"dag_id": dag, "run_id": run_id})

@@ -12,34 +12,35 @@ from typing import Any
 from activitymodule.settings import Settings, project_root, resolve
 
 
-def turn_away(settings: Settings, run_id: str, by_whom: str) -> bool:
-    """End a retraining that waits for approval with no: the challenger is turned away. False where it waits no more."""
+def turn_away(settings: Settings, run_id: str, by_whom: str) -> dict[str, Any]:
+    """End a retraining that waits for approval with no: the challenger is turned away. One that waits no more stays
+    as it is. Gives `state`, `says` and `version`."""
     from activitymodule.registry.versions import drop_challenger
     from activitymodule.store.connection import session
     from activitymodule.store.retrain import finish_run, get_run, record_promotion, retrain_lease
 
     name = settings.registry.classifier
-    with retrain_lease(settings, run_id):
-        with session(settings) as connection:
-            run = get_run(connection, run_id)
-            verdict = run.gave("gate") or {}
-            if run.state != "waiting" or run.challenger is None:
-                return False
-            why = f"not approved ({by_whom}); the gate had said: {verdict.get('says')}"
-            record_promotion(
-                connection,
-                name=name,
-                version=run.challenger,
-                before=verdict.get("champion"),
-                act="rejected",
-                by_whom=by_whom,
-                why=why,
-                run_id=run_id,
-                verdict=verdict,
-            )
-            finish_run(connection, run_id, "rejected", why)
+    with retrain_lease(settings, run_id), session(settings) as connection:
+        run = get_run(connection, run_id)
+        verdict = run.gave("gate") or {}
+        if run.state != "waiting" or run.challenger is None:
+            return {"state": run.state, "says": run.says, "version": run.challenger}
+        why = f"not approved ({by_whom}); the gate had said: {verdict.get('says')}"
+        record_promotion(
+            connection,
+            name=name,
+            version=run.challenger,
+            before=verdict.get("champion"),
+            act="rejected",
+            by_whom=by_whom,
+            why=why,
+            run_id=run_id,
+            verdict=verdict,
+        )
+        # before it is committed: a task that dies here is done again, whole
         drop_challenger(settings, name, run.challenger)
-    return True
+        finish_run(connection, run_id, "rejected", why)
+    return {"state": "rejected", "says": why, "version": run.challenger}
 
 
 # ---- new labels

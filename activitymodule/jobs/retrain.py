@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from activitymodule.errors import ActivityError, DataError, ModelError, RefusedError
+from activitymodule.errors import ActivityError, ConfigError, DataError, ModelError, RefusedError
 from activitymodule.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ app = typer.Typer(
 
 STEPS = ("check", "snapshot", "train", "evaluate", "gate", "promote", "report")
 RUN_TAG = "retrain_run"
+AIRFLOW = "airflow: "  # how `started_by` begins where a DAG began the run
 # A run whose steps are tasks of their own holds the lock only while one of them works. So long after its last sign
 # of life it counts as dead.
 STEPS_APART_SECONDS = 3600.0
@@ -121,11 +122,13 @@ def check(
     without it the run is dead. Other runs that died are marked failed. Raises
     RefusedError where another run is under way, ModelError without a champion.
     """
+    from activitymodule.learning.promotion import has_judged, spent_alpha
     from activitymodule.registry.versions import champion
     from activitymodule.store.connection import session
     from activitymodule.store.retrain import (
         begin_run,
         finish_run,
+        judged_before,
         label_counts,
         learnt_until,
         note,
@@ -167,6 +170,12 @@ def check(
             counts = label_counts(connection, FEATURES_VERSION, since)
             drift = _drift_recommends(config)
             needed, says = _worth_while(config, counts, least, force, drift)
+            before = judged_before(
+                connection, run_id, name=config.registry.classifier, features_version=FEATURES_VERSION
+            )
+            if needed and before:
+                alpha = spent_alpha(config.learning.alpha, before)
+                says += f"; {has_judged(before)}, so the gate asks for more (alpha {alpha:.2g})"
             if not needed:
                 finish_run(connection, run_id, "unneeded", says)
         gave = {
@@ -176,6 +185,7 @@ def check(
             "labels_in_all": counts.teaching,
             "audit_labels": counts.audit,
             "audit_people": counts.audit_people,
+            "judged_before": before,
             "disputed": counts.disputed,
             "without_features": counts.without_features,
             "other_features": counts.other_features,
@@ -529,6 +539,7 @@ def evaluate(config: Settings, run_id: str) -> dict[str, Any]:
     import numpy as np
 
     from activitymodule.lake.snapshots import write_evaluation
+    from activitymodule.learning.dataset import AUDIT
     from activitymodule.learning.promotion import Candidate
     from activitymodule.store.connection import session
     from activitymodule.store.retrain import gold_rows
@@ -537,13 +548,19 @@ def evaluate(config: Settings, run_id: str) -> dict[str, Any]:
     with _step(config, run_id, "evaluate") as run:
         serving, made = _needs(run, "check")["champion"], _needs(run, "train")["challenger"]
         with session(config, read_only=True) as connection:
-            audit = audit_of(gold_rows(connection, FEATURES_VERSION))
+            rows = gold_rows(connection, FEATURES_VERSION)
+        audit = audit_of(rows)
+        until = max((row.labelled_at for row in rows if row.stratum == AUDIT), default=None)
         arrays: dict[str, np.ndarray] = {
             "label": audit.label,
             "person": audit.person,
             "propensity": audit.propensity,
         }
-        gave: dict[str, Any] = {"audit_labels": len(audit), "audit_people": len(np.unique(audit.person))}
+        gave: dict[str, Any] = {
+            "audit_labels": len(audit),
+            "audit_people": len(np.unique(audit.person)),
+            "audit_until": str(until) if until else None,
+        }
         for side, version in (("champion", serving), ("challenger", made)):
             found: Candidate = _examine(config, version, audit.features)
             if found.probabilities is not None:
@@ -578,18 +595,30 @@ def gate(config: Settings, run_id: str) -> dict[str, Any]:
     """
     from activitymodule.learning.promotion import judge
     from activitymodule.registry.versions import ModelVersion, keep_json, tag
+    from activitymodule.store.connection import session
+    from activitymodule.store.retrain import judged_before
+    from activitymodule.windows.catalogue import FEATURES_VERSION
 
     with _step(config, run_id, "gate") as run:
         champion, challenger, audit = _evaluated(config, run)
-        verdict = judge(
-            champion, challenger, audit, config.learning, seed=int(_needs(run, "train").get("seed", 0))
-        )
+        seed = int(_needs(run, "train").get("seed", 0))
+        with session(config, read_only=True) as connection:
+            before = judged_before(
+                connection,
+                run_id,
+                name=config.registry.classifier,
+                features_version=FEATURES_VERSION,
+                snapshot_id=run.snapshot_id,
+                seed=seed,
+            )
+        verdict = judge(champion, challenger, audit, config.learning, seed=seed, judged_before=before)
         content = json.loads(json.dumps(verdict.as_json(), default=float))
         version = ModelVersion(config.registry.classifier, challenger.version)
         word = "promote" if verdict.promote else "reject"
         tag(config, version, {"verdict": word, "verdict_says": verdict.says})
         keep_json(config, version, "verdict.json", {"run": run_id, **content})
         gave = {
+            "at": datetime.now(UTC).isoformat(),
             "verdict": word,
             "says": verdict.says,
             "figures": content["figures"],
@@ -642,11 +671,38 @@ def promote(
         if dry:
             return _end(config, run, "unneeded", f"dry run, nothing was moved: {verdict['says']}")
         if run.asked.get("require_approval") and not approved_by:
-            says = (
-                f"waits for a person: {verdict['says']}; let it in with `activity retrain approve {run_id}`"
-            )
+            says = f"waits for a person: {verdict['says']}; let it in with `{_approval_of(run)}`"
             return _end(config, run, "waiting", says)
         return _let_in(config, run, verdict, approved_by)
+
+
+def _approval_of(run: Run) -> str:
+    """The command by which a run that waits is let in; one that Airflow began waits in Airflow."""
+    from activitymodule.local.airflow import RETRAIN
+
+    by_airflow = run.started_by.startswith(AIRFLOW)
+    return (
+        f"activity airflow answer {RETRAIN} {run.run_id}"
+        if by_airflow
+        else f"activity retrain approve {run.run_id}"
+    )
+
+
+def _not_while_airflow_waits(config: Settings, run: Run, option: str = "") -> None:
+    """Raises RefusedError for a run that waits in Airflow: decided here it would go on to wait there, for days, and
+    hold back the next. Where Airflow is away it may be decided here."""
+    from activitymodule.local.airflow import RETRAIN, healthy, run_of
+
+    if run.state != "waiting" or not run.started_by.startswith(AIRFLOW) or not healthy(config):
+        return
+    try:
+        over = run_of(config, RETRAIN, run.run_id).over
+    except ConfigError:  # it is another Airflow's, or was cleaned away there
+        return
+    if not over:
+        raise RefusedError(
+            f"the retraining {run.run_id} waits in Airflow; `{_approval_of(run)}{option}` answers it"
+        )
 
 
 def _ended(run: Run) -> dict[str, Any]:
@@ -840,6 +896,12 @@ def retrain(
         typer.secho(f"{step:<9} ", bold=True, nl=False, err=True)
         typer.echo(text, err=True)
 
+    for other in _waiting(settings()):
+        say(
+            "note",
+            f"the retraining {other.run_id} waits for a person (`{_approval_of(other)}`); once another version is "
+            "champion it can be let in no more",
+        )
     run = run_all(
         settings(),
         new_run_id(),
@@ -855,6 +917,14 @@ def retrain(
         typer.echo(json.dumps(run, indent=1))
     else:
         typer.echo(f"{run['state']}: {run['says']}")
+
+
+def _waiting(config: Settings) -> list[Run]:
+    from activitymodule.store.connection import session
+    from activitymodule.store.retrain import runs
+
+    with session(config, read_only=True) as connection:
+        return [run for run in runs(connection) if run.state == "waiting"]
 
 
 @app.command(epilog="Example: activity retrain history --limit 5 --json")
@@ -925,9 +995,13 @@ def approve_run(
     run_id: str = typer.Argument(..., help="A run that waits, or the beginning of its name."),
 ) -> None:
     """Let in the challenger of a run that waits for a person."""
-    from activitymodule.store.retrain import who
+    from activitymodule.store.connection import session
+    from activitymodule.store.retrain import get_run, who
 
-    done = approve(settings(), run_id, by_whom=who())
+    config = settings()
+    with session(config, read_only=True) as connection:
+        _not_while_airflow_waits(config, run := get_run(connection, run_id))
+    done = approve(config, run.run_id, by_whom=who())
     typer.echo(f"{done['state']}: {done['says']}")
 
 
@@ -942,6 +1016,7 @@ def abandon(run_id: str = typer.Argument(..., help="A run, or the beginning of i
         run = get_run(connection, run_id)
     if run.state not in ("running", "waiting"):
         raise RefusedError(f"the retraining {run.run_id} has ended already: it is {run.state}")
+    _not_while_airflow_waits(config, run, " --reject")
     with retrain_lease(config, run.run_id):
         fail(config, run.run_id, f"abandoned by {who()}")
     typer.echo(f"{run.run_id} was abandoned")

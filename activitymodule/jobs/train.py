@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import typer
 
 from activitymodule import settings
-from activitymodule.errors import ConfigError, DataError
+from activitymodule.errors import ActivityError, ConfigError, DataError
 
 if TYPE_CHECKING:
     from activitymodule.models.dataset import Mirror, TrainingWindows
@@ -421,9 +421,28 @@ def _finish(
             tags={"kind": kind, "data": _public_name(origin)},
         )
     promoted = not request.never_promote and (request.promote or serving.get(kind) is None)
-    if promoted:
+    if promoted and request.promote:
+        _promote(config, kind, version)
+    elif promoted:
         set_champion(config, version)
     return Outcome(kind, _public_name(origin), metrics, version.name, version.version, promoted)
+
+
+def _promote(config: settings.Settings, kind: str, version: ModelVersion) -> None:
+    """A person made it serve, and that is recorded like every other promotion."""
+    from activitymodule.jobs.models import promote_by_hand
+    from activitymodule.store.retrain import who
+
+    try:
+        promote_by_hand(
+            config, kind, version.version, by_whom=who(), why="trained with `activity train --promote`"
+        )
+    except ActivityError as error:
+        kind_given = f" --kind {kind}" if kind == "energy" else ""
+        raise type(error)(
+            f"version {version.version} of {version.name} is registered and does not serve: {error}; then "
+            f"`activity models promote {version.version}{kind_given}`"
+        ) from error
 
 
 def _public_name(data: str) -> str:

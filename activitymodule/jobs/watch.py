@@ -189,13 +189,14 @@ def _lag(ends: dict[int, tuple[int, int]] | None, scored: dict[int, int]) -> int
 # ---- the picture ------------------------------------------------------------------------------------------
 
 
-def _rate(snapshot: Snapshot) -> tuple[float, float]:
-    """Windows/s and readings/s over the last minute, or over as much of it as there was something."""
+def _rate(snapshot: Snapshot) -> tuple[str, str]:
+    """Windows/s and readings/s over the last minute, or over as much of it as there was something; - just after a
+    start."""
     pulse = snapshot.pulse
     if pulse is None or not pulse.windows:
-        return 0.0, 0.0
-    seconds = max(1.0, pulse.seconds)
-    return pulse.windows / seconds, pulse.readings / seconds
+        return "0.0", "0"
+    windows, readings = pulse.windows_per_second, pulse.readings_per_second
+    return "-" if windows is None else f"{windows:,.1f}", "-" if readings is None else f"{readings:,.0f}"
 
 
 def _seconds(value: float | None) -> str:
@@ -234,8 +235,8 @@ def line(snapshot: Snapshot) -> str:
             ", ".join(f"{safe(name) or 'none'} {n:,}" for name, n in counts)
             or "none heard of in the last minute"
         ),
-        f"{per_second:,.1f} windows/s",
-        f"{readings:,.0f} readings/s",
+        f"{per_second} windows/s",
+        f"{readings} readings/s",
         f"latency p50 {_seconds(pulse.latency_p50_seconds)} p95 {_seconds(pulse.latency_p95_seconds)}",
         f"lag {'-' if snapshot.lag is None else format(snapshot.lag, ',')}",
         f"dead letters {'-' if snapshot.dead_letters is None else format(snapshot.dead_letters, ',')}",
@@ -253,8 +254,10 @@ def as_json(snapshot: Snapshot) -> dict[str, Any]:
     """A snapshot for scripts."""
     from activitymodule.jobs.output import plain
 
-    found = asdict(snapshot)
-    found["windows_per_second"], found["readings_per_second"] = (round(rate, 3) for rate in _rate(snapshot))
+    found, pulse = asdict(snapshot), snapshot.pulse
+    for name in ("windows_per_second", "readings_per_second"):
+        rate = getattr(pulse, name) if pulse is not None and pulse.windows else 0.0
+        found[name] = None if rate is None else round(rate, 3)
     result: dict[str, Any] = plain(found)
     return result
 
@@ -375,8 +378,8 @@ def _figures(snapshot: Snapshot) -> RenderableType:
     def row(name: str, value: str, style: str = "bold") -> None:
         table.add_row(name, Text(value, style=style))
 
-    row("windows/s", f"{per_second:,.1f}")
-    row("readings/s", f"{readings:,.0f}")
+    row("windows/s", per_second)
+    row("readings/s", readings)
     latency = f"{_seconds(pulse.latency_p50_seconds)} / {_seconds(pulse.latency_p95_seconds)}"
     slow = (pulse.latency_p95_seconds or 0) > 5
     row("latency p50/p95", latency, "bold yellow" if slow else "bold")

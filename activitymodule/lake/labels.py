@@ -117,11 +117,17 @@ def read_labels(text: str, *, annotator: str, window_seconds: float) -> list[Imp
     annotator : whose they are where the file does not say; window_seconds : where it has no window_end. Raises
     DataError naming the row that cannot be used.
     """
-    return list(
-        _from_label_studio(text, annotator, window_seconds)
-        if text.lstrip("\ufeff \r\n\t")[:1] in ("[", "{")
-        else _from_csv(text, annotator, window_seconds)
-    )
+    try:
+        rows = list(
+            _from_label_studio(text, annotator, window_seconds)
+            if text.lstrip("\ufeff \r\n\t")[:1] in ("[", "{")
+            else _from_csv(text, annotator, window_seconds)
+        )
+    except csv.Error as error:
+        raise DataError(f"the file is no CSV: {error}") from None
+    if not rows:
+        raise DataError("the file holds no labels: skips and a reviewer's words are not taken from a file")
+    return rows
 
 
 def _from_csv(text: str, annotator: str, window_seconds: float) -> Iterator[Imported]:
@@ -150,7 +156,7 @@ def _from_csv(text: str, annotator: str, window_seconds: float) -> Iterator[Impo
 def _from_label_studio(text: str, annotator: str, window_seconds: float) -> Iterator[Imported]:
     try:
         tasks = json.loads(text.lstrip("\ufeff"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"the file is not JSON: {error}") from None
     if isinstance(tasks, dict):
         tasks = [tasks]
@@ -159,13 +165,14 @@ def _from_label_studio(text: str, annotator: str, window_seconds: float) -> Iter
         data = task.get("data") if isinstance(task, dict) else None
         if not isinstance(data, dict):
             raise DataError(f"{where} has no data; export tasks with their data as JSON")
-        for annotation in task.get("annotations") or []:
+        for annotation in _objects(where, "annotations", task.get("annotations")):
             if annotation.get("was_cancelled") or annotation.get("ground_truth"):
                 continue
             who = annotation.get("completed_by")
             who = who.get("email") if isinstance(who, dict) else None
-            for result in annotation.get("result") or []:
-                choices = (result.get("value") or {}).get("choices")
+            for result in _objects(where, "results", annotation.get("result")):
+                value = result.get("value")
+                choices = value.get("choices") if isinstance(value, dict) else None
                 if result.get("type") == "choices" and choices:
                     yield _imported(
                         where,
@@ -173,11 +180,19 @@ def _from_label_studio(text: str, annotator: str, window_seconds: float) -> Iter
                         data.get("window_start"),
                         data.get("window_end"),
                         who or annotator,
-                        choices[0],
+                        choices[0] if isinstance(choices, list) else choices,
                         None,
                         window_seconds,
                     )
                     break
+
+
+def _objects(where: str, name: str, given: Any) -> list[dict[str, Any]]:
+    """A list of objects, as Label Studio writes it; none where there is none."""
+    held = [] if given is None else given
+    if not isinstance(held, list) or not all(isinstance(one, dict) for one in held):
+        raise DataError(f"{where}: its {name} are not as Label Studio exports them; export tasks as JSON")
+    return held
 
 
 def _moment(where: str, text: Any) -> datetime:
@@ -193,7 +208,7 @@ def _imported(
     device: Any,
     start: Any,
     end: Any,
-    annotator: str,
+    annotator: Any,
     label: Any,
     note: str | None,
     window_seconds: float,
@@ -202,9 +217,11 @@ def _imported(
         raise DataError(f"{where}: {str(device)[:40]!r} is no device_id")
     if not isinstance(label, str) or not label.strip():
         raise DataError(f"{where} has no label")
-    if not _NAME.fullmatch(annotator.strip()):
-        raise DataError(f"{where}: {annotator[:40]!r} cannot be an annotator's name")
+    if not isinstance(annotator, str) or not _NAME.fullmatch(annotator.strip()):
+        raise DataError(f"{where}: {str(annotator)[:40]!r} cannot be an annotator's name")
     begin = _moment(where, start)
+    if not 2000 <= begin.year < 2200:
+        raise DataError(f"{where}: a window of the year {begin.year} cannot be")
     until = _moment(where, end) if end else begin + timedelta(seconds=window_seconds)
     if until <= begin:
         raise DataError(f"{where}: the window ends before it begins")

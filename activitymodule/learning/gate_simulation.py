@@ -6,6 +6,7 @@ own. That is what makes windows of one person near-duplicates, and what a gate m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -42,6 +43,14 @@ def draw(
 
     With equal clarity the two are exchangeable: neither is better, whatever the sample says.
     """
+    audit, (champion, challenger) = draw_models(people, labels, dice, clarity)
+    return Trial(champion, challenger, audit)
+
+
+def draw_models(
+    people: int, labels: int, dice: np.random.Generator, clarity: Sequence[float]
+) -> tuple[Audit, list[Candidate]]:
+    """An audit, and what models of these clarities say of it."""
     share = dice.dirichlet(np.full(people, 3.0))
     person = np.sort(
         np.concatenate([np.arange(people), dice.choice(people, max(labels - people, 0), p=share)])
@@ -56,19 +65,19 @@ def draw(
 
     shared, rest = noise(), np.sqrt(1 - OWN**2)
     candidates = []
-    for version, clear in zip(("1", "2"), clarity, strict=True):
+    for number, clear in enumerate(clarity, 1):
         logits = rest * shared + OWN * noise()
         logits[np.arange(len(truth)), truth] += clear + hard[person]
         logits *= SHARPNESS
         odds = np.exp(logits - logits.max(1, keepdims=True))
-        candidates.append(Candidate(version, LABELS, odds / odds.sum(1, keepdims=True), 1.0, 1e4))
+        candidates.append(Candidate(str(number), LABELS, odds / odds.sum(1, keepdims=True), 1.0, 1e4))
     audit = Audit(
         label=np.array(LABELS)[truth],
         person=np.array([f"watch-{who:03d}" for who in person]),
         features=np.zeros((len(truth), len(FEATURE_NAMES)), np.float32),
         propensity=np.full(len(truth), 0.01),
     )
-    return Trial(candidates[0], candidates[1], audit)
+    return audit, candidates
 
 
 @lru_cache(maxsize=8)
@@ -98,6 +107,29 @@ def verdicts(
         trial = draw(people, labels, dice, clarity=clear)
         out.append(judge(trial.champion, trial.challenger, trial.audit, limits, seed=k))
     return out
+
+
+def let_in_by_trying(
+    trials: int,
+    people: int,
+    labels: int,
+    limits: settings.Learning,
+    *,
+    tries: int,
+    spend: bool,
+    seed: int = 0,
+) -> list[float]:
+    """Share of champions that lose their place to one of so many challengers that are no better, all judged by the
+    same audit labels: after the first, the second ... of them. spend : whether alpha falls with each verdict."""
+    lost = np.zeros((trials, tries), bool)
+    for k in range(trials):
+        audit, (champion, *others) = draw_models(
+            people, labels, np.random.default_rng([seed, people, labels, k]), (CLARITY,) * (tries + 1)
+        )
+        for j, challenger in enumerate(others):
+            verdict = judge(champion, challenger, audit, limits, seed=k, judged_before=j if spend else 0)
+            lost[k, j] = verdict.promote
+    return [float(share) for share in np.maximum.accumulate(lost, 1).mean(0)]
 
 
 def passes(verdict: Verdict, name: str) -> bool:

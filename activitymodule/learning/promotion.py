@@ -145,6 +145,20 @@ def _windows_per_second(model: ScoringModel, features: np.ndarray) -> float:
     return _SPEED_WINDOWS / max(min(spent), 1e-6)
 
 
+def spent_alpha(alpha: float, judged_before: int) -> float:
+    """The alpha of one more verdict by audit labels that have judged so many challengers already: alpha / j^2 for the
+    j-th. Each verdict is another chance to be let in by luck; so the chances of however many add up to no more than
+    pi^2 / 6 = 1.64 times alpha, where at a constant alpha they would go on growing (alpha spending: Foster and Stine
+    2008, J. R. Stat. Soc. B 70, Bonferroni's inequality)."""
+    return alpha / (judged_before + 1) ** 2
+
+
+def has_judged(judged_before: int) -> str:
+    """How often the audit labels judged before, in words."""
+    times = "once" if judged_before == 1 else f"{judged_before} times"
+    return f"most of these audit labels have judged {times} before"
+
+
 def judge(
     champion: Candidate,
     challenger: Candidate,
@@ -152,21 +166,27 @@ def judge(
     limits: settings.Learning,
     *,
     seed: int = 0,
+    judged_before: int = 0,
 ) -> Verdict:
-    """The verdict on a challenger. Both candidates answered for the windows of `audit`.
+    """The verdict on a challenger. Both candidates answered for the windows of `audit`, which have judged so many
+    challengers before.
 
     Labels that only one model knows: a label the champion knows and the challenger does not is a refusal; one
     that is new counts for the challenger as it would for whoever is served (the champion cannot name it, so its
     F1 there is 0). A gold label neither knows counts as an error of both and is no class of the mean.
     """
     checks = [_loads(champion, challenger)]
-    figures: dict[str, Any] = {"labels": len(audit), "people": len(np.unique(audit.person))}
+    figures: dict[str, Any] = {
+        "labels": len(audit),
+        "people": len(np.unique(audit.person)),
+        "judged_before": judged_before,
+    }
     if not checks[0].passed:
         return _verdict(champion, challenger, checks, figures)
     checks += [_labels(champion, challenger), _size(challenger), _speed(challenger, limits)]
     checks.append(_enough(audit, limits))
     if len(audit) and figures["people"] > 1:
-        compared = compare(champion, challenger, audit, limits, seed=seed)
+        compared = compare(champion, challenger, audit, limits, seed=seed, judged_before=judged_before)
         figures |= compared.figures
         checks += compared.checks
     return _verdict(champion, challenger, checks, figures)
@@ -374,7 +394,13 @@ def macro_f1_interval(
 
 
 def compare(
-    champion: Candidate, challenger: Candidate, audit: Audit, limits: settings.Learning, *, seed: int = 0
+    champion: Candidate,
+    challenger: Candidate,
+    audit: Audit,
+    limits: settings.Learning,
+    *,
+    seed: int = 0,
+    judged_before: int = 0,
 ) -> Compared:
     """Both models on the same windows: macro-F1, F1 of each activity and calibration, over resampled people.
 
@@ -402,7 +428,8 @@ def compare(
     everybody = np.ones(len(names))
     f1_before, f1_after = float(f1(before, everybody)), float(f1(after, everybody))
     drawn = f1(after, times) - f1(before, times)
-    better = change_over_people(f1_after - f1_before, drawn, people, limits.alpha)
+    alpha = spent_alpha(limits.alpha, judged_before)
+    better = change_over_people(f1_after - f1_before, drawn, people, alpha)
     ece_before, ece_after = float(ece(before, everybody)), float(ece(after, everybody))
     drawn = ece(after, times) - ece(before, times)
     worse = change_over_people(ece_after - ece_before, drawn, people, GUARD_ALPHA)
@@ -410,7 +437,7 @@ def compare(
     accuracy = [float(tally.hits.sum() / actual.sum()) for tally in (before, after)]
     figures = {
         "effective_people": round(people, 1),
-        "alpha": limits.alpha,
+        "alpha": alpha,
         "resamples": limits.bootstrap,
         "macro_f1": {"champion": f1_before, "challenger": f1_after, **asdict(better)},
         "accuracy": {"champion": accuracy[0], "challenger": accuracy[1]},
@@ -421,7 +448,7 @@ def compare(
     return Compared(
         figures,
         [
-            _better(f1_before, f1_after, better, limits),
+            _better(f1_before, f1_after, better, alpha, judged_before),
             _no_class_lost(per_label, limits),
             _calibrated(ece_before, ece_after, worse, limits),
         ],
@@ -468,12 +495,14 @@ def _by_label(
     return out
 
 
-def _better(before: float, after: float, change: Change, limits: settings.Learning) -> Check:
+def _better(before: float, after: float, change: Change, alpha: float, judged_before: int) -> Check:
+    tightened = f" because {has_judged(judged_before)}" if judged_before else ""
     says = (
         f"macro-F1 {before:.3f} to {after:.3f}, {change.value:+.3f} with a lower bound of {change.low:+.3f} "
-        f"(one-sided, alpha {limits.alpha:g}, over people)"
+        f"(one-sided, alpha {alpha:.2g}{tightened}, over people)"
     )
-    return Check("better", change.low > 0, says if change.low > 0 else f"{says} is not above chance")
+    figures = {"alpha": alpha, "judged_before": judged_before}
+    return Check("better", change.low > 0, says if change.low > 0 else f"{says} is not above chance", figures)
 
 
 def _no_class_lost(per_label: dict[str, dict[str, Any]], limits: settings.Learning) -> Check:

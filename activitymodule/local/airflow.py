@@ -580,6 +580,19 @@ def tasks(settings: Settings, dag_id: str, run_id: str) -> list[Task]:
     return [Task(one["task_id"], one["state"], one["try_number"]) for one in told["task_instances"]]
 
 
+def held_back(settings: Settings, dag_id: str, run_id: str) -> str:
+    """A sentence where another run of the DAG waits for a person, so that this one does not begin before; else ''."""
+    for other in runs(settings, dag_id):
+        if other.run_id == run_id or other.state != "running":
+            continue
+        if any(task.state == "awaiting_input" for task in tasks(settings, dag_id, other.run_id)):
+            return (
+                f"it does not begin before the run {other.run_id} is over, which waits for a person: "
+                f"`activity airflow answer {dag_id} {other.run_id}`, or with --reject to say no"
+            )
+    return ""
+
+
 def wait(settings: Settings, dag_id: str, run_id: str, seconds: float = 3600, pause: float = 1.0) -> Run:
     """Waits until a run is over; ServiceUnavailableError after `seconds`."""
     deadline = time.monotonic() + seconds

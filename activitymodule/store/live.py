@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+LEAST_SECONDS = 10.0
+"""A rate over less than that is none: what a start has held up arrives in its first second."""
+
 
 @dataclass(frozen=True)
 class Recent:
@@ -45,6 +48,16 @@ class Pulse:
     batch_seconds: float | None
     offsets: dict[int, int]  # partition -> first offset that is not scored yet
     recent: tuple[Recent, ...]
+
+    @property
+    def windows_per_second(self) -> float | None:
+        """Rows written a second; None too soon after a start to say."""
+        return self.windows / self.seconds if self.seconds >= LEAST_SECONDS else None
+
+    @property
+    def readings_per_second(self) -> float | None:
+        """Readings a second in these rows; None too soon after a start to say."""
+        return self.readings / self.seconds if self.seconds >= LEAST_SECONDS else None
 
 
 _PULSE = """

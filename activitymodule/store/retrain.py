@@ -327,6 +327,54 @@ def learnt_until(connection: Any, run_id: str) -> datetime | None:
         return cursor.fetchone()[0]
 
 
+_JUDGED_BEFORE = """
+WITH audit AS (
+    SELECT g.labelled_at
+    FROM gold_labels g JOIN queue_items q USING (device_id, window_start)
+    WHERE g.label IS NOT NULL AND q.features_version = %(features)s AND q.stratum = 'audit'
+), judged AS (
+    SELECT r.run_id, r.snapshot_id, r.parameters->'steps'->'train'->>'seed' AS seed,
+           coalesce((r.parameters->'steps'->'evaluate'->>'audit_until')::timestamptz, r.started_at) AS audit_until
+    FROM retrain_runs r
+    WHERE r.parameters->'steps' ? 'gate' AND r.run_id <> %(run)s
+      AND coalesce((r.parameters->'steps'->'gate'->>'at')::timestamptz, r.started_at)
+          > coalesce((SELECT max(at) FROM promotions WHERE name = %(name)s AND act = 'promoted'), '-infinity')
+)
+SELECT count(DISTINCT (snapshot_id, seed)) FROM judged
+WHERE (snapshot_id, seed) IS DISTINCT FROM (%(snapshot)s::text, %(seed)s::text)
+  AND 2 * (SELECT count(*) FROM audit a WHERE a.labelled_at <= judged.audit_until)
+      >= greatest((SELECT count(*) FROM audit), 1)
+"""
+
+
+def judged_before(
+    connection: Any,
+    run_id: str,
+    *,
+    name: str,
+    features_version: str,
+    snapshot_id: str | None = None,
+    seed: int | None = None,
+) -> int:
+    """How many challengers the audit labels have judged since the gate last let one in, besides this run's.
+
+    A verdict counts for as long as at least half of today's audit labels were there for it. The same snapshot and
+    seed make the same challenger, which judged again is no new one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _JUDGED_BEFORE,
+            {
+                "features": features_version,
+                "run": run_id,
+                "name": name,
+                "snapshot": snapshot_id,
+                "seed": None if seed is None else str(seed),
+            },
+        )
+        return int(cursor.fetchone()[0])
+
+
 # ---- snapshots and promotions ------------------------------------------------------------------------------
 
 

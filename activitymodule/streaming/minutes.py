@@ -15,8 +15,7 @@ from activitymodule.models.baseline import Counter, Totals
 from activitymodule.models.bundle import ScoringModel
 from activitymodule.settings import Settings
 from activitymodule.store.drift import write_minutes
-
-_LAST_SLOTS = 1.5  # a watch whose readings fall on the slots' boundaries, give or take, has one there too
+from activitymodule.windows.assembling import complete
 
 
 class Minutes:
@@ -39,12 +38,11 @@ class Minutes:
         """Count the complete ones of n windows; features (n, n_features), probabilities (n, n_labels)."""
         if model.baseline is None or not self._enabled:
             return
-        last_us = self._windows.length_seconds * 1_000_000 - _LAST_SLOTS * 1_000_000 / self._windows.rate_hz
-        complete = (coverage >= self._windows.queue_coverage) & (newest_us - window_us >= last_us)
-        if not complete.any():
+        whole = complete(window_us, newest_us, coverage, self._windows)
+        if not whole.any():
             return
         counter = Counter(model.baseline)
-        for minute, totals in counter.by_minute(window_us, features, probabilities, complete).items():
+        for minute, totals in counter.by_minute(window_us, features, probabilities, whole).items():
             before = self._found.get(minute)
             self._found[minute] = totals if before is None else before + totals
 

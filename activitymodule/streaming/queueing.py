@@ -35,12 +35,9 @@ from activitymodule.store.batches import BatchRecord
 from activitymodule.store.queue import QueueItem
 from activitymodule.streaming.waiting import say
 from activitymodule.synthesis.energy import METS
-from activitymodule.windows.assembling import WindowBatch, distinct_readings
+from activitymodule.windows.assembling import WindowBatch, complete, distinct_readings
 from activitymodule.windows.catalogue import FEATURES_VERSION
 
-# A reading in the last slot says that the window has come to its end; half a slot more, for a watch whose readings
-# fall on the boundaries of the slots, give or take.
-_LAST_SLOTS = 1.5
 _POOL = 96  # windows collected for one choice
 _ENOUGH = 500  # complete windows that are enough to choose from, however short the time
 _LAST_ITEMS = 1000  # that a new one must not resemble
@@ -116,15 +113,11 @@ class Scored:
 def complete_windows(scored: Scored, settings: Settings) -> np.ndarray:
     """Which of the scored rows may be queued, as places in scored.rows: enough readings, the end reached, and an
     activity."""
-    windows = settings.windows
-    rows = scored.rows
-    end = scored.window_start_us[rows] + windows.length_seconds * 1_000_000
-    last = end - int(_LAST_SLOTS * 1_000_000 / windows.rate_hz)
-    return np.flatnonzero(
-        (scored.assembled.coverage[rows] >= windows.queue_coverage)
-        & (scored.assembled.newest_us[rows] >= last)
-        & np.isfinite(scored.scores.probabilities).all(1)
+    rows, held = scored.rows, scored.assembled
+    whole = complete(
+        scored.window_start_us[rows], held.newest_us[rows], held.coverage[rows], settings.windows
     )
+    return np.flatnonzero(whole & np.isfinite(scored.scores.probabilities).all(1))
 
 
 def mark(
@@ -637,23 +630,26 @@ class QueueKeeper:
     def _fill_disagreement(self, connection: Any, items: list[QueueItem], model: ScoringModel) -> None:
         """The one doubt that needs the watch's past, for the few that are queued."""
         lacking = [
-            item
-            for item in items
+            place
+            for place, item in enumerate(items)
             if not np.isfinite(item.doubts["disagreement"]) and item.model_version == model.version
         ]
         if not lacking:
             return
         past = past_beliefs(
             connection,
-            [item.device_id for item in lacking],
-            [item.window_start_us for item in lacking],
+            [items[place].device_id for place in lacking],
+            [items[place].window_start_us for place in lacking],
             self._settings,
             len(model.labels),
             model.version,
         )
-        values = doubt.disagreement(np.stack([item.probabilities for item in lacking]), past)
-        for item, value in zip(lacking, values.tolist(), strict=True):
-            item.doubts["disagreement"] = value
+        values = doubt.disagreement(np.stack([items[place].probabilities for place in lacking]), past)
+        for place, value in zip(lacking, values.tolist(), strict=True):
+            items[place].doubts["disagreement"] = value
+            if items[place].reason == "disagreement":
+                # marked in the batch that also brought its past
+                items[place] = replace(items[place], doubt=value)
 
     # ---- what the last items looked like
 

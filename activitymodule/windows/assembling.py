@@ -13,6 +13,7 @@ from activitymodule.windows.packing import CHANNELS, RECORD
 
 _STEPS = CHANNELS.index("steps")
 _ACCELERATION = slice(0, 3)
+_LAST_SLOTS = 1.5  # before a window's end: who has a reading there has come to it
 
 
 @dataclass(frozen=True)
@@ -214,3 +215,13 @@ def _distinct(window: np.ndarray, slot: np.ndarray, n: int) -> np.ndarray:
     new = np.ones(len(slot), bool)
     new[1:] = (slot[1:] != slot[:-1]) | (window[1:] != window[:-1])
     return np.bincount(window[new], minlength=n)
+
+
+def complete(
+    window_start_us: np.ndarray, newest_us: np.ndarray, coverage: np.ndarray, windows: settings.Windows
+) -> np.ndarray:
+    """Which windows have come to their end and hold nearly all of it (windows.queue_coverage): bool, of the shape of
+    all three. The reading of a window's last slot comes once; half a slot more is allowed for, as the readings of a
+    watch may fall on the boundaries of the slots, give or take."""
+    last_us = windows.length_seconds * 1_000_000 - int(_LAST_SLOTS * 1_000_000 / windows.rate_hz)
+    return (coverage >= windows.queue_coverage) & (newest_us - window_start_us >= last_us)

@@ -1,6 +1,6 @@
 """Retrain the activity model on what people labelled; promote it only if it is honestly better.
 
-    check -> snapshot -> train -> evaluate -> gate -> promote [-> approval -> admit] -> report
+    check -> snapshot -> train -> evaluate -> gate -> promote [-> approval -> settle] -> report
 
 **When it runs**: once a day, whenever enough new labels came (the asset `new_labels`), when drift recommends it, and
 whenever somebody triggers it here, from the console or by `activity airflow trigger retrain_activity_model`.
@@ -15,7 +15,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import (
     Asset,
     AssetOrTimeSchedule,
@@ -183,8 +183,10 @@ def retrain_activity_model() -> None:
     def must_be_asked(done: dict[str, Any]) -> str:
         return "approval" if done["state"] == "waiting" else "report"
 
-    approval = ApprovalOperator(
+    # not ApprovalOperator: it skips what follows a no, and loses who said it
+    approval = HITLOperator(
         task_id="approval",
+        options=["Approve", "Reject"],
         subject="Promote version {{ ti.xcom_pull(task_ids='train')['challenger'] }} of the activity model?",
         body="""\
 {{ ti.xcom_pull(task_ids='gate')['says'] }}
@@ -199,24 +201,22 @@ It would take the place of version {{ ti.xcom_pull(task_ids='gate')['champion'] 
     )
 
     @task
-    def admit(run_id: Any = None, ti: Any = None) -> dict[str, Any]:
-        """Somebody said yes: the alias moves."""
-        from activitymodule.jobs import retrain
-
-        by = ti.xcom_pull(task_ids="approval")["responded_by_user"]
-        return retrain.promote(SETTINGS, run_id, dry_run=False, approved_by=f"airflow: {by['name']}")
-
-    @task(trigger_rule="none_failed_min_one_success")
-    def report(run_id: Any = None, ti: Any = None) -> dict[str, Any]:
-        """All that is known of the run; a challenger that nobody approved is turned away here."""
+    def settle(run_id: Any = None, ti: Any = None) -> dict[str, Any]:
+        """Somebody said yes: the alias moves. No, or no answer in time: the challenger is turned away."""
         from activitymodule.jobs import airflow_tasks, retrain
 
         said = ti.xcom_pull(task_ids="approval")
-        if said and said["chosen_options"] != ["Approve"]:
-            by = said["responded_by_user"]
-            airflow_tasks.turn_away(
-                SETTINGS, run_id, f"airflow: {by['name']}" if by else "airflow: nobody answered"
-            )
+        by = said["responded_by_user"]
+        by_whom = f"airflow: {by['name']}" if by else "airflow: nobody answered"
+        if said["chosen_options"] == ["Approve"]:
+            return retrain.promote(SETTINGS, run_id, dry_run=False, approved_by=by_whom)
+        return airflow_tasks.turn_away(SETTINGS, run_id, by_whom)
+
+    @task(trigger_rule="none_failed_min_one_success")
+    def report(run_id: Any = None) -> dict[str, Any]:
+        """All that is known of the run."""
+        from activitymodule.jobs import retrain
+
         told = retrain.report(SETTINGS, run_id)
         log.info("%s: %s", told["state"], told["says"])
         return {name: told[name] for name in ("run_id", "state", "says", "challenger", "snapshot_id")}
@@ -224,7 +224,7 @@ It would take the place of version {{ ti.xcom_pull(task_ids='gate')['champion'] 
     done = promote()
     asked, told = must_be_asked(done), report()
     check() >> snapshot() >> train() >> evaluate() >> gate() >> done >> asked
-    asked >> approval >> admit() >> told
+    asked >> approval >> settle() >> told
     asked >> told
 
 

@@ -6,9 +6,13 @@ before the answer leaves. The key is the device_id. Sending the same readings ag
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -39,7 +43,9 @@ from annotation.auth import require_token
 router = APIRouter(tags=["ingest"])
 
 READINGS_PER_MESSAGE = 10
-_SEND_SECONDS = 10.0
+_SEND_SECONDS = 5.0  # after which the broker counts as away
+_PAUSE_SECONDS = 3.0  # so long after that nobody waits for it again
+_SENDERS = 4
 _PUSH_BODIES = 8  # a push of 100 Hz samples is wordier than our own messages
 _SESSIONS_KEPT = 10_000
 
@@ -58,7 +64,7 @@ async def ingest(request: Request, _: Annotated[str, Depends(require_token)]) ->
     """The same JSON as the Kafka topic's. 202 once every accepted reading is in Kafka; items that cannot be used are
     named in `refused`. 503: Kafka is away, and nothing counts as accepted; send it again."""
     body = await body_of(request, context.settings().telemetry.max_message_bytes)
-    return await context.run(_ingest, context.settings(), body)
+    return await _run(_ingest, context.settings(), body)
 
 
 def _ingest(settings: Settings, body: bytes) -> Any:
@@ -134,7 +140,7 @@ async def sensorlogger(
     app. The answer is as that of /ingest."""
     limit = _PUSH_BODIES * context.settings().telemetry.max_message_bytes
     body = await body_of(request, limit)
-    return await context.run(_push, context.settings(), body, device, frame)
+    return await _run(_push, context.settings(), body, device, frame)
 
 
 _steps: OrderedDict[tuple[str, str], float] = OrderedDict()
@@ -189,8 +195,15 @@ def _unusable(says: str, refused: list[Refused]) -> JSONResponse:
 
 # ---- Kafka ----------------------------------------------------------------------------------------------------
 
+# threads of its own: a broker that keeps silent must not hold up the pages
+_threads = ThreadPoolExecutor(_SENDERS, thread_name_prefix="ingest")
 _producer: Any = None
 _producer_lock = threading.Lock()
+_shut_until = 0.0  # on the monotonic clock
+
+
+async def _run(work: Callable[..., Any], *arguments: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(_threads, work, *arguments)
 
 
 def _away(settings: Settings, why: str) -> ServiceUnavailableError:
@@ -206,24 +219,41 @@ def _the_producer(settings: Settings) -> Any:
     from kafka import KafkaProducer
 
     with _producer_lock:
+        _must_be_open(settings)  # whoever had the lock before may have found out
         if _producer is None:
             _producer = KafkaProducer(
                 **client_options(settings),
                 acks="all",
                 linger_ms=5,
+                bootstrap_timeout_ms=int(_SEND_SECONDS * 1000),
                 max_block_ms=int(_SEND_SECONDS * 1000),
-                request_timeout_ms=5000,
+                request_timeout_ms=int(_SEND_SECONDS * 800),
                 delivery_timeout_ms=int(_SEND_SECONDS * 1000),
             )
         return _producer
 
 
+def _must_be_open(settings: Settings) -> None:
+    """Refuse at once what comes just after the broker was found away: one after the other would wait for it."""
+    if time.monotonic() < _shut_until:
+        raise _away(settings, "did not answer a moment ago")
+
+
 def _forget_producer() -> None:
-    global _producer
+    global _producer, _shut_until
+    _shut_until = time.monotonic() + _PAUSE_SECONDS
     with _producer_lock:
         gone, _producer = _producer, None
     if gone is not None:
-        threading.Thread(target=lambda: gone.close(timeout=1), daemon=True).start()
+        threading.Thread(target=_close, args=(gone,), daemon=True).start()
+
+
+def _close(producer: Any) -> None:
+    """What it still holds runs out within _SEND_SECONDS; before that it cannot be closed."""
+    from kafka.errors import KafkaError
+
+    with suppress(KafkaError):
+        producer.close(timeout=3 * _SEND_SECONDS)
 
 
 def send_readings(settings: Settings, readings: pa.Table) -> int:
@@ -233,6 +263,7 @@ def send_readings(settings: Settings, readings: pa.Table) -> int:
     """
     from kafka.errors import KafkaError
 
+    _must_be_open(settings)
     order = pc.sort_indices(readings, [("device_id", "ascending"), ("stamp", "ascending")])
     made = messages_of(readings.take(order), READINGS_PER_MESSAGE)
     if not reachable(settings, 1.0):

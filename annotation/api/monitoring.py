@@ -243,6 +243,9 @@ class Triggered(BaseModel):
 
     run_id: str
     through: Literal["airflow", "job"]
+    held_back: str = Field(
+        "", description="Where another run waits for a person and this one for its end: which"
+    )
 
 
 class RunState(BaseModel):
@@ -275,7 +278,7 @@ async def retraining_trigger(who: Annotated[User, Depends(require_admin)], asked
         begun = await context.run(lambda: retraining.begin(settings, by_whom=who.name, **asked.model_dump()))
     except RefusedError as error:
         raise HTTPException(409, str(error)) from None
-    return Triggered(run_id=begun.run_id, through=begun.through)
+    return Triggered(run_id=begun.run_id, through=begun.through, held_back=begun.held_back)
 
 
 @router.get(

@@ -21,10 +21,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Begun:
-    """A retraining that was begun: `run_id` finds it in retrain_runs."""
+    """A retraining that was begun: `run_id` finds it in retrain_runs. held_back : a sentence, where it does not begin
+    before another run has its answer."""
 
     run_id: str
     through: Literal["airflow", "job"]
+    held_back: str = ""
 
 
 _jobs: dict[str, subprocess.Popen[bytes]] = {}
@@ -65,7 +67,7 @@ def begin(
         asked["min_labels"] = min_labels
     through_airflow = _through_airflow(settings, asked)
     if through_airflow is not None:
-        return Begun(through_airflow, "airflow")
+        return Begun(through_airflow, "airflow", _held_back(settings, through_airflow))
     run_id = new_run_id()
     _start_job(settings, run_id, {**asked, "started_by": by_whom})
     return Begun(run_id, "job")
@@ -91,6 +93,16 @@ def _through_airflow(settings: Settings, asked: dict[str, Any]) -> str | None:
         # it is there, but without our DAG or our password: a retraining is still possible
         log.warning("Airflow does not take the retraining (%s); it runs as a local job", error)
         return None
+
+
+def _held_back(settings: Settings, run_id: str) -> str:
+    from activitymodule.local.airflow import held_back
+
+    try:
+        return held_back(settings, DAG, run_id)
+    except ActivityError as error:
+        log.warning("whether another run holds back %s is not known: %s", run_id, error)
+        return ""
 
 
 def _start_job(settings: Settings, run_id: str, asked: dict[str, Any]) -> None:

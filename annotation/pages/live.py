@@ -102,15 +102,15 @@ def _figures(now: Snapshot) -> list[tuple[str, str, str]]:
     pulse = now.pulse
     if pulse is None:
         return [("Watches", "-", "")]
-    seconds = max(pulse.seconds, 1)
+    per_second, readings = pulse.windows_per_second, pulse.readings_per_second
 
     def time(value: float | None) -> str:
         return "-" if value is None else f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
 
     return [
         ("Watches", f"{sum(pulse.watches.values()):,}", "heard of in the last minute"),
-        ("Windows", f"{pulse.windows / seconds * 60:,.0f}", "written a minute"),
-        ("Readings", f"{pulse.readings / seconds:,.0f}", "a second, in those windows"),
+        ("Windows", "-" if per_second is None else f"{per_second * 60:,.0f}", "written a minute"),
+        ("Readings", "-" if readings is None else f"{readings:,.0f}", "a second, in those windows"),
         ("Latency", time(pulse.latency_p50_seconds), f"median; {time(pulse.latency_p95_seconds)} at 95 %"),
         ("Lag", "-" if now.lag is None else f"{now.lag:,}", "messages not scored yet"),
         (

@@ -395,6 +395,8 @@ async def _retraining(who: User) -> None:
             return
         begun["run"] = made.run_id
         begun["said"] = "Begun through Airflow." if made.through == "airflow" else "Begun on this machine."
+        if made.held_back:
+            ui.notify(f"{made.run_id}: {made.held_back}.", type="warning", multi_line=True, timeout=30_000)
         await refresh()
 
     if who.is_admin:

@@ -135,9 +135,9 @@ def _labels_out_and_in(who: User) -> None:
                     )
                 )
             except UnicodeDecodeError:
-                ui.notify("The file is not UTF-8 text.", type="negative")
+                ui.notify(f"{upload.file.name}: the file is not UTF-8 text.", type="negative")
             except ActivityError as error:
-                ui.notify(str(error), type="negative", multi_line=True)
+                ui.notify(f"{upload.file.name}: {error}.", type="negative", multi_line=True, timeout=15_000)
             else:
                 ui.notify(
                     f"{count.added} labels added, {count.known} were there already; {count.unmatched} are of "
@@ -145,13 +145,20 @@ def _labels_out_and_in(who: User) -> None:
                     type="positive",
                     multi_line=True,
                 )
+            finally:
+                # the same file, mended, may come again
+                box.reset()
 
-        ui.upload(
+        box = ui.upload(
             on_upload=take,
+            on_rejected=lambda: ui.notify(
+                f"Only a .csv or .json file of at most {_IMPORT_BYTES >> 20} MB is taken.", type="negative"
+            ),
             auto_upload=True,
             max_file_size=_IMPORT_BYTES,
             label="Import CSV or Label Studio JSON",
-        ).props('flat bordered accept=".csv,.json"').classes("w-full").style("max-width: 420px")
+        )
+        box.props('flat bordered accept=".csv,.json"').classes("w-full").style("max-width: 420px")
 
 
 # ---- the page -------------------------------------------------------------------------------------------------

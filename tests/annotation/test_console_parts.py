@@ -6,6 +6,7 @@ import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -210,6 +211,19 @@ def test_label_studio_has_the_readings() -> None:
     json.dumps(task, allow_nan=False)
 
 
+def task(choices: Any = ("walking",), completed_by: Any = None, **data: Any) -> str:
+    """A file of Label Studio with one label."""
+    held = {"device_id": "w", "window_start": "2026-11-20T10:00:00Z", **data}
+    result = {"type": "choices", "value": {"choices": choices}}
+    return json.dumps([{"data": held, "annotations": [{"completed_by": completed_by, "result": [result]}]}])
+
+
+@pytest.mark.parametrize("choices", ["walking", ["walking"], ["walking", "sitting"]])
+def test_a_choice_of_label_studio_is_a_label(choices: Any) -> None:
+    (row,) = read_labels(task(choices), annotator="somebody", window_seconds=10)
+    assert (row.annotator, row.label) == ("somebody", "walking")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -220,6 +234,16 @@ def test_label_studio_has_the_readings() -> None:
         ("[{]", "is not JSON"),
         ("[1]", "task 1 has no data"),
         ("", "lacks the column"),
+        ("device_id,window_start,label\n", "holds no labels"),
+        ("device_id,window_start,label\nw,0001-01-01T00:00,walking\n", "of the year 1 cannot be"),
+        (f'device_id,window_start,label\nw,2026-11-20T10:00,"{"x" * 140_000}\n', "is no CSV"),
+        ("[" * 100_000, "is not JSON"),
+        ('[{"data": {}, "annotations": 3}]', "task 1: its annotations are not as Label Studio"),
+        ('[{"data": {}, "annotations": ["x"]}]', "task 1: its annotations are not as Label Studio"),
+        ('[{"data": {}, "annotations": [{"result": [7]}]}]', "task 1: its results are not as Label Studio"),
+        (task(choices=[3]), "task 1 has no label"),
+        (task(completed_by={"email": 5}), "'5' cannot be an annotator's name"),
+        (task(window_start=None), "'None' is no time"),
     ],
 )
 def test_a_bad_file_says_where(text: str, says: str) -> None:

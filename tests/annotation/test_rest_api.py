@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from own_settings import register_champion, replaced, settings_of_ones_own
 
-from activitymodule.local.processes import any_free_port
+from activitymodule.local.processes import any_free_port, wait_until
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session
 from activitymodule.store.users import add_token, add_user, revoke_token
@@ -37,8 +39,8 @@ PASSWORD = "correct horse battery"
 class Console:
     """A console of its own, and clients of it: with a token, signed in as an admin, and nobody."""
 
-    def __init__(self, settings: Settings, token: str) -> None:
-        self.settings, self.token = settings, token
+    def __init__(self, settings: Settings, token: str, log: Path) -> None:
+        self.settings, self.token, self.log = settings, token, log
         base = f"http://{settings.console.host}:{settings.console.port}"
         self.base = base
         self.client = httpx.Client(base_url=base, headers={"authorization": f"Bearer {token}"}, timeout=30)
@@ -79,7 +81,7 @@ def api(
                 stderr=out,
                 start_new_session=True,
             )
-        console = Console(settings, token)
+        console = Console(settings, token, log)
         try:
             deadline = time.monotonic() + 60
             while True:
@@ -296,7 +298,8 @@ def test_the_stream_says_of_ingested_readings_what_rest_says_to_the_last_bit(
     assert drift["says"].startswith("Too early")  # three watches for a minute
 
 
-def test_a_phone_with_sensor_logger_is_a_watch(api: Console):
+def push_of(device: str) -> dict[str, Any]:
+    """What the app sends: the last ten seconds of a phone."""
     now_ns = time.time_ns()
     payload = [
         {"name": name, "time": str(now_ns - 10_000_000_000 + k * 20_000_000), "values": values}
@@ -306,7 +309,12 @@ def test_a_phone_with_sensor_logger_is_a_watch(api: Console):
             ("gravity", {"x": 0.0, "y": 0.0, "z": -9.80665}),
         )
     ]
-    push = {"messageId": 1, "sessionId": "s", "deviceId": "my-phone", "payload": payload}
+    return {"messageId": 1, "sessionId": "s", "deviceId": device, "payload": payload}
+
+
+def test_a_phone_with_sensor_logger_is_a_watch(api: Console):
+    push = push_of("my-phone")
+    payload = push["payload"]
     answer = api.nobody.post("/ingest/sensorlogger", params={"token": api.token}, json=push)
     assert answer.status_code == 202, answer.text
     assert 100 <= answer.json()["readings"] <= 101
@@ -322,6 +330,57 @@ def test_a_phone_with_sensor_logger_is_a_watch(api: Console):
     assert late.json()["refused"][0]["reason"] == "stamp_too_old"
     assert api.client.post("/ingest/sensorlogger", json=[]).status_code == 422
     assert api.nobody.post("/ingest", params={"token": api.token}, json=push).status_code == 401
+
+
+@contextmanager
+def kafka_is(how: str, stack: Any) -> Iterator[None]:
+    """Kafka is stopped for as long as the block, or does not answer though its port is open."""
+    if how == "stopped":
+        stack.down(only=["kafka"])
+        try:
+            yield
+        finally:
+            stack.up(["kafka"])
+        return
+    broker = stack.pid("kafka")
+    os.kill(broker, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(broker, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("how", ["stopped", "silent"])
+def test_without_kafka_a_push_is_refused_and_later_taken(api: Console, stack: Any, how: str):
+    device = f"phone-{how}"
+    readings = [{"device_id": device, "stamp": int(time.time() * 1000) - 1000 * k} for k in range(20)]
+    pushes: list[tuple[str, Any]] = [("/ingest", readings), ("/ingest/sensorlogger", push_of(device))]
+    # the producer that is kept has sent something before
+    assert api.client.post("/ingest", json=readings[:1]).status_code == 202
+    with kafka_is(how, stack):
+        with ThreadPoolExecutor(20) as threads:
+            told = list(threads.map(lambda push: api.client.post(push[0], json=push[1]), pushes * 10))
+            told += [api.client.post(path, json=content) for path, content in pushes]
+        for answer in told:
+            assert answer.status_code == 503
+            assert answer.headers["content-type"] == "application/json"
+            assert answer.json()["detail"].startswith(f"Kafka at {api.settings.kafka.bootstrap_servers} ")
+            assert "nothing counts as accepted, send it again later" in answer.json()["detail"]
+        # pages and scoring do not wait for Kafka
+        assert api.client.get("/health?need=store").status_code == 200
+    # by itself, as soon as Kafka is there again
+    for path, content in pushes:
+        taken = wait_until(lambda: api.client.post(path, json=content).status_code == 202, 60, 0.2)  # noqa: B023
+        assert taken, path
+    arrived = {
+        reading["stamp"]
+        for key, message in sent(api.settings)
+        if key == device
+        for reading in (message if isinstance(message, list) else [message])
+    }
+    assert len(arrived) >= 120
+    assert "Traceback" not in api.log.read_text()
 
 
 # ---- monitoring -----------------------------------------------------------------------------------------------------

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from console_process import Console
-
-from activitymodule.store import annotations as store
+from disputes import disagree
 
 pytestmark = pytest.mark.integration
-
-
-def disagree(console: Console) -> tuple[int, int]:
-    """One window on which two people disagree, and one that was flagged; their items."""
-    connection = console.connect()
-    with connection, connection.cursor() as cursor:
-        cursor.execute("SELECT item_id FROM queue_items ORDER BY item_id LIMIT 2")
-        disputed, flagged = (row[0] for row in cursor.fetchall())
-        cursor.execute("UPDATE queue_items SET wanted = 2 WHERE item_id = %s", (disputed,))
-        store.answer(connection, disputed, "bob", "label", "walking", minutes=5)
-        store.answer(connection, disputed, "cleo", "label", "sitting", minutes=5)
-        store.answer(connection, flagged, "bob", "flag", minutes=5, note="the <b>strap</b> was loose")
-    connection.close()
-    return disputed, flagged
 
 
 def at_desk(page: Any, item: int) -> None:
@@ -82,6 +69,67 @@ def test_labels_as_files(console: Console) -> None:
     assert len(tasks) == 1
     assert len(tasks[0]["annotations"]) == 2
     assert len(tasks[0]["data"]["series"]["time"]) >= 90
+
+
+def test_labels_come_in_by_the_page(console: Console, visit: Callable[..., Any], tmp_path: Path) -> None:
+    (device, start), (other, later) = console.rows(
+        "SELECT device_id, window_start FROM queue_items ORDER BY item_id LIMIT 2"
+    )
+    page = visit("anna", "/review")
+
+    def hand_in(name: str, content: str | bytes) -> str:
+        """What the page says to a file."""
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        page.reload()  # what was said before is gone
+        page.wait_for_function("window.did_handshake")
+        page.set_input_files('input[type="file"]', path)
+        return str(page.locator(".q-notification__message").inner_text().strip())
+
+    def labels() -> list[tuple[Any, ...]]:
+        return console.rows(
+            "SELECT device_id, annotator, label, origin, item_id IS NULL FROM annotations ORDER BY annotation_id"
+        )
+
+    for name, content, says in (
+        ("a.csv", "device,label\nx,y\n", "a.csv: the file lacks the column device_id; it needs"),
+        (
+            "b.csv",
+            f"device_id,window_start,label\n{device},soon,walking\n",
+            "b.csv: line 2: 'soon' is no time",
+        ),
+        ("c.csv", b"\xff\xfe\x00d", "c.csv: the file is not UTF-8 text."),
+        ("d.json", "[{", "d.json: the file is not JSON"),
+        ("e.json", '[{"annotations": []}]', "e.json: task 1 has no data; export tasks with their data"),
+        ("f.csv", f"device_id,window_start,label\n{device},{start},<b>\n", "f.csv: '<b>' cannot be a label"),
+        ("g.png", b"\x89PNG", "Only a .csv or .json file of at most 20 MB is taken."),
+        ("h.csv", b"x" * ((20 << 20) + 1), "Only a .csv or .json file of at most 20 MB is taken."),
+    ):
+        assert hand_in(name, content).startswith(says), name
+    # the second row is bad: nothing of the file counts
+    half = f"device_id,window_start,label\n{device},{start},walking\n{device},{start},<b>\n"
+    assert "cannot be a label" in hand_in("f.csv", half)
+    assert labels() == []
+
+    good = f"device_id,window_start,label\n{device},{start},Walking\nelsewhere,2026-11-20T10:00:00Z,sitting\n"
+    told = "2 labels added, 0 were there already; 1 are of windows that were never queued."
+    assert hand_in("f.csv", good) == told
+    assert hand_in("f.csv", good).startswith("0 labels added, 2 were there already")
+    task = {
+        "data": {"device_id": other, "window_start": later.isoformat()},
+        "annotations": [
+            {
+                "completed_by": {"email": "zoe@example.org"},
+                "result": [{"type": "choices", "value": {"choices": ["jogging"]}}],
+            }
+        ],
+    }
+    assert hand_in("tasks.json", json.dumps([task])).startswith("1 labels added")
+    assert labels() == [
+        (device, "anna", "walking", "import", False),
+        ("elsewhere", "anna", "sitting", "import", True),
+        (other, "zoe@example.org", "jogging", "import", False),
+    ]
 
 
 def test_an_admin_adds_a_user_who_can_sign_in_until_disabled(

@@ -3,12 +3,16 @@ does."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import socket
 import stat
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,8 +24,11 @@ from activitymodule.jobs.airflow import start
 from activitymodule.local import airflow
 from activitymodule.local.processes import any_free_port, marked, wait_until
 from activitymodule.local.stack import Stack
-from activitymodule.registry.versions import champion, register, set_champion
+from activitymodule.registry.versions import ModelVersion, champion, register, set_champion, versions
 from activitymodule.settings import Settings
+from activitymodule.statistics.reference import ReferenceStatistics
+from activitymodule.store.connection import session
+from activitymodule.store.retrain import promotions
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.usefixtures("embedded")]
 
@@ -70,16 +77,53 @@ def test_without_a_password_or_with_a_taken_port_it_says_what_to_do(own: Stack) 
     assert marked(str(own.folder)) == []
 
 
-def test_a_run_from_the_rest_interface_to_a_new_champion(own: Stack, weak_model: Path) -> None:
+def started(own: Stack, weak_model: Path) -> ModelVersion:
+    """Airflow is up, with a weak champion (which is returned) and labels of which a better one can be made."""
     settings = own.settings
     own.up(["postgres", "mlflow"], tied=True)
     assert {told.name for told in own.status().services} == {"postgres", "kafka", "mlflow"}
     weak = register(settings, settings.registry.classifier, weak_model, {})
     set_champion(settings, weak)
     put_gold_labels(settings, people=40, minutes=12, seed=2, audit=250, taught=250)
-
     said: list[str] = []
     start(settings, said.append)
+    return weak
+
+
+def waits_for_approval(settings: Settings, **conf: Any) -> str:
+    """A retraining that was triggered and now waits for a person; its id."""
+    run_id = airflow.trigger(settings, airflow.RETRAIN, {"force": True, "require_approval": True, **conf})
+
+    def asks() -> bool:
+        run = airflow.run_of(settings, airflow.RETRAIN, run_id)
+        waits = any(one.state == "awaiting_input" for one in airflow.tasks(settings, airflow.RETRAIN, run_id))
+        return waits or run.over
+
+    assert until(asks)
+    return run_id
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    """Waits until it holds; an Airflow that is slow to answer on a busy machine is asked again."""
+
+    def patient() -> bool:
+        with contextlib.suppress(ServiceUnavailableError):
+            return holds()
+        return False
+
+    return wait_until(patient, 400, 0.5)
+
+
+def ended(settings: Settings, dag: str, run_id: str) -> dict[str, str | None]:
+    """The states of the tasks of a run that has ended well."""
+    assert until(lambda: airflow.run_of(settings, dag, run_id).over)
+    states = {one.task_id: one.state for one in airflow.tasks(settings, dag, run_id)}
+    assert airflow.run_state(settings, dag, run_id) == "success", states
+    return states
+
+
+def test_a_run_from_the_rest_interface_to_a_new_champion(own: Stack, weak_model: Path) -> None:
+    settings, weak = own.settings, started(own, weak_model)
     assert airflow.healthy(settings)
     assert airflow.errors(settings) == []
     assert own.status().healthy
@@ -105,16 +149,7 @@ def test_a_run_from_the_rest_interface_to_a_new_champion(own: Stack, weak_model:
     with pytest.raises(DataError, match="refuses it"):
         airflow.trigger(settings, airflow.RETRAIN, {"min_labels": 0})
 
-    run_id = airflow.trigger(
-        settings, airflow.RETRAIN, {"force": True, "require_approval": True, "why": "a test of it"}
-    )
-
-    def asks() -> bool:
-        run = airflow.run_of(settings, airflow.RETRAIN, run_id)
-        waits = any(one.state == "awaiting_input" for one in airflow.tasks(settings, airflow.RETRAIN, run_id))
-        return waits or run.over
-
-    assert wait_until(asks, 240, 0.5)
+    run_id = waits_for_approval(settings, why="a test of it")
     (told,) = runs_in_store(settings)
     assert (told["run_id"], told["state"], told["why"]) == (run_id, "waiting", "a test of it"), told["says"]
     serving = champion(settings, settings.registry.classifier)
@@ -124,7 +159,7 @@ def test_a_run_from_the_rest_interface_to_a_new_champion(own: Stack, weak_model:
     # killed in between: what waits still waits
     own.kill("airflow-scheduler")
     airflow.answer(settings, airflow.RETRAIN, run_id, "approval", True)
-    assert airflow.wait(settings, airflow.RETRAIN, run_id, 180).state == "success"
+    assert airflow.wait(settings, airflow.RETRAIN, run_id, 360).state == "success"
     (told,) = runs_in_store(settings)
     assert told["state"] == "promoted"
     serving = champion(settings, settings.registry.classifier)
@@ -149,6 +184,99 @@ def test_a_run_from_the_rest_interface_to_a_new_champion(own: Stack, weak_model:
             for process in psutil.process_iter(["cmdline"])
             if name in " ".join(process.info["cmdline"] or []) and process.pid in ours
         ]
+
+
+def the_deadline_passes(settings: Settings, run_id: str) -> None:
+    """The moment until which a run waits for an answer is moved into the past; all else is Airflow's to do."""
+    with (
+        contextlib.closing(airflow.connect(settings)) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(
+            "UPDATE task_instance SET trigger_timeout = now() - interval '1 second' WHERE run_id = %s "
+            "AND task_id = 'approval' AND state = 'awaiting_input' "
+            "AND trigger_timeout > now() + interval '2 days'",
+            (run_id,),
+        )
+        assert cursor.rowcount == 1
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("by_whom", ["airflow: admin", "airflow: nobody answered"])
+def test_a_challenger_that_nobody_lets_in_leaves_the_champion(
+    own: Stack, weak_model: Path, by_whom: str
+) -> None:
+    settings, weak = own.settings, started(own, weak_model)
+    name = settings.registry.classifier
+    run_id = waits_for_approval(settings)
+    assert runs_in_store(settings)[-1]["state"] == "waiting"
+    if by_whom == "airflow: admin":
+        airflow.answer(settings, airflow.RETRAIN, run_id, "approval", False)
+    else:
+        # who triggers another one meanwhile is told what it waits for
+        other = airflow.trigger(settings, airflow.RETRAIN)
+        held = airflow.held_back(settings, airflow.RETRAIN, other)
+        assert held.startswith(f"it does not begin before the run {run_id} is over, which waits for a person")
+        the_deadline_passes(settings, run_id)
+    assert set(ended(settings, airflow.RETRAIN, run_id).values()) == {"success"}
+
+    told = next(run for run in runs_in_store(settings) if run["run_id"] == run_id)
+    assert told["state"] == "rejected"
+    assert told["says"].startswith(f"not approved ({by_whom}); the gate had said: version ")
+    assert told["finished_at"]
+    with session(settings, read_only=True) as connection:
+        newest = promotions(connection, name=name)[0]
+    assert (newest.act, newest.by_whom, newest.run_id) == ("rejected", by_whom, run_id)
+    assert newest.version == told["challenger"]
+    # nothing is half promoted
+    assert {one.version: one.aliases for one in versions(settings, name) if one.aliases} == {
+        weak.version: ("champion",)
+    }
+
+
+@pytest.mark.timeout(1200)
+def test_labels_that_came_set_off_a_retraining_and_statistics_are_measured_again(
+    own: Stack, weak_model: Path, data_folder: Path, environment_of: Callable[[Settings], dict[str, str]]
+) -> None:
+    settings, weak = own.settings, started(own, weak_model)
+
+    def states(dag: str, **conf: Any) -> dict[str, str | None]:
+        return ended(settings, dag, airflow.trigger(settings, dag, conf))
+
+    # the watch looks by its schedule, which begins when Airflow does
+    assert until(lambda: len(airflow.runs(settings, airflow.RETRAIN)) == 1)
+    (begun,) = airflow.runs(settings, airflow.RETRAIN)
+    assert begun.kind == "asset_triggered"
+    (looked,) = airflow.runs(settings, "watch_labels")
+    assert looked.kind == "scheduled"
+    assert ended(settings, "watch_labels", looked.run_id) == {"enough": "success", "announce": "success"}
+
+    # while it runs: recordings of 40 people, prepared by the command
+    subprocess.run(
+        [sys.executable, "-m", "activitymodule", "prepare", "wisdm", str(data_folder / "wisdm_watch.tar.gz")],
+        env=environment_of(settings),
+        check=True,
+        capture_output=True,
+    )
+    assert states("refresh_statistics") == {"sources": "success", "measure": "success"}
+    measured = Path(settings.lake.folder) / "statistics" / "wisdm.parquet"
+    assert len(ReferenceStatistics.load(measured).people) == 40
+    made = measured.stat().st_mtime_ns
+    assert states("refresh_statistics", source="wisdm") == {"sources": "success", "measure": "skipped"}
+    assert measured.stat().st_mtime_ns == made
+    wrong = airflow.trigger(settings, "refresh_statistics", {"source": "nobody"})
+    assert until(lambda: airflow.run_of(settings, "refresh_statistics", wrong).over)
+    assert airflow.run_state(settings, "refresh_statistics", wrong) == "failed"
+
+    assert ended(settings, airflow.RETRAIN, begun.run_id)["report"] == "success"
+    (told,) = runs_in_store(settings)
+    assert (told["state"], told["why"]) == ("promoted", "enough new labels came"), told["says"]
+    serving = champion(settings, settings.registry.classifier)
+    assert serving is not None
+    assert serving.version == told["challenger"] != weak.version
+    # no label since: nothing is said
+    assert states("watch_labels", pause_minutes=0) == {"enough": "success", "announce": "skipped"}
 
 
 def test_settings_reach_a_task_unchanged(own: Stack) -> None:

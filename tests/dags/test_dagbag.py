@@ -129,8 +129,8 @@ def test_the_retraining_is_one_line_of_steps_that_tell_when_they_fail(bag: dict[
         "gate": ["promote"],
         "promote": ["must_be_asked"],
         "must_be_asked": ["approval", "report"],
-        "approval": ["admit"],
-        "admit": ["report"],
+        "approval": ["settle"],
+        "settle": ["report"],
         "report": [],
     }
 

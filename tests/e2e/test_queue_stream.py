@@ -143,3 +143,40 @@ def test_windows_are_queued_once_whatever_happens_to_the_job(fresh_settings, cha
     assert unknown.wait(60) != 0
     assert "is no time" in unknown.output
     assert "Traceback" not in unknown.output
+
+
+def test_windows_unlike_the_past_of_their_watch_are_asked_about(fresh_settings, champion, job):
+    queue = fresh_settings.queue.model_copy(
+        update={
+            "doubt": "disagreement",
+            "cold_labels": 0,
+            "items_per_hour": 12000.0,
+            "burst": 60,
+            "cooldown_minutes": 0.0,
+        }
+    )
+    settings = fresh_settings.model_copy(update={"queue": queue})
+    first = int(time.time()) // 10 * 10 - 1200
+    for begin, windows in ((first, 12), (first + 120, 3)):
+        send(settings, begin, windows)
+        scorer = job(settings, "score", "--once")
+        assert scorer.wait(300) == 0, scorer.output
+        assert "queue" not in scorer.output, scorer.output
+    chosen = rows(
+        settings,
+        "select device_id, window_start, reason, doubt, (doubts->>'disagreement')::double precision, "
+        "extract(epoch from window_start) >= %s from queue_items where stratum = 'doubt'",
+        first + 120,
+    )
+    assert {item[2] for item in chosen} == {"disagreement"}
+    # what is known of a watch's past is known of the windows that came when there was one
+    later = [item for item in chosen if item[5]]
+    assert later
+    for device, start, _, value, among, _ in later:
+        assert 0 <= value == among <= 1, (device, start)
+    assert all(item[3] == item[4] for item in chosen)
+    device, start, _, value, _, _ = later[0]
+    said = job(settings, "queue", "explain", device, start.isoformat())
+    assert said.wait(60) == 0, said.output
+    assert "Chosen for its doubt: disagreement " in said.output
+    assert "nan" not in said.output.lower()

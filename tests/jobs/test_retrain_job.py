@@ -24,7 +24,14 @@ from activitymodule.registry import versions as registry
 from activitymodule.registry.versions import champion, get, register, set_champion
 from activitymodule.settings import Settings
 from activitymodule.store.connection import connect, session
-from activitymodule.store.retrain import find_run, promotions, retrain_lease, runs
+from activitymodule.store.retrain import (
+    find_run,
+    judged_before,
+    promotions,
+    record_promotion,
+    retrain_lease,
+    runs,
+)
 from activitymodule.synthesis.history import training_readings
 from activitymodule.windows.catalogue import FEATURES_VERSION
 
@@ -200,6 +207,55 @@ def test_approval_dry_run_and_a_champion_that_changed(fresh_settings, serving):
         ]  # fmt: skip
     with pytest.raises(RefusedError, match="does not wait"):
         job.approve(settings, "waits", by_whom="bob")
+
+
+def test_the_same_audit_labels_ask_for_more_each_time(fresh_settings, serving):
+    settings, name = fresh_settings, fresh_settings.registry.classifier
+    label_some(settings, teaching=20, audit=120)
+
+    def judged(run_id: str, **more: Any) -> int:
+        with session(settings, read_only=True) as connection:
+            return judged_before(connection, run_id, name=name, features_version=FEATURES_VERSION, **more)
+
+    first = job.run_all(settings, "first", force=True, dry_run=True)["parameters"]["steps"]
+    assert (first["check"]["judged_before"], first["gate"]["figures"]["judged_before"]) == (0, 0)
+    assert first["gate"]["figures"]["alpha"] == 0.025
+    # the same labels and the same seed would make the same challenger: that is no second try
+    same = {"snapshot_id": first["snapshot"]["snapshot_id"], "seed": 1}
+    assert judged("next", **same) == 0
+    assert judged("next", **{**same, "seed": 2}) == 1
+
+    second = job.run_all(settings, "second", force=True, dry_run=True, seed=2)["parameters"]["steps"]
+    said = "most of these audit labels have judged once before"
+    assert said in second["check"]["says"]
+    assert second["gate"]["figures"]["alpha"] == 0.025 / 4
+    assert said in next(one["says"] for one in second["gate"]["checks"] if one["name"] == "better")
+    assert judged("next") == 2
+    # a step done again is no new try, and finds the same
+    assert job.gate(settings, "second")["figures"] == second["gate"]["figures"]
+    assert judged("next") == 2
+
+    # a champion promoted by hand was let in by no gate; one that the gate let in begins anew
+    with session(settings) as connection:
+        for act, then in (("promoted by hand", 2), ("rejected", 2), ("promoted", 0)):
+            record_promotion(
+                connection, name=name, version="1", before=None, act=act, by_whom="ann", why="a test"
+            )
+            connection.commit()
+            assert judged("next") == then, act
+
+
+def test_new_audit_labels_begin_anew(fresh_settings, serving):
+    settings, name = fresh_settings, fresh_settings.registry.classifier
+    label_some(settings, teaching=20, audit=70)
+    job.run_all(settings, "first", force=True, dry_run=True)
+    label_some(settings, teaching=0, audit=70, seed=1, first_second=500_000)
+    with session(settings, read_only=True) as connection:
+        known = {"name": name, "features_version": FEATURES_VERSION}
+        assert judged_before(connection, "next", **known) == 1
+    label_some(settings, teaching=0, audit=5, seed=2, first_second=900_000)
+    with session(settings, read_only=True) as connection:
+        assert judged_before(connection, "next", **known) == 0
 
 
 def test_reasons_not_to_begin(fresh_settings, weak):

@@ -183,6 +183,12 @@ def test_the_first_version_serves_and_later_ones_wait(fresh_settings, environmen
     assert json.loads(activity("models", "show", "--json").stdout)["version"] == "2"
     assert activity("models", "rollback").returncode == 0
     assert champion(fresh_settings, names.classifier).version == "1"
+    # made to serve by whoever trains it: recorded as well
+    promoted = activity("train", "energy", "--promote", "--json", "--seed", "2", *small)
+    assert [(o["version"], o["champion"]) for o in json.loads(promoted.stdout)] == [("2", True)]
+    (entry,) = json.loads(activity("models", "history", "--kind", "energy", "--json").stdout)
+    assert (entry["act"], entry["version"], entry["before"]) == ("promoted by hand", "2", "1")
+    assert entry["why"] == "trained with `activity train --promote`"
     refused = activity("models", "promote", "99")
     assert refused.returncode == 6
     assert "no version 99" in refused.stderr

@@ -25,6 +25,7 @@ from activitymodule.learning.promotion import (
     examine,
     judge,
     macro_f1_of,
+    spent_alpha,
 )
 from activitymodule.models import export
 from activitymodule.models.activity import TreesAndLinear, feature_names
@@ -58,6 +59,33 @@ def test_equal_models_are_rarely_let_in(people, labels):
     assert found["promoted"] <= 0.05
     assert found["better"] <= 0.05
     assert found["higher"] > 0.35, "a gate that only asked for a higher F1 would let half of them in"
+
+
+def test_trying_again_and_again_lets_nobody_in():
+    """Eight challengers that are no better, judged by the same audit labels one after the other."""
+    quick = LIMITS.model_copy(update={"bootstrap": 400})
+    trials = {"trials": 60, "people": 15, "labels": 150, "limits": quick, "tries": 8}
+    spent = simulation.let_in_by_trying(**trials, spend=True)
+    constant = simulation.let_in_by_trying(**trials, spend=False)
+    assert spent[0] == constant[0]
+    assert spent[-1] <= 0.07
+    assert constant[-1] > spent[-1]
+
+
+def test_each_verdict_by_the_same_labels_asks_for_more():
+    alphas = [spent_alpha(0.025, k) for k in range(1000)]
+    assert alphas[:3] == [0.025, 0.025 / 4, 0.025 / 9]
+    assert sum(alphas) < 0.0412
+    trial = a_better_pair()
+    lows = []
+    for k in (0, 1, 9):
+        verdict = judge(trial.champion, trial.challenger, trial.audit, LIMITS, judged_before=k)
+        better = next(check for check in verdict.checks if check.name == "better")
+        assert verdict.figures["judged_before"] == better.figures["judged_before"] == k
+        assert verdict.figures["alpha"] == better.figures["alpha"] == alphas[k]
+        lows.append(verdict.figures["macro_f1"]["low"])
+        assert ("have judged" in better.says) == (k > 0)
+    assert lows[0] > lows[1] > lows[2]
 
 
 def test_a_better_model_is_let_in_mostly():

@@ -25,7 +25,7 @@ from activitymodule.store.dead_letters import (
 )
 from activitymodule.store.inspect import ask, summarize, table_sizes
 from activitymodule.store.leases import ScorerLease
-from activitymodule.store.live import count_dead_letters, take_pulse
+from activitymodule.store.live import LEAST_SECONDS, count_dead_letters, take_pulse
 from activitymodule.store.models import labels_of, record_model_version
 from activitymodule.store.people import people_changed, people_for, people_of, upsert_people
 from activitymodule.store.predictions import write_predictions
@@ -344,6 +344,15 @@ def test_summary_and_pulse(connection, make_rows):
     pulse = take_pulse(connection, "t", recent=6)
     assert sum(pulse.watches.values()) == 4
     assert (pulse.windows, pulse.readings, pulse.dead_letters_last_minute) == (20, 2000, 3)
+    # a moment is no minute: what came in it says nothing of how much comes
+    assert pulse.seconds < LEAST_SECONDS
+    assert pulse.windows_per_second is pulse.readings_per_second is None
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE predictions SET processed_at = now() - interval '20 seconds'")
+    connection.commit()
+    later = take_pulse(connection, "t")
+    assert later.windows_per_second == pytest.approx(1, abs=0.2)
+    assert later.readings_per_second == pytest.approx(100, abs=20)
     assert (pulse.model_version, pulse.batch_id, pulse.offsets) == ("1", 3, {0: 10})
     assert pulse.labels == make_rows(1, 1).labels
     assert len(pulse.recent) == 6

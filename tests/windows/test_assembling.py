@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from activitymodule import settings
 from activitymodule.errors import DataError
-from activitymodule.windows.assembling import WindowBatch, assemble
+from activitymodule.windows.assembling import WindowBatch, assemble, complete
 from activitymodule.windows.packing import CHANNELS, RECORD
 
 START_US = 1_700_000_000_000_000
@@ -143,3 +143,14 @@ def test_nothing_depends_on_split_order_or_neighbours(data):
     assert same(WindowBatch(**{f: v[1:2] for f, v in vars(batch).items()}), shuffled)
     used = len(np.unique(records["stamp_us"]))
     assert (batch.readings_used[1], batch.readings_used[1] + batch.duplicates[1]) == (used, len(again))
+
+
+def test_a_window_is_complete_once_its_last_slot_is_there():
+    own = settings.Windows(length_seconds=10, rate_hz=10, queue_coverage=0.9)
+    start = np.full(5, 1_000_000_000)
+    newest = start + np.array([9_900_000, 9_850_000, 9_849_999, 9_999_999, 0])
+    coverage = np.array([1.0, 0.9, 1.0, 0.89, 1.0])
+    assert complete(start, newest, coverage, own).tolist() == [True, True, False, False, False]
+    slower = own.model_copy(update={"rate_hz": 5})
+    assert complete(start, start + 9_700_000, np.ones(5), slower).all()
+    assert not complete(start, start + 9_699_999, np.ones(5), slower).any()

@@ -1,0 +1,88 @@
+"""The pages' sockets: each speaks for the pages of its own user, whatever page id it names.
+
+NiceGUI takes a page id in a message for proof that the page is the sender's. Ids are long and random, but stand in
+addresses and logs; so the gate's word on who opened a socket is compared with whom the page was built for, at the
+handshake and at every message.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+from typing import Any
+from urllib.parse import parse_qs
+
+CLIENT_PATH = "/_nicegui/client/"  # addresses that belong to one page: CLIENT_PATH + its id + ...
+SOCKET_PATH = "/_nicegui_ws/"
+
+
+def built_for(page_id: object, name: str) -> bool:
+    """Whether the page of this id was built for the user of this name. False where there is no such page."""
+    from nicegui import Client
+
+    page = Client.instances.get(page_id) if isinstance(page_id, str) else None
+    user = getattr(page._request.state, "user", None) if page is not None and page._request else None
+    return user is not None and bool(user.name == name)
+
+
+def of_another(query: str, name: str) -> bool:
+    """Whether a socket's address names a page that was built for another user, or goes on with a connection
+    (polling, or its upgrade) that another user has opened. A page that is gone is nobody's: NiceGUI refuses it by
+    itself, and the browser loads it anew."""
+    from nicegui import Client, core
+
+    named = parse_qs(query)
+    if any(
+        page_id in Client.instances and not built_for(page_id, name) for page_id in named.get("client_id", [])
+    ):
+        return True
+    opened = [core.sio.environ.get(number) for number in named.get("sid", [])]
+    return any(environ is not None and _name(environ) != name for environ in opened)
+
+
+def guard() -> None:
+    """Put the check in front of every message that NiceGUI takes; done again it does nothing."""
+    from nicegui import core
+
+    handlers = core.sio.handlers["/"]
+    for event, handler in list(handlers.items()):
+        if event != "disconnect" and not hasattr(handler, "_guarded"):
+            handlers[event] = _guarded_connect(handler) if event == "connect" else _guarded(handler)
+
+
+def _name(environ: Mapping[str, Any]) -> str | None:
+    """Who opened a socket, as the gate found it."""
+    user = (environ.get("asgi.scope", {}).get("state") or {}).get("user")
+    return user.name if user is not None else None
+
+
+def _guarded_connect(handler: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    @wraps(handler)
+    async def connect(sid: str, environ: dict[str, Any], *more: Any) -> Any:
+        name = _name(environ)
+        if name is None or of_another(environ.get("QUERY_STRING", ""), name):
+            return False
+        return await _result(handler(sid, environ, *more))
+
+    connect._guarded = True  # type: ignore[attr-defined]
+    return connect
+
+
+def _guarded(handler: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    @wraps(handler)
+    async def take(sid: str, message: Any = None) -> Any:
+        from nicegui import core
+
+        name = _name(core.sio.get_environ(sid) or {})
+        page_id = message.get("client_id") if isinstance(message, dict) else None
+        if name is None or not built_for(page_id, name):
+            return False
+        return await _result(handler(sid, message))
+
+    take._guarded = True  # type: ignore[attr-defined]
+    return take
+
+
+async def _result(given: Any) -> Any:
+    return await given if inspect.isawaitable(given) else given
