@@ -5,13 +5,15 @@ The tests go one after the other on one running system, as a day would.
 
 from __future__ import annotations
 
+import re
 import secrets
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from compose import DEVICES, System
+import yaml
+from compose import DEVICES, ROOT, System
 from labelling import put_gold_labels, runs_in_store
 from ledger import Ledger, Load, everything_read, rows, stored, until
 
@@ -91,6 +93,35 @@ def test_host_and_cluster_share_one_schema_and_the_roles_hold(system: System) ->
     assert told == ""
     again = system.compose("run", "--rm", "--no-deps", "-T", "migrate")
     assert "up to date" in again
+
+
+def test_what_prometheus_scrapes_is_there(system: System) -> None:
+    """Every target of prometheus.yml answers with a figure that it keeps, to who comes with the token for it."""
+    asked = []
+    for job in yaml.safe_load((ROOT / "infra" / "prometheus" / "prometheus.yml").read_text())[
+        "scrape_configs"
+    ]:
+        if job["job_name"] == "prometheus":
+            continue
+        (target,) = (
+            job["static_configs"][0]["targets"]
+            if "static_configs" in job
+            else [f"{one['names'][0]}:{one['port']}" for one in job["dns_sd_configs"]]
+        )
+        keep = [
+            rule["regex"] for rule in job.get("metric_relabel_configs", []) if rule.get("action") == "keep"
+        ]
+        asked.append((job["job_name"], f"http://{target}{job.get('metrics_path', '/metrics')}", keep))
+    script = "".join(
+        f'echo "== {name}"; curl -fsS -m 30 -H "Authorization: Bearer $(cat /data/metrics/metrics_token)" {url};'
+        for name, url, _ in asked
+    )
+    told = system.compose("run", "--rm", "--no-deps", "-T", "migrate", "bash", "-c", script)
+    answers = dict(part.split("\n", 1) for part in told.split("== ")[1:])
+    for name, url, keep in asked:
+        names = {re.split(r"[{ ]", line)[0] for line in answers[name].splitlines() if line[:1].isalpha()}
+        kept = {one for one in names if not keep or re.fullmatch(keep[0], one)}
+        assert kept, f"{url} has none of the figures that are kept of it"
 
 
 def test_a_window_is_labelled_through_the_console(system: System, browser: Any) -> None:
