@@ -15,6 +15,7 @@
     let again = 0; // timer, while nothing waits
     let sending = Promise.resolve(); // answers go out one after another
     let unsent = 0;
+    let given = 0; // answers and undos so far: what was counted before the last of them is out of date
     let hidden = localStorage.getItem("activity-hide-model") === "1";
     let bulk = null; // tiles on show
     const gaps = (window.annotateGaps = []); // ms from a key to the next item painted; tests read it
@@ -53,8 +54,9 @@
       fetching = true;
       try {
         while (ready.length < AHEAD) {
+          const before = unsent ? -1 : given;
           const told = await ask(`next?${size()}&besides=${holding().concat(taken()).join(",")}`);
-          progress(told.progress);
+          if (before === given) progress(told.progress);
           if (!told.item) break;
           ready.push(told.item);
           if (!current) show(ready.shift());
@@ -77,6 +79,7 @@
     function send(ids, path, body, done) {
       for (const id of ids) underway.add(id);
       unsent += 1;
+      given += 1;
       sending = sending.then(async () => {
         for (let attempt = 0; ; attempt += 1) {
           try {
@@ -206,6 +209,7 @@
 
     async function undo() {
       await sending; // what was pressed before comes first
+      given += 1;
       try {
         const told = await ask(`undo?${size()}`, {});
         progress(told.progress);

@@ -30,7 +30,9 @@ def press(page: Any, key: str, item: str) -> str:
 
 def settled(page: Any, hour: int) -> None:
     """All answers have arrived: the hour's count says so."""
-    page.wait_for_function("x => document.getElementById('annotate').dataset.hour === x", arg=str(hour))
+    page.wait_for_function(
+        "x => document.getElementById('annotate').dataset.hour === x", arg=str(hour), polling=100
+    )
 
 
 def test_twenty_items_by_keyboard(console: Console, visit: Callable[..., Any]) -> None:
