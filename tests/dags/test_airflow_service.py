@@ -202,6 +202,7 @@ def the_deadline_passes(settings: Settings, run_id: str) -> None:
         assert cursor.rowcount == 1
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("by_whom", ["airflow: admin", "airflow: nobody answered"])
 def test_a_challenger_that_nobody_lets_in_leaves_the_champion(
@@ -235,6 +236,7 @@ def test_a_challenger_that_nobody_lets_in_leaves_the_champion(
     }
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(1200)
 def test_labels_that_came_set_off_a_retraining_and_statistics_are_measured_again(
     own: Stack, weak_model: Path, data_folder: Path, environment_of: Callable[[Settings], dict[str, str]]
