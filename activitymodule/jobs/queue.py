@@ -133,8 +133,8 @@ def _reasons(found: dict[str, Any], decision: dict[str, Any]) -> list[str]:
     else:
         first = (
             f"Chosen for its doubt: {found['reason']} {shown(found['doubt'])}, among {decision['candidates']} "
-            f"candidates of {decision['windows_seen']:,} windows; with {decision['labels']} labels doubt counted with the "
-            f"power {shown(decision.get('doubt_power'))}."
+            f"candidates of {decision['windows_seen']:,} windows; with {decision['labels']} labels doubt counted "
+            f"with the power {shown(decision.get('doubt_power'))}."
         )
     typical = decision.get("typicality")
     nearest = decision.get("nearest_before")
