@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from own_settings import register_champion, replaced, settings_of_ones_own
 
@@ -33,6 +34,11 @@ _CHROMIUM = [
 ]
 KINDS_OF_SERVICES = ("embedded", "containers")
 SERVICES = os.environ.get("TEST_SERVICES") or "embedded"
+
+
+# how long an example takes is this machine's business
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:

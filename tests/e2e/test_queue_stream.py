@@ -164,7 +164,7 @@ def test_windows_unlike_the_past_of_their_watch_are_asked_about(fresh_settings, 
         assert "queue" not in scorer.output, scorer.output
     chosen = rows(
         settings,
-        "select device_id, window_start, reason, doubt, (doubts->>'disagreement')::double precision, "
+        "select device_id, window_start, reason, doubt, (doubts->>'disagreement')::real, "
         "extract(epoch from window_start) >= %s from queue_items where stratum = 'doubt'",
         first + 120,
     )
