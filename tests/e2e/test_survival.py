@@ -77,13 +77,13 @@ def test_services_and_worker_killed(fresh_settings, champion, job, stack):
     scorer = job(settings, "score")
     until(lambda: len(stored(settings)) > 10, "the first windows")
     stack.kill("postgres")
-    until(lambda: "is back" in scorer.output, "PostgreSQL to come back", timeout=60)
+    until(lambda: "is back" in scorer.output, "PostgreSQL to come back")
     until(
         lambda: rows(settings, "select 1 from batches where started_at > now() - interval '3 seconds'"),
         "batches",
     )
     stack.kill("kafka")
-    until(lambda: scorer.output.count("is back") >= 2, "Kafka to come back", timeout=60)
+    until(lambda: scorer.output.count("is back") >= 2, "Kafka to come back")
     before = len(stored(settings))
     until(lambda: len(stored(settings)) > before, "windows after Kafka came back")
     kill_a_python_worker(scorer.process.pid)
