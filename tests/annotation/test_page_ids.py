@@ -56,6 +56,11 @@ async def _say(
         )
     except socketio.exceptions.ConnectionError:
         return ["refused"]
+    except RuntimeError as error:
+        # the console's no, and the end of the connection, before the client has read the answer
+        if str(error) != "Connection closed.":
+            raise
+        return ["refused"]
     await asyncio.to_thread(before)
     answers: list[Any] = []
     for event, message in messages:
