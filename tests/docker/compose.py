@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from containers import why_no_engine
 from own_settings import replaced
 
 from activitymodule import settings as config
@@ -27,16 +28,13 @@ PEOPLE = 3  # of the first champion: one that has seen hardly anybody is easily 
 
 
 def missing_engine() -> str | None:
-    """Why there can be no containers here; None where there can."""
+    """Why there can be no compose here; None where there can."""
     if shutil.which("docker") is None:
         return "docker is not installed"
-    for command, what in (
-        (["docker", "version"], "no Docker engine answers"),
-        (["docker", "compose", "version"], "docker has no compose"),
-    ):
-        if subprocess.run(command, capture_output=True, timeout=60).returncode:
-            return what
-    return None
+    if reason := why_no_engine():
+        return reason
+    asked = subprocess.run(["docker", "compose", "version"], capture_output=True, timeout=60)
+    return "docker has no compose" if asked.returncode else None
 
 
 def _secret(name: str) -> str:
