@@ -70,13 +70,20 @@ class Job:
         return self.log.read_text(errors="replace")
 
 
-def until(condition: Any, what: str, timeout: float = 240, every: float = 0.5) -> Any:
-    """Wait for a condition; its value, or a failure that says what did not come."""
+def until(
+    condition: Any, what: str, timeout: float = 240, every: float = 0.5, running: Job | None = None
+) -> Any:
+    """Wait for a condition; its value, or a failure that says what did not come.
+
+    running : a job without which waiting is in vain: where it has ended, its own words are the failure's.
+    """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
+        if running is not None and running.process is not None and running.process.poll() is not None:
+            raise AssertionError(f"the job ended while the test waited for {what}: {running.output}")
         time.sleep(every)
     raise AssertionError(f"waited {timeout:.0f} s for {what}")
 

@@ -39,6 +39,7 @@ FROM (
     ORDER BY started_at DESC, batch_id DESC LIMIT 1
 ) AS last, jsonb_each(last.offsets) AS by_partition (number, range)
 """
+_KNOWN = "SELECT EXISTS (SELECT FROM batches WHERE query_id = %s)"
 
 
 @dataclass(frozen=True)
@@ -112,3 +113,10 @@ def last_offsets(connection: Any, topic: str) -> dict[int, int] | None:
     with connection.cursor() as cursor:
         cursor.execute(_LAST, (topic,))
         return dict(cursor.fetchall()) or None
+
+
+def knows_query(connection: Any, query_id: str) -> bool:
+    """Whether any batch of the query was begun here, finished or not."""
+    with connection.cursor() as cursor:
+        cursor.execute(_KNOWN, (query_id,))
+        return bool(cursor.fetchone()[0])

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from activitymodule.errors import ActivityError, RefusedError, ServiceUnavailableError
 from activitymodule.settings import Settings
-from activitymodule.store.batches import begin_batch, last_offsets, record_late
+from activitymodule.store.batches import begin_batch, knows_query, last_offsets, record_late
 from activitymodule.store.connection import connect, session
 from activitymodule.store.connection import reachable as store_reachable
 from activitymodule.store.drift import forget_minutes, merge_minutes
@@ -214,7 +214,13 @@ class ScoringJob:
                 say(loss_sentence(settings.kafka.topic, start.lost) + " (accepted)")
             if start.why:
                 say(start.why)
-        elif checkpoint.committed and recorded is None and not self._options.forget_offsets:
+        elif (
+            checkpoint.committed
+            and recorded is None
+            and not self._options.forget_offsets
+            # a first batch whose last word to the store was cut off is begun and not finished there
+            and not knows_query(self._driver(), checkpoint.query_id)
+        ):
             raise RefusedError(
                 f"the checkpoint {path} goes on from batches this store knows nothing of (a new or another "
                 f"database); score the topic from its start with `activity score --set-checkpoint-aside`"

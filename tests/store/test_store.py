@@ -13,7 +13,7 @@ import pytest
 from activitymodule import settings as config
 from activitymodule.errors import ConfigError, DataError, RefusedError, ServiceUnavailableError
 from activitymodule.store import migrate
-from activitymodule.store.batches import begin_batch, finish_batch, last_offsets, record_late
+from activitymodule.store.batches import begin_batch, finish_batch, knows_query, last_offsets, record_late
 from activitymodule.store.connection import connect, explained, reachable, session
 from activitymodule.store.dead_letters import (
     DeadLetters,
@@ -167,8 +167,10 @@ def test_a_replayed_batch_keeps_its_first_record(connection):
 @integration
 def test_last_offsets_are_those_of_the_newest_query_that_finished_one(connection):
     assert last_offsets(connection, "t") is None
+    assert not knows_query(connection, "q")
     begin(connection, 0, {0: (0, 10)})
     assert last_offsets(connection, "t") is None
+    assert knows_query(connection, "q"), "begun is known"
     finish_batch(connection, query_id="q", batch_id=0, windows=0)
     begin(connection, 1, {0: (10, 30)})
     assert last_offsets(connection, "t") == {0: 10}
