@@ -28,7 +28,6 @@ def create(settings: Settings, names: Sequence[str] | None = None) -> list[str]:
     from kafka.errors import KafkaError, TopicAlreadyExistsError
 
     kafka = settings.kafka
-    wanted = list(dict.fromkeys(names or [kafka.topic, kafka.truth_topic]))
     made = []
     # the broker's clock, not the producer's: by it is judged whether a stamp lies ahead, and how quick the stream is
     configs = {
@@ -38,7 +37,7 @@ def create(settings: Settings, names: Sequence[str] | None = None) -> list[str]:
     with broker.admin(settings) as admin:
         try:
             there = set(admin.list_topics())
-            for name in wanted:
+            for name in names or _ours(settings):
                 if name in there:
                     continue
                 try:
@@ -63,12 +62,11 @@ def grow(settings: Settings, names: Sequence[str] | None = None) -> list[str]:
     from kafka.errors import KafkaError
 
     kafka = settings.kafka
-    wanted = list(dict.fromkeys(names or [kafka.topic, kafka.truth_topic]))
     with broker.admin(settings) as admin:
         try:
             small = [
                 told["name"]
-                for told in admin.describe_topics(wanted)
+                for told in admin.describe_topics(list(names or _ours(settings)))
                 if 0 < len(told["partitions"]) < kafka.partitions
             ]
             if small:
@@ -76,6 +74,11 @@ def grow(settings: Settings, names: Sequence[str] | None = None) -> list[str]:
         except KafkaError as error:
             raise ServiceUnavailableError(f"Kafka would not add partitions: {error}") from error
     return small
+
+
+def _ours(settings: Settings) -> list[str]:
+    """The settings' topics, each once."""
+    return list(dict.fromkeys([settings.kafka.topic, settings.kafka.truth_topic]))
 
 
 def names(settings: Settings) -> list[str]:
