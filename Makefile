@@ -3,6 +3,8 @@
 BIN := .venv/bin
 # no setting: how long `make demo` runs; empty: until Ctrl-C
 DEMO_SECONDS ?=
+# no setting: each has PostgreSQL, Kafka and a registry of its own and runs Spark, some 6 GB in all
+TEST_PROCESSES ?= 2
 
 .PHONY: help init up down demo demo-loop test test-docker check soak bench lock docs clean
 
@@ -30,8 +32,8 @@ check: init ## ruff, mypy and import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check ## check, then all tests but the long ones
-	$(BIN)/pytest -m "not soak and not docker"
+test: check ## check, then all tests but the long ones, two files at a time
+	$(BIN)/pytest -m "not soak and not docker" --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 test-docker: init ## the tests of docker-compose.yml, and those of store and broker on containers; needs a Docker engine
 	$(BIN)/pytest -m docker

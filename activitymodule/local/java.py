@@ -27,11 +27,16 @@ def java_version(java: Path) -> int | None:
     return int(found.group(1)) if found and told.returncode == 0 else None
 
 
-def find_java() -> Path:
-    """The `java` to run; ServiceUnavailableError names the command that mends a missing or wrong one."""
+def which_java() -> str | None:
+    """The `java` that would run, whatever its version."""
     home = os.environ.get("JAVA_HOME")
     there = shutil.which("java", path=str(Path(home) / "bin")) if home else None
-    there = there or shutil.which("java")
+    return there or shutil.which("java")
+
+
+def find_java() -> Path:
+    """The `java` to run; ServiceUnavailableError names the command that mends a missing or wrong one."""
+    there = which_java()
     if there is None:
         raise ServiceUnavailableError(f"there is no Java on this machine; install JDK {OLDEST}: {MEND}")
     version = java_version(Path(there))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from activitymodule.errors import ConfigError, ServiceUnavailableError
+from activitymodule.local.java import which_java
 from activitymodule.settings import Settings, resolve
+from activitymodule.streaming import class_archive
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -41,15 +42,6 @@ def _connector_jars(folder: Path) -> list[Path]:
     if not any(jar.name.startswith("spark-sql-kafka") for jar in jars):
         raise ServiceUnavailableError(f"Spark's Kafka connector is not in {folder}; run ./init.sh")
     return jars
-
-
-def _java_is_there() -> None:
-    home = os.environ.get("JAVA_HOME")
-    if (home and (Path(home) / "bin" / "java").is_file()) or shutil.which("java"):
-        return
-    raise ServiceUnavailableError(
-        "Spark needs Java 17 and there is none; run ./init.sh, it says how to get it"
-    )
 
 
 @contextmanager
@@ -114,7 +106,10 @@ def spark_session(settings: Settings, app_name: str, *, scoring: bool = False) -
     jvm_log = None
     options = spark_options(settings, app_name)
     if not submitted():
-        _java_is_there()
+        if which_java() is None:
+            raise ServiceUnavailableError(
+                "Spark needs Java 17 and there is none; run ./init.sh, it says how to get it"
+            )
         jars = _connector_jars(resolve(settings.spark.jars))
         logs = resolve(settings.local.folder) / "logs"
         logs.mkdir(parents=True, exist_ok=True)
@@ -127,7 +122,8 @@ def spark_session(settings: Settings, app_name: str, *, scoring: bool = False) -
             "spark.sql.warehouse.dir": str(warehouse / "warehouse"),
             "spark.jars": ",".join(str(jar) for jar in jars),
             "spark.driver.extraJavaOptions": (
-                f"{_JAVA} -Dlog4j2.configurationFile={_LOGGING} -Dactivity.log={logs / (app_name + '.spark.log')}"
+                f"{_JAVA} {class_archive.java_options(settings)} "
+                f"-Dlog4j2.configurationFile={_LOGGING} -Dactivity.log={logs / (app_name + '.spark.log')}"
             ),
         }
         if settings.spark.master.startswith("local"):

@@ -25,14 +25,17 @@ def prometheus_binaries() -> None:
         pytest.skip("there is no prometheus or no promtool here; apt-get install prometheus")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def observed(
     stack: Any,
     trained: Path,
     environment_of: Callable[[Settings], dict[str, str]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Observed]:
-    """A fleet and a scorer that run with Spark's figures on, their console, and what people made of the queue."""
+    """A fleet and a scorer that run with Spark's figures on, their console, and what people made of the queue.
+
+    For one file, not for all: they would take the machine from every test that follows.
+    """
     from activitymodule.local.processes import any_free_port, wait_until
     from activitymodule.store.connection import connect
     from activitymodule.store.users import add_token
@@ -127,7 +130,7 @@ def label_and_judge(connection: Any, settings: Settings) -> None:
         finish_run(connection, "run-1", "waiting", "waits for a person")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
     """Ports of the web pages of a Spark master and a worker of it, with the project's metrics.properties."""
     folder = tmp_path_factory.mktemp("cluster")
