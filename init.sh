@@ -226,7 +226,7 @@ fi
 write_secrets
 
 # ---- an archive of what Spark loads: jobs start in two thirds of the time
-.venv/bin/python -m activitymodule.streaming.class_archive
+.venv/bin/python -m activitymodule.local.class_archive
 
 if [ -n "$did" ]; then
     say "ready; next: . .venv/bin/activate && activity up"

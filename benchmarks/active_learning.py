@@ -207,9 +207,7 @@ class Simulation:
         taken: list[int] = []
         left = rows.tolist()
         for _ in range(count):
-            place = min(
-                range(len(left)), key=lambda k: (had[activity[left[k]]], had[cells[left[k]]])
-            )
+            place = min(range(len(left)), key=lambda k: (had[activity[left[k]]], had[cells[left[k]]]))
             taken.append(left.pop(place))
             had.update([activity[taken[-1]], cells[taken[-1]]])
         return taken

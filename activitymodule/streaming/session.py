@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from activitymodule.errors import ConfigError, ServiceUnavailableError
-from activitymodule.local.java import which_java
 from activitymodule.settings import Settings, resolve
-from activitymodule.streaming import class_archive
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -36,12 +35,42 @@ _STATE_STORES = {
 # micro-batch; this one does not.
 _BARE_FILE_SYSTEM = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
 
+# No setting: where the process that makes the archive of Spark's classes is to write it.
+MAKES_CLASS_ARCHIVE = "SPARK_CLASS_ARCHIVE"
+
 
 def _connector_jars(folder: Path) -> list[Path]:
     jars = sorted(folder.glob("*.jar"))
     if not any(jar.name.startswith("spark-sql-kafka") for jar in jars):
         raise ServiceUnavailableError(f"Spark's Kafka connector is not in {folder}; run ./init.sh")
     return jars
+
+
+def _java_is_there() -> None:
+    home = os.environ.get("JAVA_HOME")
+    if (home and (Path(home) / "bin" / "java").is_file()) or shutil.which("java"):
+        return
+    raise ServiceUnavailableError(
+        "Spark needs Java 17 and there is none; run ./init.sh, it says how to get it"
+    )
+
+
+def class_archive(settings: Settings) -> Path:
+    """Where the archive of Spark's classes is or would be: beside the folder of jars (local/class_archive)."""
+    jars = resolve(settings.spark.jars)
+    return jars.with_name(f"{jars.name}.jsa")
+
+
+def class_archive_options(settings: Settings) -> str:
+    """Options for a JVM that uses the archive, or makes it; empty where there is none.
+
+    That an archive does not fit is no news: only errors are said, and those where Java says all else.
+    """
+    quiet = "-Xlog:disable -Xlog:all=error:stderr"
+    if made := os.environ.get(MAKES_CLASS_ARCHIVE):
+        return f"-XX:ArchiveClassesAtExit={made} {quiet}"
+    archive = class_archive(settings)
+    return f"-XX:SharedArchiveFile={archive} {quiet}" if archive.is_file() else ""
 
 
 @contextmanager
@@ -106,10 +135,7 @@ def spark_session(settings: Settings, app_name: str, *, scoring: bool = False) -
     jvm_log = None
     options = spark_options(settings, app_name)
     if not submitted():
-        if which_java() is None:
-            raise ServiceUnavailableError(
-                "Spark needs Java 17 and there is none; run ./init.sh, it says how to get it"
-            )
+        _java_is_there()
         jars = _connector_jars(resolve(settings.spark.jars))
         logs = resolve(settings.local.folder) / "logs"
         logs.mkdir(parents=True, exist_ok=True)
@@ -122,7 +148,7 @@ def spark_session(settings: Settings, app_name: str, *, scoring: bool = False) -
             "spark.sql.warehouse.dir": str(warehouse / "warehouse"),
             "spark.jars": ",".join(str(jar) for jar in jars),
             "spark.driver.extraJavaOptions": (
-                f"{_JAVA} {class_archive.java_options(settings)} "
+                f"{_JAVA} {class_archive_options(settings)} "
                 f"-Dlog4j2.configurationFile={_LOGGING} -Dactivity.log={logs / (app_name + '.spark.log')}"
             ),
         }

@@ -3,7 +3,7 @@
 Java 17 maps such an archive into memory in place of reading, checking and linking some ten thousand classes
 (application class data sharing, JEP 350). It belongs to one Java and to the jars it was made with; Java leaves an
 archive aside that does not fit, and the job starts as slowly as without one. init.sh runs
-`python -m activitymodule.streaming.class_archive`, which makes it where it is missing or belongs to others.
+`python -m activitymodule.local.class_archive`, which makes it where it is missing or belongs to others.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,28 +22,12 @@ from activitymodule import settings as config
 from activitymodule.errors import ActivityError
 from activitymodule.local.java import which_java
 from activitymodule.settings import Settings, resolve
+from activitymodule.streaming.session import MAKES_CLASS_ARCHIVE, class_archive, spark_session
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# That an archive does not fit is no news: only errors are said, and those where Java says all else.
-_QUIET = "-Xlog:disable -Xlog:all=error:stderr"
-_ARCHIVE = "SPARK_CLASS_ARCHIVE"  # no setting: tells the process that makes an archive where to
 _WAIT_SECONDS = 180
-
-
-def archive_of(settings: Settings) -> Path:
-    """Where the archive is or would be: beside the folder of Spark's own jars."""
-    jars = resolve(settings.spark.jars)
-    return jars.with_name(f"{jars.name}.jsa")
-
-
-def java_options(settings: Settings) -> str:
-    """Options for a JVM that uses the archive, or makes it; empty where there is none."""
-    if made := os.environ.get(_ARCHIVE):
-        return f"-XX:ArchiveClassesAtExit={made} {_QUIET}"
-    archive = archive_of(settings)
-    return f"-XX:SharedArchiveFile={archive} {_QUIET}" if archive.is_file() else ""
 
 
 def fingerprint(settings: Settings) -> str:
@@ -63,7 +47,7 @@ def fingerprint(settings: Settings) -> str:
 
 def is_current(settings: Settings) -> bool:
     """Whether the archive is there and was made with this Java and these jars."""
-    archive, note = archive_of(settings), archive_of(settings).with_suffix(".txt")
+    archive, note = class_archive(settings), class_archive(settings).with_suffix(".txt")
     return archive.is_file() and note.is_file() and note.read_text().strip() == fingerprint(settings)
 
 
@@ -72,22 +56,22 @@ def make(settings: Settings) -> None:
 
     Raises ActivityError where Java wrote no archive, DataError and ServiceUnavailableError as a Spark session does.
     """
-    archive = archive_of(settings)
+    archive = class_archive(settings)
     archive.unlink(missing_ok=True)  # Java does not write an archive on top of another
     with tempfile.TemporaryDirectory(prefix=".part-", dir=archive.parent) as folder:
         part = Path(folder) / archive.name
-        os.environ[_ARCHIVE] = str(part)
+        os.environ[MAKES_CLASS_ARCHIVE] = str(part)
         try:
             _work(settings, Path(folder))
         finally:
-            del os.environ[_ARCHIVE]
+            del os.environ[MAKES_CLASS_ARCHIVE]
         if not part.is_file():
             raise ActivityError(f"Java wrote no archive of Spark's classes to {archive.parent}")
         archive.with_suffix(".txt").write_text(fingerprint(settings) + "\n")
         part.replace(archive)
 
 
-def _same(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _same(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
     yield from batches
 
 
@@ -95,10 +79,8 @@ def _work(settings: Settings, folder: Path) -> None:
     """A stream with a state, Python workers, Parquet; then the JVM ends, which writes the archive."""
     from pyspark.sql import functions as F
 
-    from activitymodule.streaming.session import spark_session
-
     spark = spark_session(settings, "class-archive")
-    gateway = spark.sparkContext._gateway
+    gateway: Any = spark.sparkContext._gateway
     frame = spark.range(100).select(
         F.col("id"), F.timestamp_seconds("id").alias("at"), F.lit("{}").alias("text")
     )
@@ -144,7 +126,7 @@ def main() -> None:
             file=sys.stderr,
         )
         return
-    megabytes = archive_of(chosen).stat().st_size / 1e6
+    megabytes = class_archive(chosen).stat().st_size / 1e6
     print(f"init: archived, {megabytes:.0f} MB in {time.monotonic() - began:.0f} s", file=sys.stderr)
 
 

@@ -9,9 +9,10 @@ import pytest
 from own_settings import replaced
 
 from activitymodule import settings as config
+from activitymodule.local.class_archive import fingerprint, is_current
 from activitymodule.local.java import which_java
 from activitymodule.settings import Settings
-from activitymodule.streaming import class_archive
+from activitymodule.streaming.session import class_archive, class_archive_options
 
 
 @pytest.fixture
@@ -24,32 +25,32 @@ def own(tmp_path: Path) -> Settings:
 
 def note(settings: Settings) -> None:
     """What `make` leaves beside the archive."""
-    class_archive.archive_of(settings).with_suffix(".txt").write_text(class_archive.fingerprint(settings))
+    class_archive(settings).with_suffix(".txt").write_text(fingerprint(settings))
 
 
 def test_an_archive_belongs_to_its_jars(own):
-    assert class_archive.java_options(own) == ""
+    assert class_archive_options(own) == ""
     note(own)
-    assert not class_archive.is_current(own), "a note and no archive"
-    class_archive.archive_of(own).write_bytes(b"classes")
-    assert class_archive.is_current(own)
-    assert str(class_archive.archive_of(own)) in class_archive.java_options(own)
+    assert not is_current(own), "a note and no archive"
+    class_archive(own).write_bytes(b"classes")
+    assert is_current(own)
+    assert str(class_archive(own)) in class_archive_options(own)
     (Path(own.spark.jars) / "connector.jar").write_bytes(b"another")
-    assert not class_archive.is_current(own)
+    assert not is_current(own)
 
 
 def test_without_a_note_it_is_made_anew(own):
-    class_archive.archive_of(own).write_bytes(b"classes")
-    assert not class_archive.is_current(own)
+    class_archive(own).write_bytes(b"classes")
+    assert not is_current(own)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive at all" * 1000])
 def test_an_archive_that_does_not_fit_is_left_aside_without_a_word(own, content):
-    class_archive.archive_of(own).write_bytes(content)
+    class_archive(own).write_bytes(content)
     java = which_java()
     assert java is not None, "tests need Java"
     ran = subprocess.run(
-        [java, *class_archive.java_options(own).split(), "-version"], capture_output=True, text=True
+        [java, *class_archive_options(own).split(), "-version"], capture_output=True, text=True
     )
     plain = subprocess.run([java, "-version"], capture_output=True, text=True)
     assert (ran.returncode, ran.stdout) == (0, "")
