@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -57,7 +58,6 @@ def make(settings: Settings) -> None:
     Raises ActivityError where Java wrote no archive, DataError and ServiceUnavailableError as a Spark session does.
     """
     archive = class_archive(settings)
-    archive.unlink(missing_ok=True)  # Java does not write an archive on top of another
     with tempfile.TemporaryDirectory(prefix=".part-", dir=archive.parent) as folder:
         part = Path(folder) / archive.name
         os.environ[MAKES_CLASS_ARCHIVE] = str(part)
@@ -108,7 +108,11 @@ def _work(settings: Settings, folder: Path) -> None:
     # Java ends with its input, and takes some seconds to write the archive
     gateway.shutdown()
     gateway.proc.stdin.close()
-    gateway.proc.wait(timeout=_WAIT_SECONDS)
+    try:
+        gateway.proc.wait(timeout=_WAIT_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        gateway.proc.kill()
+        raise ActivityError(f"Java did not come to its end in {_WAIT_SECONDS} s") from error
 
 
 def main() -> None:
