@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -20,10 +21,13 @@ from typing import Any
 
 import psutil
 
+from activitymodule.errors import ServiceUnavailableError
+
 # Every process of a stack carries this variable with the stack's folder as its value (no ACTIVITY_ prefix:
 # it is no setting).
 MARK = "ACTIVITYSTACK"
 _PR_SET_PDEATHSIG = 1
+_PORTS = range(20_000, 32_000)
 
 
 @dataclass(frozen=True)
@@ -162,9 +166,12 @@ def port_free(host: str, port: int) -> bool:
 
 
 def any_free_port(host: str = "127.0.0.1") -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody has, below those that systems give to outgoing connections (from 32768 on Linux): no
+    connection takes it while a service that listens there is started again."""
+    for port in random.SystemRandom().sample(_PORTS, 100):
+        if port_free(host, port):
+            return port
+    raise ServiceUnavailableError(f"no port is free on {host} from {_PORTS.start} to {_PORTS.stop - 1}")
 
 
 def who_listens(port: int) -> str | None:

@@ -86,6 +86,9 @@ class Stack:
                 told = ServiceState(
                     name, "orphaned" if left else "stopped", process=told.process if left else None
                 )
+            elif told.status == "healthy" and not (told.process and told.process.alive()):
+                # its end is not in the supervisor's account yet
+                told = replace(told, status="waiting")
             services.append(replace(told, address=told.address or service.address))
         return Status(
             self.folder, state.supervisor.pid if alive and state.supervisor else None, tuple(services)
@@ -300,8 +303,13 @@ class Stack:
         before = read_wanted(self.folder)
         write_wanted(self.folder, before - names)
         if self.status().running:
-            wait_until(lambda: all(self.pid(name) is None for name in names), 120, 0.05)
+            wait_until(lambda: names <= self._stopped(), 120, 0.05)
         return bool(before & names)
+
+    def _stopped(self) -> set[str]:
+        """What has no process, and by the supervisor's own account is to have none."""
+        told = self._every_status().services
+        return {state.name for state in told if state.status == "stopped" and self.pid(state.name) is None}
 
     def _end_leftovers(self, say: Callable[[str], None]) -> bool:
         """Ends what a killed supervisor left behind: by its record, and by the mark its processes carry."""

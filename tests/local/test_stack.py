@@ -20,9 +20,9 @@ import pytest
 from activitymodule.errors import ConfigError, ServiceUnavailableError
 from activitymodule.local import topics
 from activitymodule.local.postgres import Postgres
-from activitymodule.local.processes import any_free_port, marked, wait_until
+from activitymodule.local.processes import Identity, any_free_port, marked, wait_until
 from activitymodule.local.stack import Stack, reveal
-from activitymodule.local.state import read_state
+from activitymodule.local.state import ServiceState, StackState, read_state, write_state
 from activitymodule.settings import Settings, build
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("embedded")]
@@ -145,6 +145,17 @@ def test_a_stopped_service_stays_stopped_until_up(stack: Stack) -> None:
         topics.names(stack.settings)
     stack.up(["kafka"])
     assert topics.names(stack.settings)
+
+
+def test_a_service_whose_end_nobody_has_told_yet_is_not_healthy(own_stack: Stack) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    ended = Identity.of(gone.pid)
+    gone.communicate()
+    own_stack.folder.mkdir(parents=True)
+    told = {"kafka": ServiceState("kafka", "healthy", process=ended)}
+    write_state(own_stack.folder, StackState(Identity.of(os.getpid()), told))
+    assert {service.name: service.status for service in own_stack.status().services}["kafka"] == "waiting"
+    write_state(own_stack.folder, StackState(None, told))
 
 
 def test_data_survives_down_and_kill_of_everything(own_stack: Stack) -> None:
