@@ -26,8 +26,9 @@ def loop(settings: Settings, plan: Plan, folder: Path) -> Loop:
     assert previous(settings, name).version == found.before.version
     assert found.gain_low > 0, "better on people neither model has seen, beyond chance"
     with session(settings, read_only=True) as connection:
-        (entry,) = promotions(connection, name=name)
-        assert entry.run_id == found.run_id
+        newest, first = promotions(connection, name=name)
+        assert (newest.run_id, newest.version) == (found.run_id, found.after.version)
+        assert (first.run_id, first.version) == (None, found.before.version)
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT count(*) FROM predictions WHERE activity IS NOT NULL AND model_version IS NULL"
@@ -50,5 +51,7 @@ def test_from_a_weak_champion_to_a_better_one(fresh_settings, tmp_path):
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_with_more_labels_and_more_errors_in_them(fresh_settings, tmp_path):
-    found = loop(fresh_settings, Plan(error_rate=0.08, teaching=400, audit=400), tmp_path)
+    found = loop(
+        fresh_settings, Plan(error_rate=0.08, teaching=400, audit=400, at_most_seconds=900), tmp_path
+    )
     assert found.gain > 0.1
