@@ -10,7 +10,7 @@ Usage: ./init.sh [--docker] [--help]
 Sets the project up in this folder; run it as often as you like.
   .venv/   a virtual environment of Python 3.11 with requirements.lock, every package checked by its hash
   jars/    Kafka and Spark's Kafka connector, from Maven Central, every file checked against jars.lock; and an
-           archive of the classes Spark loads, made here, so that jobs start in two thirds of the time
+           archive of the classes Spark loads, made here, so that jobs start faster
   .env     generated passwords (mode 600); what is there already is kept
 
   --docker   only what `docker compose up` needs: .env and the image (ten minutes the first time). Needs no Python
@@ -225,7 +225,7 @@ fi
 
 write_secrets
 
-# ---- an archive of what Spark loads: jobs start in two thirds of the time
+# ---- an archive of what Spark loads: jobs start in four fifths of the time
 .venv/bin/python -m activitymodule.local.class_archive
 
 if [ -n "$did" ]; then

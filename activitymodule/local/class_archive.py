@@ -1,4 +1,4 @@
-"""An archive of the Java classes that Spark loads, made once: a third less time until a job's first batch.
+"""An archive of the Java classes that Spark loads, made once: a fifth less time until a job's first batch.
 
 Java 17 maps such an archive into memory in place of reading, checking and linking some ten thousand classes
 (application class data sharing, JEP 350). It belongs to one Java and to the jars it was made with; Java leaves an
