@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from activitymodule.local.processes import any_free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = ROOT / "benchmarks"
@@ -51,12 +52,6 @@ def ensure_peer_environment() -> None:
         said = done.stderr.strip().splitlines() or ["pip gave no reason"]
         raise BenchmarkError(f"the peers' environment could not be made: {said[-1]}")
     stamp.write_text(wanted)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -167,15 +162,15 @@ class Bench:
         """Start PostgreSQL, Kafka and the registry; they end with this process, whatever ends it."""
         folder = Path(tempfile.mkdtemp(prefix="activity-bench-"))
         folder.chmod(0o711)  # PostgreSQL's own user must be able to pass through, where we are root
-        servers = f"127.0.0.1:{free_port()}"
+        servers = f"127.0.0.1:{any_free_port()}"
         ours = {
             "ACTIVITY_LOCAL__FOLDER": str(folder / "local"),
             "ACTIVITY_LOCAL__ARTIFACTS": str(folder / "mlflow"),
             "ACTIVITY_STORE__HOST": "127.0.0.1",
-            "ACTIVITY_STORE__PORT": str(free_port()),
+            "ACTIVITY_STORE__PORT": str(any_free_port()),
             "ACTIVITY_KAFKA__BOOTSTRAP_SERVERS": servers,
             "ACTIVITY_KAFKA__PARTITIONS": str(partitions),
-            "ACTIVITY_REGISTRY__URI": f"http://127.0.0.1:{free_port()}",
+            "ACTIVITY_REGISTRY__URI": f"http://127.0.0.1:{any_free_port()}",
             "ACTIVITY_SPARK__CHECKPOINTS": str(folder / "checkpoints"),
             "ACTIVITY_ARCHIVE__FOLDER": str(folder / "archive"),
             "ACTIVITY_LAKE__FOLDER": str(folder / "lake"),

@@ -19,6 +19,7 @@ from run import provide_champion
 from stream import spread
 
 from activitymodule.settings import resolve
+from activitymodule.streaming.session import class_archive
 
 
 def main() -> int:
@@ -29,8 +30,6 @@ def main() -> int:
     repetitions = parser.parse_args().repetitions
     bench = Bench.open(2, {})
     try:
-        from activitymodule.streaming.session import class_archive
-
         if not class_archive(bench.settings).is_file():
             raise BenchmarkError("there is no archive of Spark's classes; run ./init.sh")
         provide_champion(bench, small=True)

@@ -9,8 +9,6 @@ archive aside that does not fit, and the job starts as slowly as without one. in
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from activitymodule import settings as config
 from activitymodule.errors import ActivityError
+from activitymodule.local.jars import pyspark_jars
 from activitymodule.local.java import which_java
 from activitymodule.settings import Settings, resolve
-from activitymodule.streaming.session import MAKES_CLASS_ARCHIVE, class_archive, spark_session
+from activitymodule.streaming.session import class_archive, spark_session
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,23 +32,30 @@ _WAIT_SECONDS = 180
 
 def fingerprint(settings: Settings) -> str:
     """Of the Java and the jars that an archive belongs to."""
-    java, spark = which_java(), importlib.util.find_spec("pyspark")
+    java = which_java()
     assert java is not None
-    assert spark is not None
-    assert spark.origin is not None
     files = [
         Path(java).resolve(),
-        *sorted((Path(spark.origin).parent / "jars").glob("*.jar")),
+        *sorted(pyspark_jars().glob("*.jar")),
         *sorted(resolve(settings.spark.jars).glob("*.jar")),
     ]
     facts = [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
 
+def note_of(settings: Settings) -> Path:
+    """Where the fingerprint of the archive stands."""
+    return class_archive(settings).with_suffix(".txt")
+
+
 def is_current(settings: Settings) -> bool:
     """Whether the archive is there and was made with this Java and these jars."""
-    archive, note = class_archive(settings), class_archive(settings).with_suffix(".txt")
-    return archive.is_file() and note.is_file() and note.read_text().strip() == fingerprint(settings)
+    note = note_of(settings)
+    return (
+        class_archive(settings).is_file()
+        and note.is_file()
+        and note.read_text().strip() == fingerprint(settings)
+    )
 
 
 def make(settings: Settings) -> None:
@@ -60,14 +66,10 @@ def make(settings: Settings) -> None:
     archive = class_archive(settings)
     with tempfile.TemporaryDirectory(prefix=".part-", dir=archive.parent) as folder:
         part = Path(folder) / archive.name
-        os.environ[MAKES_CLASS_ARCHIVE] = str(part)
-        try:
-            _work(settings, Path(folder))
-        finally:
-            del os.environ[MAKES_CLASS_ARCHIVE]
+        _work(settings, Path(folder), part)
         if not part.is_file():
             raise ActivityError(f"Java wrote no archive of Spark's classes to {archive.parent}")
-        archive.with_suffix(".txt").write_text(fingerprint(settings) + "\n")
+        note_of(settings).write_text(fingerprint(settings) + "\n")
         part.replace(archive)
 
 
@@ -75,11 +77,11 @@ def _same(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
     yield from batches
 
 
-def _work(settings: Settings, folder: Path) -> None:
+def _work(settings: Settings, folder: Path, archive: Path) -> None:
     """A stream with a state, Python workers, Parquet; then the JVM ends, which writes the archive."""
     from pyspark.sql import functions as F
 
-    spark = spark_session(settings, "class-archive")
+    spark = spark_session(settings, "class-archive", archive_classes_to=archive)
     gateway: Any = spark.sparkContext._gateway
     frame = spark.range(100).select(
         F.col("id"), F.timestamp_seconds("id").alias("at"), F.lit("{}").alias("text")

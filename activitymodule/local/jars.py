@@ -68,7 +68,8 @@ def wrong(root: Path) -> list[str]:
     ]
 
 
-def _pyspark_jars() -> Path:
+def pyspark_jars() -> Path:
+    """The folder of the jars that pyspark brings."""
     spec = importlib.util.find_spec("pyspark")
     if spec is None or spec.origin is None:
         raise ServiceUnavailableError("pyspark is missing; run ./init.sh")
@@ -79,7 +80,7 @@ def _resolve(
     coordinates: tuple[str, str, str], target: Path, cache: Path, say: Callable[[str], None]
 ) -> None:
     """Fetches one module and what it depends on into `target`."""
-    ivy = next(_pyspark_jars().glob("ivy-*.jar"), None)
+    ivy = next(pyspark_jars().glob("ivy-*.jar"), None)
     if ivy is None:
         raise ServiceUnavailableError("pyspark's Ivy is missing; remove .venv and run ./init.sh")
     settings = os.environ.get("IVYSETTINGS")
@@ -151,7 +152,7 @@ def fetch(root: Path, say: Callable[[str], None] = _quiet) -> bool:
 
 def write_lock(root: Path, say: Callable[[str], None] = _quiet) -> None:
     """Writes jars.lock anew from what the coordinates resolve to now. Jars that pyspark has are left out."""
-    there = {jar.name.rsplit("-", 1)[0] for jar in _pyspark_jars().glob("*.jar")}
+    there = {jar.name.rsplit("-", 1)[0] for jar in pyspark_jars().glob("*.jar")}
     lines = []
     (root / "jars").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".lock-", dir=root / "jars") as part:

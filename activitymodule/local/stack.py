@@ -303,13 +303,15 @@ class Stack:
         before = read_wanted(self.folder)
         write_wanted(self.folder, before - names)
         if self.status().running:
-            wait_until(lambda: names <= self._stopped(), 120, 0.05)
+            # by the supervisor's own account, which it gives after the process has ended
+            wait_until(
+                lambda: all(
+                    told.status == "stopped" for told in self._every_status().services if told.name in names
+                ),
+                120,
+                0.05,
+            )
         return bool(before & names)
-
-    def _stopped(self) -> set[str]:
-        """What has no process, and by the supervisor's own account is to have none."""
-        told = self._every_status().services
-        return {state.name for state in told if state.status == "stopped" and self.pid(state.name) is None}
 
     def _end_leftovers(self, say: Callable[[str], None]) -> bool:
         """Ends what a killed supervisor left behind: by its record, and by the mark its processes carry."""

@@ -37,7 +37,7 @@ def create(settings: Settings, names: Sequence[str] | None = None) -> list[str]:
     with broker.admin(settings) as admin:
         try:
             there = set(admin.list_topics())
-            for name in names or _ours(settings):
+            for name in _wanted(settings, names):
                 if name in there:
                     continue
                 try:
@@ -66,7 +66,7 @@ def grow(settings: Settings, names: Sequence[str] | None = None) -> list[str]:
         try:
             small = [
                 told["name"]
-                for told in admin.describe_topics(list(names or _ours(settings)))
+                for told in admin.describe_topics(_wanted(settings, names))
                 if 0 < len(told["partitions"]) < kafka.partitions
             ]
             if small:
@@ -76,9 +76,9 @@ def grow(settings: Settings, names: Sequence[str] | None = None) -> list[str]:
     return small
 
 
-def _ours(settings: Settings) -> list[str]:
-    """The settings' topics, each once."""
-    return list(dict.fromkeys([settings.kafka.topic, settings.kafka.truth_topic]))
+def _wanted(settings: Settings, names: Sequence[str] | None) -> list[str]:
+    """`names`, or the settings' topics; each once."""
+    return list(dict.fromkeys(names or [settings.kafka.topic, settings.kafka.truth_topic]))
 
 
 def names(settings: Settings) -> list[str]:

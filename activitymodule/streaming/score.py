@@ -205,6 +205,10 @@ class ScoringJob:
         recorded = (
             None if self._options.forget_offsets else last_offsets(self._driver(), settings.kafka.topic)
         )
+        # a first batch whose last word to the store was cut off is begun and not finished there
+        known = recorded is not None or (
+            checkpoint.query_id is not None and knows_query(self._driver(), checkpoint.query_id)
+        )
         self._driver().commit()
         starting: str = settings.scoring.starting_offsets
         if checkpoint.query_id is None:
@@ -214,13 +218,7 @@ class ScoringJob:
                 say(loss_sentence(settings.kafka.topic, start.lost) + " (accepted)")
             if start.why:
                 say(start.why)
-        elif (
-            checkpoint.committed
-            and recorded is None
-            and not self._options.forget_offsets
-            # a first batch whose last word to the store was cut off is begun and not finished there
-            and not knows_query(self._driver(), checkpoint.query_id)
-        ):
+        elif checkpoint.committed and not known and not self._options.forget_offsets:
             raise RefusedError(
                 f"the checkpoint {path} goes on from batches this store knows nothing of (a new or another "
                 f"database); score the topic from its start with `activity score --set-checkpoint-aside`"

@@ -35,9 +35,6 @@ _STATE_STORES = {
 # micro-batch; this one does not.
 _BARE_FILE_SYSTEM = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
 
-# No setting: where the process that makes the archive of Spark's classes is to write it.
-MAKES_CLASS_ARCHIVE = "SPARK_CLASS_ARCHIVE"
-
 
 def _connector_jars(folder: Path) -> list[Path]:
     jars = sorted(folder.glob("*.jar"))
@@ -61,14 +58,14 @@ def class_archive(settings: Settings) -> Path:
     return jars.with_name(f"{jars.name}.jsa")
 
 
-def class_archive_options(settings: Settings) -> str:
-    """Options for a JVM that uses the archive, or makes it; empty where there is none.
+def class_archive_options(settings: Settings, archive_to: Path | None = None) -> str:
+    """Options for a JVM that uses the archive, or writes one to `archive_to`; empty where there is none.
 
     That an archive does not fit is no news: only errors are said, and those where Java says all else.
     """
     quiet = "-Xlog:disable -Xlog:all=error:stderr"
-    if made := os.environ.get(MAKES_CLASS_ARCHIVE):
-        return f"-XX:ArchiveClassesAtExit={made} {quiet}"
+    if archive_to is not None:
+        return f"-XX:ArchiveClassesAtExit={archive_to} {quiet}"
     archive = class_archive(settings)
     return f"-XX:SharedArchiveFile={archive} {quiet}" if archive.is_file() else ""
 
@@ -125,10 +122,13 @@ def spark_options(settings: Settings, app_name: str) -> dict[str, str]:
     return options
 
 
-def spark_session(settings: Settings, app_name: str, *, scoring: bool = False) -> SparkSession:
+def spark_session(
+    settings: Settings, app_name: str, *, scoring: bool = False, archive_classes_to: Path | None = None
+) -> SparkSession:
     """The Spark session of this process.
 
     scoring : the Python workers will score windows, so that their libraries are worth importing beforehand.
+    archive_classes_to : where Java writes an archive of what it loaded when it ends.
     Under spark-submit, master, memory and jars are the submission's; otherwise they come from the settings.
     Raises ServiceUnavailableError where Java or the connector is missing, ConfigError where Spark refuses.
     """
@@ -148,7 +148,7 @@ def spark_session(settings: Settings, app_name: str, *, scoring: bool = False) -
             "spark.sql.warehouse.dir": str(warehouse / "warehouse"),
             "spark.jars": ",".join(str(jar) for jar in jars),
             "spark.driver.extraJavaOptions": (
-                f"{_JAVA} {class_archive_options(settings)} "
+                f"{_JAVA} {class_archive_options(settings, archive_classes_to)} "
                 f"-Dlog4j2.configurationFile={_LOGGING} -Dactivity.log={logs / (app_name + '.spark.log')}"
             ),
         }

@@ -9,7 +9,7 @@ import pytest
 from own_settings import replaced
 
 from activitymodule import settings as config
-from activitymodule.local.class_archive import fingerprint, is_current
+from activitymodule.local.class_archive import fingerprint, is_current, note_of
 from activitymodule.local.java import which_java
 from activitymodule.settings import Settings
 from activitymodule.streaming.session import class_archive, class_archive_options
@@ -25,7 +25,7 @@ def own(tmp_path: Path) -> Settings:
 
 def note(settings: Settings) -> None:
     """What `make` leaves beside the archive."""
-    class_archive(settings).with_suffix(".txt").write_text(fingerprint(settings))
+    note_of(settings).write_text(fingerprint(settings))
 
 
 def test_an_archive_belongs_to_its_jars(own):
