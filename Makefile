@@ -48,7 +48,7 @@ bench: init ## measure; this job beside others, as JSON
 lock: init ## pin again what requirements.in and the jars resolve to
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile requirements.in --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
-	$(BIN)/python -m activitymodule.local.jars --lock
+	$(BIN)/python -m activitymodule.streaming.jars --lock
 
 docs: init ## make the generated pages and pictures under docs/ again
 	$(BIN)/activity features --markdown

@@ -189,7 +189,7 @@ else
         exit 0
     fi
 fi
-"$python" -m activitymodule.local.java || exit $?
+"$python" -m activitymodule.streaming.java || exit $?
 
 # ---- .venv
 if [ "$python" != .venv/bin/python ]; then
@@ -221,12 +221,12 @@ if [ "$(cat .venv/bin/activity 2>/dev/null || true)" != "$command" ]; then
 fi
 
 # ---- jars
-.venv/bin/python -m activitymodule.local.jars || exit $?
+.venv/bin/python -m activitymodule.streaming.jars || exit $?
 
 write_secrets
 
 # ---- an archive of what Spark loads: jobs start in four fifths of the time
-.venv/bin/python -m activitymodule.local.class_archive
+.venv/bin/python -m activitymodule.streaming.class_archive
 
 if [ -n "$did" ]; then
     say "ready; next: . .venv/bin/activate && activity up"

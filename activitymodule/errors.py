@@ -1,42 +1,49 @@
 """The project's own errors: each names what was wrong, where, and what to do, in one sentence.
 
-Whoever typed a command sees that sentence and the exit code of its class, never a stack trace.
+The sentence is for people. Programs and tests match the class or its `code`. A command ends with the exit code of the
+class and never shows a stack trace.
 """
 
 from __future__ import annotations
 
 
 class ActivityError(Exception):
-    """Anything this project reports on purpose. `exit_code` is what the command line ends with."""
+    """An error that this project reports on purpose."""
 
+    code = "error"
     exit_code = 1
 
 
 class ConfigError(ActivityError):
     """A setting, option or file name that cannot be right."""
 
+    code = "config"
     exit_code = 2
 
 
 class ServiceUnavailableError(ActivityError):
-    """A service (broker, store, registry, JDK) that is not there."""
+    """A service (broker, store, registry, JDK) that does not answer."""
 
+    code = "unavailable"
     exit_code = 3
 
 
 class DataError(ActivityError):
     """Input data that cannot be used."""
 
+    code = "data"
     exit_code = 4
 
 
 class RefusedError(ActivityError):
-    """A request that is understood and would do harm: a second scorer, unread messages gone."""
+    """A request that is understood and would do harm: a second scorer, unread messages deleted."""
 
+    code = "refused"
     exit_code = 5
 
 
 class ModelError(ActivityError):
     """A model that is missing, does not load or does not fit."""
 
+    code = "model"
     exit_code = 6

@@ -15,7 +15,7 @@ import psycopg2.extras
 from activitymodule.errors import ServiceUnavailableError
 from activitymodule.settings import Settings
 from activitymodule.settings import settings as read_settings
-from activitymodule.store.connection import connect, explained
+from activitymodule.store.connection import Connection, connect, explained
 
 _WORKERS = 8
 _READ_SECONDS = 15
@@ -98,7 +98,7 @@ _threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="console")
 def query(sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> list[dict[str, Any]]:
     """Rows of a query as dicts, from a read-only connection. Blocks: pages await `run_query`."""
 
-    def read(connection: Any) -> list[dict[str, Any]]:
+    def read(connection: Connection) -> list[dict[str, Any]]:
         with connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
             cursor.execute(sql, params)
             return [dict(row) for row in cursor.fetchall()]

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from nicegui import ui
 
 from activitymodule.errors import ActivityError
+from activitymodule.store.connection import Connection
 from activitymodule.store.live import Pulse, take_pulse
 from annotation import context
 from annotation.api.metrics import lag_now
@@ -126,7 +126,7 @@ class Feed:
     def _store(before: Snapshot) -> Snapshot:
         settings = context.settings()
 
-        def work(connection: Any) -> Snapshot:
+        def work(connection: Connection) -> Snapshot:
             pulse = take_pulse(connection, settings.kafka.topic, recent=12)
             oldest = int(pulse.at.timestamp()) - MINUTES * 60 - BUCKET_SECONDS
             known = max(before.counts, default=0)

@@ -14,6 +14,7 @@ import numpy as np
 from activitymodule.settings import Settings
 from activitymodule.store import annotations as store
 from activitymodule.store.annotations import Item, Neighbour
+from activitymodule.store.connection import Connection
 from annotation.archived import archived_records
 from annotation.palette import colour
 from annotation.signals import facts, microseconds, plot, small, unpack
@@ -34,7 +35,7 @@ class FeatureSpace:
         self._held: dict[int, np.ndarray] = {}
         self._lock = threading.Lock()
 
-    def matrix(self, connection: Any, item_ids: list[int]) -> tuple[list[int], np.ndarray]:
+    def matrix(self, connection: Connection, item_ids: list[int]) -> tuple[list[int], np.ndarray]:
         """Items that are there still, and their features, float32 (n, n_features)."""
         with self._lock:
             missing = [number for number in item_ids if number not in self._held]
@@ -65,7 +66,7 @@ class FeatureSpace:
         return centre, spread
 
     def nearest(
-        self, connection: Any, item: Item, candidates: list[int], most: int
+        self, connection: Connection, item: Item, candidates: list[int], most: int
     ) -> list[tuple[int, float]]:
         """The candidates most like the item: (item_id, root mean square distance in standard deviations)."""
         there, rows = self.matrix(connection, candidates)
@@ -101,7 +102,7 @@ class Around:
     source: str  # "", "queue", "archive"
 
 
-def surroundings(connection: Any, settings: Settings, item: Item) -> Around:
+def surroundings(connection: Connection, settings: Settings, item: Item) -> Around:
     """The readings of the item, and of the window before and after as far as they are at hand."""
     length = item.window_end - item.window_start
     since, until = item.window_start - length, item.window_end + length
@@ -194,7 +195,9 @@ def label_key(labels: tuple[str, ...]) -> dict[str, str]:
     return keys
 
 
-def prepared(connection: Any, settings: Settings, item: Item, width: int, height: int = 0) -> dict[str, Any]:
+def prepared(
+    connection: Connection, settings: Settings, item: Item, width: int, height: int = 0
+) -> dict[str, Any]:
     """Everything the page shows of an item, as JSON-able values; pictures and strips as HTML of our own."""
     around = surroundings(connection, settings, item)
     low, high = microseconds(item.window_start), microseconds(item.window_end)
@@ -231,7 +234,7 @@ def prepared(connection: Any, settings: Settings, item: Item, width: int, height
     }
 
 
-def bulk(connection: Any, item: Item, annotator: str, minutes: float) -> list[dict[str, Any]]:
+def bulk(connection: Connection, item: Item, annotator: str, minutes: float) -> list[dict[str, Any]]:
     """Open items of the same watch most like this one, held for the annotator, the most alike first."""
     candidates = store.open_of_device(connection, item, annotator)
     near = SPACE.nearest(connection, item, candidates, BULK)
@@ -247,6 +250,6 @@ def bulk(connection: Any, item: Item, annotator: str, minutes: float) -> list[di
     ]
 
 
-def labels_for(connection: Any, settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def labels_for(connection: Connection, settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Labels of the champion, and others in use."""
     return store.offered_labels(connection, settings.registry.classifier)

@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from activitymodule.local.processes import any_free_port
+from activitymodule.embedded.processes import any_free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = ROOT / "benchmarks"
@@ -183,7 +183,7 @@ class Bench:
         bench = cls(folder, {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"})
         try:
             bench.settings = loading.load()
-            from activitymodule.local.stack import Stack
+            from activitymodule.embedded.stack import Stack
 
             bench.stack = Stack(bench.settings)
             bench.stack.up(only=["postgres"], tied=True)
@@ -207,7 +207,7 @@ class Bench:
     def _as_superuser(self, statement: str) -> None:
         import psycopg2
 
-        from activitymodule.local.postgres import SUPERUSER
+        from activitymodule.embedded.postgres import SUPERUSER
 
         store = self.settings.store
         connection = psycopg2.connect(

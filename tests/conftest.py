@@ -72,7 +72,7 @@ def data_folder() -> Path:
 @pytest.fixture(scope="session")
 def stack_settings() -> Iterator[Settings]:
     """Settings of the session's stack: free ports, new passwords, a temporary folder. Starts nothing."""
-    from activitymodule.local.processes import any_free_port
+    from activitymodule.embedded.processes import any_free_port
 
     # not pytest's own temporary folder: PostgreSQL's user must pass through it where we are root
     folder = Path(tempfile.mkdtemp(prefix="activity-tests-"))
@@ -104,7 +104,7 @@ def stack(stack_settings: Settings) -> Iterator[Any]:
         if reason := why_no_engine():
             pytest.skip(reason)
     else:
-        from activitymodule.local.stack import Stack as Services
+        from activitymodule.embedded.stack import Stack as Services
 
     running: Any = Services(stack_settings)
     try:
@@ -148,8 +148,8 @@ def fresh_topic(fresh_settings: Settings) -> str:
 @pytest.fixture(scope="session")
 def environment_of() -> Callable[[Settings], dict[str, str]]:
     """A function: settings -> the environment in which a process of ours sees just these settings."""
-    from activitymodule.local.processes import clean_environment
-    from activitymodule.local.stack import reveal
+    from activitymodule.embedded.processes import clean_environment
+    from activitymodule.embedded.stack import reveal
 
     def environment(settings: Settings) -> dict[str, str]:
         variables = {"ACTIVITY_HOME": str(config.project_root())}

@@ -1,6 +1,6 @@
 """The services in containers: PostgreSQL and Kafka as anybody runs them, MLflow beside them as a process.
 
-`Containers` is to tests what `activitymodule.local.stack.Stack` is otherwise: settings, up, down, kill, wait_healthy.
+`Containers` is to tests what `embedded.stack.Stack` is otherwise: settings, up, down, kill, wait_healthy.
 TEST_SERVICES=containers chooses it. Run as a program, this module is the sweeper: see `_start_sweeper`.
 """
 
@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from activitymodule.embedded.broker import Broker
+from activitymodule.embedded.postgres import SUPERUSER, Postgres
+from activitymodule.embedded.processes import signal_group, spawn, wait_until
+from activitymodule.embedded.registry import Registry
+from activitymodule.embedded.stack import migrate
 from activitymodule.errors import ServiceUnavailableError
-from activitymodule.local import topics
-from activitymodule.local.broker import Broker
-from activitymodule.local.postgres import SUPERUSER, Postgres
-from activitymodule.local.processes import signal_group, spawn, wait_until
-from activitymodule.local.registry import Registry
-from activitymodule.local.stack import migrate
+from activitymodule.kafka import topics
 from activitymodule.settings import Settings, resolve
 
 POSTGRES_IMAGE = "postgres:18"

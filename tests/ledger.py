@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import psutil
 
+from activitymodule.kafka.clients import producer, topic_ends
 from activitymodule.settings import Settings
 from activitymodule.store.connection import connect
-from activitymodule.streaming.broker import producer, topic_ends
 
 WINDOW_SECONDS = 10
 DAY_MS = 86_400_000

@@ -17,7 +17,7 @@ from activitymodule.settings import Settings
 
 def replaced(settings: Settings, **sections: dict[str, Any]) -> Settings:
     """Settings with some keys of some sections replaced, validated anew."""
-    from activitymodule.local.stack import reveal
+    from activitymodule.embedded.stack import reveal
 
     tree = reveal(settings)
     for section, keys in sections.items():
@@ -28,9 +28,9 @@ def replaced(settings: Settings, **sections: dict[str, Any]) -> Settings:
 @contextmanager
 def settings_of_ones_own(stack: Any, folder: Path) -> Iterator[Settings]:
     """Settings with a migrated database, two topics, model names and folders of their own, for as long as the block."""
-    from activitymodule.local import topics
-    from activitymodule.local.postgres import Postgres
-    from activitymodule.local.stack import migrate
+    from activitymodule.embedded.postgres import Postgres
+    from activitymodule.embedded.stack import migrate
+    from activitymodule.kafka import topics
 
     token = secrets.token_hex(4)
     kafka, registry = stack.settings.kafka, stack.settings.registry
@@ -70,7 +70,7 @@ def register_champion(settings: Settings, trained: Path) -> Any:
 def drop_database(settings: Settings) -> None:
     from psycopg2 import sql
 
-    from activitymodule.local.postgres import Postgres
+    from activitymodule.embedded.postgres import Postgres
 
     connection = Postgres(settings).connect()
     with connection.cursor() as cursor:

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from activitymodule import errors
 from activitymodule.cli import VERBS, app
-from activitymodule.local.jars import wrong
 from activitymodule.settings import Settings, project_root
+from activitymodule.streaming.jars import wrong
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

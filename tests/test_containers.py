@@ -15,10 +15,10 @@ import pytest
 from containers import Containers, containers_of, why_no_engine
 from own_settings import replaced
 
-from activitymodule.local import topics
-from activitymodule.local.postgres import Postgres
-from activitymodule.local.processes import any_free_port, wait_until
-from activitymodule.local.stack import reveal
+from activitymodule.embedded.postgres import Postgres
+from activitymodule.embedded.processes import any_free_port, wait_until
+from activitymodule.embedded.stack import reveal
+from activitymodule.kafka import topics
 from activitymodule.settings import Settings, project_root
 
 TESTS = Path(__file__).parent
@@ -95,7 +95,7 @@ def query(settings: Settings, text: str) -> Any:
 @pytest.mark.docker
 @pytest.mark.integration
 def test_containers_are_loopback_only_and_a_kill_loses_nothing(own: Containers) -> None:
-    from activitymodule.streaming.broker import producer
+    from activitymodule.kafka.clients import producer
 
     settings = own.settings
     own.up(["postgres", "kafka"])

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from activitymodule import secret_manager
 from activitymodule import settings as config
 from activitymodule.errors import ConfigError, ServiceUnavailableError
-from activitymodule.secret_manager import fetch_secret
+from activitymodule.settings import secret_manager, sources
+from activitymodule.settings.secret_manager import fetch_secret
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -66,7 +66,7 @@ def test_settings_fetch_secrets_that_are_named_and_nothing_else(
 ) -> None:
     monkeypatch.setenv("ACTIVITY_HOME", str(tmp_path))
     fetch = partial(fetch_secret, session=requests.Session(), address=manager)
-    monkeypatch.setattr(config, "fetch_secret", fetch)
+    monkeypatch.setattr(sources, "fetch_secret", fetch)
     named = f"{secret_manager.NAMED_SECRET}projects/p/secrets/s"
     loaded = config.load(
         {

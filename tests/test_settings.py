@@ -24,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_config_yaml_lists_every_key_with_its_default() -> None:
     """The committed file is the documentation of all settings: none is missing, and none differs."""
-    given = yaml.safe_load((Path(config.__file__).parents[1] / "config.yaml").read_text())
+    given = yaml.safe_load((config.project_root() / "config.yaml").read_text())
 
     def compare(model: BaseModel, tree: dict[str, Any], path: str) -> None:
         assert set(tree) == set(type(model).model_fields), f"keys of {path or 'the file'}"
@@ -40,7 +40,7 @@ def test_config_yaml_lists_every_key_with_its_default() -> None:
 
 def test_every_key_is_explained() -> None:
     """A key without a comment stands in a section, or beside keys, that explain it; most have their own."""
-    lines = (Path(config.__file__).parents[1] / "config.yaml").read_text().splitlines()
+    lines = (config.project_root() / "config.yaml").read_text().splitlines()
     keys = [line for line in lines if ":" in line and not line.lstrip().startswith("#")]
     assert sum("#" in line for line in keys) > 0.7 * len(keys)
 

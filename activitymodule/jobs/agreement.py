@@ -9,11 +9,12 @@ import typer
 
 from activitymodule.errors import DataError
 from activitymodule.settings import Settings, settings
+from activitymodule.store.connection import Connection
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from activitymodule.lake.agreement import Agreement, Score
+    from activitymodule.models.evaluation.against_truth import Agreement, Score
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -27,12 +28,17 @@ WHERE window_start >= %(first)s AND window_start <= %(last)s AND coverage >= %(c
 
 
 def read_windows(
-    connection: Any, first: datetime, last: datetime, *, coverage: float = 0.0, device: str | None = None
+    connection: Connection,
+    first: datetime,
+    last: datetime,
+    *,
+    coverage: float = 0.0,
+    device: str | None = None,
 ) -> pa.Table:
     """Predicted windows that start in [first, last], as lake.agreement's WINDOW_SCHEMA."""
     import pyarrow as pa
 
-    from activitymodule.lake.agreement import WINDOW_SCHEMA
+    from activitymodule.models.evaluation.against_truth import WINDOW_SCHEMA
 
     with connection.cursor() as cursor:
         cursor.execute(_WINDOWS, {"first": first, "last": last, "coverage": coverage, "device": device})
@@ -48,8 +54,8 @@ def measure(config: Settings, since: datetime | None, coverage: float, device: s
     """Compare what the truth topic holds with the store."""
     import pyarrow.compute as pc
 
-    from activitymodule.lake.agreement import compare
-    from activitymodule.lake.truth import read_truth
+    from activitymodule.kafka.truth import read_truth
+    from activitymodule.models.evaluation.against_truth import compare
     from activitymodule.store.connection import session
 
     truth = read_truth(config)

@@ -21,8 +21,8 @@ _JSON = typer.Option(False, "--json", help="Print JSON for scripts.")
 
 def start(config: Settings, say: Any, seconds: float = 300) -> None:
     """Starts Airflow beside the rest of the stack and waits until a run that is triggered would run."""
-    from activitymodule.local import airflow
-    from activitymodule.local.stack import Stack
+    from activitymodule.embedded import airflow
+    from activitymodule.embedded.stack import Stack
 
     stack = Stack(config)
     before = stack.pid(airflow.Airflow.name) is not None
@@ -47,7 +47,7 @@ def start(config: Settings, say: Any, seconds: float = 300) -> None:
 
 def _read(config: Settings) -> bool:
     """Whether the DAG that all is about is known, or why it cannot be is."""
-    from activitymodule.local import airflow
+    from activitymodule.embedded import airflow
 
     try:
         airflow.runs(config, airflow.RETRAIN, limit=1)
@@ -85,8 +85,8 @@ def down() -> None:
     """Stop Airflow alone; what it was doing is gone on with when it starts again."""
     from rich.console import Console
 
-    from activitymodule.local.airflow import NAMES
-    from activitymodule.local.stack import Stack
+    from activitymodule.embedded.airflow import NAMES
+    from activitymodule.embedded.stack import Stack
 
     console = Console(stderr=True)
     with console.status("stopping Airflow"):
@@ -97,9 +97,9 @@ def down() -> None:
 @app.command(epilog="Example: activity airflow status --json")
 def status(as_json: bool = _JSON) -> None:
     """Show whether Airflow's parts are at work, and what it could not read. Ends with code 3 unless all is well."""
+    from activitymodule.embedded import airflow
+    from activitymodule.embedded.stack import Stack
     from activitymodule.jobs.output import print_json, print_table
-    from activitymodule.local import airflow
-    from activitymodule.local.stack import Stack
 
     config = settings()
     states = {told.name: told for told in Stack(config).status().services}
@@ -124,8 +124,8 @@ def logs(
     lines: int = typer.Option(20, "--lines", "-n", min=0, help="How many lines of each log."),
 ) -> None:
     """Show the last lines of Airflow's own logs. What a task said is on its page in Airflow."""
+    from activitymodule.embedded.airflow import NAMES
     from activitymodule.jobs import logs as verb
-    from activitymodule.local.airflow import NAMES
 
     names = {"api": "airflow", "scheduler": "airflow-scheduler", "dags": "airflow-dags"}
     if part and part not in names:
@@ -161,8 +161,8 @@ def trigger(
     as_json: bool = _JSON,
 ) -> None:
     """Begin a run of a DAG."""
+    from activitymodule.embedded import airflow
     from activitymodule.jobs.output import print_json
-    from activitymodule.local import airflow
 
     config = settings()
     run_id = airflow.trigger(config, dag, _conf(conf))
@@ -196,8 +196,8 @@ def runs(
     as_json: bool = _JSON,
 ) -> None:
     """List the runs of a DAG."""
+    from activitymodule.embedded import airflow
     from activitymodule.jobs.output import print_json, print_table
-    from activitymodule.local import airflow
 
     found = airflow.runs(settings(), dag, limit)
     if as_json:
@@ -216,7 +216,7 @@ def rerun(
     dag: str = _DAG, run_id: str = typer.Argument(help="A run that failed, as `runs` lists it.")
 ) -> None:
     """Go on with a run that failed, from the step that failed."""
-    from activitymodule.local import airflow
+    from activitymodule.embedded import airflow
 
     airflow.rerun(settings(), dag, run_id)
 
@@ -228,7 +228,7 @@ def answer(
     reject: bool = typer.Option(False, help="Say no: the champion stays."),
 ) -> None:
     """Approve (or reject) what a run waits for."""
-    from activitymodule.local import airflow
+    from activitymodule.embedded import airflow
 
     config = settings()
     waiting = [

@@ -17,7 +17,7 @@ def turn_away(settings: Settings, run_id: str, by_whom: str) -> dict[str, Any]:
     as it is. Gives `state`, `says` and `version`."""
     from activitymodule.registry.versions import drop_challenger
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import finish_run, get_run, record_promotion, retrain_lease
+    from activitymodule.store.retraining import finish_run, get_run, record_promotion, retrain_lease
 
     name = settings.registry.classifier
     with retrain_lease(settings, run_id), session(settings) as connection:
@@ -54,7 +54,7 @@ def labels_waiting(settings: Settings, min_labels: int, pause_minutes: float = 6
     """
     from activitymodule.jobs.retrain import _worth_while
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import label_counts, learnt_until, runs
+    from activitymodule.store.retraining import label_counts, learnt_until, runs
     from activitymodule.windows.catalogue import FEATURES_VERSION
 
     with session(settings, read_only=True) as connection:
@@ -108,7 +108,7 @@ def look_at_drift(settings: Settings, folder: Path | None = None) -> dict[str, A
 def retrained_within(settings: Settings, hours: float) -> bool:
     """Whether a retraining that was worth while began within so many hours, or is under way."""
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import runs
+    from activitymodule.store.retraining import runs
 
     since = datetime.now(UTC) - timedelta(hours=hours)
     with session(settings, read_only=True) as connection:

@@ -8,12 +8,13 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.settings import Settings, settings
+from activitymodule.store.connection import Connection
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +74,13 @@ class Truth:
 
 
 def _answer_one(
-    connection: Any, item: Item, who: str, truth: Truth, error_rate: float, rng: random.Random, minutes: float
+    connection: Connection,
+    item: Item,
+    who: str,
+    truth: Truth,
+    error_rate: float,
+    rng: random.Random,
+    minutes: float,
 ) -> tuple[bool, bool]:
     """Answer a leased item; (a label was given, it was wrong on purpose)."""
     from activitymodule.store.annotations import answer
@@ -108,7 +115,7 @@ def run_oracle(
     With neither it ends when nothing waits. `annotators` take turns, so that items wanted twice get two voices. A
     window whose truth is not there (yet) is left for later while there is time, then answered `unsure`.
     """
-    from activitymodule.lake.truth import read_truth
+    from activitymodule.kafka.truth import read_truth
     from activitymodule.store.annotations import lease_next, release
     from activitymodule.store.connection import connect, explained
 
@@ -214,7 +221,7 @@ def export_(
     typer.echo(f"{count:,} answers in {path}", err=True)
 
 
-def exported_text(connection: Any, kind: str) -> tuple[str, int]:
+def exported_text(connection: Connection, kind: str) -> tuple[str, int]:
     """The file of an export and how many answers there are: kind csv or label-studio."""
     from activitymodule.lake.labels import to_csv, to_label_studio
     from activitymodule.store.annotations import EXPORT_COLUMNS, exported, readings_of

@@ -20,8 +20,8 @@ def console(
     """
     import uvicorn
 
+    from activitymodule.embedded.processes import port_free, who_listens
     from activitymodule.errors import ServiceUnavailableError
-    from activitymodule.local.processes import port_free, who_listens
     from activitymodule.settings import settings
     from activitymodule.store.connection import session
     from activitymodule.store.users import list_users

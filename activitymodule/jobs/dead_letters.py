@@ -254,9 +254,9 @@ def send_again(
     """
     from dataclasses import replace
 
+    from activitymodule.kafka.clients import producer
     from activitymodule.store.connection import session
     from activitymodule.store.dead_letters import PAYLOAD_BYTES, list_dead_letters, mark_replayed
-    from activitymodule.streaming.broker import producer
 
     chosen = replace(selection, replayed=None if again else False)
     with session(config) as connection:

@@ -42,8 +42,8 @@ def demo(
 
     Ctrl-C ends all of it. With --seconds it ends by itself, with a summary, and fails if no predictions came.
     """
-    from activitymodule.local.airflow import NAMES as AIRFLOW
-    from activitymodule.local.stack import Stack
+    from activitymodule.embedded.airflow import NAMES as AIRFLOW
+    from activitymodule.embedded.stack import Stack
 
     config = settings()
     stack = Stack(config)

@@ -83,7 +83,7 @@ class Loop:
 def loop_settings(config: Settings, plan: Plan) -> Settings:
     """The same services with a database, topics, models and folders of the loop's own, so that nothing of the user's is
     touched; and a queue that asks as much in minutes as people would be asked in days."""
-    from activitymodule.local.stack import reveal
+    from activitymodule.embedded.stack import reveal
 
     tree, folder = reveal(config), f"{config.local.folder}/loop"
     asked = plan.teaching + plan.audit
@@ -119,8 +119,8 @@ def queue_of(plan: Plan, asked: int) -> dict[str, Any]:
 
 def environment(config: Settings) -> dict[str, str]:
     """Variables with which a process of ours sees just these settings."""
-    from activitymodule.local.processes import clean_environment
-    from activitymodule.local.stack import reveal
+    from activitymodule.embedded.processes import clean_environment
+    from activitymodule.embedded.stack import reveal
 
     variables = {"ACTIVITY_HOME": str(project_root())}
     for section, keys in reveal(config).items():
@@ -138,9 +138,9 @@ def begin_anew(config: Settings) -> None:
 
     from psycopg2 import sql
 
-    from activitymodule.local import topics
-    from activitymodule.local.postgres import Postgres
-    from activitymodule.local.stack import migrate
+    from activitymodule.embedded.postgres import Postgres
+    from activitymodule.embedded.stack import migrate
+    from activitymodule.kafka import topics
 
     if not config.store.database.endswith("_loop"):
         raise ActivityError("only the loop's own database is begun anew")
@@ -208,7 +208,7 @@ def run_loop(config: Settings, plan: Plan, *, say: Callable[[str], None], logs: 
     from activitymodule.jobs import retrain
     from activitymodule.jobs.annotate import run_oracle
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import label_counts
+    from activitymodule.store.retraining import label_counts
     from activitymodule.windows.catalogue import FEATURES_VERSION
 
     begin = time.monotonic()
@@ -293,8 +293,8 @@ def measure(
 
     from activitymodule.jobs.retrain import _examine
     from activitymodule.jobs.train import load_windows
-    from activitymodule.learning.dataset import only_known
-    from activitymodule.learning.promotion import Audit, compare, macro_f1_interval
+    from activitymodule.learning.gate import Audit, compare, macro_f1_interval
+    from activitymodule.learning.training_set import only_known
 
     (windows,) = load_windows(
         "synthetic",
@@ -388,7 +388,7 @@ def demo_loop(
 
     It uses a database, topics, models and folders of its own; what you have is not touched. About five minutes.
     """
-    from activitymodule.local.stack import Stack
+    from activitymodule.embedded.stack import Stack
 
     plan = Plan(
         watches=watches,

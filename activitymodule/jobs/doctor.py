@@ -41,14 +41,14 @@ def _python() -> Finding:
 
 
 def _java() -> Finding:
-    from activitymodule.local.java import find_java, java_version
+    from activitymodule.streaming.java import find_java, java_version
 
     java = find_java()
     return Finding("Java", "good", f"{java_version(java)} at {java}")
 
 
 def _packages() -> Finding:
-    from activitymodule.local.jars import sha256
+    from activitymodule.streaming.jars import sha256
 
     lock = project_root() / "requirements.lock"
     stamp = Path(sys.prefix) / ".requirements.sha256"
@@ -60,7 +60,7 @@ def _packages() -> Finding:
 
 
 def _jars() -> Finding:
-    from activitymodule.local.jars import read_lock, wrong
+    from activitymodule.streaming.jars import read_lock, wrong
 
     root = project_root()
     if off := wrong(root):
@@ -107,8 +107,8 @@ def _memory(settings: Settings) -> Finding:
 
 
 def _services(settings: Settings) -> Iterator[Finding]:
-    from activitymodule.local.processes import port_free, who_listens
-    from activitymodule.local.stack import Stack
+    from activitymodule.embedded.processes import port_free, who_listens
+    from activitymodule.embedded.stack import Stack
 
     stack = Stack(settings)
     told = {state.name: state for state in stack.status().services}
@@ -142,7 +142,7 @@ def _services(settings: Settings) -> Iterator[Finding]:
 def _answers(settings: Settings, name: str) -> bool:
     """Whether a service answers as its users will ask it."""
     if name == "kafka":
-        from activitymodule.local.topics import names
+        from activitymodule.kafka.topics import names
 
         names(settings)
         return True

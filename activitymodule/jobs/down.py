@@ -16,7 +16,7 @@ def down(
     """Stop the embedded stack, also what a killed supervisor left behind. Its data stays."""
     from rich.console import Console
 
-    from activitymodule.local.stack import Stack
+    from activitymodule.embedded.stack import Stack
 
     console = Console(stderr=True)
     names = [name.strip() for name in only.split(",") if name.strip()] or None

@@ -115,7 +115,7 @@ def run(
 
 def prepare(chosen: Settings, this: Run, people: bool) -> None:
     """What a fleet needs: topics, and its people in the store; where there is no store, a warning."""
-    from activitymodule.local import topics
+    from activitymodule.kafka import topics
 
     topics.create(chosen)
     if not people:

@@ -116,7 +116,7 @@ def promote(
 ) -> None:
     """Make a version serve, whatever the gate says of it. It is loaded and tried first; one that does not fit is
     refused. Who did it and why is recorded."""
-    from activitymodule.store.retrain import who
+    from activitymodule.store.retraining import who
 
     config = settings()
     _say(promote_by_hand(config, kind, version, by_whom=who(), why=why), as_json)
@@ -126,7 +126,7 @@ def promote(
 def rollback(kind: Kind = _KIND, why: str = _WHY, as_json: bool = _JSON) -> None:
     """Make the version serve that served before the champion; the two change places. Who did it and why is
     recorded."""
-    from activitymodule.store.retrain import who
+    from activitymodule.store.retraining import who
 
     config = settings()
     _say(roll_back(config, kind, by_whom=who(), why=why), as_json)
@@ -141,7 +141,7 @@ def promotion_history(
 
     from activitymodule.jobs.output import plain, print_table
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import promotions
+    from activitymodule.store.retraining import promotions
 
     config = settings()
     with session(config, read_only=True) as connection:
@@ -200,7 +200,7 @@ def _recorded(
     without a store nothing moves unseen."""
     from activitymodule.registry.versions import champion
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import record_promotion
+    from activitymodule.store.retraining import record_promotion
 
     serving = champion(config, name)
     with session(config) as connection:

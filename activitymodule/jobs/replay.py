@@ -49,7 +49,7 @@ def replay(
     People start together. Recorded times are moved so that none is ahead of the clock: at speed 1 they start
     now, faster they end now. Ctrl-C ends it after what was sent has arrived.
     """
-    from activitymodule.streaming.broker import producer
+    from activitymodule.kafka.clients import producer
     from activitymodule.telemetry import recordings
 
     config = settings()

@@ -22,13 +22,14 @@ import typer
 
 from activitymodule.errors import ActivityError, ConfigError, DataError, ModelError, RefusedError
 from activitymodule.settings import Settings, settings
+from activitymodule.store.connection import Connection
 
 if TYPE_CHECKING:
-    from activitymodule.learning.dataset import GoldWindows, TrainingSet
-    from activitymodule.learning.promotion import Audit
+    from activitymodule.learning.gate import Audit
+    from activitymodule.learning.training_set import GoldWindows, TrainingSet
     from activitymodule.models.dataset import TrainingWindows
     from activitymodule.registry.versions import ModelVersion
-    from activitymodule.store.retrain import Run
+    from activitymodule.store.retraining import Run
 
 app = typer.Typer(
     add_completion=False,
@@ -56,7 +57,7 @@ def new_run_id() -> str:
 def _step(config: Settings, run_id: str, step: str) -> Iterator[Run]:
     """Hold the lock for a step, and say that it is under way."""
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import get_run, note, retrain_lease
+    from activitymodule.store.retraining import get_run, note, retrain_lease
 
     with retrain_lease(config, run_id):
         with session(config) as connection:
@@ -76,7 +77,7 @@ def _step(config: Settings, run_id: str, step: str) -> Iterator[Run]:
 
 def _note(config: Settings, run_id: str, **values: Any) -> None:
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import note
+    from activitymodule.store.retraining import note
 
     with session(config) as connection:
         note(connection, run_id, **values)
@@ -84,7 +85,7 @@ def _note(config: Settings, run_id: str, **values: Any) -> None:
 
 def _remember(config: Settings, run_id: str, step: str, gave: dict[str, Any], **made: str) -> dict[str, Any]:
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import remember, set_made
+    from activitymodule.store.retraining import remember, set_made
 
     with session(config) as connection:
         if made:
@@ -122,10 +123,10 @@ def check(
     without it the run is dead. Other runs that died are marked failed. Raises
     RefusedError where another run is under way, ModelError without a champion.
     """
-    from activitymodule.learning.promotion import has_judged, spent_alpha
+    from activitymodule.learning.gate import has_judged, spent_alpha
     from activitymodule.registry.versions import champion
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import (
+    from activitymodule.store.retraining import (
         begin_run,
         finish_run,
         judged_before,
@@ -237,7 +238,7 @@ def _settle_others(config: Settings, run_id: str) -> None:
     other is dead, and is marked so, or promoted where it got that far."""
     from activitymodule.registry.versions import champion
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import idle_seconds, others_running
+    from activitymodule.store.retraining import idle_seconds, others_running
 
     with session(config, read_only=True) as connection:
         others = others_running(connection, run_id)
@@ -266,7 +267,7 @@ def snapshot(config: Settings, run_id: str) -> dict[str, Any]:
     """
     from activitymodule.lake.snapshots import write_snapshot
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import SnapshotRow, gold_rows, put_snapshot
+    from activitymodule.store.retraining import SnapshotRow, gold_rows, put_snapshot
     from activitymodule.windows.catalogue import FEATURES_VERSION
 
     with _step(config, run_id, "snapshot") as run:
@@ -317,7 +318,7 @@ def gold_windows(rows: list[Any]) -> GoldWindows:
     """Rows of the store as arrays."""
     import numpy as np
 
-    from activitymodule.learning.dataset import GoldWindows
+    from activitymodule.learning.training_set import GoldWindows
 
     if not rows:
         return GoldWindows.none()
@@ -332,7 +333,7 @@ def gold_windows(rows: list[Any]) -> GoldWindows:
 
 
 def _assemble(config: Settings, base: TrainingWindows, rows: list[Any]) -> TrainingSet:
-    from activitymodule.learning.dataset import for_training, training_set
+    from activitymodule.learning.training_set import for_training, training_set
 
     gold, learning, around = gold_windows(rows), config.learning, None
     if learning.spread_windows and len(gold):
@@ -360,7 +361,7 @@ def base_of(config: Settings, version: str) -> tuple[TrainingWindows, dict[str, 
     """
     from activitymodule.jobs.train import SYNTHETIC_DEVICES, SYNTHETIC_MINUTES, load_windows
     from activitymodule.lake.snapshots import read_base
-    from activitymodule.learning.dataset import only_known
+    from activitymodule.learning.training_set import only_known
     from activitymodule.models.export import LINEAGE_FILE
     from activitymodule.registry.versions import ModelVersion, fetch
 
@@ -410,7 +411,7 @@ def train(config: Settings, run_id: str, *, seed: int | None = None) -> dict[str
     A challenger this run has registered already is taken as it is. Gives `challenger`, its version.
     """
     from activitymodule.lake.snapshots import read_snapshot
-    from activitymodule.learning.retrain import families_of, headline, train_challenger
+    from activitymodule.learning.challenger import families_of, headline, train_challenger
     from activitymodule.models.export import CARD_FILE, Card
     from activitymodule.registry.versions import (
         ModelVersion,
@@ -468,7 +469,7 @@ def _register(
     serving: str,
     seed: int,
 ) -> ModelVersion:
-    from activitymodule.learning.retrain import headline, parameters, write_challenger
+    from activitymodule.learning.challenger import headline, parameters, write_challenger
     from activitymodule.registry.lineage import write_lineage
     from activitymodule.registry.versions import register
 
@@ -520,8 +521,8 @@ def audit_of(rows: list[Any]) -> Audit:
     """The windows that judge: labels of the audit share alone."""
     import numpy as np
 
-    from activitymodule.learning.dataset import AUDIT
-    from activitymodule.learning.promotion import Audit
+    from activitymodule.learning.gate import Audit
+    from activitymodule.learning.training_set import AUDIT
     from activitymodule.windows.catalogue import FEATURE_NAMES
 
     own = [row for row in rows if row.stratum == AUDIT]
@@ -539,10 +540,10 @@ def evaluate(config: Settings, run_id: str) -> dict[str, Any]:
     import numpy as np
 
     from activitymodule.lake.snapshots import write_evaluation
-    from activitymodule.learning.dataset import AUDIT
-    from activitymodule.learning.promotion import Candidate
+    from activitymodule.learning.gate import Candidate
+    from activitymodule.learning.training_set import AUDIT
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import gold_rows
+    from activitymodule.store.retraining import gold_rows
     from activitymodule.windows.catalogue import FEATURES_VERSION
 
     with _step(config, run_id, "evaluate") as run:
@@ -574,7 +575,7 @@ def evaluate(config: Settings, run_id: str) -> dict[str, Any]:
 
 
 def _examine(config: Settings, version: str, features: Any) -> Any:
-    from activitymodule.learning.promotion import Candidate, examine
+    from activitymodule.learning.gate import Candidate, examine
     from activitymodule.models.bundle import ModelBytes
     from activitymodule.registry.versions import ModelVersion, fetch
 
@@ -593,10 +594,10 @@ def gate(config: Settings, run_id: str) -> dict[str, Any]:
 
     Gives `verdict` (promote or reject), `says`, `figures` and `checks`.
     """
-    from activitymodule.learning.promotion import judge
+    from activitymodule.learning.gate import judge
     from activitymodule.registry.versions import ModelVersion, keep_json, tag
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import judged_before
+    from activitymodule.store.retraining import judged_before
     from activitymodule.windows.catalogue import FEATURES_VERSION
 
     with _step(config, run_id, "gate") as run:
@@ -633,7 +634,7 @@ def _evaluated(config: Settings, run: Run) -> tuple[Any, Any, Audit]:
     import numpy as np
 
     from activitymodule.lake.snapshots import read_evaluation
-    from activitymodule.learning.promotion import Audit, Candidate
+    from activitymodule.learning.gate import Audit, Candidate
     from activitymodule.windows.catalogue import FEATURE_NAMES
 
     gave, arrays = _needs(run, "evaluate"), read_evaluation(config, run.run_id)
@@ -678,7 +679,7 @@ def promote(
 
 def _approval_of(run: Run) -> str:
     """The command by which a run that waits is let in; one that Airflow began waits in Airflow."""
-    from activitymodule.local.airflow import RETRAIN
+    from activitymodule.embedded.airflow import RETRAIN
 
     by_airflow = run.started_by.startswith(AIRFLOW)
     return (
@@ -691,7 +692,7 @@ def _approval_of(run: Run) -> str:
 def _not_while_airflow_waits(config: Settings, run: Run, option: str = "") -> None:
     """Raises RefusedError for a run that waits in Airflow: decided here it would go on to wait there, for days, and
     hold back the next. Where Airflow is away it may be decided here."""
-    from activitymodule.local.airflow import RETRAIN, healthy, run_of
+    from activitymodule.embedded.airflow import RETRAIN, healthy, run_of
 
     if run.state != "waiting" or not run.started_by.startswith(AIRFLOW) or not healthy(config):
         return
@@ -711,7 +712,7 @@ def _ended(run: Run) -> dict[str, Any]:
 
 def _end(config: Settings, run: Run, state: str, says: str) -> dict[str, Any]:
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import finish_run
+    from activitymodule.store.retraining import finish_run
 
     with session(config) as connection:
         finish_run(connection, run.run_id, state, says)
@@ -721,7 +722,7 @@ def _end(config: Settings, run: Run, state: str, says: str) -> dict[str, Any]:
 def _turn_away(config: Settings, run: Run, verdict: dict[str, Any], dry: bool) -> dict[str, Any]:
     from activitymodule.registry.versions import drop_challenger
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import finish_run, record_promotion
+    from activitymodule.store.retraining import finish_run, record_promotion
 
     name = config.registry.classifier
     drop_challenger(config, name, verdict["challenger"])
@@ -763,8 +764,8 @@ def _let_in(config: Settings, run: Run, verdict: dict[str, Any], approved_by: st
     return {"state": "promoted", "says": verdict["says"], "version": verdict["challenger"]}
 
 
-def _write_promotion(connection: Any, config: Settings, run: Run, by_whom: str, why: str) -> None:
-    from activitymodule.store.retrain import finish_run, record_promotion
+def _write_promotion(connection: Connection, config: Settings, run: Run, by_whom: str, why: str) -> None:
+    from activitymodule.store.retraining import finish_run, record_promotion
 
     verdict = run.gave("gate") or {}
     record_promotion(
@@ -785,7 +786,7 @@ def report(config: Settings, run_id: str) -> dict[str, Any]:
     """All that is known of a run."""
     from activitymodule.jobs.output import plain
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import get_run
+    from activitymodule.store.retraining import get_run
 
     with session(config, read_only=True) as connection:
         return plain(asdict(get_run(connection, run_id)))
@@ -795,7 +796,7 @@ def fail(config: Settings, run_id: str, says: str) -> None:
     """Mark a run as failed; a challenger it made wants to serve no longer."""
     from activitymodule.registry.versions import drop_challenger
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import find_run, finish_run
+    from activitymodule.store.retraining import find_run, finish_run
 
     with session(config) as connection:
         run = find_run(connection, run_id)
@@ -809,7 +810,7 @@ def fail(config: Settings, run_id: str, says: str) -> None:
 def approve(config: Settings, run_id: str, *, by_whom: str) -> dict[str, Any]:
     """Let in the challenger of a run that waits for a person."""
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import get_run
+    from activitymodule.store.retraining import get_run
 
     with session(config, read_only=True) as connection:
         run = get_run(connection, run_id)
@@ -827,7 +828,7 @@ def run_all(
     **asked: Any,
 ) -> dict[str, Any]:
     """Every step in turn, under one lock; the report. A run that fails is marked so."""
-    from activitymodule.store.retrain import retrain_lease
+    from activitymodule.store.retraining import retrain_lease
 
     with retrain_lease(config, run_id):
         begun = False
@@ -921,7 +922,7 @@ def retrain(
 
 def _waiting(config: Settings) -> list[Run]:
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import runs
+    from activitymodule.store.retraining import runs
 
     with session(config, read_only=True) as connection:
         return [run for run in runs(connection) if run.state == "waiting"]
@@ -935,7 +936,7 @@ def history(
     """Retrainings, newest first: who, why, and how each ended."""
     from activitymodule.jobs.output import plain, print_table
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import runs
+    from activitymodule.store.retraining import runs
 
     with session(settings(), read_only=True) as connection:
         found = runs(connection, limit)
@@ -996,7 +997,7 @@ def approve_run(
 ) -> None:
     """Let in the challenger of a run that waits for a person."""
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import get_run, who
+    from activitymodule.store.retraining import get_run, who
 
     config = settings()
     with session(config, read_only=True) as connection:
@@ -1009,7 +1010,7 @@ def approve_run(
 def abandon(run_id: str = typer.Argument(..., help="A run, or the beginning of its name.")) -> None:
     """End a run that waits, or whose process is gone."""
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import get_run, retrain_lease, who
+    from activitymodule.store.retraining import get_run, retrain_lease, who
 
     config = settings()
     with session(config, read_only=True) as connection:

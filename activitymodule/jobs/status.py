@@ -33,7 +33,7 @@ def status(
     from rich.console import Console
     from rich.table import Table
 
-    from activitymodule.local.stack import Stack
+    from activitymodule.embedded.stack import Stack
 
     stack = Stack(settings())
     now = stack.status()

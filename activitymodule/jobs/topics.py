@@ -23,7 +23,7 @@ def create(
     as_json: bool = typer.Option(False, "--json", help="Print JSON for scripts."),
 ) -> None:
     """Make topics that are missing, by kafka.partitions and kafka.retention_hours; widen those that are smaller."""
-    from activitymodule.local import topics
+    from activitymodule.kafka import topics
 
     made = topics.create(settings(), names)
     grown = topics.grow(settings(), names)
@@ -43,7 +43,7 @@ def list_topics(
     as_json: bool = typer.Option(False, "--json", help="Print JSON for scripts."),
 ) -> None:
     """List the topics of the broker, without Kafka's own."""
-    from activitymodule.local import topics
+    from activitymodule.kafka import topics
 
     found = topics.names(settings())
     if as_json:
@@ -62,7 +62,7 @@ def describe(
     from rich.console import Console
     from rich.table import Table
 
-    from activitymodule.local import topics
+    from activitymodule.kafka import topics
 
     found = topics.describe(settings(), names)
     if as_json:

@@ -431,7 +431,7 @@ def _finish(
 def _promote(config: settings.Settings, kind: str, version: ModelVersion) -> None:
     """A person made it serve, and that is recorded like every other promotion."""
     from activitymodule.jobs.models import promote_by_hand
-    from activitymodule.store.retrain import who
+    from activitymodule.store.retraining import who
 
     try:
         promote_by_hand(

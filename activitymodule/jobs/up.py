@@ -22,7 +22,7 @@ def up(
     """
     from rich.console import Console
 
-    from activitymodule.local.stack import Stack
+    from activitymodule.embedded.stack import Stack
 
     console = Console(stderr=True)
     names = [name.strip() for name in only.split(",") if name.strip()] or None

@@ -19,11 +19,12 @@ import typer
 
 from activitymodule.errors import ActivityError, ServiceUnavailableError
 from activitymodule.settings import Settings, settings
+from activitymodule.store.connection import Connection
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from activitymodule.lake.agreement import Agreement
+    from activitymodule.models.evaluation.against_truth import Agreement
     from activitymodule.store.live import Pulse, Recent
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -82,7 +83,7 @@ class Watcher:
 
     def __init__(self, config: Settings) -> None:
         self._settings = config
-        self._connection: Any = None
+        self._connection: Connection = None
         self._pulse: Pulse | None = None
         self._slow = _Slow()
         self._stop = threading.Event()
@@ -139,8 +140,8 @@ class Watcher:
     # ---- the slow part ------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
-        from activitymodule.lake.truth import TruthTail
-        from activitymodule.streaming.broker import topic_ends
+        from activitymodule.kafka.clients import topic_ends
+        from activitymodule.kafka.truth import TruthTail
 
         with TruthTail(self._settings, _TRUTH_SECONDS) as tail:
             while not self._stop.is_set():
@@ -161,7 +162,7 @@ class Watcher:
         import pyarrow.compute as pc
 
         from activitymodule.jobs.agreement import read_windows
-        from activitymodule.lake.agreement import compare
+        from activitymodule.models.evaluation.against_truth import compare
         from activitymodule.store.connection import session
         from activitymodule.store.live import count_dead_letters
 

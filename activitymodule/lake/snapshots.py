@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from activitymodule.errors import DataError, ServiceUnavailableError
-from activitymodule.learning.dataset import TrainingSet
+from activitymodule.learning.training_set import TrainingSet
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import PERSON_COLUMNS, PersonColumns
 from activitymodule.settings import Settings, location

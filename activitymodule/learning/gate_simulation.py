@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from activitymodule import settings
-from activitymodule.learning.promotion import Audit, Candidate, Verdict, judge, macro_f1_of
+from activitymodule.learning.gate import Audit, Candidate, Verdict, judge, macro_f1_of
 from activitymodule.windows.catalogue import FEATURE_NAMES
 
 LABELS = ("cycling", "jogging", "sitting", "stairs", "standing", "walking")

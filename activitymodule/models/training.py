@@ -18,7 +18,7 @@ from activitymodule.models.activity import MOTION_FAMILIES, activity_pipeline, f
 from activitymodule.models.calibration import conformal_quantile
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import COLUMNS, energy_matrix, energy_pipeline, with_gaps
-from activitymodule.models.evaluation import (
+from activitymodule.models.evaluation.held_out import (
     ActivityReport,
     EnergyReport,
     activity_report,

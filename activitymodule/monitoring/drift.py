@@ -22,6 +22,7 @@ import numpy as np
 
 from activitymodule.models.baseline import BINS, Baseline, Totals, read_baseline
 from activitymodule.settings import Monitoring, Settings
+from activitymodule.store.connection import Connection
 from activitymodule.store.drift import Tripped, read_seen, update_alarms
 from activitymodule.windows.catalogue import FEATURES
 
@@ -278,7 +279,7 @@ def _unit(feature: FeatureDrift) -> str:
 
 
 def drift_report(
-    settings: Settings, connection: Any, *, record: bool = False, version: ModelVersion | None = None
+    settings: Settings, connection: Connection, *, record: bool = False, version: ModelVersion | None = None
 ) -> DriftReport:
     """Compare the last monitoring.look_back_minutes with the baseline of the champion (or of `version`).
 

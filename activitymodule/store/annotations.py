@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from activitymodule.errors import DataError, RefusedError
+from activitymodule.store.connection import Connection
 
 Answer = Literal["label", "skip", "unsure", "flag"]
 Origin = Literal["console", "bulk", "import", "oracle", "review"]
@@ -161,7 +162,7 @@ def _item(row: Sequence[Any]) -> Item:
     return Item(**held)
 
 
-def get_item(connection: Any, item_id: int) -> Item:
+def get_item(connection: Connection, item_id: int) -> Item:
     """One item, open or not. Raises DataError where there is none such."""
     with connection.cursor() as cursor:
         cursor.execute(_ITEM + "WHERE q.item_id = %s", (item_id,))
@@ -171,7 +172,7 @@ def get_item(connection: Any, item_id: int) -> Item:
     return _item(row)
 
 
-def clean_label(connection: Any, label: str) -> str:
+def clean_label(connection: Connection, label: str) -> str:
     """A label as it is stored: one that some model version or annotation has, or a new one, in lower case.
 
     Raises DataError for what cannot be a label.
@@ -198,7 +199,7 @@ def clean_label(connection: Any, label: str) -> str:
 
 
 def lease_next(
-    connection: Any, annotator: str, minutes: float, *, besides: Sequence[int] = ()
+    connection: Connection, annotator: str, minutes: float, *, besides: Sequence[int] = ()
 ) -> Item | None:
     """Lease the next item for an annotator, or None where nothing waits for them.
 
@@ -232,7 +233,7 @@ def _lease(cursor: Any, item_id: int, annotator: str, minutes: float) -> None:
     cursor.execute(_LEASE, {"item_id": item_id, "annotator": annotator, "seconds": minutes * 60})
 
 
-def lease_these(connection: Any, item_ids: Sequence[int], annotator: str, minutes: float) -> list[int]:
+def lease_these(connection: Connection, item_ids: Sequence[int], annotator: str, minutes: float) -> list[int]:
     """Lease as many of these as can be had; returns which."""
     taken = []
     with connection.cursor() as cursor:
@@ -245,12 +246,12 @@ def lease_these(connection: Any, item_ids: Sequence[int], annotator: str, minute
     return taken
 
 
-def renew(connection: Any, item_id: int, annotator: str, minutes: float) -> bool:
+def renew(connection: Connection, item_id: int, annotator: str, minutes: float) -> bool:
     """Hold an item for longer; False where it is the annotator's no more (it was over, and somebody took it)."""
     return bool(lease_these(connection, [item_id], annotator, minutes))
 
 
-def release(connection: Any, item_ids: Sequence[int], annotator: str) -> None:
+def release(connection: Connection, item_ids: Sequence[int], annotator: str) -> None:
     """Give items back unanswered."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -261,7 +262,7 @@ def release(connection: Any, item_ids: Sequence[int], annotator: str) -> None:
         )
 
 
-def clear_leases(connection: Any) -> int:
+def clear_leases(connection: Connection) -> int:
     """Remove leases that are long over; they count for nothing anyway."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM leases WHERE expires_at < clock_timestamp() - interval '1 hour'")
@@ -272,7 +273,7 @@ def clear_leases(connection: Any) -> int:
 
 
 def answer(
-    connection: Any,
+    connection: Connection,
     item_id: int,
     annotator: str,
     kind: Answer,
@@ -354,7 +355,7 @@ def _settle(cursor: Any, item_id: int, minutes: float) -> None:
 
 
 def answer_many(
-    connection: Any,
+    connection: Connection,
     item_ids: Sequence[int],
     annotator: str,
     label: str,
@@ -418,7 +419,7 @@ SELECT rows, items, answer, label FROM steps WHERE NOT undone ORDER BY newest DE
 """
 
 
-def undo(connection: Any, annotator: str, minutes: float) -> Undone | None:
+def undo(connection: Connection, annotator: str, minutes: float) -> Undone | None:
     """Take back the annotator's last answer (a bulk as a whole) and hold its items again; None where none of
     their last ten can be taken back."""
     with connection.cursor() as cursor:
@@ -471,7 +472,7 @@ SELECT
 """
 
 
-def progress(connection: Any, annotator: str) -> Progress:
+def progress(connection: Connection, annotator: str) -> Progress:
     """How far the annotator is in this hour (UTC clock hours)."""
     with connection.cursor() as cursor:
         cursor.execute(_PROGRESS, {"annotator": annotator})
@@ -490,7 +491,7 @@ GROUP BY label ORDER BY count(*) DESC, label LIMIT 12
 """
 
 
-def offered_labels(connection: Any, classifier: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def offered_labels(connection: Connection, classifier: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The labels of the version that serves, and others that people have given, the most frequent first."""
     with connection.cursor() as cursor:
         cursor.execute(_OFFERED, {"name": classifier})
@@ -510,7 +511,7 @@ class Neighbour:
     confidence: float | None
 
 
-def around(connection: Any, device_id: str, since: datetime, until: datetime) -> list[Neighbour]:
+def around(connection: Connection, device_id: str, since: datetime, until: datetime) -> list[Neighbour]:
     """The watch's stored predictions that begin in [since, until), in the order of time."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -522,7 +523,7 @@ def around(connection: Any, device_id: str, since: datetime, until: datetime) ->
 
 
 def neighbour_readings(
-    connection: Any, device_id: str, since: datetime, until: datetime
+    connection: Connection, device_id: str, since: datetime, until: datetime
 ) -> list[tuple[datetime, bytes]]:
     """Packed readings of queue items of the same watch that begin in [since, until)."""
     with connection.cursor() as cursor:
@@ -534,7 +535,7 @@ def neighbour_readings(
         return [(start, bytes(packed)) for start, packed in cursor.fetchall()]
 
 
-def open_of_device(connection: Any, item: Item, annotator: str, limit: int = 200) -> list[int]:
+def open_of_device(connection: Connection, item: Item, annotator: str, limit: int = 200) -> list[int]:
     """Open items of the same watch that may be labelled together with `item`: not those of the audit, which are
     each judged alone, nor those that two are to see, nor what others hold."""
     with connection.cursor() as cursor:
@@ -559,7 +560,7 @@ def open_of_device(connection: Any, item: Item, annotator: str, limit: int = 200
         return [row[0] for row in cursor.fetchall()]
 
 
-def labelled_items(connection: Any, features_version: str, limit: int = 3000) -> dict[int, str]:
+def labelled_items(connection: Connection, features_version: str, limit: int = 3000) -> dict[int, str]:
     """Gold label by item, of the newest labelled items."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -570,7 +571,7 @@ def labelled_items(connection: Any, features_version: str, limit: int = 3000) ->
         return dict(cursor.fetchall())
 
 
-def features_of(connection: Any, item_ids: Sequence[int]) -> dict[int, np.ndarray]:
+def features_of(connection: Connection, item_ids: Sequence[int]) -> dict[int, np.ndarray]:
     """Features, float32 (n_features,), by item."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -619,7 +620,7 @@ ORDER BY w.at, q.item_id
 """
 
 
-def cases(connection: Any) -> list[Case]:
+def cases(connection: Connection) -> list[Case]:
     """Disputed and flagged windows that no reviewer has settled since, the oldest first; each once."""
     with connection.cursor() as cursor:
         cursor.execute(_CASES)
@@ -629,7 +630,7 @@ def cases(connection: Any) -> list[Case]:
         return list(found.values())
 
 
-def voices(connection: Any, item_id: int) -> list[Voice]:
+def voices(connection: Connection, item_id: int) -> list[Voice]:
     """What each person says of an item's window now, in the order they said it; reviewers' words left out."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -655,7 +656,7 @@ class Judged:
     labels: tuple[str, ...]
 
 
-def judged_labels(connection: Any, classifier: str, limit: int = 3000) -> Judged | None:
+def judged_labels(connection: Connection, classifier: str, limit: int = 3000) -> Judged | None:
     """Gold labels of items (adjudicated ones left out) beside the probabilities they were queued with.
 
     Only items whose version has the label set of the one that serves; None where there is no such version.
@@ -682,7 +683,7 @@ def judged_labels(connection: Any, classifier: str, limit: int = 3000) -> Judged
     )
 
 
-def pairs_of_labels(connection: Any) -> list[tuple[str, str, str]]:
+def pairs_of_labels(connection: Connection) -> list[tuple[str, str, str]]:
     """(annotator, window, label) of every window that two or more people labelled: for kappa."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -694,7 +695,7 @@ def pairs_of_labels(connection: Any) -> list[tuple[str, str, str]]:
 
 
 def adjudicate(
-    connection: Any,
+    connection: Connection,
     item_id: int,
     reviewer: str,
     label: str | None,
@@ -726,7 +727,7 @@ def adjudicate(
     return number
 
 
-def undo_adjudication(connection: Any, reviewer: str, minutes: float) -> int | None:
+def undo_adjudication(connection: Connection, reviewer: str, minutes: float) -> int | None:
     """Take back the reviewer's last word of today; returns its item, or None."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('activity undo ' || %s))", (reviewer,))
@@ -774,7 +775,7 @@ EXPORT_COLUMNS = (
 )
 
 
-def exported(connection: Any) -> list[tuple[Any, ...]]:
+def exported(connection: Connection) -> list[tuple[Any, ...]]:
     """What people say now, one row an annotator and window, with the gold label: EXPORT_COLUMNS."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -788,7 +789,7 @@ def exported(connection: Any) -> list[tuple[Any, ...]]:
 
 
 def readings_of(
-    connection: Any, windows: Sequence[tuple[str, datetime]]
+    connection: Connection, windows: Sequence[tuple[str, datetime]]
 ) -> dict[tuple[str, datetime], bytes]:
     """Packed readings by (device_id, window_start), of windows that were queued."""
     if not windows:
@@ -823,7 +824,7 @@ class ImportCount:
     unmatched: int  # of the added: no queue item, so no readings to learn from
 
 
-def import_labels(connection: Any, rows: Iterable[Imported], *, minutes: float) -> ImportCount:
+def import_labels(connection: Connection, rows: Iterable[Imported], *, minutes: float) -> ImportCount:
     """Add labels from outside, each once however often it is imported; closes the items they answer."""
     added = known = unmatched = 0
     with connection.cursor() as cursor:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+
+from activitymodule.store.connection import Connection
 
 _KEPT = 100_000  # records of finished batches kept a query
 
@@ -58,7 +59,7 @@ class BatchRecord:
 
 
 def begin_batch(
-    connection: Any,
+    connection: Connection,
     *,
     query_id: str,
     batch_id: int,
@@ -89,7 +90,7 @@ def begin_batch(
 
 
 def finish_batch(
-    connection: Any, *, query_id: str, batch_id: int, windows: int, messages: int | None = None
+    connection: Connection, *, query_id: str, batch_id: int, windows: int, messages: int | None = None
 ) -> None:
     """Record that a batch's rows are all there; messages: by default what its offsets say."""
     with connection.cursor() as cursor:
@@ -100,14 +101,14 @@ def finish_batch(
             cursor.execute(_FORGET, (query_id, batch_id - _KEPT))
 
 
-def record_late(connection: Any, query_id: str, dropped_by_batch: Mapping[int, int]) -> None:
+def record_late(connection: Connection, query_id: str, dropped_by_batch: Mapping[int, int]) -> None:
     """Record how many panes each batch dropped because they were older than the watermark."""
     with connection.cursor() as cursor:
         for batch_id, dropped in dropped_by_batch.items():
             cursor.execute(_LATE, (dropped, query_id, batch_id))
 
 
-def last_offsets(connection: Any, topic: str) -> dict[int, int] | None:
+def last_offsets(connection: Connection, topic: str) -> dict[int, int] | None:
     """Partition -> first offset that is not scored yet, from the last finished batch of whichever query came
     last; None where the store knows of no finished batch of the topic."""
     with connection.cursor() as cursor:
@@ -115,7 +116,7 @@ def last_offsets(connection: Any, topic: str) -> dict[int, int] | None:
         return dict(cursor.fetchall()) or None
 
 
-def knows_query(connection: Any, query_id: str) -> bool:
+def knows_query(connection: Connection, query_id: str) -> bool:
     """Whether any batch of the query was begun here, finished or not."""
     with connection.cursor() as cursor:
         cursor.execute(_KNOWN, (query_id,))

@@ -14,6 +14,9 @@ import psycopg2.errors
 from activitymodule.errors import ActivityError, ConfigError, DataError, ServiceUnavailableError
 from activitymodule.settings import Settings
 
+# psycopg2.extensions.connection, once the callers of fetchone() take care of None
+Connection = Any
+
 # A half-dead network must not hold a session, and with it a lock, for the two hours that are TCP's default.
 _OPTIONS = (
     "-c timezone=UTC -c client_min_messages=warning -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 "

@@ -11,6 +11,8 @@ import numpy as np
 from psycopg2 import Binary
 from psycopg2.extras import RealDictCursor, execute_values
 
+from activitymodule.store.connection import Connection
+
 PAYLOAD_BYTES = 65_536  # as much of a message as is kept
 
 _WRITE = """
@@ -47,7 +49,7 @@ def _text(value: str | None) -> str | None:
     return value.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def write_dead_letters(connection: Any, letters: DeadLetters) -> int:
+def write_dead_letters(connection: Connection, letters: DeadLetters) -> int:
     """Write within the caller's transaction what is not there yet; returns how many were new."""
     rows = sorted(
         zip(
@@ -133,7 +135,7 @@ LIMIT %(limit)s
 
 
 def list_dead_letters(
-    connection: Any,
+    connection: Connection,
     selection: Selection = ANY,
     *,
     limit: int | None = 100,
@@ -162,7 +164,7 @@ class ReasonCount:
     an_example: str | None
 
 
-def summarize_dead_letters(connection: Any) -> list[ReasonCount]:
+def summarize_dead_letters(connection: Connection) -> list[ReasonCount]:
     """The view dead_letter_summary, the most frequent first."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -179,7 +181,7 @@ WHERE dead_letters.topic = sent.topic AND kafka_partition = sent.number AND kafk
 """
 
 
-def mark_replayed(connection: Any, places: Sequence[tuple[str, int, int]]) -> int:
+def mark_replayed(connection: Connection, places: Sequence[tuple[str, int, int]]) -> int:
     """Note that the messages at these places (topic, partition, offset) were sent again."""
     if not places:
         return 0

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from activitymodule.models.baseline import Totals
+from activitymodule.store.connection import Connection
 
 _COLUMNS = "windows, counts, sums, squares, histogram, activities, confidence_sum, confidences"
 _WRITE = """
@@ -41,7 +42,7 @@ _LOCK = 7_204_471_935  # of those who merge: one at a time
 
 
 def write_minutes(
-    connection: Any,
+    connection: Connection,
     minutes: Mapping[int, Totals],
     *,
     model_version: str,
@@ -110,7 +111,7 @@ def _totals(row: Sequence[Any]) -> Totals:
     )
 
 
-def merge_minutes(connection: Any) -> int:
+def merge_minutes(connection: Connection) -> int:
     """Add up the rows of each minute and version whose batches are done with; returns how many rows went in.
 
     In the caller's transaction; 0 where somebody else is at it. What `read_totals` gives does not change.
@@ -133,7 +134,7 @@ def merge_minutes(connection: Any) -> int:
     return len(taken)
 
 
-def forget_minutes(connection: Any, keep_days: float) -> int:
+def forget_minutes(connection: Connection, keep_days: float) -> int:
     """Delete what is older than so many days, alarms that are over among it; returns how many minutes went."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -169,7 +170,9 @@ WHERE model_version = %s AND activity IS NOT NULL AND coverage >= %s
 """
 
 
-def read_seen(connection: Any, model_version: str, minutes: float, least_coverage: float) -> Seen | None:
+def read_seen(
+    connection: Connection, model_version: str, minutes: float, least_coverage: float
+) -> Seen | None:
     """What was counted in the last `minutes` up to the newest window of a version; None where nothing was."""
     with connection.cursor() as cursor:
         cursor.execute(_NEWEST, (model_version,))
@@ -231,7 +234,9 @@ WHERE over_at IS NULL AND (
 """
 
 
-def update_alarms(connection: Any, model_version: str, tripped: Sequence[Tripped], at: datetime) -> None:
+def update_alarms(
+    connection: Connection, model_version: str, tripped: Sequence[Tripped], at: datetime
+) -> None:
     """Open an alarm for what tripped, go on with those that are open, end those that are over; of the version
     that serves alone: an alarm of another version is over with it."""
     with connection.cursor() as cursor:
@@ -250,7 +255,7 @@ def update_alarms(connection: Any, model_version: str, tripped: Sequence[Tripped
         )
 
 
-def alarms(connection: Any, *, open_only: bool = False, limit: int = 1000) -> list[Alarm]:
+def alarms(connection: Connection, *, open_only: bool = False, limit: int = 1000) -> list[Alarm]:
     """Alarms, those that last first, then the newest."""
     with connection.cursor() as cursor:
         cursor.execute(

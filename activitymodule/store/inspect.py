@@ -12,7 +12,7 @@ from psycopg2.extras import RealDictCursor
 
 from activitymodule.errors import ConfigError
 from activitymodule.settings import Settings
-from activitymodule.store.connection import session
+from activitymodule.store.connection import Connection, session
 
 # Opened as a cursor of the server: a cursor takes one statement, and only one that returns rows. The text itself
 # travels as a bound value of a setting of ours.
@@ -118,7 +118,7 @@ WHERE activity IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1
 """
 
 
-def summarize(connection: Any) -> Summary:
+def summarize(connection: Connection) -> Summary:
     """Counts over the whole store; reads all of it."""
     with connection.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute(_SUMMARY)
@@ -148,14 +148,14 @@ ORDER BY relname
 """
 
 
-def table_sizes(connection: Any) -> list[TableSize]:
+def table_sizes(connection: Connection) -> list[TableSize]:
     """Every table of ours with its size, indexes and all."""
     with connection.cursor() as cursor:
         cursor.execute(_TABLES)
         return [TableSize(*row) for row in cursor.fetchall()]
 
 
-def server_version(connection: Any) -> str:
+def server_version(connection: Connection) -> str:
     """Version of the PostgreSQL that answers."""
     with connection.cursor() as cursor:
         cursor.execute("SHOW server_version")

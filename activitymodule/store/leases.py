@@ -15,7 +15,7 @@ import psycopg2
 
 from activitymodule.errors import RefusedError
 from activitymodule.settings import Settings
-from activitymodule.store.connection import connect, explained, place
+from activitymodule.store.connection import Connection, connect, explained, place
 
 _CLASS = 72_041  # first half of the lock's key; the second is the topic
 _TAKE = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
@@ -36,7 +36,7 @@ class ScorerLease:
         self._topic = topic
         # the server needs a moment to notice that a scorer which was killed is gone
         self._patience_seconds = patience_seconds
-        self._connection: Any = None
+        self._connection: Connection = None
 
     def __enter__(self) -> ScorerLease:
         self._take()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from activitymodule.store.connection import Connection
+
 LEAST_SECONDS = 10.0
 """A rate over less than that is none: what a start has held up arrives in its first second."""
 
@@ -98,7 +100,7 @@ FROM predictions WHERE activity IS NOT NULL OR window_end < now() ORDER BY proce
 """
 
 
-def take_pulse(connection: Any, topic: str, *, recent: int = 10) -> Pulse:
+def take_pulse(connection: Connection, topic: str, *, recent: int = 10) -> Pulse:
     """One look at the store. Every query goes along an index over what is new, however much there is in all."""
     with connection.cursor() as cursor:
         cursor.execute(_PULSE)
@@ -133,7 +135,7 @@ def take_pulse(connection: Any, topic: str, *, recent: int = 10) -> Pulse:
     )
 
 
-def count_dead_letters(connection: Any) -> int:
+def count_dead_letters(connection: Connection) -> int:
     """How many dead letters there are in all."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM dead_letters")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+
+from activitymodule.store.connection import Connection
 
 _RECORD = """
 INSERT INTO model_versions AS m (name, version, labels, feature_version)
@@ -15,7 +16,7 @@ WHERE (m.labels, m.feature_version) IS DISTINCT FROM (excluded.labels, excluded.
 
 
 def record_model_version(
-    connection: Any, *, name: str, version: str, labels: Sequence[str], feature_version: str | None
+    connection: Connection, *, name: str, version: str, labels: Sequence[str], feature_version: str | None
 ) -> None:
     """Write down a classifier's labels, in the order of its probabilities, before any row names it."""
     with connection.cursor() as cursor:
@@ -25,7 +26,7 @@ def record_model_version(
         )
 
 
-def labels_of(connection: Any, version: str) -> tuple[str, ...] | None:
+def labels_of(connection: Connection, version: str) -> tuple[str, ...] | None:
     """Labels of a version's probabilities, in their order."""
     with connection.cursor() as cursor:
         cursor.execute(

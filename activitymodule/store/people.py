@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from psycopg2.extras import execute_values
 
 from activitymodule.errors import DataError
+from activitymodule.store.connection import Connection
 
 COLUMNS = ("age_years", "sex", "height_cm", "weight_kg", "resting_heart_rate_bpm")
 
@@ -49,7 +50,7 @@ class PeopleRows(NamedTuple):
     updated_at: datetime | None
 
 
-def upsert_people(connection: Any, people: pa.Table) -> int:
+def upsert_people(connection: Connection, people: pa.Table) -> int:
     """Write people (columns device_id and COLUMNS; missing columns, nulls and NaN mean unknown).
 
     Returns how many rows were new or different. The last of several rows of one device counts.
@@ -76,7 +77,7 @@ def upsert_people(connection: Any, people: pa.Table) -> int:
     return changed
 
 
-def people_for(connection: Any, device_ids: Sequence[str]) -> dict[str, Person]:
+def people_for(connection: Connection, device_ids: Sequence[str]) -> dict[str, Person]:
     """Those of these watches whose wearers are known."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -87,7 +88,7 @@ def people_for(connection: Any, device_ids: Sequence[str]) -> dict[str, Person]:
         return {row[0]: Person(*row[1:]) for row in cursor.fetchall()}
 
 
-def people_of(connection: Any) -> PeopleRows:
+def people_of(connection: Connection) -> PeopleRows:
     """Everybody, in the order of device_id."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -107,7 +108,7 @@ def people_of(connection: Any) -> PeopleRows:
     )
 
 
-def people_changed(connection: Any) -> tuple[int, datetime | None]:
+def people_changed(connection: Connection) -> tuple[int, datetime | None]:
     """How many people are known and when one last changed: tells cheaply whether to read them again."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT (SELECT count(*) FROM people), (SELECT max(updated_at) FROM people)")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from activitymodule.errors import DataError
+from activitymodule.store.connection import Connection
 
 WRITING_LOCK = 7_204_110_002  # any number, as long as it is this one everywhere
 
@@ -83,7 +83,7 @@ class PredictionRows:
         return len(self.device_id)
 
 
-def write_predictions(connection: Any, rows: PredictionRows) -> int:
+def write_predictions(connection: Connection, rows: PredictionRows) -> int:
     """Upsert within the caller's transaction; returns how many rows were inserted or replaced.
 
     A stored row is replaced only by one of more readings (or as many, and more duplicates seen), so writing
@@ -225,7 +225,9 @@ ORDER BY place
 """
 
 
-def readings_stored(connection: Any, device_id: Sequence[str], window_start_us: np.ndarray) -> np.ndarray:
+def readings_stored(
+    connection: Connection, device_id: Sequence[str], window_start_us: np.ndarray
+) -> np.ndarray:
     """What the store has of n windows: (n, 2) int64, readings_used and duplicates, -1 where it has no row."""
     with connection.cursor() as cursor:
         cursor.execute(_READINGS_STORED, (list(device_id), np.asarray(window_start_us, np.int64).tolist()))

@@ -16,6 +16,7 @@ from psycopg2.extras import Json, RealDictCursor, execute_values
 
 from activitymodule.errors import DataError
 from activitymodule.learning.policy import AuditPeriod, Budget, Rules
+from activitymodule.store.connection import Connection
 
 _EPOCH = "timestamptz 'epoch' + {} * interval '1 microsecond'"
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
@@ -71,7 +72,7 @@ def _reals(values: np.ndarray) -> list[float]:
     return np.asarray(values, np.float32).astype(float).tolist()
 
 
-def put(connection: Any, items: Sequence[QueueItem]) -> int:
+def put(connection: Connection, items: Sequence[QueueItem]) -> int:
     """Queue items; returns how many were not there before."""
     if not items:
         return 0
@@ -127,7 +128,7 @@ class Account:
     now_us: int
 
 
-def open_account(connection: Any, rules: Rules) -> Account:
+def open_account(connection: Connection, rules: Rules) -> Account:
     """The budget, refilled to now, held against others until the transaction ends; a full one the first time."""
     full = Budget.full(rules, 0)
     with connection.cursor() as cursor:
@@ -136,7 +137,7 @@ def open_account(connection: Any, rules: Rules) -> Account:
     return Account(Budget(audit, chosen, as_of).at(now, rules), salt, now)
 
 
-def spend(connection: Any, budget: Budget, *, audit_drawn: int = 0, audit_lost: int = 0) -> None:
+def spend(connection: Connection, budget: Budget, *, audit_drawn: int = 0, audit_lost: int = 0) -> None:
     """Write back what is left of an account."""
     with connection.cursor() as cursor:
         cursor.execute(_SPEND, (budget.audit, budget.chosen, budget.as_of_us, audit_drawn, audit_lost))
@@ -158,7 +159,7 @@ VALUES ({_EPOCH.format("%s")}, {_EPOCH.format("%s")}, %s, %s, %s) ON CONFLICT DO
 """
 
 
-def audit_period(connection: Any, at_us: int) -> AuditPeriod | None:
+def audit_period(connection: Connection, at_us: int) -> AuditPeriod | None:
     """The last period that began by then; it may be over. None where none has."""
     with connection.cursor() as cursor:
         cursor.execute(_LAST_PERIOD, (at_us,))
@@ -166,7 +167,7 @@ def audit_period(connection: Any, at_us: int) -> AuditPeriod | None:
     return None if row is None else AuditPeriod(int(row[0]), int(row[1]), *row[2:])
 
 
-def add_audit_period(connection: Any, period: AuditPeriod) -> None:
+def add_audit_period(connection: Connection, period: AuditPeriod) -> None:
     """Record a period before the first window is drawn by it; the one before ends where it begins."""
     with connection.cursor() as cursor:
         cursor.execute(_CUT, {"at": period.from_us})
@@ -202,7 +203,7 @@ _LAST_FEATURES = (
 )
 
 
-def labels_so_far(connection: Any) -> int:
+def labels_so_far(connection: Connection) -> int:
     """Windows that somebody gave a label that stands."""
     with connection.cursor() as cursor:
         cursor.execute(_LABELS)
@@ -210,7 +211,7 @@ def labels_so_far(connection: Any) -> int:
 
 
 def items_near(
-    connection: Any, device_id: Sequence[str], window_start_us: Sequence[int], within_us: int
+    connection: Connection, device_id: Sequence[str], window_start_us: Sequence[int], within_us: int
 ) -> list[tuple[str, int]]:
     """(device_id, window_start_us) of items within so long of any of these windows of the same watch."""
     with connection.cursor() as cursor:
@@ -225,21 +226,23 @@ def items_near(
         return [(device, int(us)) for device, us in cursor.fetchall()]
 
 
-def items_of(connection: Any, device_id: Sequence[str]) -> dict[str, int]:
+def items_of(connection: Connection, device_id: Sequence[str]) -> dict[str, int]:
     """How many items each of these watches ever had."""
     with connection.cursor() as cursor:
         cursor.execute(_OF_DEVICE, (sorted(set(device_id)),))
         return dict(cursor.fetchall())
 
 
-def items_by_activity(connection: Any, count: int = 1000) -> dict[str, int]:
+def items_by_activity(connection: Connection, count: int = 1000) -> dict[str, int]:
     """How many of the last items were predicted as each activity."""
     with connection.cursor() as cursor:
         cursor.execute(_OF_ACTIVITY, (count,))
         return dict(cursor.fetchall())
 
 
-def last_features(connection: Any, features_version: str, count: int) -> tuple[list[str], list[np.ndarray]]:
+def last_features(
+    connection: Connection, features_version: str, count: int
+) -> tuple[list[str], list[np.ndarray]]:
     """Watches and features, float32 (n_features,) each, of the last items, the newest first."""
     with connection.cursor() as cursor:
         cursor.execute(_LAST_FEATURES, (features_version, count))
@@ -263,7 +266,7 @@ CROSS JOIN LATERAL (
 
 
 def past_probabilities(
-    connection: Any,
+    connection: Connection,
     device_id: Sequence[str],
     window_start_us: Sequence[int],
     *,
@@ -314,7 +317,7 @@ ORDER BY q.queued_at DESC, q.item_id DESC LIMIT %(limit)s
 
 
 def list_items(
-    connection: Any,
+    connection: Connection,
     *,
     stratum: str | None = None,
     device_id: str | None = None,
@@ -348,7 +351,7 @@ ORDER BY window_start DESC LIMIT 1
 """
 
 
-def explain(connection: Any, device_id: str, window_start: datetime) -> dict[str, Any]:
+def explain(connection: Connection, device_id: str, window_start: datetime) -> dict[str, Any]:
     """Why a window was queued, or as much as can be said of why it was not.
 
     window_start : any time within the window. `queued` says which it is. Queued: the item with its decision, the
@@ -417,7 +420,7 @@ FROM queue_budget
 """
 
 
-def stats(connection: Any, rules: Rules | None = None) -> QueueStats:
+def stats(connection: Connection, rules: Rules | None = None) -> QueueStats:
     """The queue in numbers; with `rules` the budget is refilled to now."""
     with connection.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute(_COUNTS)
@@ -459,7 +462,7 @@ WHERE q.closed_at IS NULL AND q.expires_at <= clock_timestamp()
 """
 
 
-def expire(connection: Any) -> int:
+def expire(connection: Connection) -> int:
     """Close items that nobody answered in time, but for those somebody holds just now; returns how many."""
     with connection.cursor() as cursor:
         cursor.execute(_EXPIRE)

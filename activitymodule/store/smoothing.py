@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 
 from activitymodule.settings import Scoring
+from activitymodule.store.connection import Connection
 from activitymodule.store.predictions import WRITING_LOCK
 
 _KEYS_OF_BATCH = """
@@ -38,7 +38,7 @@ SELECT refresh_smoothed(
 
 
 def refresh_smoothed(
-    connection: Any, *, batch_id: int, scoring: Scoring, since: datetime | None = None
+    connection: Connection, *, batch_id: int, scoring: Scoring, since: datetime | None = None
 ) -> int:
     """Smooth the windows that a batch wrote and those that look back at them; returns how many rows changed.
 
@@ -56,7 +56,7 @@ def refresh_smoothed(
 
 
 def refresh_smoothed_windows(
-    connection: Any, device_id: Sequence[str], window_start_us: np.ndarray, scoring: Scoring
+    connection: Connection, device_id: Sequence[str], window_start_us: np.ndarray, scoring: Scoring
 ) -> int:
     """The same for given windows, in the transaction that wrote them: device ids and starts in UTC microseconds,
     shape (n,) each."""
@@ -71,7 +71,7 @@ def refresh_smoothed_windows(
 _UNFINISHED = "SELECT batch_id, started_at FROM batches WHERE topic = %s AND finished_at IS NULL"
 
 
-def refresh_unfinished(connection: Any, topic: str, scoring: Scoring) -> int:
+def refresh_unfinished(connection: Connection, topic: str, scoring: Scoring) -> int:
     """Smooth what batches wrote that never came to their end; for a scorer that takes up another's work."""
     with connection.cursor() as cursor:
         cursor.execute(_UNFINISHED, (topic,))

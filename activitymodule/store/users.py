@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from activitymodule.errors import ConfigError, RefusedError
+from activitymodule.store.connection import Connection
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -83,7 +84,7 @@ def _account(row: tuple[Any, ...]) -> Account:
     return Account(row[0], cast(Role, row[1]), *row[2:])
 
 
-def add_user(connection: Any, name: str, role: Role, password: str) -> Account:
+def add_user(connection: Connection, name: str, role: Role, password: str) -> Account:
     """Add a user. Raises ConfigError for a name or password that cannot be, RefusedError if it is there."""
     name = _checked(name, password)
     if role not in ROLES:
@@ -100,14 +101,14 @@ def add_user(connection: Any, name: str, role: Role, password: str) -> Account:
     return _account(row)
 
 
-def list_users(connection: Any) -> list[Account]:
+def list_users(connection: Connection) -> list[Account]:
     """All users by name, disabled ones too."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {_COLUMNS} FROM users ORDER BY name")
         return [_account(row) for row in cursor.fetchall()]
 
 
-def find_user(connection: Any, name: str) -> Account | None:
+def find_user(connection: Connection, name: str) -> Account | None:
     """One user, or None."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {_COLUMNS} FROM users WHERE name = %s", (name,))
@@ -115,7 +116,7 @@ def find_user(connection: Any, name: str) -> Account | None:
     return _account(row) if row else None
 
 
-def password_hash(connection: Any, name: str) -> str | None:
+def password_hash(connection: Connection, name: str) -> str | None:
     """The hash of a user who may sign in; None where there is none such."""
     if not _NAME.fullmatch(name):
         return None
@@ -136,13 +137,13 @@ def password_fits(password: str, stored: str | None) -> bool:
     return fits and stored is not None
 
 
-def set_password(connection: Any, name: str, password: str) -> Account:
+def set_password(connection: Connection, name: str, password: str) -> Account:
     """Give a new password; sessions that are open end."""
     name = _checked(name, password)
     return _change(connection, name, "password_hash = %(value)s", _hasher().hash(password))
 
 
-def set_role(connection: Any, name: str, role: Role) -> Account:
+def set_role(connection: Connection, name: str, role: Role) -> Account:
     """Give another role; sessions that are open end. RefusedError where nobody would be left as admin."""
     if role not in ROLES:
         raise ConfigError(f"{role!r} is no role; take one of {', '.join(ROLES)}")
@@ -153,7 +154,7 @@ def set_role(connection: Any, name: str, role: Role) -> Account:
     return _change(connection, name, "role = %(value)s", role)
 
 
-def set_disabled(connection: Any, name: str, disabled: bool) -> Account:
+def set_disabled(connection: Connection, name: str, disabled: bool) -> Account:
     """Shut a user out, sessions and all, or let one in again. RefusedError for the last admin."""
     with connection.cursor() as cursor:
         cursor.execute(_ONE_AT_A_TIME)
@@ -162,7 +163,7 @@ def set_disabled(connection: Any, name: str, disabled: bool) -> Account:
     return _change(connection, name, "disabled_at = CASE WHEN %(value)s THEN clock_timestamp() END", disabled)
 
 
-def _change(connection: Any, name: str, assignment: str, value: Any) -> Account:
+def _change(connection: Connection, name: str, assignment: str, value: Any) -> Account:
     with connection.cursor() as cursor:
         # the assignment is one of the three above, never a user's text
         cursor.execute(
@@ -176,7 +177,7 @@ def _change(connection: Any, name: str, assignment: str, value: Any) -> Account:
     return _account(row)
 
 
-def _keep_an_admin(connection: Any, name: str) -> None:
+def _keep_an_admin(connection: Connection, name: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FILTER (WHERE name <> %(name)s), count(*) FILTER (WHERE name = %(name)s) "
@@ -195,7 +196,7 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def add_token(connection: Any, name: str) -> str:
+def add_token(connection: Connection, name: str) -> str:
     """Make a token; it is returned this once and not kept. RefusedError where the name is taken."""
     token = secrets.token_urlsafe(32)
     with connection.cursor() as cursor:
@@ -208,14 +209,14 @@ def add_token(connection: Any, name: str) -> str:
     return token
 
 
-def list_tokens(connection: Any) -> list[Token]:
+def list_tokens(connection: Connection) -> list[Token]:
     """All tokens by name, revoked ones too."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT name, created_at, last_used_at, revoked_at FROM ingest_tokens ORDER BY name")
         return [Token(*row) for row in cursor.fetchall()]
 
 
-def revoke_token(connection: Any, name: str) -> None:
+def revoke_token(connection: Connection, name: str) -> None:
     """Shut a token out for good. Raises ConfigError where there is none of that name in use."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -228,7 +229,7 @@ def revoke_token(connection: Any, name: str) -> None:
             )
 
 
-def token_name(connection: Any, token: str) -> str | None:
+def token_name(connection: Connection, token: str) -> str | None:
     """The name of a token in use, or None; notes the use, at most once a minute."""
     digest = _digest(token)
     with connection.cursor() as cursor:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from activitymodule.errors import RefusedError, ServiceUnavailableError
+from activitymodule.kafka.clients import offsets_before, topic_ends
 from activitymodule.settings import Settings, location
-from activitymodule.streaming.broker import offsets_before, topic_ends
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from activitymodule.errors import ActivityError, ConfigError, ServiceUnavailableError
+from activitymodule.kafka import clients
 from activitymodule.settings import Settings, location
 from activitymodule.statistics.reference import ReferenceStatistics
-from activitymodule.streaming import broker
 from activitymodule.streaming.session import spark_session
 from activitymodule.synthesis.faults import Run
 from activitymodule.synthesis.fleet import Slice, Stream, fleet_rows, sending
@@ -259,14 +259,14 @@ def _outgoing(
 
 
 def _writing(settings: Settings, writer: Any) -> Any:
-    for key, value in {**_SINK, **broker.spark_kafka_options(settings)}.items():
+    for key, value in {**_SINK, **clients.spark_kafka_options(settings)}.items():
         writer = writer.option(key, value)
     return writer
 
 
 def require_broker(settings: Settings) -> None:
     """ServiceUnavailableError where nobody answers."""
-    if not broker.reachable(settings):
+    if not clients.reachable(settings):
         raise ServiceUnavailableError(
             f"Kafka at {settings.kafka.bootstrap_servers} does not answer; start it with `activity up`"
         )
@@ -274,7 +274,7 @@ def require_broker(settings: Settings) -> None:
 
 def _broken(settings: Settings, error: Exception) -> ActivityError:
     """A failed job in one sentence: the broker's absence, an error of ours in a worker, or Spark's own words."""
-    if not broker.reachable(settings):
+    if not clients.reachable(settings):
         return ServiceUnavailableError(
             f"Kafka at {settings.kafka.bootstrap_servers} went away while the fleet was sending"
         )

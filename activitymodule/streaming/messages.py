@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from activitymodule.kafka.clients import spark_kafka_options
 from activitymodule.settings import Settings
-from activitymodule.streaming.broker import spark_kafka_options
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

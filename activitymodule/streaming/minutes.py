@@ -7,13 +7,12 @@ was lost is not counted; that says nothing about its features.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from activitymodule.models.baseline import Counter, Totals
 from activitymodule.models.bundle import ScoringModel
 from activitymodule.settings import Settings
+from activitymodule.store.connection import Connection
 from activitymodule.store.drift import write_minutes
 from activitymodule.windows.assembling import complete
 
@@ -46,7 +45,7 @@ class Minutes:
             before = self._found.get(minute)
             self._found[minute] = totals if before is None else before + totals
 
-    def write(self, connection: Any, *, model_version: str, query_id: str, batch_id: int) -> None:
+    def write(self, connection: Connection, *, model_version: str, query_id: str, batch_id: int) -> None:
         """Write the rows of this task, in the caller's transaction."""
         if self._found:
             write_minutes(

@@ -32,6 +32,7 @@ from activitymodule.models.smoothing import forward_filter
 from activitymodule.settings import Settings
 from activitymodule.store import queue
 from activitymodule.store.batches import BatchRecord
+from activitymodule.store.connection import Connection
 from activitymodule.store.queue import QueueItem
 from activitymodule.streaming.waiting import say
 from activitymodule.synthesis.energy import METS
@@ -121,7 +122,7 @@ def complete_windows(scored: Scored, settings: Settings) -> np.ndarray:
 
 
 def mark(
-    scored: Scored, marking: Marking, model: ScoringModel, settings: Settings, connection: Any = None
+    scored: Scored, marking: Marking, model: ScoringModel, settings: Settings, connection: Connection = None
 ) -> Marks:
     """Mark what may be queued of one batch of windows. connection : to the store, for the measure that looks at
     the past of a watch."""
@@ -166,7 +167,7 @@ def mark(
 
 
 def mark_safely(
-    scored: Scored, marking: Marking, model: ScoringModel, settings: Settings, connection: Any
+    scored: Scored, marking: Marking, model: ScoringModel, settings: Settings, connection: Connection
 ) -> Marks:
     """`mark`, but whatever goes wrong there loses no prediction: it is said, and nothing is marked."""
     asks = marking.measure == "disagreement"
@@ -195,7 +196,7 @@ def _evidence(
     marking: Marking,
     model: ScoringModel,
     settings: Settings,
-    connection: Any,
+    connection: Connection,
     everything: bool = False,
 ) -> doubt.Evidence:
     """What is known of some of the scored windows: what the measure needs, or everything that costs no query."""
@@ -221,7 +222,7 @@ def _evidence(
 
 
 def past_beliefs(
-    connection: Any,
+    connection: Connection,
     device: Sequence[str],
     start: Sequence[int],
     settings: Settings,
@@ -257,7 +258,7 @@ def _packed(
     marking: Marking,
     model: ScoringModel,
     settings: Settings,
-    connection: Any,
+    connection: Connection,
 ) -> list[Marked]:
     """The windows at some places of `complete`, with all that an item of the queue holds."""
     some = complete[places]
@@ -309,7 +310,7 @@ def together(marks: Sequence[Marks]) -> Marks:
 class _Turn:
     """The queue's part of somebody else's transaction: what goes wrong in it is undone, and nothing else."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._begun = False
 
@@ -363,7 +364,7 @@ class QueueKeeper:
 
     # ---- before a batch
 
-    def marking(self, connection: Any, record: BatchRecord, model: ScoringModel) -> Marking | None:
+    def marking(self, connection: Connection, record: BatchRecord, model: ScoringModel) -> Marking | None:
         """How the workers are to mark this batch; None: not at all. Within the transaction that begins the batch."""
         if not self._settings.queue.enabled or record.finished_at is not None:
             return None
@@ -460,7 +461,9 @@ class QueueKeeper:
         """Whether the last batch left a choice to be made, which may still be going on."""
         return self._chose_at == self._turn
 
-    def _settle(self, audits: Sequence[Marked], due: bool, model: ScoringModel, connection: Any) -> None:
+    def _settle(
+        self, audits: Sequence[Marked], due: bool, model: ScoringModel, connection: Connection
+    ) -> None:
         turn = _Turn(connection)
         try:
             self._queue(turn, audits, due, model)
@@ -627,7 +630,7 @@ class QueueKeeper:
             expire_hours=self._settings.queue.expire_hours,
         )
 
-    def _fill_disagreement(self, connection: Any, items: list[QueueItem], model: ScoringModel) -> None:
+    def _fill_disagreement(self, connection: Connection, items: list[QueueItem], model: ScoringModel) -> None:
         """The one doubt that needs the watch's past, for the few that are queued."""
         lacking = [
             place
@@ -653,7 +656,9 @@ class QueueKeeper:
 
     # ---- what the last items looked like
 
-    def _past_of(self, connection: Any, model: ScoringModel, new: Sequence[QueueItem]) -> _Looks | None:
+    def _past_of(
+        self, connection: Connection, model: ScoringModel, new: Sequence[QueueItem]
+    ) -> _Looks | None:
         """Watches and standard scores of the last items, those about to be queued too; None without."""
         if self._past is None or self._past[0] != model.version:
             devices, stored = queue.last_features(connection, FEATURES_VERSION, _LAST_ITEMS)
@@ -676,7 +681,7 @@ class QueueKeeper:
             say(f"nothing was queued of this batch: {_sentence(error)}; its predictions are there")
 
 
-def _execute(connection: Any, statement: str) -> None:
+def _execute(connection: Connection, statement: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement)
 

@@ -18,16 +18,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from activitymodule.errors import ActivityError, RefusedError, ServiceUnavailableError
+from activitymodule.kafka.clients import reachable as broker_reachable
+from activitymodule.kafka.clients import topic_ends
 from activitymodule.settings import Settings
 from activitymodule.store.batches import begin_batch, knows_query, last_offsets, record_late
-from activitymodule.store.connection import connect, session
+from activitymodule.store.connection import Connection, connect, session
 from activitymodule.store.connection import reachable as store_reachable
 from activitymodule.store.drift import forget_minutes, merge_minutes
 from activitymodule.store.leases import ScorerLease
 from activitymodule.store.smoothing import refresh_unfinished
 from activitymodule.streaming import archive, worker
-from activitymodule.streaming.broker import reachable as broker_reachable
-from activitymodule.streaming.broker import topic_ends
 from activitymodule.streaming.champion import Champion, ChampionWatch, record_versions
 from activitymodule.streaming.checkpoint import (
     checkpoint_path,
@@ -98,7 +98,7 @@ class ScoringJob:
             f"Kafka at {settings.kafka.bootstrap_servers}", lambda: broker_reachable(settings)
         )
         self._champion = ChampionWatch(settings, partial(record_versions, settings))
-        self._connection: Any = None
+        self._connection: Connection = None
         self._smoother = Smoother(settings)
         self._spark: SparkSession | None = None
         self._broadcast: tuple[tuple[str, str | None], Any] | None = None

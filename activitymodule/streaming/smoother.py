@@ -13,7 +13,7 @@ from typing import Any
 
 from activitymodule.settings import Settings
 from activitymodule.store.batches import finish_batch
-from activitymodule.store.connection import connect
+from activitymodule.store.connection import Connection, connect
 from activitymodule.store.smoothing import refresh_smoothed
 
 
@@ -24,7 +24,7 @@ class Smoother:
         self._settings = settings
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="smoother")
         self._pending: Future[None] | None = None
-        self._connection: Any = None
+        self._connection: Connection = None
 
     def finish(
         self,

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from activitymodule.models.bundle import PersonColumns, ScoringModel, load_bundle
 from activitymodule.settings import Settings
-from activitymodule.store.connection import connect
+from activitymodule.store.connection import Connection, connect
 from activitymodule.store.dead_letters import DeadLetters, write_dead_letters
 from activitymodule.store.people import Person, people_for
 from activitymodule.store.predictions import PredictionRows, readings_stored, write_predictions
@@ -50,7 +50,7 @@ _PEOPLE_SECONDS = 60.0  # how long what is known of a person is believed
 class _Process:
     """What this worker process keeps between tasks."""
 
-    connection: Any = None
+    connection: Connection = None
     models: dict[str, ScoringModel] = field(default_factory=dict)
     people: dict[str, tuple[float, Person]] = field(default_factory=dict)
     quick: bool = False
@@ -238,7 +238,7 @@ def score_missing(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator
     yield pa.RecordBatch.from_pydict({"seen": [seen], "windows": [windows], "written": [written]})
 
 
-def _unseen(batch: pa.RecordBatch, connection: Any) -> pa.Array:
+def _unseen(batch: pa.RecordBatch, connection: Connection) -> pa.Array:
     """Which windows hold more readings, duplicates among them, than the store knows of."""
     stored = readings_stored(
         connection, batch.column("device_id").to_pylist(), batch.column("window_us").to_numpy()
@@ -249,7 +249,7 @@ def _unseen(batch: pa.RecordBatch, connection: Any) -> pa.Array:
 def score_windows(
     batch: pa.RecordBatch,
     scorer: Scorer,
-    connection: Any,
+    connection: Connection,
     minutes: Minutes | None = None,
     marks: list[Marks] | None = None,
 ) -> PredictionRows:
@@ -321,7 +321,7 @@ def score_windows(
     )
 
 
-def _people(device_id: pa.Array, settings: Settings, connection: Any) -> PersonColumns:
+def _people(device_id: pa.Array, settings: Settings, connection: Connection) -> PersonColumns:
     """What is known of the wearers, one row a window; asked of the store once a watch and minute."""
     now = time.monotonic()
     known = _process.people

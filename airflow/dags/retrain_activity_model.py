@@ -98,7 +98,7 @@ def _step(name: str, params: Any, run_id: str, dag_run: Any) -> dict[str, Any]:
     """One step of jobs/retrain. A run that had failed is taken up again first: somebody has cleared the task."""
     from activitymodule.jobs import retrain
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import find_run
+    from activitymodule.store.retraining import find_run
 
     with session(SETTINGS, read_only=True) as connection:
         run = find_run(connection, run_id)

@@ -22,8 +22,8 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
 
 from activitymodule.errors import ServiceUnavailableError
+from activitymodule.kafka.clients import client_options, reachable
 from activitymodule.settings import Settings
-from activitymodule.streaming.broker import client_options, reachable
 from activitymodule.telemetry.decode import decode_messages
 from activitymodule.telemetry.encode import messages as messages_of
 from activitymodule.telemetry.encode import reading_texts

@@ -11,10 +11,10 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import PlainTextResponse
 
 from activitymodule.errors import ActivityError, ServiceUnavailableError
-from activitymodule.monitoring.metrics import SlowFigures, lag_of, prometheus_text, slow_figures
+from activitymodule.kafka.clients import topic_ends
+from activitymodule.monitoring.figures import SlowFigures, lag_of, prometheus_text, slow_figures
 from activitymodule.settings import Settings
 from activitymodule.store.batches import last_offsets
-from activitymodule.streaming.broker import topic_ends
 from annotation import context
 from annotation.api.answers import problems
 from annotation.auth import require_token

@@ -13,11 +13,11 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from activitymodule.errors import ActivityError, RefusedError
+from activitymodule.kafka.clients import reachable
 from activitymodule.monitoring.drift import DriftReport, drift_report
 from activitymodule.registry.versions import champion
 from activitymodule.settings import Settings
-from activitymodule.store.retrain import find_run
-from activitymodule.streaming.broker import reachable
+from activitymodule.store.retraining import find_run
 from annotation import context
 from annotation.api import retraining
 from annotation.api.answers import problems

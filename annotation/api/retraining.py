@@ -47,7 +47,7 @@ def begin(
     """Begin a retraining; blocks for a moment. Raises RefusedError where one is under way."""
     from activitymodule.jobs.retrain import new_run_id
     from activitymodule.store.connection import session
-    from activitymodule.store.retrain import runs
+    from activitymodule.store.retraining import runs
 
     with session(settings, read_only=True) as connection:
         now = next((run for run in runs(connection, limit=5) if run.state == "running"), None)
@@ -75,13 +75,13 @@ def begin(
 
 def _fresh(run: Any) -> bool:
     """Whether a run that says it runs was heard of lately; one that died is settled by the next."""
-    from activitymodule.store.retrain import idle_seconds
+    from activitymodule.store.retraining import idle_seconds
 
     return idle_seconds(run) < 120
 
 
 def _through_airflow(settings: Settings, asked: dict[str, Any]) -> str | None:
-    from activitymodule.local.airflow import healthy, trigger
+    from activitymodule.embedded.airflow import healthy, trigger
 
     try:
         if not healthy(settings):
@@ -96,7 +96,7 @@ def _through_airflow(settings: Settings, asked: dict[str, Any]) -> str | None:
 
 
 def _held_back(settings: Settings, run_id: str) -> str:
-    from activitymodule.local.airflow import held_back
+    from activitymodule.embedded.airflow import held_back
 
     try:
         return held_back(settings, DAG, run_id)
@@ -106,7 +106,7 @@ def _held_back(settings: Settings, run_id: str) -> str:
 
 
 def _start_job(settings: Settings, run_id: str, asked: dict[str, Any]) -> None:
-    from activitymodule.local.stack import reveal
+    from activitymodule.embedded.stack import reveal
 
     folder = config.resolve(settings.local.folder) / "logs"
     folder.mkdir(parents=True, exist_ok=True)

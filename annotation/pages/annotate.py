@@ -15,6 +15,7 @@ from nicegui import ui
 from pydantic import BaseModel, Field
 
 from activitymodule.store import annotations as store
+from activitymodule.store.connection import Connection
 from annotation import context, frame, items
 from annotation.auth import User
 from annotation.palette import colours
@@ -68,7 +69,7 @@ def _minutes() -> float:
     return context.settings().queue.lease_minutes
 
 
-def _progress(connection: Any, who: User) -> dict[str, Any]:
+def _progress(connection: Connection, who: User) -> dict[str, Any]:
     state = store.progress(connection, who.name)
     return {
         "hour": state.answered,
@@ -83,7 +84,7 @@ async def next_item(who: Who, width: Pixels = 900, height: Pixels = 0, besides: 
     """Lease one more item and make it ready; `besides`: the numbers of those on the screen."""
     shown = [int(one) for one in besides.split(",")[:20] if one.isdigit()]
 
-    def work(connection: Any) -> dict[str, Any]:
+    def work(connection: Connection) -> dict[str, Any]:
         item = store.lease_next(connection, who.name, _minutes(), besides=shown)
         connection.commit()  # the lease holds; what follows only reads
         ready = _ready(connection, item, width, height) if item else None
@@ -92,7 +93,7 @@ async def next_item(who: Who, width: Pixels = 900, height: Pixels = 0, besides: 
     return await context.run_write(work)
 
 
-def _ready(connection: Any, item: store.Item, width: int, height: int) -> dict[str, Any]:
+def _ready(connection: Connection, item: store.Item, width: int, height: int) -> dict[str, Any]:
     width = min(max(width, LEAST_WIDTH), MOST_WIDTH)
     return items.prepared(connection, context.settings(), item, width, min(height, MOST_WIDTH))
 
@@ -101,7 +102,7 @@ def _ready(connection: Any, item: store.Item, width: int, height: int) -> dict[s
 async def give_answer(who: Who, given: Answered) -> dict[str, Any]:
     """Keep an answer; 409 where the item is another's by now, 422 for a label that cannot be."""
 
-    def work(connection: Any) -> dict[str, Any]:
+    def work(connection: Connection) -> dict[str, Any]:
         store.answer(
             connection,
             given.item_id,
@@ -122,7 +123,7 @@ async def give_answer(who: Who, given: Answered) -> dict[str, Any]:
 async def take_back(who: Who, width: Pixels = 900, height: Pixels = 0) -> dict[str, Any]:
     """Take back the last answer; the item comes back, ready to be shown."""
 
-    def work(connection: Any) -> dict[str, Any]:
+    def work(connection: Connection) -> dict[str, Any]:
         undone = store.undo(connection, who.name, _minutes())
         connection.commit()
         ready = None
@@ -160,7 +161,7 @@ async def give_back(who: Who, held: Held) -> dict[str, Any]:
 async def similar(who: Who, item_id: int) -> dict[str, Any]:
     """Open windows of the same watch like this one, held for the annotator, as small pictures."""
 
-    def work(connection: Any) -> dict[str, Any]:
+    def work(connection: Connection) -> dict[str, Any]:
         item = store.get_item(connection, item_id)
         return {"tiles": items.bulk(connection, item, who.name, _minutes())}
 
@@ -171,7 +172,7 @@ async def similar(who: Who, item_id: int) -> dict[str, Any]:
 async def label_together(who: Who, given: Together) -> dict[str, Any]:
     """One label for several windows after a look; says which took it."""
 
-    def work(connection: Any) -> dict[str, Any]:
+    def work(connection: Connection) -> dict[str, Any]:
         taken = store.answer_many(
             connection,
             given.item_ids,

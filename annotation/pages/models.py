@@ -14,7 +14,7 @@ from activitymodule.errors import ActivityError, ServiceUnavailableError
 from activitymodule.jobs.models import promote_by_hand, roll_back
 from activitymodule.models.export import CARD_FILE, LINEAGE_FILE, METRICS_FILE
 from activitymodule.registry.versions import ModelVersion, fetch, versions
-from activitymodule.store.retrain import Promotion, Run, promotions, runs
+from activitymodule.store.retraining import Promotion, Run, promotions, runs
 from annotation import charts, context, frame
 from annotation.api import retraining
 from annotation.auth import User, must_be_admin

@@ -20,6 +20,7 @@ from activitymodule.lake.labels import read_labels
 from activitymodule.learning.agreement import PairAgreement, agreements, suspicious_labels
 from activitymodule.store import annotations as store
 from activitymodule.store.annotations import Case, Voice
+from activitymodule.store.connection import Connection
 from annotation import context, frame, items
 from annotation.auth import User, require_admin
 from annotation.palette import colours
@@ -47,7 +48,7 @@ class Shown:
     suggested: str | None = None
 
 
-def suspicions(connection: Any, classifier: str) -> list[tuple[Case, str, str]]:
+def suspicions(connection: Connection, classifier: str) -> list[tuple[Case, str, str]]:
     """Labels that look wrong (case, label, what the model takes it for), the most suspicious first.
 
     The probabilities are those the window was queued with: of a model that could not have learnt the label.
@@ -73,7 +74,7 @@ def suspicions(connection: Any, classifier: str) -> list[tuple[Case, str, str]]:
     ]
 
 
-def waiting(connection: Any, classifier: str) -> list[Shown]:
+def waiting(connection: Connection, classifier: str) -> list[Shown]:
     """Everything that waits for a reviewer: disputed and flagged windows, then suspicious labels."""
     told = [(case, None, None) for case in store.cases(connection)]
     there = {case.item_id for case, _, _ in told}
@@ -90,7 +91,7 @@ def waiting(connection: Any, classifier: str) -> list[Shown]:
     ]
 
 
-def kappas(connection: Any) -> list[PairAgreement]:
+def kappas(connection: Connection) -> list[PairAgreement]:
     """How far each pair of annotators agrees."""
     said = store.pairs_of_labels(connection)
     return agreements([a for a, _, _ in said], [w for _, w, _ in said], [label for _, _, label in said])

@@ -20,9 +20,9 @@ def console_base(stack: Any) -> Iterator[Settings]:
     """Settings with a migrated database for the consoles of this session, with three users in it."""
     import secrets
 
-    from activitymodule.local.postgres import Postgres
-    from activitymodule.local.processes import any_free_port
-    from activitymodule.local.stack import migrate
+    from activitymodule.embedded.postgres import Postgres
+    from activitymodule.embedded.processes import any_free_port
+    from activitymodule.embedded.stack import migrate
     from activitymodule.store.connection import session
     from activitymodule.store.users import add_user
 

@@ -60,7 +60,7 @@ class Console:
 
 def start_console(settings: Settings, environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     """`activity console` as a process; answers when this returns."""
-    from activitymodule.local.processes import wait_until
+    from activitymodule.embedded.processes import wait_until
 
     with log.open("wb") as out:
         process = subprocess.Popen(

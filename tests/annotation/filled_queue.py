@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ import pyarrow.compute as pc
 from activitymodule.learning.doubt import margin
 from activitymodule.models.activity import activity_pipeline
 from activitymodule.settings import Settings
+from activitymodule.store.connection import Connection
 from activitymodule.store.models import record_model_version
 from activitymodule.store.predictions import PredictionRows, write_predictions
 from activitymodule.store.queue import QueueItem, put
@@ -93,7 +93,7 @@ def packed(windows: PanedWindows, row: int) -> bytes:
 
 
 def fill(
-    connection: Any, settings: Settings, *, items: int = 60, devices: int = 9, minutes: int = 12
+    connection: Connection, settings: Settings, *, items: int = 60, devices: int = 9, minutes: int = 12
 ) -> Scored:
     """Predictions of all windows, and `items` of them queued, spread over people and time; commits."""
     made = scored(devices, minutes)

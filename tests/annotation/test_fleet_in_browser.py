@@ -17,7 +17,8 @@ import pytest
 from console_process import PASSWORDS, ROLES, Console, start_console
 from own_settings import register_champion, replaced, settings_of_ones_own
 
-from activitymodule.local.processes import any_free_port
+from activitymodule.embedded.processes import any_free_port
+from activitymodule.kafka.clients import consumer, topic_ends
 from activitymodule.models.baseline import BASELINE_FILE
 from activitymodule.models.export import CARD_FILE
 from activitymodule.registry.versions import champion, get, previous, register, set_champion
@@ -27,7 +28,6 @@ from activitymodule.store.dead_letters import DeadLetters, write_dead_letters
 from activitymodule.store.models import record_model_version
 from activitymodule.store.predictions import PredictionRows, write_predictions
 from activitymodule.store.users import add_user
-from activitymodule.streaming.broker import consumer, topic_ends
 from activitymodule.telemetry.decode import Reason
 
 pytestmark = pytest.mark.integration

@@ -9,10 +9,10 @@ import pytest
 from filled_queue import Scored, fill, true_label
 
 from activitymodule.jobs.annotate import Truth, run_oracle
-from activitymodule.lake.truth import parse_spans
+from activitymodule.kafka.clients import producer
+from activitymodule.kafka.truth import parse_spans
 from activitymodule.settings import Settings
 from activitymodule.store.connection import connect
-from activitymodule.streaming.broker import producer
 
 
 def send_truth(settings: Settings, made: Scored) -> None:

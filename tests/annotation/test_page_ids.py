@@ -13,7 +13,7 @@ import socketio
 from console_process import Console
 from disputes import disagree
 
-from activitymodule.local.processes import wait_until
+from activitymodule.embedded.processes import wait_until
 
 pytestmark = pytest.mark.integration
 

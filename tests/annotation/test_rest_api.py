@@ -24,11 +24,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from own_settings import register_champion, replaced, settings_of_ones_own
 
-from activitymodule.local.processes import any_free_port, wait_until
+from activitymodule.embedded.processes import any_free_port, wait_until
+from activitymodule.kafka.clients import consumer
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session
 from activitymodule.store.users import add_token, add_user, revoke_token
-from activitymodule.streaming.broker import consumer
 from activitymodule.synthesis.history import training_readings
 from activitymodule.telemetry.encode import messages
 

@@ -14,7 +14,7 @@ import requests
 from console_process import PASSWORDS, Console, start_console
 from own_settings import replaced
 
-from activitymodule.local.processes import any_free_port
+from activitymodule.embedded.processes import any_free_port
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session
 from activitymodule.store.users import add_token, set_disabled, set_password
@@ -109,7 +109,7 @@ def test_where_signing_in_leads(running_console: Console) -> None:
 
 
 def test_a_disabled_user_and_an_old_password_are_out_at_once(running_console: Console) -> None:
-    from activitymodule.local.processes import wait_until
+    from activitymodule.embedded.processes import wait_until
 
     def allowed(client: requests.Session) -> bool:
         return client.post(

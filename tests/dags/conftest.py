@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from trials import Trial, environment, replaced
 
-from activitymodule.local import airflow
+from activitymodule.embedded import airflow
 from activitymodule.registry.versions import ModelVersion, register, set_champion
 from activitymodule.settings import Settings
 
@@ -18,7 +18,7 @@ from activitymodule.settings import Settings
 @pytest.fixture
 def airflow_settings(fresh_settings: Settings, tmp_path: Path) -> Settings:
     """Settings with an Airflow of this test's own folder and password; no process of it runs."""
-    from activitymodule.local.processes import any_free_port
+    from activitymodule.embedded.processes import any_free_port
 
     return replaced(
         fresh_settings,

@@ -19,16 +19,16 @@ import pytest
 from labelling import put_gold_labels, runs_in_store
 from trials import replaced
 
+from activitymodule.embedded import airflow
+from activitymodule.embedded.processes import any_free_port, marked, wait_until
+from activitymodule.embedded.stack import Stack
 from activitymodule.errors import ConfigError, DataError, ServiceUnavailableError
 from activitymodule.jobs.airflow import start
-from activitymodule.local import airflow
-from activitymodule.local.processes import any_free_port, marked, wait_until
-from activitymodule.local.stack import Stack
 from activitymodule.registry.versions import ModelVersion, champion, register, set_champion, versions
 from activitymodule.settings import Settings
 from activitymodule.statistics.reference import ReferenceStatistics
 from activitymodule.store.connection import session
-from activitymodule.store.retrain import promotions
+from activitymodule.store.retraining import promotions
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.usefixtures("embedded")]
 

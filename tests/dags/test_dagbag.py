@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from activitymodule.local.airflow import LABELS, RETRAIN, dags_folder
+from activitymodule.embedded.airflow import LABELS, RETRAIN, dags_folder
 from activitymodule.settings import project_root
 
 LOOK = """

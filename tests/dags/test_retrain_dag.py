@@ -11,7 +11,7 @@ import pytest
 from labelling import put_gold_labels, runs_in_store
 from trials import replaced
 
-from activitymodule.local.processes import wait_until
+from activitymodule.embedded.processes import wait_until
 from activitymodule.registry.versions import ModelVersion, champion, versions
 from activitymodule.settings import Settings
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from activitymodule.local import airflow
-from activitymodule.local.stack import reveal
+from activitymodule.embedded import airflow
+from activitymodule.embedded.stack import reveal
 from activitymodule.settings import Settings, build
 
 ANSWER = "ANSWER "

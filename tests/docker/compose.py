@@ -47,7 +47,7 @@ def _secret(name: str) -> str:
 
 def environment_of_ones_own(people: int, devices: int, profiles: str) -> dict[str, str]:
     """Every variable that docker-compose.yml insists on, free ports, a small fleet and a quick first champion."""
-    from activitymodule.local.processes import any_free_port
+    from activitymodule.embedded.processes import any_free_port
 
     wanted = re.findall(r"\$\{(\w+):\?", FILE.read_text())
     return {

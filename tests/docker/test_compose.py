@@ -17,8 +17,8 @@ from compose import DEVICES, ROOT, System
 from labelling import put_gold_labels, runs_in_store
 from ledger import Ledger, Load, everything_read, rows, stored, until
 
+from activitymodule.embedded import airflow
 from activitymodule.jobs.agreement import measure
-from activitymodule.local import airflow
 from activitymodule.registry.versions import champion
 
 # starting all of it and waiting for a retraining takes minutes

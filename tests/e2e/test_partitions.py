@@ -8,8 +8,8 @@ import pytest
 from ledger import Ledger, assert_ledger, reading
 from own_settings import replaced
 
-from activitymodule.local import topics
-from activitymodule.streaming.broker import producer, topic_ends
+from activitymodule.kafka import topics
+from activitymodule.kafka.clients import producer, topic_ends
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 

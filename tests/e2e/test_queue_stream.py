@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 from ledger import everything_read, reading, rows, stored, until
 
+from activitymodule.kafka.clients import producer
 from activitymodule.learning.policy import Rules, audit_draw
 from activitymodule.store.connection import connect
 from activitymodule.store.queue import explain, stats
-from activitymodule.streaming.broker import producer
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.catalogue import FEATURES_VERSION
 from activitymodule.windows.features import features

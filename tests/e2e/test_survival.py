@@ -20,8 +20,8 @@ from ledger import (
     until,
 )
 
+from activitymodule.kafka.clients import producer, topic_ends
 from activitymodule.settings import Settings
-from activitymodule.streaming.broker import producer, topic_ends
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -155,7 +155,7 @@ def test_a_checkpoint_of_another_store_is_refused(fresh_settings, champion, job)
 def test_unread_messages_gone_is_loud(fresh_settings, champion, job):
     from kafka import TopicPartition
 
-    from activitymodule.streaming.broker import admin
+    from activitymodule.kafka.clients import admin
 
     settings, ledger = fresh_settings, Ledger()
     begin = int(time.time()) // 10 * 10 * 1000 - 90_000

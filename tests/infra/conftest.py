@@ -14,6 +14,7 @@ from observed import Observed, Processes, start_cluster
 from own_settings import register_champion, replaced, settings_of_ones_own
 
 from activitymodule.settings import Settings
+from activitymodule.store.connection import Connection
 
 WATCHES = 20
 
@@ -36,7 +37,7 @@ def observed(
 
     For one file, not for all: they would take the machine from every test that follows.
     """
-    from activitymodule.local.processes import any_free_port, wait_until
+    from activitymodule.embedded.processes import any_free_port, wait_until
     from activitymodule.store.connection import connect
     from activitymodule.store.users import add_token
 
@@ -97,11 +98,11 @@ def spark_options(port: int) -> dict[str, str]:
     }
 
 
-def label_and_judge(connection: Any, settings: Settings) -> None:
+def label_and_judge(connection: Connection, settings: Settings) -> None:
     """Two people label, skip and differ; a measure drifts; a version is promoted, and another waits."""
     from activitymodule.store.annotations import answer, lease_next
     from activitymodule.store.drift import Tripped, update_alarms
-    from activitymodule.store.retrain import begin_run, finish_run, record_promotion
+    from activitymodule.store.retraining import begin_run, finish_run, record_promotion
 
     classifier = settings.registry.classifier
     with connection:

@@ -72,8 +72,8 @@ def start_cluster(processes: Processes, folder: Path) -> tuple[int, int]:
     """A Spark master and a worker, as in a standalone cluster; ports of their pages."""
     import pyspark
 
-    from activitymodule.local.java import find_java
-    from activitymodule.local.processes import any_free_port, wait_until
+    from activitymodule.embedded.processes import any_free_port, wait_until
+    from activitymodule.streaming.java import find_java
 
     configuration = folder / "conf"
     configuration.mkdir()

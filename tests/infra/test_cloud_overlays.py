@@ -10,7 +10,7 @@ import yaml
 
 from activitymodule import settings as config
 
-ROOT = Path(config.__file__).parents[1]
+ROOT = config.project_root()
 CLOUDS = {"aws": "s3://", "gcp": "gs://"}
 
 

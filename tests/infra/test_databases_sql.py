@@ -16,11 +16,11 @@ from own_settings import replaced
 from psycopg2 import sql
 
 from activitymodule import settings as config
-from activitymodule.local.postgres import Postgres
+from activitymodule.embedded.postgres import Postgres
 from activitymodule.settings import Settings
 
 pytestmark = pytest.mark.integration
-SCRIPT = Path(config.__file__).parents[1] / "sql" / "databases.sql"
+SCRIPT = config.project_root() / "sql" / "databases.sql"
 NAMES = ("activity", "mlflow", "airflow")
 
 

@@ -112,7 +112,7 @@ def test_macros_are_written_out_as_grafana_does():
 @pytest.fixture(scope="module")
 def reader(observed: Observed) -> Iterator[Any]:
     """A connection as a user with the rights that sql/grants.sql gives dashboards, and no others."""
-    from activitymodule.local.postgres import Postgres
+    from activitymodule.embedded.postgres import Postgres
     from activitymodule.settings import project_root
 
     own = observed.settings

@@ -16,7 +16,7 @@ import yaml
 from grafana import Query, expanded, queries
 from observed import Observed, Processes
 
-from activitymodule.local.processes import any_free_port, wait_until
+from activitymodule.embedded.processes import any_free_port, wait_until
 from activitymodule.settings import project_root
 
 # the first test waits for a stream with seven processes

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.jobs import agreement, db, dead_letters, output, watch
-from activitymodule.lake.agreement import Agreement, Score
+from activitymodule.models.evaluation.against_truth import Agreement, Score
 from activitymodule.store.connection import session
 from activitymodule.store.dead_letters import DeadLetters, write_dead_letters
 from activitymodule.store.live import Pulse, Recent
@@ -138,7 +138,7 @@ def test_dead_letters(run, letters, fresh_settings, tmp_path):
 
 @integration
 def test_dead_letters_are_sent_again_once(run, letters, fresh_settings):
-    from activitymodule.streaming.broker import topic_ends
+    from activitymodule.kafka.clients import topic_ends
 
     def count():
         return sum(end for _, end in topic_ends(fresh_settings, fresh_settings.kafka.topic).values())
@@ -161,10 +161,10 @@ def scored(fresh_settings):
     """Ten windows of two watches, nine right, and their truth in Kafka."""
     import pyarrow as pa
 
+    from activitymodule.kafka.clients import producer
     from activitymodule.store.batches import begin_batch, finish_batch
     from activitymodule.store.models import record_model_version
     from activitymodule.store.predictions import PredictionRows, write_predictions
-    from activitymodule.streaming.broker import producer
 
     labels = ("sitting", "walking")
     now = int(time.time()) // 10 * 10 - 120
@@ -261,7 +261,7 @@ def test_watch_in_a_pipe(run, scored):
 
 def test_watch_goes_on_without_any_service(environment_of, tmp_path):
     from activitymodule import settings as config
-    from activitymodule.local.processes import any_free_port
+    from activitymodule.embedded.processes import any_free_port
 
     away = config.build(
         {

@@ -37,7 +37,7 @@ def recording(tmp_path: Path) -> Path:
 
 
 def read(settings: Settings, topic: str) -> list[Any]:
-    from activitymodule.streaming.broker import consumer
+    from activitymodule.kafka.clients import consumer
 
     with consumer(settings, auto_offset_reset="earliest", consumer_timeout_ms=3000) as client:
         client.subscribe([topic])

@@ -24,7 +24,7 @@ from activitymodule.registry import versions as registry
 from activitymodule.registry.versions import champion, get, register, set_champion
 from activitymodule.settings import Settings
 from activitymodule.store.connection import connect, session
-from activitymodule.store.retrain import (
+from activitymodule.store.retraining import (
     find_run,
     judged_before,
     promotions,
@@ -439,11 +439,11 @@ def test_snapshots_are_known_by_their_content(fresh_settings, tmp_path):
     from pathlib import Path
 
     from activitymodule.lake.snapshots import read_base, read_snapshot, write_snapshot
-    from activitymodule.learning.dataset import training_set
+    from activitymodule.learning.training_set import training_set
 
     settings = fresh_settings
     label_some(settings, teaching=40, audit=5)
-    from activitymodule.store.retrain import gold_rows
+    from activitymodule.store.retraining import gold_rows
 
     with session(settings, read_only=True) as connection:
         rows = gold_rows(connection, FEATURES_VERSION)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from activitymodule.lake.agreement import SPAN_SCHEMA, WINDOW_SCHEMA, compare, score
-from activitymodule.lake.truth import parse_spans
+from activitymodule.kafka.truth import parse_spans
+from activitymodule.models.evaluation.against_truth import SPAN_SCHEMA, WINDOW_SCHEMA, compare, score
 
 S = 1_000_000
 T0 = 1_790_000_000 * S  # a multiple of ten seconds

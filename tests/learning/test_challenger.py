@@ -10,8 +10,8 @@ import pytest
 
 from activitymodule import settings
 from activitymodule.errors import DataError
-from activitymodule.learning.dataset import GoldWindows, training_set
-from activitymodule.learning.retrain import families_of, headline, train_challenger, write_challenger
+from activitymodule.learning.challenger import families_of, headline, train_challenger, write_challenger
+from activitymodule.learning.training_set import GoldWindows, training_set
 from activitymodule.models.activity import MOTION_FAMILIES, feature_names
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import PersonColumns

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from activitymodule import settings
 from activitymodule.learning import gate_simulation as simulation
-from activitymodule.learning.gate_simulation import CLARITY, LABELS, draw, passes, verdicts
-from activitymodule.learning.promotion import (
+from activitymodule.learning.gate import (
     Audit,
     Candidate,
     Verdict,
@@ -27,10 +26,11 @@ from activitymodule.learning.promotion import (
     macro_f1_of,
     spent_alpha,
 )
+from activitymodule.learning.gate_simulation import CLARITY, LABELS, draw, passes, verdicts
 from activitymodule.models import export
 from activitymodule.models.activity import TreesAndLinear, feature_names
 from activitymodule.models.bundle import ModelBytes
-from activitymodule.models.evaluation import confusion, macro_f1
+from activitymodule.models.evaluation.held_out import confusion, macro_f1
 from activitymodule.models.export import Card
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
 

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from activitymodule.errors import DataError
-from activitymodule.learning.dataset import (
+from activitymodule.learning.training_set import (
     EMBARGO_SECONDS,
     LEAST_NEW_LABELS,
     WEIGHT_RATIO,

@@ -9,9 +9,9 @@ import pytest
 from own_settings import replaced
 
 from activitymodule import settings as config
-from activitymodule.local.class_archive import fingerprint, is_current, note_of
-from activitymodule.local.java import which_java
 from activitymodule.settings import Settings
+from activitymodule.streaming.class_archive import fingerprint, is_current, note_of
+from activitymodule.streaming.java import which_java
 from activitymodule.streaming.session import class_archive, class_archive_options
 
 

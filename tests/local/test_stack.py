@@ -17,12 +17,12 @@ from typing import Any
 import psutil
 import pytest
 
+from activitymodule.embedded.postgres import Postgres
+from activitymodule.embedded.processes import Identity, any_free_port, marked, wait_until
+from activitymodule.embedded.stack import Stack, reveal
+from activitymodule.embedded.state import ServiceState, StackState, read_state, write_state
 from activitymodule.errors import ConfigError, ServiceUnavailableError
-from activitymodule.local import topics
-from activitymodule.local.postgres import Postgres
-from activitymodule.local.processes import Identity, any_free_port, marked, wait_until
-from activitymodule.local.stack import Stack, reveal
-from activitymodule.local.state import ServiceState, StackState, read_state, write_state
+from activitymodule.kafka import topics
 from activitymodule.settings import Settings, build
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("embedded")]
@@ -264,7 +264,7 @@ def test_a_tied_stack_ends_with_its_process(own_stack: Stack) -> None:
     script = (
         "import json, os, signal, sys\n"
         "from activitymodule.settings import build\n"
-        "from activitymodule.local.stack import Stack\n"
+        "from activitymodule.embedded.stack import Stack\n"
         "Stack(build(json.load(sys.stdin))).up(['postgres'], tied=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -279,7 +279,7 @@ def test_two_ups_at_once_make_one_stack(own_stack: Stack) -> None:
     script = (
         "import json, sys\n"
         "from activitymodule.settings import build\n"
-        "from activitymodule.local.stack import Stack\n"
+        "from activitymodule.embedded.stack import Stack\n"
         "print(Stack(build(json.load(sys.stdin))).up(['postgres']).supervisor)\n"
     )
     given = json.dumps(reveal(own_stack.settings))

@@ -8,9 +8,9 @@ import pytest
 from own_settings import replaced
 
 from activitymodule.errors import ConfigError
-from activitymodule.local import topics
+from activitymodule.kafka import topics
+from activitymodule.kafka.clients import topic_ends
 from activitymodule.settings import Settings
-from activitymodule.streaming.broker import topic_ends
 
 pytestmark = pytest.mark.integration
 

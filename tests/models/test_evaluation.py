@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, mean_absolute_error, r2_score
 
-from activitymodule.models.evaluation import (
+from activitymodule.models.evaluation.held_out import (
     activity_report,
     confusion,
     energy_report,

@@ -15,7 +15,7 @@ from activitymodule.models.baseline import Counter, Totals
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.settings import Settings
 from activitymodule.store.batches import begin_batch, finish_batch
-from activitymodule.store.connection import connect
+from activitymodule.store.connection import Connection, connect
 from activitymodule.store.drift import (
     Tripped,
     alarms,
@@ -37,7 +37,7 @@ def connection(fresh_settings: Settings) -> Iterator[Any]:
     connection.close()
 
 
-def batch(connection: Any, number: int, finished: bool = True) -> None:
+def batch(connection: Connection, number: int, finished: bool = True) -> None:
     begin_batch(
         connection, query_id="q", batch_id=number, topic="t", offsets={0: (0, 1)}, model_version="1",
         energy_version=None,
@@ -46,7 +46,7 @@ def batch(connection: Any, number: int, finished: bool = True) -> None:
         finish_batch(connection, query_id="q", batch_id=number, windows=1)
 
 
-def rows(connection: Any) -> list[tuple[int, int]]:
+def rows(connection: Connection) -> list[tuple[int, int]]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT batch_id, windows FROM feature_minutes ORDER BY batch_id, minute, part")
         return cursor.fetchall()
@@ -60,7 +60,7 @@ def close_to(found: Totals, expected: Totals) -> None:
 
 
 def test_batches_are_counted_once_and_merged_when_they_are_done_with(
-    connection: Any, judge: Judge, people: TrainingWindows
+    connection: Connection, judge: Judge, people: TrainingWindows
 ):
     counter = Counter(judge.baseline)
     chances = judge.fitted.predict_proba(people.features).astype(np.float32)
@@ -107,7 +107,7 @@ def test_batches_are_counted_once_and_merged_when_they_are_done_with(
     assert read_seen(connection, "1", 30, 0.9) is None
 
 
-def test_an_alarm_lasts_from_when_it_tripped_until_it_is_over(connection: Any):
+def test_an_alarm_lasts_from_when_it_tripped_until_it_is_over(connection: Connection):
     far = Tripped("psi", "jerk_x_log_sd", 0.7, 0.25)
     other = Tripped("class_shift", "all", 0.5, 0.3)
     update_alarms(connection, "1", [far, other], START)

@@ -15,13 +15,13 @@ from own_settings import replaced
 from prometheus_client.parser import text_string_to_metric_families
 
 from activitymodule.learning.agreement import OverallAgreement
-from activitymodule.monitoring.metrics import SlowFigures, disks, prometheus_text, slow_figures
+from activitymodule.monitoring.figures import SlowFigures, disks, prometheus_text, slow_figures
 from activitymodule.settings import Settings
 from activitymodule.store.batches import begin_batch, finish_batch, record_late
-from activitymodule.store.connection import connect
+from activitymodule.store.connection import Connection, connect
 from activitymodule.store.models import record_model_version
 from activitymodule.store.predictions import PredictionRows, write_predictions
-from activitymodule.store.retrain import begin_run, finish_run
+from activitymodule.store.retraining import begin_run, finish_run
 
 LABELS = ("sitting", "walking")
 
@@ -33,7 +33,9 @@ def connection(fresh_settings: Settings) -> Iterator[Any]:
     opened.close()
 
 
-def figures(settings: Settings, connection: Any, **more: Any) -> dict[str, dict[tuple[str, ...], float]]:
+def figures(
+    settings: Settings, connection: Connection, **more: Any
+) -> dict[str, dict[tuple[str, ...], float]]:
     """Name -> values of its labels -> value, read by Prometheus' own parser."""
     text = prometheus_text(settings, connection, **more)
     return {
@@ -45,7 +47,7 @@ def figures(settings: Settings, connection: Any, **more: Any) -> dict[str, dict[
     }
 
 
-def write_windows(connection: Any, settings: Settings) -> None:
+def write_windows(connection: Connection, settings: Settings) -> None:
     """Three windows that are over, one of them with too few readings."""
     record_model_version(
         connection, name=settings.registry.classifier, version="1", labels=LABELS, feature_version="f"
@@ -74,7 +76,7 @@ def write_windows(connection: Any, settings: Settings) -> None:
     )
 
 
-def test_confidence_and_windows_without_an_activity(fresh_settings: Settings, connection: Any):
+def test_confidence_and_windows_without_an_activity(fresh_settings: Settings, connection: Connection):
     assert "activity_confidence_mean" not in figures(fresh_settings, connection)  # of no window there is none
     write_windows(connection, fresh_settings)
     found = figures(fresh_settings, connection)
@@ -83,7 +85,7 @@ def test_confidence_and_windows_without_an_activity(fresh_settings: Settings, co
     assert found["activity_windows_last_minute"][()] == 3
 
 
-def test_what_came_too_late_is_added_up(fresh_settings: Settings, connection: Any):
+def test_what_came_too_late_is_added_up(fresh_settings: Settings, connection: Connection):
     for batch in (1, 2):
         begin_batch(
             connection,
@@ -99,7 +101,9 @@ def test_what_came_too_late_is_added_up(fresh_settings: Settings, connection: An
     assert figures(fresh_settings, connection)["activity_late_panes_last_hour"][()] == 7
 
 
-def test_a_challenger_that_waits_is_counted_from_when_it_began_to(fresh_settings: Settings, connection: Any):
+def test_a_challenger_that_waits_is_counted_from_when_it_began_to(
+    fresh_settings: Settings, connection: Connection
+):
     assert figures(fresh_settings, connection)["activity_retraining_waits_seconds"][()] == 0
     begin_run(connection, "one", started_by="anna", why="to see", asked={})
     found = figures(fresh_settings, connection)
@@ -117,14 +121,14 @@ def test_a_challenger_that_waits_is_counted_from_when_it_began_to(fresh_settings
     assert figures(fresh_settings, connection)["activity_retraining_waits_seconds"][()] == 0
 
 
-def test_messages_of_the_broker_only_where_it_was_asked(fresh_settings: Settings, connection: Any):
+def test_messages_of_the_broker_only_where_it_was_asked(fresh_settings: Settings, connection: Connection):
     assert "activity_broker_messages_total" not in figures(fresh_settings, connection)
     found = figures(fresh_settings, connection, lag={0: 3, 1: 0}, ends={0: (5, 20), 1: (0, 7)})
     assert found["activity_broker_messages_total"] == {("0",): 20, ("1",): 7}
     assert found["activity_lag_messages"] == {("0",): 3, ("1",): 0}
 
 
-def test_slow_figures_are_shown_with_their_bars(fresh_settings: Settings, connection: Any):
+def test_slow_figures_are_shown_with_their_bars(fresh_settings: Settings, connection: Connection):
     slow = SlowFigures(OverallAgreement(4, 0.75, 0.5), {"class_shift": (0.2, 0.3)})
     found = figures(fresh_settings, connection, slow=slow)
     assert found["activity_annotator_kappa"][()] == 0.5
@@ -132,7 +136,7 @@ def test_slow_figures_are_shown_with_their_bars(fresh_settings: Settings, connec
     assert found["activity_drift_bar"] == {("class_shift",): 0.3}
 
 
-def test_slow_figures_of_a_store_in_which_nothing_is(fresh_settings: Settings, connection: Any):
+def test_slow_figures_of_a_store_in_which_nothing_is(fresh_settings: Settings, connection: Connection):
     slow = slow_figures(fresh_settings, connection)
     assert slow == SlowFigures(OverallAgreement(0, None, None), {})
     found = figures(fresh_settings, connection, slow=slow)
@@ -140,7 +144,7 @@ def test_slow_figures_of_a_store_in_which_nothing_is(fresh_settings: Settings, c
     assert "activity_annotator_kappa" not in found
 
 
-def test_versions_are_labels(fresh_settings: Settings, connection: Any):
+def test_versions_are_labels(fresh_settings: Settings, connection: Connection):
     ((version, revision),) = figures(fresh_settings, connection)["activity_build_info"]
     assert version.count(".") == 2
     assert revision.isdigit()

@@ -15,7 +15,7 @@ import pytest
 from activitymodule.errors import DataError, RefusedError
 from activitymodule.settings import Settings
 from activitymodule.store import annotations as store
-from activitymodule.store.connection import connect
+from activitymodule.store.connection import Connection, connect
 from activitymodule.store.models import record_model_version
 from activitymodule.store.queue import QueueItem, put
 from activitymodule.windows.packing import RECORD
@@ -68,13 +68,13 @@ def opened(fresh_settings: Settings) -> Iterator[Any]:
     connection.close()
 
 
-def rows(connection: Any, sql: str, values: Any = None) -> list[tuple[Any, ...]]:
+def rows(connection: Connection, sql: str, values: Any = None) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return cursor.fetchall() if cursor.description else []
 
 
-def fill(connection: Any, items: int, **changes: Any) -> list[int]:
+def fill(connection: Connection, items: int, **changes: Any) -> list[int]:
     # a time of their own each: items that came together are not ordered among themselves
     for number in range(items):
         put(connection, [make_item(number, **changes)])
@@ -82,11 +82,11 @@ def fill(connection: Any, items: int, **changes: Any) -> list[int]:
     return [row[0] for row in rows(connection, "SELECT item_id FROM queue_items ORDER BY item_id")]
 
 
-def state(connection: Any, item_id: int) -> str | None:
+def state(connection: Connection, item_id: int) -> str | None:
     return rows(connection, "SELECT closed_because FROM queue_items WHERE item_id = %s", (item_id,))[0][0]
 
 
-def label(connection: Any, item_id: int, who: str, said: str = "walking", **more: Any) -> int:
+def label(connection: Connection, item_id: int, who: str, said: str = "walking", **more: Any) -> int:
     return store.answer(connection, item_id, who, "label", said, minutes=MINUTES, **more)
 
 

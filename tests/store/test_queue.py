@@ -14,6 +14,7 @@ from activitymodule.jobs.queue import sentences
 from activitymodule.learning.policy import HOUR_US, AuditPeriod, Rules, first_period
 from activitymodule.settings import load
 from activitymodule.store import queue
+from activitymodule.store.connection import Connection
 from activitymodule.store.predictions import write_predictions
 from activitymodule.store.queue import QueueItem
 
@@ -53,7 +54,7 @@ ITEM = QueueItem(
 )
 
 
-def test_a_window_is_queued_once(connection: Any) -> None:
+def test_a_window_is_queued_once(connection: Connection) -> None:
     assert queue.put(connection, []) == 0
     other = replace(ITEM, window_start_us=EPOCH_US + 10_000_000, window_end_us=EPOCH_US + 20_000_000)
     assert queue.put(connection, [ITEM, other]) == 2
@@ -65,7 +66,7 @@ def test_a_window_is_queued_once(connection: Any) -> None:
     assert queue.items_by_activity(connection) == {'sit "down"': 2}
 
 
-def test_items_near_are_those_of_the_same_watch(connection: Any) -> None:
+def test_items_near_are_those_of_the_same_watch(connection: Connection) -> None:
     items = [
         replace(ITEM, device_id=device, window_start_us=us, window_end_us=us + 10_000_000)
         for device, us in (("a", EPOCH_US), ("a", EPOCH_US + HOUR_US), ("b", EPOCH_US))
@@ -76,7 +77,7 @@ def test_items_near_are_those_of_the_same_watch(connection: Any) -> None:
     assert queue.items_near(connection, ["c"], [EPOCH_US], HOUR_US) == []
 
 
-def test_the_budget_outlives_who_spent_it(connection: Any) -> None:
+def test_the_budget_outlives_who_spent_it(connection: Connection) -> None:
     account = queue.open_account(connection, RULES)
     assert (account.budget.audit, account.budget.chosen) == (4, 16)
     queue.spend(connection, account.budget.less(audit=4, chosen=10), audit_drawn=6, audit_lost=2)
@@ -90,7 +91,7 @@ def test_the_budget_outlives_who_spent_it(connection: Any) -> None:
     assert (found.audit_drawn, found.audit_lost, found.waiting) == (6, 2, 0)
 
 
-def test_a_rate_is_found_again_for_the_time_it_held(connection: Any) -> None:
+def test_a_rate_is_found_again_for_the_time_it_held(connection: Connection) -> None:
     assert queue.audit_period(connection, EPOCH_US) is None
     one = first_period(EPOCH_US, RULES)
     two = AuditPeriod(EPOCH_US + 30_000_000, EPOCH_US + HOUR_US, 0.5, 24.0, "the flow")
@@ -105,7 +106,7 @@ def test_a_rate_is_found_again_for_the_time_it_held(connection: Any) -> None:
     assert queue.audit_period(connection, EPOCH_US - 1) is None
 
 
-def test_old_items_expire_but_not_under_the_annotator_s_hands(connection: Any) -> None:
+def test_old_items_expire_but_not_under_the_annotator_s_hands(connection: Connection) -> None:
     queue.put(
         connection,
         [replace(ITEM, device_id=f"watch-{k}", expire_hours=-1 if k else 1) for k in range(3)],
@@ -126,7 +127,7 @@ def test_old_items_expire_but_not_under_the_annotator_s_hands(connection: Any) -
     assert counts["expired"] == 2
 
 
-def test_labels_are_windows_with_a_label_that_stands(connection: Any) -> None:
+def test_labels_are_windows_with_a_label_that_stands(connection: Connection) -> None:
     add = (
         "INSERT INTO annotations (device_id, window_start, window_end, annotator, answer, label, undoes, origin) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s, 'console') RETURNING annotation_id"
@@ -145,7 +146,7 @@ def test_labels_are_windows_with_a_label_that_stands(connection: Any) -> None:
     assert queue.labels_so_far(connection) == 1
 
 
-def test_the_past_of_a_watch_is_in_its_place(connection: Any, make_rows: Any) -> None:
+def test_the_past_of_a_watch_is_in_its_place(connection: Connection, make_rows: Any) -> None:
     rows = make_rows(1, 5, unscored=0)
     write_predictions(connection, rows)
     labels = rows.probabilities.shape[1]
@@ -164,7 +165,7 @@ def test_the_past_of_a_watch_is_in_its_place(connection: Any, make_rows: Any) ->
     assert np.isnan(past[1:]).all()
 
 
-def test_a_decision_is_explained_in_words(connection: Any, make_rows: Any) -> None:
+def test_a_decision_is_explained_in_words(connection: Connection, make_rows: Any) -> None:
     queue.put(connection, [ITEM])
     write_predictions(connection, make_rows(2, 3, unscored=0))
     found = queue.explain(connection, "watch-0", EPOCH + timedelta(seconds=9))

@@ -11,8 +11,8 @@ import pytest
 from own_settings import replaced, settings_of_ones_own
 
 from activitymodule import settings as config
+from activitymodule.embedded.postgres import SUPERUSER
 from activitymodule.jobs.db import _libraries, _psql
-from activitymodule.local.postgres import SUPERUSER
 from activitymodule.store.batches import begin_batch, finish_batch
 from activitymodule.store.connection import connect, session
 from activitymodule.store.migrate import upgrade

@@ -103,7 +103,7 @@ def changed(settings, **keys):
 
 
 def test_nobody_there_is_one_sentence():
-    from activitymodule.local.processes import any_free_port
+    from activitymodule.embedded.processes import any_free_port
 
     away = changed(config.build({}), port=any_free_port())
     assert not reachable(away)

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from activitymodule.errors import ConfigError, ServiceUnavailableError
+from activitymodule.kafka.clients import consumer, topic_ends
 from activitymodule.settings import Settings, build
 from activitymodule.streaming import generate as job
-from activitymodule.streaming.broker import consumer, topic_ends
 from activitymodule.synthesis.faults import Run, ledger
 from activitymodule.telemetry.decode import Decoded, decode_messages
 
@@ -89,7 +89,7 @@ def test_the_truth_covers_every_second_once(fresh_settings: Settings) -> None:
 @pytest.mark.integration
 def test_same_seed_same_messages_whatever_makes_them(fresh_settings: Settings, stack: Any) -> None:
     """Engine, partitions, pieces, batch or stream: the very same messages."""
-    from activitymodule.local import topics
+    from activitymodule.kafka import topics
 
     seen = []
     for number, (engine, partitions, piece, speed) in enumerate(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +15,11 @@ from kafka.net.sasl import get_sasl_mechanism
 
 from activitymodule import settings as config
 from activitymodule.errors import ConfigError, ServiceUnavailableError
+from activitymodule.kafka import clients
+from activitymodule.kafka.authentication import GoogleTokens
 from activitymodule.settings import Kafka, Settings
-from activitymodule.streaming import broker
-from activitymodule.streaming.google_tokens import GoogleTokens
 
-ROOT = Path(config.__file__).parents[1]
+ROOT = config.project_root()
 SCRAM = {
     "security.protocol": "SASL_SSL",
     "sasl.mechanism": "SCRAM-SHA-512",
@@ -45,18 +44,18 @@ def cloud(name: str) -> Settings:
 @pytest.mark.parametrize("settings", [of({}), of(SCRAM), cloud("aws"), cloud("gcp")], ids=str)
 def test_every_client_of_kafka_python_knows_every_option(client: Any, settings: Settings) -> None:
     """An option a client does not know is an error of it, before it speaks to anybody."""
-    assert set(broker.client_options(settings)) <= set(client.DEFAULT_CONFIG)
+    assert set(clients.client_options(settings)) <= set(client.DEFAULT_CONFIG)
 
 
 @pytest.mark.parametrize("settings", [of(SCRAM), cloud("aws"), cloud("gcp")], ids=str)
 def test_spark_is_given_the_options_as_they_stand(settings: Settings) -> None:
-    given = broker.spark_kafka_options(settings)
+    given = clients.spark_kafka_options(settings)
     assert given.pop("kafka.bootstrap.servers") == settings.kafka.bootstrap_servers
     assert given == {f"kafka.{key}": value for key, value in settings.kafka.options.items()}
 
 
 def test_name_and_password_come_out_of_the_line_for_java() -> None:
-    options = broker.client_options(of(SCRAM))
+    options = clients.client_options(of(SCRAM))
     assert options == {
         "bootstrap_servers": ["one:1", "two:2"],
         "security_protocol": "SASL_SSL",
@@ -70,7 +69,7 @@ def test_name_and_password_come_out_of_the_line_for_java() -> None:
 
 def test_kafka_pythons_own_spelling_wins() -> None:
     own = {**SCRAM, "sasl.plain.username": "u", "sasl_plain_password": "w"}
-    options = broker.client_options(of(own))
+    options = clients.client_options(of(own))
     assert (options["sasl_plain_username"], options["sasl_plain_password"]) == ("u", "w")
 
 
@@ -83,7 +82,7 @@ def test_msk_is_told_who_we_are_by_a_signature(monkeypatch: pytest.MonkeyPatch) 
         "AWS_DEFAULT_REGION": "eu-central-1",
     }.items():
         monkeypatch.setenv(name, value)
-    options = broker.client_options(cloud("aws"))
+    options = clients.client_options(cloud("aws"))
     mechanism = get_sasl_mechanism(options["sasl_mechanism"])(host="b-1.example.org", **options)
     said = json.loads(mechanism.auth_bytes())
     assert said["action"] == "kafka-cluster:Connect"
@@ -148,4 +147,4 @@ def test_without_credentials_of_google_it_says_so() -> None:
 
 def test_another_oauthbearer_is_refused_with_a_way_out() -> None:
     with pytest.raises(ConfigError, match="use SCRAM-SHA-512"):
-        broker.client_options(of({"sasl.mechanism": "OAUTHBEARER"}))
+        clients.client_options(of({"sasl.mechanism": "OAUTHBEARER"}))

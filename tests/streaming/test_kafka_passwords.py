@@ -12,19 +12,18 @@ from collections.abc import Iterator
 import pytest
 
 from activitymodule import settings as config
+from activitymodule.embedded.processes import any_free_port, clean_environment
 from activitymodule.errors import ActivityError
-from activitymodule.local import topics
-from activitymodule.local.java import find_java
-from activitymodule.local.processes import any_free_port, clean_environment
+from activitymodule.kafka import clients, topics
 from activitymodule.settings import Kafka, Local, Settings
-from activitymodule.streaming import broker
+from activitymodule.streaming.java import find_java
 
 pytestmark = pytest.mark.integration
 PASSWORD = 'a "b" = \\c;\''
 SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required"
 READ = """
 from activitymodule.settings import load
-from activitymodule.streaming.broker import spark_kafka_options
+from activitymodule.kafka.clients import spark_kafka_options
 from activitymodule.streaming.session import spark_session
 found = (
     spark_session(load(), "passwords").read.format("kafka").options(**spark_kafka_options(load()))
@@ -85,7 +84,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         )
     try:
         until = time.monotonic() + 120
-        while not broker.reachable(of(client, PASSWORD), 1):
+        while not clients.reachable(of(client, PASSWORD), 1):
             assert process.poll() is None, (folder / "log").read_text()[-2000:]
             assert time.monotonic() < until, "the broker did not come up"
             time.sleep(0.2)
@@ -98,9 +97,9 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 def test_both_clients_are_let_in_by_the_same_options(port: int) -> None:
     settings = of(port, PASSWORD)
     topics.create(settings)
-    with broker.producer(settings) as producer:
+    with clients.producer(settings) as producer:
         producer.send(settings.kafka.topic, b"from kafka-python")
-    assert sum(upto for _, upto in (broker.topic_ends(settings, settings.kafka.topic) or {}).values()) == 1
+    assert sum(upto for _, upto in (clients.topic_ends(settings, settings.kafka.topic) or {}).values()) == 1
     done = subprocess.run(
         [sys.executable, "-c", READ],
         env={

@@ -116,7 +116,7 @@ module "orchestration" {
     AIRFLOW__API__SECRET_KEY            = local.secrets["airflow-session"]
   }
 
-  # as activitymodule/local/airflow.py has it, but for the addresses
+  # as activitymodule/embedded/airflow.py has it, but for the addresses
   environment = merge(local.settings, {
     AIRFLOW_HOME                                        = "/tmp/airflow"
     AIRFLOW__CORE__DAGS_FOLDER                          = "/opt/activity/airflow/dags"

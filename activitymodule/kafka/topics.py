@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from activitymodule.errors import ConfigError, ServiceUnavailableError
+from activitymodule.kafka import clients
 from activitymodule.settings import Settings
-from activitymodule.streaming import broker
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def create(settings: Settings, names: Sequence[str] | None = None) -> list[str]:
         "retention.ms": str(kafka.retention_hours * 3_600_000),
         "message.timestamp.type": "LogAppendTime",
     }
-    with broker.admin(settings) as admin:
+    with clients.admin(settings) as admin:
         try:
             there = set(admin.list_topics())
             for name in _wanted(settings, names):
@@ -62,7 +62,7 @@ def grow(settings: Settings, names: Sequence[str] | None = None) -> list[str]:
     from kafka.errors import KafkaError
 
     kafka = settings.kafka
-    with broker.admin(settings) as admin:
+    with clients.admin(settings) as admin:
         try:
             small = [
                 told["name"]
@@ -83,13 +83,13 @@ def _wanted(settings: Settings, names: Sequence[str] | None) -> list[str]:
 
 def names(settings: Settings) -> list[str]:
     """Every topic but Kafka's own."""
-    with broker.admin(settings) as admin:
+    with clients.admin(settings) as admin:
         return sorted(name for name in admin.list_topics() if not name.startswith("__"))
 
 
 def delete(settings: Settings, wanted: Sequence[str]) -> None:
     """Removes topics with all their messages."""
-    with broker.admin(settings) as admin:
+    with clients.admin(settings) as admin:
         admin.delete_topics(list(wanted))
 
 
@@ -108,11 +108,11 @@ def describe(settings: Settings, wanted: Sequence[str] | None = None) -> list[To
     if not chosen:
         return []
     described = []
-    with broker.admin(settings) as admin:
+    with clients.admin(settings) as admin:
         told = admin.describe_configs(
             [ConfigResource(ConfigResourceType.TOPIC, name) for name in chosen], config_filter="all"
         )
-    with broker.consumer(settings) as consumer:
+    with clients.consumer(settings) as consumer:
         for name in chosen:
             parts = [TopicPartition(name, n) for n in sorted(consumer.partitions_for_topic(name) or ())]
             first, after = consumer.beginning_offsets(parts), consumer.end_offsets(parts)

@@ -1,6 +1,6 @@
 """The supervisor of the embedded stack: starts what is wanted, probes it, starts it again when it dies.
 
-`Stack.up` starts it as `python -m activitymodule.local.supervisor`, detached, with the settings as JSON on
+`Stack.up` starts it as `python -m activitymodule.embedded.supervisor`, detached, with the settings as JSON on
 its standard input (they hold passwords, which neither arguments nor environment should). It ends on SIGTERM,
 stopping all services in order, or when the process it is tied to is gone.
 """
@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from activitymodule import settings as config
+from activitymodule.embedded.catalogue import services_of
+from activitymodule.embedded.postgres import Postgres, WrongPasswordError
+from activitymodule.embedded.processes import Identity, signal_group, spawn, wait_until
+from activitymodule.embedded.service import Service
+from activitymodule.embedded.state import ServiceState, StackState, lock, read_wanted, write_state
 from activitymodule.errors import ActivityError
-from activitymodule.local.catalogue import services_of
-from activitymodule.local.postgres import Postgres, WrongPasswordError
-from activitymodule.local.processes import Identity, signal_group, spawn, wait_until
-from activitymodule.local.service import Service
-from activitymodule.local.state import ServiceState, StackState, lock, read_wanted, write_state
 
 log = logging.getLogger("supervisor")
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from activitymodule.local.processes import Identity
+from activitymodule.embedded.processes import Identity
 
 
 @dataclass(frozen=True)

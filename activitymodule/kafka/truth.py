@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from activitymodule.errors import ServiceUnavailableError
-from activitymodule.lake.agreement import SPAN_SCHEMA
+from activitymodule.kafka.clients import consumer
+from activitymodule.models.evaluation.against_truth import SPAN_SCHEMA
 from activitymodule.settings import Settings
-from activitymodule.streaming.broker import consumer
 
 _TIMEOUT_MS = 15_000
 _MESSAGE = pa.schema(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from activitymodule.local.airflow import Airflow, DagProcessor, Scheduler
-from activitymodule.local.broker import Broker
-from activitymodule.local.postgres import Postgres
-from activitymodule.local.registry import Registry
-from activitymodule.local.service import Service
+from activitymodule.embedded.airflow import Airflow, DagProcessor, Scheduler
+from activitymodule.embedded.broker import Broker
+from activitymodule.embedded.postgres import Postgres
+from activitymodule.embedded.registry import Registry
+from activitymodule.embedded.service import Service
 from activitymodule.settings import Settings
 
 CLASSES: tuple[type[Service], ...] = (Postgres, Broker, Registry, Airflow, Scheduler, DagProcessor)

@@ -22,9 +22,9 @@ from typing import Any, ClassVar
 
 import psutil
 
+from activitymodule.embedded.processes import Account, Command, as_account, clean_environment
+from activitymodule.embedded.service import Service
 from activitymodule.errors import ConfigError, ServiceUnavailableError
-from activitymodule.local.processes import Account, Command, as_account, clean_environment
-from activitymodule.local.service import Service
 
 SUPERUSER = "postgres"
 REGISTRY_DATABASE = "mlflow"

@@ -11,12 +11,12 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import activitymodule
 from activitymodule.errors import ServiceUnavailableError
 from activitymodule.learning.agreement import OverallAgreement, overall_agreement
 from activitymodule.settings import Settings, resolve
+from activitymodule.store.connection import Connection
 
 LATENCY_BUCKETS = (0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0)
 
@@ -106,7 +106,7 @@ class SlowFigures:
     drift: dict[str, tuple[float, float]]
 
 
-def slow_figures(settings: Settings, connection: Any) -> SlowFigures:
+def slow_figures(settings: Settings, connection: Connection) -> SlowFigures:
     """How far annotators agree, and how far the readings are from the champion's baseline. Some 100 ms."""
     from activitymodule.monitoring.drift import drift_report
     from activitymodule.store.annotations import pairs_of_labels
@@ -153,7 +153,7 @@ def _nearest(folder: Path) -> Path:
 
 def prometheus_text(
     settings: Settings,
-    connection: Any,
+    connection: Connection,
     *,
     lag: dict[int, int] | None = None,
     ends: dict[int, tuple[int, int]] | None = None,

@@ -4,7 +4,7 @@ Three services, none of which starts with plain `activity up`: the API server (p
 (which runs the tasks, LocalExecutor) and the DAG processor. There is no triggerer: nothing here is deferred, and
 what waits for a person's approval waits in the database.
 
-`python -m activitymodule.local.airflow PART` is what the supervisor starts: it sees to the tables, one process at a
+`python -m activitymodule.embedded.airflow PART` is what the supervisor starts: it sees to the tables, one process at a
 time, and becomes the part. The configuration is a file of mode 600 in the settings' airflow.folder, made anew
 before every start; its secrets are made once and stay.
 """
@@ -29,11 +29,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode, urlsplit
 
+from activitymodule.embedded.postgres import AIRFLOW_DATABASE, Postgres
+from activitymodule.embedded.processes import Command
+from activitymodule.embedded.service import Service
+from activitymodule.embedded.state import lock, replace
 from activitymodule.errors import ActivityError, ConfigError, DataError, ServiceUnavailableError
-from activitymodule.local.postgres import AIRFLOW_DATABASE, Postgres
-from activitymodule.local.processes import Command
-from activitymodule.local.service import Service
-from activitymodule.local.state import lock, replace
 from activitymodule.settings import Settings, project_root, resolve
 
 RETRAIN = "retrain_activity_model"
@@ -189,7 +189,7 @@ def _no_proxy(there: str) -> str:
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """The environment in which a process of ours sees just these settings (a task of Airflow's). Holds secrets."""
-    from activitymodule.local.stack import reveal
+    from activitymodule.embedded.stack import reveal
 
     variables = {"ACTIVITY_HOME": str(project_root())}
     for section, keys in reveal(settings).items():

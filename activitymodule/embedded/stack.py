@@ -19,12 +19,19 @@ from typing import Any
 import psutil
 from pydantic import BaseModel, SecretStr
 
+from activitymodule.embedded.catalogue import NAMES, services_of
+from activitymodule.embedded.processes import (
+    clean_environment,
+    end,
+    marked,
+    port_free,
+    wait_until,
+    who_listens,
+)
+from activitymodule.embedded.service import Service
+from activitymodule.embedded.state import ServiceState, lock, read_state, read_wanted, write_wanted
 from activitymodule.errors import ConfigError, ServiceUnavailableError
-from activitymodule.local import topics
-from activitymodule.local.catalogue import NAMES, services_of
-from activitymodule.local.processes import clean_environment, end, marked, port_free, wait_until, who_listens
-from activitymodule.local.service import Service
-from activitymodule.local.state import ServiceState, lock, read_state, read_wanted, write_wanted
+from activitymodule.kafka import topics
 from activitymodule.settings import Settings, project_root, resolve
 
 LEAST_FREE_MEGABYTES = 500
@@ -216,7 +223,7 @@ class Stack:
         given = {"settings": reveal(self.settings), "tied_to": os.getpid() if tied else None}
         with open(self.folder / "logs" / "supervisor.log", "ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "activitymodule.local.supervisor"],
+                [sys.executable, "-m", "activitymodule.embedded.supervisor"],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,

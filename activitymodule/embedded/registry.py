@@ -8,10 +8,10 @@ import os
 import sys
 from urllib.parse import quote, urlsplit
 
+from activitymodule.embedded.postgres import REGISTRY_DATABASE
+from activitymodule.embedded.processes import Command
+from activitymodule.embedded.service import Service
 from activitymodule.errors import ConfigError
-from activitymodule.local.postgres import REGISTRY_DATABASE
-from activitymodule.local.processes import Command
-from activitymodule.local.service import Service
 from activitymodule.settings import location, resolve
 
 

@@ -6,8 +6,8 @@ import signal
 from pathlib import Path
 from typing import ClassVar
 
+from activitymodule.embedded.processes import Command
 from activitymodule.errors import ConfigError
-from activitymodule.local.processes import Command
 from activitymodule.settings import Settings, resolve
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}

@@ -34,7 +34,7 @@ def _jaas(text: str) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _google_tokens() -> Any:
-    from activitymodule.streaming.google_tokens import GoogleTokens
+    from activitymodule.kafka.authentication import GoogleTokens
 
     return GoogleTokens()
 

@@ -2,7 +2,7 @@
 
 `jars.lock` lists each file with its SHA-256, in the form `sha256sum -c` reads. What is fetched goes to a
 folder beside the target first and moves in only when every hash is right. init.sh runs
-`python -m activitymodule.local.jars`; with --lock it writes the list anew, after a change of version here.
+`python -m activitymodule.streaming.jars`; with --lock it writes the list anew, after a change of version here.
 
 Ivy asks Maven Central; the environment variable IVYSETTINGS names a settings file of Ivy's for a mirror.
 """
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from activitymodule.errors import ActivityError, DataError, ServiceUnavailableError
-from activitymodule.local.java import find_java
+from activitymodule.streaming.java import find_java
 
 # The connector's version is not pyspark's: 4.0.0 is the newest whose token provider is published beside it.
 # The local file system of com.globalmentor forks no process for each file it writes, as Hadoop's own does.

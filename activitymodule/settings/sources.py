@@ -1,4 +1,4 @@
-"""Settings: config.yaml, overlaid by other files, `.env` and environment variables; frozen and validated.
+"""Where settings come from: config.yaml, overlay files, `.env`, environment variables and named secrets.
 
 An environment variable `ACTIVITY_<SECTION>__<KEY>` sets one key. A key that does not exist is an error that
 names the nearest one that does. A password or secret may be given by its name in Google's Secret Manager
@@ -11,13 +11,14 @@ import difflib
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
 from activitymodule.errors import ConfigError
-from activitymodule.secret_manager import NAMED_SECRET, fetch_secret
+from activitymodule.settings.models import Settings
+from activitymodule.settings.secret_manager import NAMED_SECRET, fetch_secret
 
 PREFIX = "ACTIVITY_"
 # Variables of ours that are no settings.
@@ -25,205 +26,10 @@ NOT_SETTINGS = {"ACTIVITY_CONFIG", "ACTIVITY_DEBUG", "ACTIVITY_HOME"}
 _SECRET_KEYS = ("password", "secret")
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Kafka(Section):
-    bootstrap_servers: str = "127.0.0.1:19092"
-    topic: str = "ticker-watch-data"
-    truth_topic: str = "ticker-watch-truth"
-    partitions: int = Field(2, ge=1)
-    retention_hours: int = Field(168, ge=1)
-    options: dict[str, str] = {}
-
-
-class Store(Section):
-    host: str = "127.0.0.1"
-    port: int = Field(15432, ge=1, le=65535)
-    database: str = "activity"
-    user: str = "activity"
-    password: SecretStr | None = None
-    admin_password: SecretStr | None = None
-    sslmode: str = "prefer"
-
-
-class Registry(Section):
-    uri: str = "http://127.0.0.1:15000"
-    classifier: str = "activity-classifier"
-    regressor: str = "energy-regressor"
-    poll_seconds: float = Field(1.0, gt=0)
-
-
-class Spark(Section):
-    master: str = "local[2,4]"
-    driver_memory: str = "3g"
-    shuffle_partitions: int = Field(2, ge=1)
-    state_store: Literal["memory", "rocksdb"] = "memory"
-    checkpoints: str = ".local/checkpoints"
-    jars: str = "jars/spark"
-    options: dict[str, str] = {}
-
-
-class Telemetry(Section):
-    future_seconds: float = Field(120, ge=0)
-    past_days: float = Field(3650, gt=0)
-    max_message_bytes: int = Field(1_048_576, ge=100)
-    max_items: int = Field(10_000, ge=1)
-
-
-class Windows(Section):
-    length_seconds: int = Field(10, ge=2, le=600)
-    slide_seconds: int = Field(10, ge=1, le=600)
-    rate_hz: int = Field(10, ge=5, le=100)
-    least_coverage: float = Field(0.5, ge=0, le=1)
-    queue_coverage: float = Field(0.9, ge=0, le=1)
-    watermark_minutes: float = Field(10, gt=0)
-
-    @model_validator(mode="after")
-    def _slide_divides_length(self) -> Windows:
-        if self.length_seconds % self.slide_seconds:
-            raise ValueError("slide_seconds must divide length_seconds")
-        return self
-
-
-class Scoring(Section):
-    trigger_milliseconds: int = Field(0, ge=0)
-    max_offsets_per_trigger: int = Field(500_000, ge=1)
-    min_partitions: int = Field(2, ge=1)
-    smoothing_windows: int = Field(6, ge=1, le=60)
-    smoothing_stay: float = Field(0.8, gt=0, lt=1)
-    starting_offsets: Literal["earliest", "latest"] = "earliest"
-
-
-class Archive(Section):
-    enabled: bool = True
-    folder: str = "lake/archive"
-    interval_seconds: float = Field(60, gt=0)
-
-
-class Lake(Section):
-    folder: str = "lake"
-
-
-class Models(Section):
-    conformal_alpha: float = Field(0.1, gt=0, lt=1)
-    max_megabytes: float = Field(50, gt=0)
-
-
-class Faults(Section):
-    gap: float = Field(0.0, ge=0, le=1)
-    late: float = Field(0.0, ge=0, le=1)
-    duplicate: float = Field(0.0, ge=0, le=1)
-    clock_skew: float = Field(0.0, ge=0, le=1)
-    malformed: float = Field(0.0, ge=0, le=1)
-    flat: float = Field(0.0, ge=0, le=1)
-
-
-class Queue(Section):
-    enabled: bool = True
-    items_per_hour: float = Field(60, gt=0)
-    burst: int = Field(20, ge=1)
-    cooldown_minutes: float = Field(8, ge=0)
-    cold_labels: int = Field(40, ge=0)
-    audit_share: float = Field(0.2, gt=0, lt=1)
-    overlap_share: float = Field(0.05, ge=0, le=1)
-    doubt: str = "margin"
-    expire_hours: float = Field(72, gt=0)
-    lease_minutes: float = Field(5, gt=0)
-
-
-class Learning(Section):
-    base: str = "champion"
-    min_labels: int = Field(50, ge=1)
-    label_weight: float = Field(1.0, gt=0, le=100)
-    spread_windows: int = Field(0, ge=0, le=30)
-    spread_weight: float = Field(0.5, gt=0, le=1)
-    alpha: float = Field(0.025, gt=0, lt=0.5)
-    bootstrap: int = Field(2000, ge=200)
-    least_audit_labels: int = Field(60, ge=1)
-    least_audit_people: int = Field(5, ge=2)
-    class_guard: float = Field(0.1, ge=0, le=1)
-    calibration_guard: float = Field(0.05, ge=0, le=1)
-    least_windows_per_second: float = Field(500, ge=0)
-
-
-class Monitoring(Section):
-    enabled: bool = True
-    keep_days: float = Field(30, gt=0)
-    look_back_minutes: float = Field(30, gt=0)
-    least_windows: int = Field(300, ge=1)
-    z_score: float = Field(6, gt=0)
-    psi: float = Field(0.25, gt=0)
-    features_share: float = Field(0.1, gt=0, le=1)
-    class_shift: float = Field(0.3, gt=0, le=1)
-    confidence_shift: float = Field(0.1, gt=0, le=1)
-
-
-class Console(Section):
-    host: str = "127.0.0.1"
-    port: int = Field(18080, ge=1, le=65535)
-    secret: SecretStr | None = None
-    session_hours: float = Field(12, gt=0)
-    items_per_hour_goal: int = Field(60, ge=1)
-    sign_ins_per_minute: int = Field(10, ge=1)
-    requests_per_minute: int = Field(600, ge=1)
-
-
-class Airflow(Section):
-    uri: str = "http://127.0.0.1:18090"
-    user: str = Field("admin", pattern=r"^[A-Za-z0-9._@-]+$")
-    password: SecretStr | None = None
-    folder: str = ".local/airflow"
-    workers: int = Field(2, ge=1, le=32)
-    retrain: str | None = "0 3 * * *"
-    drift: str | None = "30 * * * *"
-    statistics: str | None = "0 4 * * 0"
-    labels_minutes: float = Field(10, gt=0)
-
-
-class Fleet(Section):
-    engine: Literal["dbldatagen", "spark"] = "dbldatagen"
-    devices: int = Field(50, ge=1)
-    seed: int = Field(1, ge=0)
-    speed: float = Field(1.0, ge=0)
-    readings_per_message: int = Field(10, ge=1, le=10)
-    partitions: int = Field(2, ge=1)
-    reference: str = "wisdm"
-    faults: Faults = Faults()
-
-
-class Local(Section):
-    folder: str = ".local"
-    kafka_memory_megabytes: int = Field(512, ge=256)
-    artifacts: str = ".local/mlflow"
-    kafka_jars: str = "jars/kafka"
-
-
-class Settings(Section):
-    kafka: Kafka = Kafka()
-    store: Store = Store()
-    registry: Registry = Registry()
-    spark: Spark = Spark()
-    telemetry: Telemetry = Telemetry()
-    windows: Windows = Windows()
-    scoring: Scoring = Scoring()
-    archive: Archive = Archive()
-    lake: Lake = Lake()
-    models: Models = Models()
-    queue: Queue = Queue()
-    learning: Learning = Learning()
-    monitoring: Monitoring = Monitoring()
-    console: Console = Console()
-    airflow: Airflow = Airflow()
-    fleet: Fleet = Fleet()
-    local: Local = Local()
-
-
 def project_root() -> Path:
     """The folder of config.yaml: ACTIVITY_HOME, or the checkout this package stands in."""
     home = os.environ.get("ACTIVITY_HOME")
-    return Path(home).resolve() if home else Path(__file__).resolve().parent.parent
+    return Path(home).resolve() if home else Path(__file__).resolve().parents[2]
 
 
 def resolve(path: str) -> Path:

@@ -10,11 +10,11 @@ import subprocess
 import uuid
 from pathlib import Path
 
+from activitymodule.embedded.processes import Command, any_free_port, clean_environment
+from activitymodule.embedded.service import Service, address_of
 from activitymodule.errors import ServiceUnavailableError
-from activitymodule.local.java import find_java
-from activitymodule.local.processes import Command, any_free_port, clean_environment
-from activitymodule.local.service import Service, address_of
 from activitymodule.settings import resolve
+from activitymodule.streaming.java import find_java
 
 LOG4J = """\
 status = error

@@ -10,7 +10,7 @@ import numpy as np
 
 from activitymodule import settings
 from activitymodule.errors import DataError
-from activitymodule.learning.dataset import TrainingSet
+from activitymodule.learning.training_set import TrainingSet
 from activitymodule.models import figures
 from activitymodule.models.activity import MOTION_FAMILIES
 from activitymodule.models.baseline import baseline_of, write_baseline

@@ -3,7 +3,7 @@
 Java 17 maps such an archive into memory in place of reading, checking and linking some ten thousand classes
 (application class data sharing, JEP 350). It belongs to one Java and to the jars it was made with; Java leaves an
 archive aside that does not fit, and the job starts as slowly as without one. init.sh runs
-`python -m activitymodule.local.class_archive`, which makes it where it is missing or belongs to others.
+`python -m activitymodule.streaming.class_archive`, which makes it where it is missing or belongs to others.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from activitymodule import settings as config
 from activitymodule.errors import ActivityError
-from activitymodule.local.jars import pyspark_jars
-from activitymodule.local.java import which_java
 from activitymodule.settings import Settings, resolve
+from activitymodule.streaming.jars import pyspark_jars
+from activitymodule.streaming.java import which_java
 from activitymodule.streaming.session import class_archive, spark_session
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import psycopg2
 
 from activitymodule.errors import DataError, RefusedError
 from activitymodule.settings import Settings
-from activitymodule.store.connection import connect, explained
+from activitymodule.store.connection import Connection, connect, explained
 
 _CLASS = 72_042  # first half of the lock's key; the second is the name of the classifier
 _TAKE = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
@@ -139,7 +139,13 @@ def _one(cursor: Any) -> Run | None:
 
 
 def begin_run(
-    connection: Any, run_id: str, *, started_by: str, why: str, asked: dict[str, Any], whole: bool = False
+    connection: Connection,
+    run_id: str,
+    *,
+    started_by: str,
+    why: str,
+    asked: dict[str, Any],
+    whole: bool = False,
 ) -> Run:
     """Write down that a run begins, or begins again; one that was promoted already stays as it is.
 
@@ -156,13 +162,13 @@ def begin_run(
     return begun
 
 
-def find_run(connection: Any, run_id: str) -> Run | None:
+def find_run(connection: Connection, run_id: str) -> Run | None:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {_COLUMNS} FROM retrain_runs WHERE run_id = %s", (run_id,))
         return _one(cursor)
 
 
-def get_run(connection: Any, run_id: str) -> Run:
+def get_run(connection: Connection, run_id: str) -> Run:
     """A run by its id, or by the beginning of it. Raises DataError where there is none, or several."""
     found = find_run(connection, run_id)
     if found is not None:
@@ -178,7 +184,7 @@ def get_run(connection: Any, run_id: str) -> Run:
     return Run(*rows[0])
 
 
-def runs(connection: Any, limit: int = 20) -> list[Run]:
+def runs(connection: Connection, limit: int = 20) -> list[Run]:
     """Runs, newest first."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -188,7 +194,12 @@ def runs(connection: Any, limit: int = 20) -> list[Run]:
 
 
 def note(
-    connection: Any, run_id: str, *, step: str | None = None, progress: float | None = None, says: str = ""
+    connection: Connection,
+    run_id: str,
+    *,
+    step: str | None = None,
+    progress: float | None = None,
+    says: str = "",
 ) -> None:
     """How far a run is."""
     with connection.cursor() as cursor:
@@ -201,7 +212,7 @@ def note(
         )
 
 
-def remember(connection: Any, run_id: str, step: str, gave: dict[str, Any]) -> None:
+def remember(connection: Connection, run_id: str, step: str, gave: dict[str, Any]) -> None:
     """What a step gave, for the steps after it and for those who look."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -213,7 +224,7 @@ def remember(connection: Any, run_id: str, step: str, gave: dict[str, Any]) -> N
 
 
 def set_made(
-    connection: Any, run_id: str, *, snapshot_id: str | None = None, challenger: str | None = None
+    connection: Connection, run_id: str, *, snapshot_id: str | None = None, challenger: str | None = None
 ) -> None:
     """What a run has made so far."""
     with connection.cursor() as cursor:
@@ -224,7 +235,7 @@ def set_made(
         )
 
 
-def finish_run(connection: Any, run_id: str, state: str, says: str) -> None:
+def finish_run(connection: Connection, run_id: str, state: str, says: str) -> None:
     """A run has ended (or waits for a person)."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -235,7 +246,7 @@ def finish_run(connection: Any, run_id: str, state: str, says: str) -> None:
         )
 
 
-def others_running(connection: Any, run_id: str) -> list[Run]:
+def others_running(connection: Connection, run_id: str) -> list[Run]:
     """Runs besides this one that say they run."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -303,20 +314,20 @@ class LabelCounts:
     newest: datetime | None
 
 
-def gold_rows(connection: Any, features_version: str) -> list[GoldRow]:
+def gold_rows(connection: Connection, features_version: str) -> list[GoldRow]:
     """Every gold label whose window has features of this version, in the order of watch and time."""
     with connection.cursor() as cursor:
         cursor.execute(_GOLD, (features_version,))
         return [GoldRow(*row) for row in cursor.fetchall()]
 
 
-def label_counts(connection: Any, features_version: str, since: datetime | None) -> LabelCounts:
+def label_counts(connection: Connection, features_version: str, since: datetime | None) -> LabelCounts:
     with connection.cursor() as cursor:
         cursor.execute(_COUNTS, {"features": features_version, "since": since})
         return LabelCounts(*cursor.fetchone())
 
 
-def learnt_until(connection: Any, run_id: str) -> datetime | None:
+def learnt_until(connection: Connection, run_id: str) -> datetime | None:
     """When the newest label was made of which a run before this one has learnt; None where none has."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -348,7 +359,7 @@ WHERE (snapshot_id, seed) IS DISTINCT FROM (%(snapshot)s::text, %(seed)s::text)
 
 
 def judged_before(
-    connection: Any,
+    connection: Connection,
     run_id: str,
     *,
     name: str,
@@ -391,7 +402,7 @@ class SnapshotRow:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-def put_snapshot(connection: Any, row: SnapshotRow) -> bool:
+def put_snapshot(connection: Connection, row: SnapshotRow) -> bool:
     """Write a snapshot down; False where its content is known already."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -411,7 +422,7 @@ def put_snapshot(connection: Any, row: SnapshotRow) -> bool:
 
 
 def record_promotion(
-    connection: Any,
+    connection: Connection,
     *,
     name: str,
     version: str,
@@ -458,7 +469,7 @@ class Promotion:
     verdict: dict[str, Any]
 
 
-def promotions(connection: Any, *, name: str | None = None, limit: int = 50) -> list[Promotion]:
+def promotions(connection: Connection, *, name: str | None = None, limit: int = 50) -> list[Promotion]:
     """The record of promotions, newest first."""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,0 +1,1 @@
+"""Orchestration: the client of Airflow, and the names of DAGs and tasks."""

@@ -1,0 +1,1 @@
+"""Workflows: what a person, a DAG or a page asks for, as typed functions."""
