@@ -85,7 +85,7 @@ BEGIN
              'seconds, created_at)'),
             ('activity_reader', 'promotions', 'SELECT (promotion_id, at, name, version, before, act, why, run_id)'),
             ('activity_reader', 'retrain_runs',
-             'SELECT (run_id, started_at, finished_at, why, step, state, progress, says, challenger)')
+             'SELECT (run_id, started_at, finished_at, why, step, state, progress, summary, challenger)')
         ) AS wanted (role, what, may)
         JOIN pg_roles ON pg_roles.rolname = wanted.role
         JOIN pg_class ON pg_class.relname = wanted.what OR wanted.what = '*'

@@ -22,9 +22,9 @@ def turn_away(settings: Settings, run_id: str, by_whom: str) -> dict[str, Any]:
     name = settings.registry.classifier
     with retrain_lease(settings, run_id), session(settings) as connection:
         run = get_run(connection, run_id)
-        verdict = run.gave("gate") or {}
+        verdict = run.result("gate") or {}
         if run.state != "waiting" or run.challenger is None:
-            return {"state": run.state, "says": run.says, "version": run.challenger}
+            return {"state": run.state, "says": run.summary, "version": run.challenger}
         why = f"not approved ({by_whom}); the gate had said: {verdict.get('says')}"
         record_promotion(
             connection,

@@ -264,7 +264,7 @@ def run_loop(config: Settings, plan: Plan, *, say: Callable[[str], None], logs: 
         audit=report["parameters"]["steps"]["evaluate"]["audit_labels"],
         wrong=wrong,
         state=report["state"],
-        says=report["says"],
+        says=report["summary"],
         run_id=run_id,
         promoted_seconds=waited,
         seconds=time.monotonic() - begin,

@@ -57,7 +57,7 @@ def list_(
                 item["stratum"],
                 item["reason"],
                 item["doubt"],
-                item["wanted"],
+                item["required_labels"],
                 item["state"],
                 item["queued_at"],
             )
@@ -108,8 +108,8 @@ def sentences(found: dict[str, Any], queue_coverage: float, enabled: bool = True
     ]
     known = {name: value for name, value in found["doubts"].items() if value is not None}
     said.append("Doubts: " + ", ".join(f"{name} {value:.3g}" for name, value in sorted(known.items())) + ".")
-    if found["wanted"] > 1:
-        said.append(f"{found['wanted']} annotators are to see it, blind: drawn for the overlap.")
+    if found["required_labels"] > 1:
+        said.append(f"{found['required_labels']} annotators are to see it, blind: drawn for the overlap.")
     for answer in found["answers"]:
         word = answer["label"] or answer["answer"]
         said.append(f"{safe(answer['annotator'])} said {safe(word)} ({shown(answer['created_at'])} UTC).")

@@ -65,13 +65,13 @@ def _step(config: Settings, run_id: str, step: str) -> Iterator[Run]:
             run = get_run(connection, run_id)
         if run.state == "failed":
             raise RefusedError(
-                f"the retraining {run_id} has failed ({run.says}); begin it again by its check"
+                f"the retraining {run_id} has failed ({run.summary}); begin it again by its check"
             )
         try:
             yield run
         except BaseException as error:
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
-            _note(config, run_id, says=f"{step}: {said}"[:500])
+            _note(config, run_id, summary=f"{step}: {said}"[:500])
             raise
 
 
@@ -95,7 +95,7 @@ def _remember(config: Settings, run_id: str, step: str, gave: dict[str, Any], **
 
 
 def _needs(run: Run, step: str) -> dict[str, Any]:
-    gave = run.gave(step)
+    gave = run.result(step)
     if gave is None:
         raise RefusedError(f"the retraining {run.run_id} has not done its step {step} yet; do that first")
     return gave
@@ -154,11 +154,11 @@ def check(
                 run_id,
                 started_by=started_by or who(),
                 why=why or ("asked for" if force else "new labels"),
-                asked=asked,
+                options=asked,
                 whole=whole,
             )
             if run.state == "promoted":
-                return run.gave("check") or {"needed": False, "says": run.says, "labels": 0}
+                return run.result("check") or {"needed": False, "says": run.summary, "labels": 0}
             note(connection, run_id, step="check", progress=_PROGRESS["check"])
         serving = champion(config, config.registry.classifier)
         with session(config) as connection:
@@ -253,10 +253,10 @@ def _settle_others(config: Settings, run_id: str) -> None:
         if other.step == "promote" and serving is not None and serving.version == other.challenger:
             # it died between moving the alias and writing it down
             with session(config) as connection:
-                verdict = other.gave("gate") or {}
+                verdict = other.result("gate") or {}
                 _write_promotion(connection, config, other, other.started_by, verdict.get("says", ""))
             continue
-        said = f" ({other.says})" if other.says else ""
+        said = f" ({other.summary})" if other.summary else ""
         fail(config, other.run_id, f"its process ended at {other.step}{said}")
 
 
@@ -271,7 +271,7 @@ def snapshot(config: Settings, run_id: str) -> dict[str, Any]:
     from activitymodule.windows.catalogue import FEATURES_VERSION
 
     with _step(config, run_id, "snapshot") as run:
-        done = run.gave("snapshot")
+        done = run.result("snapshot")
         if done is not None:
             return done
         serving = _needs(run, "check")["champion"]
@@ -424,10 +424,10 @@ def train(config: Settings, run_id: str, *, seed: int | None = None) -> dict[str
         name, serving = config.registry.classifier, _needs(run, "check")["champion"]
         taken = _needs(run, "snapshot")
         known = [v for v in versions(config, name) if v.tags.get(RUN_TAG) == run_id]
-        done = run.gave("train")
+        done = run.result("train")
         if done is not None and any(v.version == done["challenger"] for v in known):
             return done
-        used_seed = run.asked.get("seed", 1) if seed is None else seed
+        used_seed = run.options.get("seed", 1) if seed is None else seed
         if known:
             # it died between registering and writing that down
             made = known[0]
@@ -455,7 +455,7 @@ def _progress_of(config: Settings, run_id: str) -> Callable[[int, int], None]:
 
     def said(done: int, of: int) -> None:
         share = first + (last - first) * done / max(of + 1, 1)
-        _note(config, run_id, progress=share, says=f"people held out in turn: {done} of {of}")
+        _note(config, run_id, progress=share, summary=f"people held out in turn: {done} of {of}")
 
     return said
 
@@ -666,12 +666,12 @@ def promote(
         if run.state in ("promoted", "rejected", "unneeded"):
             return _ended(run)
         verdict = _needs(run, "gate")
-        dry = bool(run.asked.get("dry_run")) if dry_run is None else dry_run
+        dry = bool(run.options.get("dry_run")) if dry_run is None else dry_run
         if verdict["verdict"] != "promote":
             return _turn_away(config, run, verdict, dry)
         if dry:
             return _end(config, run, "unneeded", f"dry run, nothing was moved: {verdict['says']}")
-        if run.asked.get("require_approval") and not approved_by:
+        if run.options.get("require_approval") and not approved_by:
             says = f"waits for a person: {verdict['says']}; let it in with `{_approval_of(run)}`"
             return _end(config, run, "waiting", says)
         return _let_in(config, run, verdict, approved_by)
@@ -707,7 +707,7 @@ def _not_while_airflow_waits(config: Settings, run: Run, option: str = "") -> No
 
 
 def _ended(run: Run) -> dict[str, Any]:
-    return {"state": run.state, "says": run.says, "version": run.challenger}
+    return {"state": run.state, "says": run.summary, "version": run.challenger}
 
 
 def _end(config: Settings, run: Run, state: str, says: str) -> dict[str, Any]:
@@ -767,7 +767,7 @@ def _let_in(config: Settings, run: Run, verdict: dict[str, Any], approved_by: st
 def _write_promotion(connection: Connection, config: Settings, run: Run, by_whom: str, why: str) -> None:
     from activitymodule.store.retraining import finish_run, record_promotion
 
-    verdict = run.gave("gate") or {}
+    verdict = run.result("gate") or {}
     record_promotion(
         connection,
         name=config.registry.classifier,
@@ -917,7 +917,7 @@ def retrain(
     if as_json:
         typer.echo(json.dumps(run, indent=1))
     else:
-        typer.echo(f"{run['state']}: {run['says']}")
+        typer.echo(f"{run['state']}: {run['summary']}")
 
 
 def _waiting(config: Settings) -> list[Run]:
@@ -947,9 +947,9 @@ def history(
         typer.echo("nothing was retrained yet")
         return
     print_table(
-        ("run", "began", "by", "why", "state", "challenger", "says"),
+        ("run", "began", "by", "why", "state", "challenger", "summary"),
         [
-            (run.run_id, run.started_at, run.started_by, run.why, run.state, run.challenger, run.says)
+            (run.run_id, run.started_at, run.started_by, run.why, run.state, run.challenger, run.summary)
             for run in found
         ],
     )
@@ -967,7 +967,7 @@ def show(
         return
     steps = content["parameters"].get("steps") or {}
     typer.echo(f"{content['run_id']}  {content['state']}  (by {content['started_by']}: {content['why']})")
-    typer.echo(f"  {content['says'] or ''}")
+    typer.echo(f"  {content['summary'] or ''}")
     if "snapshot" in steps:
         taken = steps["snapshot"]
         typer.echo(

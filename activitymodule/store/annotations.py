@@ -40,7 +40,7 @@ class Item:
     window_end: datetime
     stratum: str
     reason: str
-    wanted: int
+    required_labels: int
     queued_at: datetime
     readings: bytes
     features: np.ndarray  # float32 (n_features,)
@@ -55,7 +55,7 @@ class Item:
 
 # array_send is PostgreSQL's binary form of an array: no text to parse for some 300 numbers
 _ITEM = """
-SELECT q.item_id, q.device_id, q.window_start, q.window_end, q.stratum, q.reason, q.wanted, q.queued_at,
+SELECT q.item_id, q.device_id, q.window_start, q.window_end, q.stratum, q.reason, q.required_labels, q.queued_at,
        q.readings, array_send(q.features) AS features, q.features_version, q.activity, q.probabilities,
        coalesce((SELECT m.labels FROM model_versions m WHERE m.version = q.model_version
                  ORDER BY m.registered_at DESC LIMIT 1), '{}') AS labels,
@@ -81,13 +81,13 @@ WHERE q.closed_at IS NULL AND q.expires_at > clock_timestamp()
   AND (SELECT count(*) FROM leases l WHERE l.item_id = q.item_id AND l.annotator <> %(annotator)s
        AND l.expires_at > clock_timestamp())
     + (SELECT count(DISTINCT a.annotator) FROM annotations a WHERE a.item_id = q.item_id
-       AND a.answer = 'label' AND {_IN_FORCE}) < q.wanted
+       AND a.answer = 'label' AND {_IN_FORCE}) < q.required_labels
 ORDER BY own.item_id IS NULL, q.queued_at, q.item_id
 LIMIT 1 FOR UPDATE OF q SKIP LOCKED
 """
 
 _STANDING = f"""
-SELECT q.wanted, q.closed_at IS NULL, q.expires_at > clock_timestamp(),
+SELECT q.required_labels, q.closed_at IS NULL, q.expires_at > clock_timestamp(),
        (SELECT count(*) FROM leases l WHERE l.item_id = q.item_id AND l.annotator <> %(annotator)s
         AND l.expires_at > clock_timestamp()),
        (SELECT count(DISTINCT a.annotator) FROM annotations a WHERE a.item_id = q.item_id
@@ -127,7 +127,7 @@ WITH said AS (
            coalesce(bool_or(adjudicates AND answer <> 'label'), false) AS dismissed
     FROM said
 ), due AS (
-    SELECT CASE WHEN decided OR labels >= q.wanted THEN 'answered'
+    SELECT CASE WHEN decided OR labels >= q.required_labels THEN 'answered'
                 WHEN dismissed OR declines >= {DECLINES_TO_WITHDRAW} THEN 'withdrawn' END AS because
     FROM counted, queue_items q WHERE q.item_id = %(item_id)s
 )
@@ -225,8 +225,8 @@ def _may_take(cursor: Any, item_id: int, annotator: str) -> bool:
     row = cursor.fetchone()
     if row is None:
         return False
-    wanted, is_open, current, held, labelled, answered = row
-    return is_open and current and not answered and held + labelled < wanted
+    required, is_open, current, held, labelled, answered = row
+    return is_open and current and not answered and held + labelled < required
 
 
 def _lease(cursor: Any, item_id: int, annotator: str, minutes: float) -> None:
@@ -300,12 +300,12 @@ def answer(
         if cursor.fetchone() is None:
             raise DataError(f"there is no queue item {item_id}; it may have been pruned")
         cursor.execute(_STANDING, {"item_id": item_id, "annotator": annotator})
-        wanted, is_open, _, held, labelled, answered = cursor.fetchone()
+        required, is_open, _, held, labelled, answered = cursor.fetchone()
         if answered:
             raise RefusedError("you have answered this window already; take that back first (z)")
         if not is_open:
             raise RefusedError("this window is closed: it was answered by others or has expired meanwhile")
-        if held + labelled >= wanted:
+        if held + labelled >= required:
             raise RefusedError("your hold on this window ran out, and somebody else has it now")
         number = _annotate(cursor, item_id, annotator, kind, label, origin, seconds, model_hidden, note, at)
         cursor.execute("DELETE FROM leases WHERE item_id = %s AND annotator = %s", (item_id, annotator))
@@ -542,7 +542,7 @@ def open_of_device(connection: Connection, item: Item, annotator: str, limit: in
         cursor.execute(
             f"""SELECT q.item_id FROM queue_items q
             WHERE q.device_id = %(device_id)s AND q.item_id <> %(item_id)s AND q.closed_at IS NULL
-              AND q.expires_at > clock_timestamp() AND q.stratum <> 'audit' AND q.wanted = 1
+              AND q.expires_at > clock_timestamp() AND q.stratum <> 'audit' AND q.required_labels = 1
               AND q.features_version = %(version)s
               AND NOT EXISTS (SELECT FROM leases l WHERE l.item_id = q.item_id AND l.annotator <> %(annotator)s
                               AND l.expires_at > clock_timestamp())
@@ -585,7 +585,7 @@ def features_of(connection: Connection, item_ids: Sequence[int]) -> dict[int, np
 
 
 @dataclass(frozen=True)
-class Voice:
+class Vote:
     """What one person says of a window."""
 
     annotator: str
@@ -630,7 +630,7 @@ def cases(connection: Connection) -> list[Case]:
         return list(found.values())
 
 
-def voices(connection: Connection, item_id: int) -> list[Voice]:
+def votes(connection: Connection, item_id: int) -> list[Vote]:
     """What each person says of an item's window now, in the order they said it; reviewers' words left out."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -639,7 +639,7 @@ def voices(connection: Connection, item_id: int) -> list[Voice]:
             "ORDER BY a.annotation_id",
             (item_id,),
         )
-        return [Voice(*row) for row in cursor.fetchall()]
+        return [Vote(*row) for row in cursor.fetchall()]
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 
 _PUT = """
 INSERT INTO queue_items (
-    device_id, window_start, window_end, stratum, reason, doubt, doubts, propensity, decision, wanted, readings,
-    features, features_version, activity, probabilities, conformal_set, kcal_per_min, model_version,
+    device_id, window_start, window_end, stratum, reason, doubt, doubts, propensity, decision, required_labels,
+    readings, features, features_version, activity, probabilities, conformal_set, kcal_per_min, model_version,
     energy_version, expires_at
 ) VALUES %s
 ON CONFLICT (device_id, window_start) DO NOTHING
@@ -50,7 +50,7 @@ class QueueItem:
     doubts: dict[str, float]
     propensity: float
     decision: dict[str, Any]
-    wanted: int
+    required_labels: int
     readings: bytes
     features: np.ndarray
     features_version: str
@@ -87,7 +87,7 @@ def put(connection: Connection, items: Sequence[QueueItem]) -> int:
             Json({name: _number(value) for name, value in item.doubts.items()}),
             float(item.propensity),
             Json(item.decision),
-            item.wanted,
+            item.required_labels,
             Binary(item.readings),
             _reals(item.features),
             item.features_version,
@@ -305,7 +305,7 @@ CASE WHEN q.closed_because IS NOT NULL THEN q.closed_because
      ELSE 'waiting' END AS state
 """
 _SHOWN = f"""
-q.item_id, q.device_id, q.window_start, q.window_end, q.stratum, q.reason, q.doubt, q.propensity, q.wanted,
+q.item_id, q.device_id, q.window_start, q.window_end, q.stratum, q.reason, q.doubt, q.propensity, q.required_labels,
 q.activity, q.kcal_per_min, q.model_version, q.queued_at, q.expires_at, {_STATE}
 """
 _LIST = f"""
@@ -411,7 +411,7 @@ _TOTALS = """
 SELECT (SELECT count(DISTINCT item_id) FROM leases WHERE expires_at > clock_timestamp()) AS leased,
        count(DISTINCT device_id) AS people, max(queued_at) AS last_queued,
        min(queued_at) FILTER (WHERE closed_at IS NULL AND expires_at > clock_timestamp()) AS oldest_waiting,
-       count(*) FILTER (WHERE wanted > 1) AS overlap
+       count(*) FILTER (WHERE required_labels > 1) AS overlap
 FROM queue_items
 """
 _ACCOUNT = f"""

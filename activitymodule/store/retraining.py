@@ -94,8 +94,8 @@ def _refusal(cursor: Any, name: str) -> str:
 
 @dataclass(frozen=True)
 class Run:
-    """A retraining: who began it and why, how far it is, how it ended. parameters : `asked` (options) and `steps`
-    (what each step gave)"""
+    """A retraining: who began it and why, how far it is, how it ended. parameters : `options`, and `steps` (the
+    result of each)"""
 
     run_id: str
     started_at: datetime
@@ -106,28 +106,29 @@ class Run:
     step: str
     state: str
     progress: float
-    says: str | None
+    summary: str | None
     snapshot_id: str | None
     challenger: str | None
 
-    def gave(self, step: str) -> dict[str, Any] | None:
-        """What a step gave; None where it has not been done."""
+    def result(self, step: str) -> dict[str, Any] | None:
+        """The result of a step; None where it has not been done."""
         return (self.parameters.get("steps") or {}).get(step)
 
     @property
-    def asked(self) -> dict[str, Any]:
-        return self.parameters.get("asked") or {}
+    def options(self) -> dict[str, Any]:
+        """The options the run was started with (stored as `asked` by earlier versions)."""
+        return self.parameters.get("options") or self.parameters.get("asked") or {}
 
 
 _COLUMNS = (
-    "run_id, started_at, finished_at, started_by, why, parameters, step, state, progress, says, snapshot_id, "
+    "run_id, started_at, finished_at, started_by, why, parameters, step, state, progress, summary, snapshot_id, "
     "challenger"
 )
 _BEGIN = f"""
 INSERT INTO retrain_runs AS r (run_id, started_by, why, parameters)
 VALUES (%s, %s, %s, %s)
 ON CONFLICT (run_id) DO UPDATE SET
-    state = 'running', step = 'check', finished_at = NULL, progress = 0, says = NULL,
+    state = 'running', step = 'check', finished_at = NULL, progress = 0, summary = NULL,
     parameters = r.parameters || excluded.parameters
 RETURNING {_COLUMNS}
 """
@@ -144,7 +145,7 @@ def begin_run(
     *,
     started_by: str,
     why: str,
-    asked: dict[str, Any],
+    options: dict[str, Any],
     whole: bool = False,
 ) -> Run:
     """Write down that a run begins, or begins again; one that was promoted already stays as it is.
@@ -154,7 +155,7 @@ def begin_run(
     found = find_run(connection, run_id)
     if found is not None and found.state == "promoted":
         return found
-    parameters = json.dumps({"asked": asked, "touched": time.time(), "whole": whole})
+    parameters = json.dumps({"options": options, "touched": time.time(), "whole": whole})
     with connection.cursor() as cursor:
         cursor.execute(_BEGIN, (run_id, started_by, why, parameters))
         begun = _one(cursor)
@@ -199,16 +200,16 @@ def note(
     *,
     step: str | None = None,
     progress: float | None = None,
-    says: str = "",
+    summary: str = "",
 ) -> None:
     """How far a run is."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE retrain_runs SET step = coalesce(%s, step), progress = coalesce(%s, progress), "
-            "says = coalesce(nullif(%s, ''), says), "
+            "summary = coalesce(nullif(%s, ''), summary), "
             "parameters = parameters || jsonb_build_object('touched', %s::double precision) "
             "WHERE run_id = %s AND state = 'running'",
-            (step, progress, says, time.time(), run_id),
+            (step, progress, summary, time.time(), run_id),
         )
 
 
@@ -235,14 +236,14 @@ def set_made(
         )
 
 
-def finish_run(connection: Connection, run_id: str, state: str, says: str) -> None:
+def finish_run(connection: Connection, run_id: str, state: str, summary: str) -> None:
     """A run has ended (or waits for a person)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE retrain_runs SET state = %s, says = %s, progress = CASE WHEN %s = 'failed' THEN progress "
+            "UPDATE retrain_runs SET state = %s, summary = %s, progress = CASE WHEN %s = 'failed' THEN progress "
             "ELSE 1 END, finished_at = CASE WHEN %s = 'waiting' THEN NULL ELSE clock_timestamp() END "
             "WHERE run_id = %s AND state <> 'promoted'",
-            (state, says, state, state, run_id),
+            (state, summary, state, state, run_id),
         )
 
 

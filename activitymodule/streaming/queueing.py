@@ -617,7 +617,7 @@ class QueueKeeper:
             doubts=window.doubts,
             propensity=propensity,
             decision=decision,
-            wanted=policy.wanted(window.device_id, window.window_start_us, rules),
+            required_labels=policy.wanted(window.device_id, window.window_start_us, rules),
             readings=window.readings,
             features=window.features,
             features_version=FEATURES_VERSION,

@@ -218,8 +218,8 @@ It would take the place of version {{ ti.xcom_pull(task_ids='gate')['champion'] 
         from activitymodule.jobs import retrain
 
         told = retrain.report(SETTINGS, run_id)
-        log.info("%s: %s", told["state"], told["says"])
-        return {name: told[name] for name in ("run_id", "state", "says", "challenger", "snapshot_id")}
+        log.info("%s: %s", told["state"], told["summary"])
+        return {name: told[name] for name in ("run_id", "state", "summary", "challenger", "snapshot_id")}
 
     done = promote()
     asked, told = must_be_asked(done), report()

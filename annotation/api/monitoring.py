@@ -255,7 +255,7 @@ class RunState(BaseModel):
     state: str = Field(examples=["running"])
     step: str = Field(examples=["train"])
     progress: float = Field(ge=0, le=1)
-    says: str | None
+    summary: str | None
     started_by: str
     why: str
     started_at: datetime | None
@@ -296,7 +296,7 @@ async def retraining_state(
     if run is None:
         if retraining.starting(run_id):
             return RunState(
-                run_id=run_id, state="running", step="check", progress=0, says=None, started_by="", why="",
+                run_id=run_id, state="running", step="check", progress=0, summary=None, started_by="", why="",
                 started_at=None, finished_at=None, challenger=None,
             )  # fmt: skip
         raise HTTPException(404, f"there is no retraining {run_id}; `activity retrain history` lists them")

@@ -146,7 +146,7 @@ def main() -> int:
     except ActivityError as error:
         print(f"retrain {given['run_id']}: {error}", flush=True)
         return error.exit_code
-    print(f"retrain {given['run_id']}: {done['state']}: {done['says']}", flush=True)
+    print(f"retrain {given['run_id']}: {done['state']}: {done['summary']}", flush=True)
     return 0
 
 

@@ -419,14 +419,14 @@ def _runs(latest: list[Run], starting: bool, said: str) -> str:
             f"{escape(now.why)}</span></p>"
             f'<div class="progress" role="progressbar" aria-label="Retraining" aria-valuemin="0" aria-valuemax="100" '
             f'aria-valuenow="{now.progress * 100:.0f}"><div style="width:{now.progress * 100:.0f}%"></div></div>'
-            f'<p class="note">{escape(now.says or "")}</p>'
+            f'<p class="note">{escape(now.summary or "")}</p>'
         )
     rows = [
         [
             f"{run.started_at:%Y-%m-%d %H:%M}",
             frame.chip(run.state, _STATES.get(run.state, "")),
             escape(run.started_by),
-            f'<span class="small">{escape((run.says or run.why)[:300])}</span>',
+            f'<span class="small">{escape((run.summary or run.why)[:300])}</span>',
             escape(run.challenger or "-"),
         ]
         for run in latest

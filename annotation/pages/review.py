@@ -19,7 +19,7 @@ from activitymodule.jobs.annotate import exported_text
 from activitymodule.lake.labels import read_labels
 from activitymodule.learning.agreement import PairAgreement, agreements, suspicious_labels
 from activitymodule.store import annotations as store
-from activitymodule.store.annotations import Case, Voice
+from activitymodule.store.annotations import Case, Vote
 from activitymodule.store.connection import Connection
 from annotation import context, frame, items
 from annotation.auth import User, require_admin
@@ -43,7 +43,7 @@ class Shown:
 
     case: Case
     item: store.Item
-    voices: tuple[Voice, ...]
+    votes: tuple[Vote, ...]
     label: str | None = None  # of a suspicious one: as it stands
     suggested: str | None = None
 
@@ -83,7 +83,7 @@ def waiting(connection: Connection, classifier: str) -> list[Shown]:
         Shown(
             case,
             store.get_item(connection, case.item_id),
-            tuple(store.voices(connection, case.item_id)),
+            tuple(store.votes(connection, case.item_id)),
             label,
             suggested,
         )
@@ -328,7 +328,7 @@ def _board(desk: Desk, decide: Any, choose: Any) -> None:
 def _said(shown: Shown) -> str:
     if shown.case.why == "suspicious":
         return f"{escape(shown.label or '')}, or {escape(shown.suggested or '')}?"
-    return escape(" / ".join(voice.label or voice.answer for voice in shown.voices))
+    return escape(" / ".join(vote.label or vote.answer for vote in shown.votes))
 
 
 def _desk(desk: Desk, shown: Shown, decide: Any) -> None:
@@ -346,12 +346,12 @@ def _desk(desk: Desk, shown: Shown, decide: Any) -> None:
     )
     rows = [
         [
-            escape(voice.annotator),
-            frame.activity_chip(voice.label) if voice.label else frame.chip(voice.answer, "warn"),
-            "" if voice.seconds is None else f"{voice.seconds:.0f} s",
-            escape(voice.note or ""),
+            escape(vote.annotator),
+            frame.activity_chip(vote.label) if vote.label else frame.chip(vote.answer, "warn"),
+            "" if vote.seconds is None else f"{vote.seconds:.0f} s",
+            escape(vote.note or ""),
         ]
-        for voice in shown.voices
+        for vote in shown.votes
     ]
     best = (
         max(range(len(item.probabilities)), key=lambda k: item.probabilities[k])

@@ -26,7 +26,7 @@ SELECT
   (SELECT count(*) FROM gold_labels WHERE disputed) AS disputed,
   (SELECT count(*) FROM annotations_in_force a WHERE a.answer = 'label' AND a.annotator = %(who)s
      AND a.created_at > date_trunc('hour', clock_timestamp())) AS mine,
-  (SELECT row_to_json(r) FROM (SELECT run_id, state, says, started_at, step FROM retrain_runs
+  (SELECT row_to_json(r) FROM (SELECT run_id, state, summary, started_at, step FROM retrain_runs
      ORDER BY started_at DESC LIMIT 1) r) AS run
 """
 
@@ -147,7 +147,7 @@ async def start(who: User) -> None:
         with frame.panel("The last retraining"):
             kind = {"promoted": "good", "failed": "bad", "rejected": "warn"}.get(run["state"], "")
             ui.html(
-                f"<p>{frame.chip(run['state'], kind)} {escape(run['says'] or run['step'])} "  # type: ignore[arg-type]
+                f"<p>{frame.chip(run['state'], kind)} {escape(run['summary'] or run['step'])} "  # type: ignore[arg-type]
                 f'<span class="note">{escape(run["run_id"])}</span></p>',
                 sanitize=False,
             )

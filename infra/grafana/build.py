@@ -630,7 +630,8 @@ def models() -> dict[str, Any]:
                 "The last fifty, whenever it was. `activity retrain show RUN` has every figure.",
                 sql(
                     """
-                    SELECT started_at AS started, finished_at AS finished, state, step, progress, challenger, says, why
+                    SELECT started_at AS started, finished_at AS finished, state, step, progress, challenger, summary,
+                           why
                     FROM retrain_runs ORDER BY started_at DESC LIMIT 50
                     """,
                     table=True,

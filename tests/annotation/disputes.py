@@ -13,7 +13,7 @@ def disagree(console: Console) -> tuple[int, int]:
     with connection, connection.cursor() as cursor:
         cursor.execute("SELECT item_id FROM queue_items ORDER BY item_id LIMIT 2")
         disputed, flagged = (row[0] for row in cursor.fetchall())
-        cursor.execute("UPDATE queue_items SET wanted = 2 WHERE item_id = %s", (disputed,))
+        cursor.execute("UPDATE queue_items SET required_labels = 2 WHERE item_id = %s", (disputed,))
         store.answer(connection, disputed, "bob", "label", "walking", minutes=5)
         store.answer(connection, disputed, "cleo", "label", "sitting", minutes=5)
         store.answer(connection, flagged, "bob", "flag", minutes=5, note="the <b>strap</b> was loose")

@@ -153,7 +153,7 @@ def queue_items(made: Scored, items: int) -> list[QueueItem]:
                 doubts={"margin": float(doubt[row])},
                 propensity=0.2 if stratum == "audit" else 0.5,
                 decision={},
-                wanted=1,
+                required_labels=1,
                 readings=packed(made.windows, row),
                 features=made.features[row],
                 features_version=FEATURES_VERSION,
@@ -173,7 +173,7 @@ def queue_items(made: Scored, items: int) -> list[QueueItem]:
 
 def wanted_twice(item: QueueItem) -> QueueItem:
     """The same item, to be shown to two annotators."""
-    return replace(item, wanted=2)
+    return replace(item, required_labels=2)
 
 
 def true_label(made: Scored, device_id: str, start: datetime) -> str:

@@ -40,7 +40,7 @@ def test_the_oracle_says_the_truth_and_errs_as_told(fresh_settings: Settings) ->
     connection = connect(fresh_settings)
     made = fill(connection, fresh_settings, items=50)
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE queue_items SET wanted = 2 WHERE item_id % 10 = 0")
+        cursor.execute("UPDATE queue_items SET required_labels = 2 WHERE item_id % 10 = 0")
     connection.commit()
     send_truth(fresh_settings, made)
     first = run_oracle(fresh_settings, items=20)

@@ -166,7 +166,9 @@ def test_a_run_from_the_rest_interface_to_a_new_champion(own: Stack, weak_model:
 
     run_id = waits_for_approval(settings, why="a test of it")
     (told,) = runs_in_store(settings)
-    assert (told["run_id"], told["state"], told["why"]) == (run_id, "waiting", "a test of it"), told["says"]
+    assert (told["run_id"], told["state"], told["why"]) == (run_id, "waiting", "a test of it"), told[
+        "summary"
+    ]
     serving = champion(settings, settings.registry.classifier)
     assert serving is not None
     assert serving.version == weak.version
@@ -239,7 +241,7 @@ def test_a_challenger_that_nobody_lets_in_leaves_the_champion(
 
     told = next(run for run in runs_in_store(settings) if run["run_id"] == run_id)
     assert told["state"] == "rejected"
-    assert told["says"].startswith(f"not approved ({by_whom}); the gate had said: version ")
+    assert told["summary"].startswith(f"not approved ({by_whom}); the gate had said: version ")
     assert told["finished_at"]
     with session(settings, read_only=True) as connection:
         newest = promotions(connection, name=name)[0]
@@ -288,7 +290,7 @@ def test_labels_that_came_set_off_a_retraining_and_statistics_are_measured_again
 
     assert ended(settings, airflow.RETRAIN, begun.run_id)["report"] == "success"
     (told,) = runs_in_store(settings)
-    assert (told["state"], told["why"]) == ("promoted", "enough new labels came"), told["says"]
+    assert (told["state"], told["why"]) == ("promoted", "enough new labels came"), told["summary"]
     serving = champion(settings, settings.registry.classifier)
     assert serving is not None
     assert serving.version == told["challenger"] != weak.version

@@ -52,7 +52,7 @@ def test_a_run_that_failed_and_was_killed_goes_on_and_promotes(
     assert told["tasks"]["snapshot"] == "failed"
     (run,) = runs_in_store(settings)
     assert run["state"] == "failed"
-    assert "there is no training data at /nowhere/readings.parquet" in run["says"]
+    assert "there is no training data at /nowhere/readings.parquet" in run["summary"]
     assert serving(settings) == before
 
     # the same run again, mended; killed while it trains
@@ -75,7 +75,7 @@ def test_a_run_that_failed_and_was_killed_goes_on_and_promotes(
     assert told["run_id"] == run["run_id"]
     assert told["state"] == "success"
     assert (told["tasks"]["report"], told["tasks"]["approval"]) == ("success", "skipped")
-    assert run["state"] == "promoted", run["says"]
+    assert run["state"] == "promoted", run["summary"]
     assert run["why"] == "somebody asked for it"
     assert run["started_by"].startswith("airflow: ")
     assert serving(settings) == run["challenger"] != before

@@ -160,7 +160,7 @@ def test_airflow_retrains_and_the_better_model_serves(system: System) -> None:
     run = airflow.wait(settings, airflow.RETRAIN, run_id, seconds=1500)
     told = next(one for one in runs_in_store(settings) if one["run_id"] == run_id)
     assert run.state == "success", told
-    assert told["state"] == "promoted", told["says"]
+    assert told["state"] == "promoted", told["summary"]
     serving = champion(settings, settings.registry.classifier)
     assert serving is not None
     assert serving.version == told["challenger"] != before.version

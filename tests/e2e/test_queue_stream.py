@@ -50,7 +50,7 @@ def test_windows_are_queued_once_whatever_happens_to_the_job(fresh_settings, cha
     items = rows(
         settings,
         "select device_id, (extract(epoch from window_start) * 1000000)::bigint, stratum, propensity, readings, "
-        "features, features_version, decision, wanted, probabilities, model_version, doubts from queue_items",
+        "features, features_version, decision, required_labels, probabilities, model_version, doubts from queue_items",
     )
     assert 10 < len(items) <= 60 + 12_000 * (time.monotonic() - began) / 3600
     strata = {item[2] for item in items}

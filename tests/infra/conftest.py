@@ -127,7 +127,7 @@ def label_and_judge(connection: Connection, settings: Settings) -> None:
             by_whom="ann",
             why="the first",
         )
-        begin_run(connection, "run-1", started_by="ann", why="labels", asked={"require_approval": True})
+        begin_run(connection, "run-1", started_by="ann", why="labels", options={"require_approval": True})
         finish_run(connection, "run-1", "waiting", "waits for a person")
 
 

@@ -108,7 +108,7 @@ def test_from_labels_to_a_better_champion_and_back(fresh_settings, serving, envi
 
     said: list[tuple[str, str]] = []
     report = job.run_all(settings, "run-1", say=lambda step, text: said.append((step, text)))
-    assert report["state"] == "promoted", report["says"]
+    assert report["state"] == "promoted", report["summary"]
     steps = report["parameters"]["steps"]
     assert steps["check"]["labels"] == 200
     assert steps["check"]["audit_labels"] == 250
@@ -146,9 +146,9 @@ def test_from_labels_to_a_better_champion_and_back(fresh_settings, serving, envi
     # nothing new since: not worth while; with force, from the same labels and on the base kept in the lake
     again = job.run_all(settings, "run-2")
     assert again["state"] == "unneeded"
-    assert "0 new labels" in again["says"]
+    assert "0 new labels" in again["summary"]
     forced = job.run_all(settings, "run-3", force=True)
-    assert forced["state"] == "rejected", forced["says"]
+    assert forced["state"] == "rejected", forced["summary"]
     assert champion(settings, name).version == now.version
     assert "kept in the lake" in forced["parameters"]["steps"]["snapshot"]["base"]["says"]
     assert forced["snapshot_id"] == report["snapshot_id"]
@@ -184,7 +184,7 @@ def test_approval_dry_run_and_a_champion_that_changed(fresh_settings, serving):
     label_some(settings, teaching=200, audit=250)
     dry = job.run_all(settings, "dry", dry_run=True)
     assert dry["state"] == "unneeded"
-    assert dry["says"].startswith("dry run, nothing was moved: ")
+    assert dry["summary"].startswith("dry run, nothing was moved: ")
     assert champion(settings, name).version == serving.version
     with session(settings, read_only=True) as connection:
         assert promotions(connection, name=name) == []
@@ -263,9 +263,9 @@ def test_reasons_not_to_begin(fresh_settings, weak):
     with pytest.raises(ModelError, match="no champion"):
         job.run_all(settings, "none")
     set_champion(settings, register(settings, settings.registry.classifier, weak, {}))
-    assert "nothing to learn from" in job.run_all(settings, "empty")["says"]
+    assert "nothing to learn from" in job.run_all(settings, "empty")["summary"]
     label_some(settings, teaching=10, audit=10)
-    assert "could not be judged" in job.run_all(settings, "unjudged")["says"]
+    assert "could not be judged" in job.run_all(settings, "unjudged")["summary"]
     label_some(settings, teaching=0, audit=80, seed=1, first_second=500_000)
     few = job.check(settings, "few", min_labels=50)
     assert not few["needed"]
@@ -319,7 +319,7 @@ def test_one_at_a_time_and_a_killed_run_is_noticed(fresh_settings, serving, envi
     assert report["state"] == "unneeded"
     dead = state_of(settings, found.run_id)
     assert dead.state == "failed"
-    assert "its process ended at " in dead.says
+    assert "its process ended at " in dead.summary
 
 
 def test_killed_between_the_alias_and_its_record(fresh_settings, serving, monkeypatch):

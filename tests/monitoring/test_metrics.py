@@ -105,7 +105,7 @@ def test_a_challenger_that_waits_is_counted_from_when_it_began_to(
     fresh_settings: Settings, connection: Connection
 ):
     assert figures(fresh_settings, connection)["activity_retraining_waits_seconds"][()] == 0
-    begin_run(connection, "one", started_by="anna", why="to see", asked={})
+    begin_run(connection, "one", started_by="anna", why="to see", options={})
     found = figures(fresh_settings, connection)
     assert found["activity_retrainings_under_way"][()] == 1
     assert found["activity_retraining_waits_seconds"][()] == 0  # it runs

@@ -43,7 +43,7 @@ def make_item(number: int, **changes: Any) -> QueueItem:
             doubts={},
             propensity=0.5,
             decision={},
-            wanted=1,
+            required_labels=1,
             readings=records.tobytes(),
             features=np.array([number, np.nan, -1.5], np.float32),
             features_version="1",
@@ -173,7 +173,7 @@ def test_an_expired_item_is_not_given(opened: Any) -> None:
 
 
 def test_two_voices_where_two_are_wanted_and_each_blind(opened: Any) -> None:
-    (number,) = fill(opened, 1, wanted=2)
+    (number,) = fill(opened, 1, required_labels=2)
     assert store.lease_next(opened, "a", MINUTES) is not None
     assert store.lease_next(opened, "b", MINUTES) is not None
     assert store.lease_next(opened, "c", MINUTES) is None
@@ -240,7 +240,13 @@ def test_several_at_once_are_one_step(opened: Any) -> None:
 def test_what_may_be_labelled_together(opened: Any) -> None:
     put(
         opened,
-        [make_item(0), make_item(2), make_item(4, stratum="audit"), make_item(6, wanted=2), make_item(1)],
+        [
+            make_item(0),
+            make_item(2),
+            make_item(4, stratum="audit"),
+            make_item(6, required_labels=2),
+            make_item(1),
+        ],
     )
     put(opened, [make_item(8)])
     held = {
@@ -286,7 +292,7 @@ def test_import_adds_once_and_closes_the_item(opened: Any) -> None:
 
 
 def test_pairs_of_labels_are_of_windows_two_people_labelled(opened: Any) -> None:
-    first, second = fill(opened, 2, wanted=2)
+    first, second = fill(opened, 2, required_labels=2)
     label(opened, first, "a", "walking")
     label(opened, first, "b", "sitting")
     label(opened, second, "a", "walking")

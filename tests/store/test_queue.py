@@ -40,7 +40,7 @@ ITEM = QueueItem(
         "rate_made_from": "a guess",
         "budget": 4.0,
     },
-    wanted=2,
+    required_labels=2,
     readings=b"\0\1\2",
     features=np.array([1.5, np.nan, -3], np.float32),
     features_version="1",
