@@ -31,7 +31,7 @@ def write(root: Path) -> None:
 
 
 def verdicts(result: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
-    """What was to be reached: (what, wanted, measured, reached)."""
+    """Targets: (what, target, measured, reached)."""
     found: list[tuple[str, str, str, bool]] = []
     through = result.get("throughput", {})
     speed = through.get("readings_per_second", {}).get("spark")
@@ -121,11 +121,7 @@ def _machine(result: dict[str, Any]) -> list[str]:
 
 def _targets(result: dict[str, Any]) -> list[str]:
     rows = [[*cells, "yes" if reached else "no"] for *cells, reached in verdicts(result)]
-    return (
-        ["## What was to be reached", "", *_table(["", "wanted", "measured", "reached"], rows)]
-        if rows
-        else []
-    )
+    return ["## Targets", "", *_table(["", "target", "measured", "reached"], rows)] if rows else []
 
 
 def _throughput(result: dict[str, Any]) -> list[str]:
@@ -148,11 +144,11 @@ def _throughput(result: dict[str, Any]) -> list[str]:
                 f"{max(run['peak_mb'] for run in runs):,.0f}",
             ]
         )
-    head = ["", "readings/s, warm", "range", "ours to theirs", "CPU s, engine + services", "peak MB"]
+    head = ["", "readings/s, warm", "range", "ratio ours : theirs", "CPU s, engine + services", "peak MB"]
     same = next((value for key, value in through.items() if key.startswith("rows_against_")), {})
     agreement = [
         f"- {NAMES[engine]}: {values['same_activity']:.3%} of the windows have the same activity; confidence differs "
-        f"by {values['largest_confidence_difference']:g} at the most, energy by "
+        f"by {values['largest_confidence_difference']:g} at most, energy by "
         f"{values['largest_kcal_difference']:g} kcal/min."
         for engine, values in same.items()
     ]
@@ -239,8 +235,8 @@ def _method() -> list[str]:
         "- Every engine reads the same messages and writes the same rows by the same functions: assembling, features,",
         "  models, upsert and smoothing are this project's in all of them (benchmarks/peers.py). They differ in how",
         "  messages are read, parsed and gathered into windows.",
-        "- The plain consumer (confluent-kafka, orjson, a dict of windows) keeps no promises: what it has in memory is",
-        "  lost when it dies, and it checks nothing of what it parses. This project checks every field, keeps late",
+        "- The plain consumer (confluent-kafka, orjson, a dict of windows) gives no guarantees: what it has in memory",
+        "  is lost when it dies, and it checks nothing of what it parses. This project checks every field, keeps late",
         "  and duplicated readings apart, and loses nothing when it is killed.",
         "- Quix Streams keeps its state in RocksDB, here without a changelog topic, which is its quicker way.",
         "- `CPU s` is what the engine's processes and the services used for the whole run, start-up included.",
