@@ -21,6 +21,18 @@ class ConfigError(ActivityError):
     exit_code = 2
 
 
+class NotFoundError(ConfigError):
+    """A name that nothing has: a DAG, an asset, a run."""
+
+    code = "not_found"
+
+
+class NotAllowedError(ConfigError):
+    """A name or password that a service refuses."""
+
+    code = "not_allowed"
+
+
 class ServiceUnavailableError(ActivityError):
     """A service (broker, store, registry, JDK) that does not answer."""
 

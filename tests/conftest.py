@@ -7,7 +7,6 @@ TEST_SERVICES says what they are: `embedded` (the default), or `containers` of a
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -149,18 +148,8 @@ def fresh_topic(fresh_settings: Settings) -> str:
 def environment_of() -> Callable[[Settings], dict[str, str]]:
     """A function: settings -> the environment in which a process of ours sees just these settings."""
     from activitymodule.embedded.processes import clean_environment
-    from activitymodule.embedded.stack import reveal
 
-    def environment(settings: Settings) -> dict[str, str]:
-        variables = {"ACTIVITY_HOME": str(config.project_root())}
-        for section, keys in reveal(settings).items():
-            for key, value in keys.items():
-                if value is not None:
-                    text = value if isinstance(value, str) else json.dumps(value)
-                    variables[f"ACTIVITY_{section}__{key}".upper()] = text
-        return clean_environment(variables)
-
-    return environment
+    return lambda settings: clean_environment(config.environment_of(settings))
 
 
 def _installed_chromium() -> str | None:

@@ -18,10 +18,10 @@ from activitymodule.embedded.broker import Broker
 from activitymodule.embedded.postgres import SUPERUSER, Postgres
 from activitymodule.embedded.processes import signal_group, spawn, wait_until
 from activitymodule.embedded.registry import Registry
-from activitymodule.embedded.stack import migrate
 from activitymodule.errors import ServiceUnavailableError
 from activitymodule.kafka import topics
 from activitymodule.settings import Settings, resolve
+from activitymodule.store.migrate import upgrade
 
 POSTGRES_IMAGE = "postgres:18"
 KAFKA_IMAGE = "apache/kafka:4.1.0"
@@ -118,7 +118,7 @@ class Containers:
             self._run("postgres", lambda: postgres_container(self.postgres))
             self.wait_healthy("postgres")
             self.postgres.settle()
-            migrate(self.settings)
+            upgrade(self.settings)
         if "mlflow" in names:
             self._run_registry()
         self.wait_healthy(*names)

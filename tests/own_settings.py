@@ -17,9 +17,7 @@ from activitymodule.settings import Settings
 
 def replaced(settings: Settings, **sections: dict[str, Any]) -> Settings:
     """Settings with some keys of some sections replaced, validated anew."""
-    from activitymodule.embedded.stack import reveal
-
-    tree = reveal(settings)
+    tree = config.reveal(settings)
     for section, keys in sections.items():
         tree[section].update(keys)
     return config.build(tree)
@@ -29,8 +27,8 @@ def replaced(settings: Settings, **sections: dict[str, Any]) -> Settings:
 def settings_of_ones_own(stack: Any, folder: Path) -> Iterator[Settings]:
     """Settings with a migrated database, two topics, model names and folders of their own, for as long as the block."""
     from activitymodule.embedded.postgres import Postgres
-    from activitymodule.embedded.stack import migrate
     from activitymodule.kafka import topics
+    from activitymodule.store.migrate import upgrade
 
     token = secrets.token_hex(4)
     kafka, registry = stack.settings.kafka, stack.settings.registry
@@ -49,7 +47,7 @@ def settings_of_ones_own(stack: Any, folder: Path) -> Iterator[Settings]:
     # a test before may have killed a service
     stack.up()
     Postgres(own).settle()
-    migrate(own)
+    upgrade(own)
     topics.create(own)
     yield own
     drop_database(own)

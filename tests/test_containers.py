@@ -17,9 +17,8 @@ from own_settings import replaced
 
 from activitymodule.embedded.postgres import Postgres
 from activitymodule.embedded.processes import any_free_port, wait_until
-from activitymodule.embedded.stack import reveal
 from activitymodule.kafka import topics
-from activitymodule.settings import Settings, project_root
+from activitymodule.settings import Settings, project_root, reveal
 
 TESTS = Path(__file__).parent
 
@@ -47,7 +46,7 @@ def pytest_with(services: str, *arguments: str, **env: str) -> subprocess.Comple
 
 
 def test_an_unknown_kind_of_services_is_one_error() -> None:
-    done = pytest_with("podman", "--collect-only", "tests/local")
+    done = pytest_with("podman", "--collect-only", "tests/embedded")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert done.stderr.strip() == "ERROR: TEST_SERVICES must be embedded or containers (given: 'podman')"
 
@@ -55,7 +54,7 @@ def test_an_unknown_kind_of_services_is_one_error() -> None:
 def test_without_an_engine_tests_skip_and_say_why(tmp_path: Path) -> None:
     done = pytest_with(
         "containers",
-        "tests/local/test_topics.py",
+        "tests/kafka/test_topics.py",
         # a home without settings that name another engine
         HOME=str(tmp_path),
         DOCKER_HOST=f"unix://{tmp_path}/nothing.sock",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import shutil
@@ -14,10 +13,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import psutil
-from pydantic import BaseModel, SecretStr
 
 from activitymodule.embedded.catalogue import NAMES, services_of
 from activitymodule.embedded.processes import (
@@ -32,7 +29,8 @@ from activitymodule.embedded.service import Service
 from activitymodule.embedded.state import ServiceState, lock, read_state, read_wanted, write_wanted
 from activitymodule.errors import ConfigError, ServiceUnavailableError
 from activitymodule.kafka import topics
-from activitymodule.settings import Settings, project_root, resolve
+from activitymodule.settings import Settings, project_root, resolve, reveal
+from activitymodule.store.migrate import upgrade
 
 LEAST_FREE_MEGABYTES = 500
 UP_SECONDS = 300.0
@@ -284,7 +282,7 @@ class Stack:
     def _make_contents(self, chosen: list[Service], say: Callable[[str], None]) -> None:
         names = {service.name for service in chosen}
         if "postgres" in names:
-            migrate(self.settings)
+            upgrade(self.settings)
         if "kafka" in names and (made := topics.create(self.settings)):
             say("made the topics " + ", ".join(made))
 
@@ -365,23 +363,3 @@ class Stack:
 
     def _answers(self, service: Service) -> bool:
         return self.pid(service.name) is not None and service.healthy()
-
-
-def migrate(settings: Settings) -> None:
-    """Makes or brings up to date the store's tables."""
-    if importlib.util.find_spec("activitymodule.store.migrate"):
-        from activitymodule.store.migrate import upgrade
-
-        upgrade(settings)
-
-
-def reveal(model: BaseModel) -> dict[str, Any]:
-    """Settings as plain values, secrets in the open: for a pipe to our own process, never for a screen."""
-    values: dict[str, Any] = {}
-    for name in type(model).model_fields:
-        value = getattr(model, name)
-        if isinstance(value, BaseModel):
-            values[name] = reveal(value)
-        else:
-            values[name] = value.get_secret_value() if isinstance(value, SecretStr) else value
-    return values

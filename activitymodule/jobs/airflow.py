@@ -3,117 +3,70 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
 from dataclasses import asdict
 from typing import Any
 
 import typer
 
-from activitymodule.errors import ActivityError, ConfigError, ServiceUnavailableError
-from activitymodule.settings import Settings, settings
+from activitymodule.embedded import airflow as services
+from activitymodule.embedded import stack
+from activitymodule.errors import ActivityError, ConfigError
+from activitymodule.jobs import logs as logs_verb
+from activitymodule.jobs import output
+from activitymodule.orchestration import client
+from activitymodule.settings import settings
+from activitymodule.workflows import airflow
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
 _DAG = typer.Argument(help="The DAG: retrain_activity_model, drift_report, refresh_statistics.")
 _JSON = typer.Option(False, "--json", help="Print JSON for scripts.")
-
-
-def start(config: Settings, say: Any, seconds: float = 300) -> None:
-    """Starts Airflow beside the rest of the stack and waits until a run that is triggered would run."""
-    from activitymodule.embedded import airflow
-    from activitymodule.embedded.stack import Stack
-
-    stack = Stack(config)
-    before = stack.pid(airflow.Airflow.name) is not None
-    try:
-        stack.up(airflow.NAMES, say, seconds=seconds)
-    except ServiceUnavailableError:
-        # or it would be tried again and again, and the stack would never be well
-        if not before:
-            stack.down(only=airflow.NAMES)
-        raise
-    deadline = time.monotonic() + seconds
-    while not airflow.healthy(config) or not _read(config):
-        if time.monotonic() > deadline:
-            raise ServiceUnavailableError(
-                f"Airflow at {config.airflow.uri} has not read its DAGs after {seconds:.0f} s; "
-                "see `activity airflow logs dags`"
-            )
-        time.sleep(0.5)
-    for error in airflow.errors(config):
-        say(f"a DAG cannot be read: {error}")
-
-
-def _read(config: Settings) -> bool:
-    """Whether the DAG that all is about is known, or why it cannot be is."""
-    from activitymodule.embedded import airflow
-
-    try:
-        airflow.runs(config, airflow.RETRAIN, limit=1)
-        return True
-    except ConfigError as error:
-        if "knows nothing of it" not in str(error):
-            raise
-    return bool(airflow.errors(config))
+_PARTS = {"api": "airflow", "scheduler": "airflow-scheduler", "dags": "airflow-dags"}
 
 
 @app.command(epilog="Example: activity airflow up")
 def up(
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="Say nothing unless something is wrong."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Print nothing unless something is wrong."),
 ) -> None:
     """Start Airflow (API server, scheduler, DAG processor) on the embedded PostgreSQL, supervised.
 
     Its pages are at airflow.uri; the user is airflow.user, the password ACTIVITY_AIRFLOW__PASSWORD of .env. It needs
     about 600 MB of memory and starts in half a minute; `activity down` stops it with the rest.
     """
-    from rich.console import Console
-
-    console = Console(stderr=True)
     config = settings()
 
     def say(text: str) -> None:
         if not quiet:
-            console.print(text, style="dim", highlight=False, markup=False, soft_wrap=True)
+            typer.secho(text, dim=True, err=True)
 
-    start(config, say)
+    airflow.start(config, say)
     say(f"Airflow is ready at {config.airflow.uri} (user {config.airflow.user}, password in .env)")
 
 
 @app.command(epilog="Example: activity airflow down")
 def down() -> None:
-    """Stop Airflow alone; what it was doing is gone on with when it starts again."""
-    from rich.console import Console
-
-    from activitymodule.embedded.airflow import NAMES
-    from activitymodule.embedded.stack import Stack
-
-    console = Console(stderr=True)
-    with console.status("stopping Airflow"):
-        stopped = Stack(settings()).down(only=NAMES)
-    console.print("stopped" if stopped else "Airflow does not run", style="dim", highlight=False)
+    """Stop Airflow alone. Tasks that run are repeated when it starts again."""
+    typer.secho("stopping Airflow", dim=True, err=True)
+    stopped = stack.Stack(settings()).down(only=services.NAMES)
+    typer.secho("stopped" if stopped else "Airflow does not run", dim=True, err=True)
 
 
 @app.command(epilog="Example: activity airflow status --json")
 def status(as_json: bool = _JSON) -> None:
-    """Show whether Airflow's parts are at work, and what it could not read. Ends with code 3 unless all is well."""
-    from activitymodule.embedded import airflow
-    from activitymodule.embedded.stack import Stack
-    from activitymodule.jobs.output import print_json, print_table
-
+    """Show whether Airflow's parts work, and which DAG files cannot be read. Ends with code 3 unless all is well."""
     config = settings()
-    states = {told.name: told for told in Stack(config).status().services}
-    parts = {name: states[name].status if name in states else "stopped" for name in airflow.NAMES}
-    good = airflow.healthy(config)
-    unread = airflow.errors(config) if good else []
+    states = {state.name: state.status for state in stack.Stack(config).status().services}
+    parts = {name: states.get(name, "stopped") for name in services.NAMES}
+    healthy = client.healthy(config)
+    unread = client.import_errors(config) if healthy else []
     if as_json:
-        print_json({"healthy": good, "uri": config.airflow.uri, "parts": parts, "errors": unread})
+        output.print_json({"healthy": healthy, "uri": config.airflow.uri, "parts": parts, "errors": unread})
     else:
-        print_table(("part", "status"), list(parts.items()))
-        print(f"{config.airflow.uri} {'is ready' if good else 'is not ready'}")
+        output.print_table(("part", "status"), list(parts.items()))
+        typer.echo(f"{config.airflow.uri} {'is ready' if healthy else 'is not ready'}")
         for sentence in unread:
-            print(sentence)
-    if not good or unread:
+            typer.echo(sentence)
+    if not healthy or unread:
         raise typer.Exit(3)
 
 
@@ -123,21 +76,17 @@ def logs(
     follow: bool = typer.Option(False, "--follow", "-f", help="Go on with what is written from now on."),
     lines: int = typer.Option(20, "--lines", "-n", min=0, help="How many lines of each log."),
 ) -> None:
-    """Show the last lines of Airflow's own logs. What a task said is on its page in Airflow."""
-    from activitymodule.embedded.airflow import NAMES
-    from activitymodule.jobs import logs as verb
-
-    names = {"api": "airflow", "scheduler": "airflow-scheduler", "dags": "airflow-dags"}
-    if part and part not in names:
-        raise ConfigError(f"Airflow has no part {part!r}; the parts are {', '.join(names)}")
+    """Show the last lines of Airflow's own logs. The log of a task is on its page in Airflow."""
+    if part and part not in _PARTS:
+        raise ConfigError(f"Airflow has no part {part!r}; the parts are {', '.join(_PARTS)}")
     if part:
-        verb.logs(names[part], follow, lines)
+        logs_verb.logs(_PARTS[part], follow, lines)
         return
     if follow:
-        raise ConfigError("say whose log to follow: " + ", ".join(names))
-    for name in NAMES:
-        print(f"--- {name}")
-        verb.logs(name, False, lines)
+        raise ConfigError("name the log to follow: " + ", ".join(_PARTS))
+    for name in services.NAMES:
+        typer.echo(f"--- {name}")
+        logs_verb.logs(name, False, lines)
 
 
 def _conf(text: str) -> dict[str, Any]:
@@ -157,32 +106,29 @@ def trigger(
     dag: str = _DAG,
     conf: str = typer.Option("", help="Params as a JSON object; the trigger form of the DAG describes them."),
     wait: bool = typer.Option(False, help="Wait until the run is over; code 1 if it failed."),
-    seconds: float = typer.Option(3600, min=1, help="How long to wait, at the most."),
+    seconds: float = typer.Option(3600, min=1, help="How long to wait at most."),
     as_json: bool = _JSON,
 ) -> None:
     """Begin a run of a DAG."""
-    from activitymodule.embedded import airflow
-    from activitymodule.jobs.output import print_json
-
     config = settings()
-    run_id = airflow.trigger(config, dag, _conf(conf))
-    if held := airflow.held_back(config, dag, run_id):
-        print(f"{run_id} is queued; {held}", file=sys.stderr)
+    run_id = client.trigger(config, dag, _conf(conf))
+    if held := client.held_back(config, dag, run_id):
+        typer.echo(f"{run_id} is queued; {held}", err=True)
     if not wait:
         if as_json:
-            print_json({"dag_id": dag, "run_id": run_id})
+            output.print_json({"dag_id": dag, "run_id": run_id})
         else:
-            print(run_id)
+            typer.echo(run_id)
         return
-    print(f"{run_id} has begun; {config.airflow.uri}/dags/{dag}", file=sys.stderr)
-    run = airflow.wait(config, dag, run_id, seconds)
-    said = airflow.tasks(config, dag, run_id)
+    typer.echo(f"{run_id} has begun; {config.airflow.uri}/dags/{dag}", err=True)
+    run = client.wait(config, dag, run_id, seconds)
+    tasks = client.tasks(config, dag, run_id)
     if as_json:
-        print_json({**asdict(run), "tasks": [asdict(task) for task in said]})
+        output.print_json({**asdict(run), "tasks": [asdict(task) for task in tasks]})
     else:
-        for task in said:
-            print(f"{task.task_id}: {task.state}")
-        print(f"{run.run_id}: {run.state}")
+        for task in tasks:
+            typer.echo(f"{task.task_id}: {task.state}")
+        typer.echo(f"{run.run_id}: {run.state}")
     if run.state != "success":
         raise ActivityError(
             f"the run {run_id} of {dag} failed; its tasks' logs are at {config.airflow.uri}/dags/{dag}"
@@ -196,14 +142,11 @@ def runs(
     as_json: bool = _JSON,
 ) -> None:
     """List the runs of a DAG."""
-    from activitymodule.embedded import airflow
-    from activitymodule.jobs.output import print_json, print_table
-
-    found = airflow.runs(settings(), dag, limit)
+    found = client.runs(settings(), dag, limit)
     if as_json:
-        print_json([asdict(run) for run in found])
+        output.print_json([asdict(run) for run in found])
         return
-    print_table(
+    output.print_table(
         ("run", "kind", "state", "began", "ended", "params"),
         [(run.run_id, run.kind, run.state, run.begun_at, run.ended_at, run.conf) for run in found],
     )
@@ -215,28 +158,22 @@ def runs(
 def rerun(
     dag: str = _DAG, run_id: str = typer.Argument(help="A run that failed, as `runs` lists it.")
 ) -> None:
-    """Go on with a run that failed, from the step that failed."""
-    from activitymodule.embedded import airflow
-
-    airflow.rerun(settings(), dag, run_id)
+    """Continue a run that failed, from the step that failed."""
+    client.rerun(settings(), dag, run_id)
 
 
 @app.command(epilog="Example: activity airflow answer retrain_activity_model RUN --reject")
 def answer(
     dag: str = _DAG,
     run_id: str = typer.Argument(help="A run that waits for approval, as `runs` lists it."),
-    reject: bool = typer.Option(False, help="Say no: the champion stays."),
+    reject: bool = typer.Option(False, help="Reject it: the champion stays."),
 ) -> None:
     """Approve (or reject) what a run waits for."""
-    from activitymodule.embedded import airflow
-
     config = settings()
-    waiting = [
-        task for task in airflow.tasks(config, dag, run_id) if task.state in ("awaiting_input", "deferred")
-    ]
+    waiting = [task for task in client.tasks(config, dag, run_id) if task.waits]
     if not waiting:
         raise ConfigError(
-            f"the run {run_id} of {dag} waits for nobody; `activity airflow runs {dag}` lists them"
+            f"the run {run_id} of {dag} does not wait for approval; `activity airflow runs {dag}` lists them"
         )
-    airflow.answer(config, dag, run_id, waiting[0].task_id, not reject)
-    print("rejected" if reject else "approved")
+    client.answer(config, dag, run_id, waiting[0].task_id, not reject)
+    typer.echo("rejected" if reject else "approved")

@@ -151,7 +151,7 @@ def _answers(url: str, process: subprocess.Popen[bytes], seconds: float = 60) ->
 
 def _start_airflow(config: Settings) -> None:
     """Airflow beside the rest; a machine that cannot carry it, or has none, does without."""
-    from activitymodule.jobs.airflow import start
+    from activitymodule.workflows.airflow import start
 
     try:
         start(config, _say)

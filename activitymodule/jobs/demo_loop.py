@@ -17,7 +17,7 @@ from typing import Any
 import typer
 
 from activitymodule.errors import ActivityError, ServiceUnavailableError
-from activitymodule.settings import Settings, build, project_root, resolve, settings
+from activitymodule.settings import Settings, build, environment_of, project_root, resolve, reveal, settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -83,8 +83,6 @@ class Loop:
 def loop_settings(config: Settings, plan: Plan) -> Settings:
     """The same services with a database, topics, models and folders of the loop's own, so that nothing of the user's is
     touched; and a queue that asks as much in minutes as people would be asked in days."""
-    from activitymodule.embedded.stack import reveal
-
     tree, folder = reveal(config), f"{config.local.folder}/loop"
     asked = plan.teaching + plan.audit
     tree["store"]["database"] = f"{config.store.database}_loop"
@@ -117,20 +115,6 @@ def queue_of(plan: Plan, asked: int) -> dict[str, Any]:
     }
 
 
-def environment(config: Settings) -> dict[str, str]:
-    """Variables with which a process of ours sees just these settings."""
-    from activitymodule.embedded.processes import clean_environment
-    from activitymodule.embedded.stack import reveal
-
-    variables = {"ACTIVITY_HOME": str(project_root())}
-    for section, keys in reveal(config).items():
-        for key, value in keys.items():
-            if value is not None:
-                text = value if isinstance(value, str) else json.dumps(value)
-                variables[f"ACTIVITY_{section}__{key}".upper()] = text
-    return clean_environment(variables)
-
-
 def begin_anew(config: Settings) -> None:
     """An empty database, empty topics, no checkpoints: each run of the loop begins at its beginning."""
     import contextlib
@@ -139,8 +123,8 @@ def begin_anew(config: Settings) -> None:
     from psycopg2 import sql
 
     from activitymodule.embedded.postgres import Postgres
-    from activitymodule.embedded.stack import migrate
     from activitymodule.kafka import topics
+    from activitymodule.store.migrate import upgrade
 
     if not config.store.database.endswith("_loop"):
         raise ActivityError("only the loop's own database is begun anew")
@@ -148,7 +132,7 @@ def begin_anew(config: Settings) -> None:
         name = sql.Identifier(config.store.database)
         cursor.execute(sql.SQL("drop database if exists {} with (force)").format(name))
     Postgres(config).settle()
-    migrate(config)
+    upgrade(config)
     there = set(topics.names(config)) & {config.kafka.topic, config.kafka.truth_topic}
     if there:
         topics.delete(config, sorted(there))
@@ -184,13 +168,14 @@ def _job(config: Settings, arguments: list[str], log: Path) -> Any:
     import subprocess
     import sys
 
+    from activitymodule.embedded.processes import clean_environment
     from activitymodule.jobs.demo import _end
 
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "activitymodule", *arguments],
-            env=environment(config),
+            env=clean_environment(environment_of(config)),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

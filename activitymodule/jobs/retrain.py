@@ -679,7 +679,7 @@ def promote(
 
 def _approval_of(run: Run) -> str:
     """The command by which a run that waits is let in; one that Airflow began waits in Airflow."""
-    from activitymodule.embedded.airflow import RETRAIN
+    from activitymodule.orchestration.names import RETRAIN
 
     by_airflow = run.started_by.startswith(AIRFLOW)
     return (
@@ -692,7 +692,8 @@ def _approval_of(run: Run) -> str:
 def _not_while_airflow_waits(config: Settings, run: Run, option: str = "") -> None:
     """Raises RefusedError for a run that waits in Airflow: decided here it would go on to wait there, for days, and
     hold back the next. Where Airflow is away it may be decided here."""
-    from activitymodule.embedded.airflow import RETRAIN, healthy, run_of
+    from activitymodule.orchestration.client import healthy, run_of
+    from activitymodule.orchestration.names import RETRAIN
 
     if run.state != "waiting" or not run.started_by.startswith(AIRFLOW) or not healthy(config):
         return

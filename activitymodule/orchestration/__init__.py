@@ -1,1 +1,1 @@
-"""Orchestration: the client of Airflow, and the names of DAGs and tasks."""
+"""Airflow from outside: the names of its DAGs, and a client of its REST interface."""

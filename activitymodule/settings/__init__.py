@@ -1,5 +1,6 @@
 """Settings: config.yaml, overlaid by other files, `.env` and environment variables; frozen and validated."""
 
+from activitymodule.settings.export import environment_of, reveal
 from activitymodule.settings.models import (
     Airflow,
     Archive,
@@ -59,11 +60,13 @@ __all__ = [
     "Telemetry",
     "Windows",
     "build",
+    "environment_of",
     "layers",
     "load",
     "location",
     "project_root",
     "read_env_file",
     "resolve",
+    "reveal",
     "settings",
 ]

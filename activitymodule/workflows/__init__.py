@@ -1,1 +1,1 @@
-"""Workflows: what a person, a DAG or a page asks for, as typed functions."""
+"""Use cases as typed functions: what a command, a DAG, a page or the REST interface calls."""

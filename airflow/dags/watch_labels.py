@@ -1,6 +1,6 @@
 """Says when enough new gold labels came: an event of the asset `new_labels`, which sets off the retraining.
 
-The same event can be made from elsewhere: `activitymodule.embedded.airflow.announce_labels`, or
+The same event can be made from elsewhere: `activitymodule.orchestration.client.announce_labels`, or
 `POST /api/v2/assets/events`.
 """
 

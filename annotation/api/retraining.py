@@ -81,7 +81,7 @@ def _fresh(run: Any) -> bool:
 
 
 def _through_airflow(settings: Settings, asked: dict[str, Any]) -> str | None:
-    from activitymodule.embedded.airflow import healthy, trigger
+    from activitymodule.orchestration.client import healthy, trigger
 
     try:
         if not healthy(settings):
@@ -96,7 +96,7 @@ def _through_airflow(settings: Settings, asked: dict[str, Any]) -> str | None:
 
 
 def _held_back(settings: Settings, run_id: str) -> str:
-    from activitymodule.embedded.airflow import held_back
+    from activitymodule.orchestration.client import held_back
 
     try:
         return held_back(settings, DAG, run_id)
@@ -106,8 +106,6 @@ def _held_back(settings: Settings, run_id: str) -> str:
 
 
 def _start_job(settings: Settings, run_id: str, asked: dict[str, Any]) -> None:
-    from activitymodule.embedded.stack import reveal
-
     folder = config.resolve(settings.local.folder) / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "retrain.log").open("ab") as out:
@@ -121,7 +119,9 @@ def _start_job(settings: Settings, run_id: str, asked: dict[str, Any]) -> None:
         )
     assert job.stdin is not None
     # settings hold passwords: not for arguments, which every user of the machine can read
-    job.stdin.write(json.dumps({"settings": reveal(settings), "run_id": run_id, "asked": asked}).encode())
+    job.stdin.write(
+        json.dumps({"settings": config.reveal(settings), "run_id": run_id, "asked": asked}).encode()
+    )
     job.stdin.close()
     with _lock:
         for name in [name for name, old in _jobs.items() if old.poll() is not None]:

@@ -22,8 +22,8 @@ def console_base(stack: Any) -> Iterator[Settings]:
 
     from activitymodule.embedded.postgres import Postgres
     from activitymodule.embedded.processes import any_free_port
-    from activitymodule.embedded.stack import migrate
     from activitymodule.store.connection import session
+    from activitymodule.store.migrate import upgrade
     from activitymodule.store.users import add_user
 
     own = replaced(
@@ -36,7 +36,7 @@ def console_base(stack: Any) -> Iterator[Settings]:
         },
     )
     Postgres(own).settle()
-    migrate(own)
+    upgrade(own)
     with session(own) as connection:
         for name, password in PASSWORDS.items():
             add_user(connection, name, ROLES[name], password)  # type: ignore[arg-type]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from trials import Trial, environment, replaced
 
-from activitymodule.embedded import airflow
+from activitymodule.embedded.airflow_configuration import write_configuration
+from activitymodule.embedded.airflow_process import migrate
 from activitymodule.registry.versions import ModelVersion, register, set_champion
 from activitymodule.settings import Settings
 
@@ -33,8 +34,8 @@ def airflow_settings(fresh_settings: Settings, tmp_path: Path) -> Settings:
 @pytest.fixture
 def try_dag(airflow_settings: Settings, tmp_path: Path) -> Callable[..., Trial]:
     """A function: DAG, logical date, Params -> its trial. Airflow's tables are there."""
-    airflow.write_configuration(airflow_settings)
-    airflow.migrate(airflow_settings, environment(airflow_settings))
+    write_configuration(airflow_settings)
+    migrate(airflow_settings, environment(airflow_settings))
     numbers = iter(range(100))
 
     def begin(dag: str, at: str, settings: Settings | None = None, **conf: Any) -> Trial:

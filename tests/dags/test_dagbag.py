@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from activitymodule.embedded.airflow import LABELS, RETRAIN, dags_folder
+from activitymodule.embedded.airflow_configuration import dags_folder
+from activitymodule.orchestration.names import LABELS, RETRAIN
 from activitymodule.settings import project_root
 
 LOOK = """

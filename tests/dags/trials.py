@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from activitymodule.embedded import airflow
-from activitymodule.embedded.stack import reveal
-from activitymodule.settings import Settings, build
+from activitymodule.embedded.airflow_configuration import dags_folder
+from activitymodule.settings import Settings, build, environment_of, reveal
 
 ANSWER = "ANSWER "
 
@@ -34,7 +33,7 @@ def environment(settings: Settings) -> dict[str, str]:
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("ACTIVITY_", "AIRFLOW_"))}
     return {
         **kept,
-        **airflow.environment_of(settings),
+        **environment_of(settings),
         "AIRFLOW_HOME": settings.airflow.folder,
         "OMP_NUM_THREADS": "1",
     }
@@ -44,7 +43,7 @@ class Trial:
     """One `dag.test()` of a DAG, in a process of its own."""
 
     def __init__(self, settings: Settings, dag: str, at: str, log: Path, **conf: Any) -> None:
-        given = {"folder": str(airflow.dags_folder()), "dag": dag, "at": at, "conf": conf}
+        given = {"folder": str(dags_folder()), "dag": dag, "at": at, "conf": conf}
         self.log = log
         with log.open("wb") as out:
             self.process = subprocess.Popen(

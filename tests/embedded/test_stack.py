@@ -19,11 +19,11 @@ import pytest
 
 from activitymodule.embedded.postgres import Postgres
 from activitymodule.embedded.processes import Identity, any_free_port, marked, wait_until
-from activitymodule.embedded.stack import Stack, reveal
+from activitymodule.embedded.stack import Stack
 from activitymodule.embedded.state import ServiceState, StackState, read_state, write_state
 from activitymodule.errors import ConfigError, ServiceUnavailableError
 from activitymodule.kafka import topics
-from activitymodule.settings import Settings, build
+from activitymodule.settings import Settings, build, reveal
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("embedded")]
 
