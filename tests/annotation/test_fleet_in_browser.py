@@ -28,7 +28,7 @@ from activitymodule.store.dead_letters import DeadLetters, write_dead_letters
 from activitymodule.store.models import record_model_version
 from activitymodule.store.predictions import PredictionRows, write_predictions
 from activitymodule.store.users import add_user
-from activitymodule.telemetry.decode import Reason
+from activitymodule.telemetry.reasons import Reason
 
 pytestmark = pytest.mark.integration
 

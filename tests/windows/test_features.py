@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from activitymodule import settings
 from activitymodule.jobs import features as job
-from activitymodule.telemetry import decode
+from activitymodule.telemetry import decoding
 from activitymodule.windows import assembling, catalogue, packing
 from activitymodule.windows import features as fast
 from activitymodule.windows.packing import CHANNELS
@@ -350,7 +350,7 @@ def test_messages_through_the_stream_give_the_features_of_decoded_readings(seed,
     messages = [json.dumps(r if k % 3 else [r]).encode() for k, r in enumerate(rows)]
     limits, now_us = settings.Telemetry(), START_US + 60_000_000
 
-    decoded = decode.decode_messages(pa.array(messages), now_us=now_us, limits=limits)
+    decoded = decoding.decode_messages(pa.array(messages), now_us=now_us, limits=limits)
     paned = packing.windows_of(decoded.readings, WINDOWS)
     expected = fast.features(assembling.assemble(paned.window_start_us, paned.panes, WINDOWS), WINDOWS)
 
