@@ -1,4 +1,4 @@
-"""Drift: has what the watches send moved away from what the champion was trained on, since when, and what now."""
+"""Drift: compares current readings with the champion's training data, and shows alarms and the recommendation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from html import escape
 
 from nicegui import ui
 
-from activitymodule.monitoring.drift import Comparison, FeatureDrift
+from activitymodule.monitoring.measures import feature_measures, title_of
+from activitymodule.monitoring.report import ALL, Comparison, FeatureDrift
 from activitymodule.store.drift import Alarm, alarms
 from annotation import charts, context, frame
 from annotation.api.monitoring import drift_now
@@ -14,80 +15,65 @@ from annotation.auth import User
 from annotation.pages.live import sheet
 
 _SHOWN = 8
-_MEASURES = {
-    "z_score": "mean of a feature",
-    "psi": "spread of a feature",
-    "missing": "feature missing",
-    "features_share": "share of features over a bar",
-    "class_shift": "what people do",
-    "confidence_shift": "how sure the champion is",
-}
 
 
 @frame.page("/drift", "Drift")
 async def drift(who: User) -> None:
     sheet()
-    waiting = frame.text("Looking ...", "muted")
+    waiting = frame.text("Comparing ...", "muted")
     report = await drift_now()
     tripped = await context.run_read(lambda connection: alarms(connection, limit=60))
     waiting.delete()
     found = report.comparison
     if found is None:
-        frame.notice(report.says)
+        frame.notice(report.summary)
         frame.empty(
             "Nothing to compare yet",
-            "Every window that is complete is counted by the scoring job. After "
-            f"{context.settings().monitoring.least_windows} of them this page says whether they look like those the "
-            "champion was trained on.",
+            "The scoring job counts complete windows. From "
+            f"{context.settings().monitoring.least_windows} windows on, this page compares them with the champion's "
+            "training data.",
             ("Live", "/live"),
         )
         _alarms(tripped)
         return
-    frame.notice(report.says, "bad" if report.retrain else "warn" if found.tripped else "good")
-    if report.retrain and who.is_admin:
+    frame.notice(report.summary, "bad" if report.retrain_recommended else "warn" if found.tripped else "good")
+    if report.retrain_recommended and who.is_admin:
         ui.html('<a class="button primary" href="/models#retrain">Go to retraining</a>', sanitize=False)
     minutes = context.settings().monitoring.look_back_minutes
     frame.stats(
         [
             ("Windows", f"{found.windows:,}", f"of {found.watches:,} watches, {minutes:g} minutes"),
-            (
-                "Features over a bar",
-                f"{found.features_over}",
-                f"of {len(found.features)} ({found.features_share:.0%})",
-            ),
-            ("What people do", f"{found.class_shift:.2f}", f"moved; bar {found.class_bar:.2f}"),
-            (
-                "Confidence",
-                f"{found.confidence_now:.0%}",
-                f"{found.confidence_expected:.0%} expected; bar {found.confidence_bar:.0%} apart",
+            *(
+                (one.title, one.value_text, f"{one.detail}; threshold {one.bar_text}")
+                for one in found.measures
             ),
         ]
     )
     _alarms(tripped)
     with frame.panel(
-        "Features that moved furthest", note="bars: now; line: what is expected for what people do now"
+        "Features that drifted furthest", note="bars: now; line: expected for the current activities"
     ):
         for feature in found.features[:_SHOWN]:
             _feature(feature)
     with frame.grid(340):
-        with frame.panel("What people do", note="share of windows: now, and in training"):
+        with frame.panel("Activity rates", note="share of windows: now, and in training"):
             _classes(found)
-        with frame.panel("How sure the champion is", note="bars: now; line: with people it had not seen"):
+        with frame.panel("Confidence", note="bars: now; line: of held-out people"):
             ui.html(
                 charts.two_histograms(
                     found.confidences_now,
                     found.confidences_baseline,
-                    title="Windows by confidence, now and when the champion was judged",
+                    title="Windows by confidence: now, and of held-out people",
                     low="0 %",
-                    high="100 % sure",
+                    high="100 %",
                     width=340,
                     height=130,
                 ),
                 sanitize=False,
             ).classes("w-full")
     frame.text(
-        "A mean counts in standard errors over people, so a few watches trip on large changes only; "
-        "other activities than in training are no drift of the sensors. docs/monitoring.md explains every bar.",
+        "Means are compared in standard errors over people, so with few watches only large changes exceed a "
+        "threshold. docs/monitoring.md explains every measure.",
         "note",
     )
 
@@ -95,20 +81,18 @@ async def drift(who: User) -> None:
 def _alarms(found: list[Alarm]) -> None:
     lasting = [one for one in found if one.over_at is None]
     over = [one for one in found if one.over_at is not None]
-    with frame.panel("What tripped", note="since when, by the windows' own time (UTC)"):
+    with frame.panel("Alarms", note="in the time of the windows (UTC)"):
         if not found:
-            frame.text(
-                "Nothing has tripped. The watch on drift looks every hour, and when this command does:"
-            )
+            frame.text("No alarms. The DAG drift_report updates them every hour, and so does this command:")
             frame.text("`activity drift --record`")
             return
         if not lasting:
-            frame.text("Nothing is over its bar now.")
-        features = [one for one in lasting if one.subject != "all"]
-        shown = [one for one in lasting if one.subject == "all"] + features[:12]
+            frame.text("No alarm is open.")
+        features = [one for one in lasting if one.subject != ALL]
+        shown = [one for one in lasting if one.subject == ALL] + features[:12]
         if shown:
             frame.table(
-                ["What", "Of", "Value", "Bar", "Since", "Last seen"],
+                ["Measure", "Feature", "Value", "Threshold", "Since", "Last seen"],
                 [_row(one) for one in shown],
                 numeric=frozenset({2, 3}),
             )
@@ -116,9 +100,9 @@ def _alarms(found: list[Alarm]) -> None:
             frame.text(f"... and {len(features) - 12} more features.", "note")
         if over:
             with ui.element("details"):
-                ui.html(f"{len(over)} that are over", tag="summary", sanitize=False)
+                ui.html(f"{len(over)} ended", tag="summary", sanitize=False)
                 frame.table(
-                    ["What", "Of", "Value", "Bar", "Since", "Until"],
+                    ["Measure", "Feature", "Value", "Threshold", "Since", "Until"],
                     [[*_row(one)[:5], f"{one.over_at:%m-%d %H:%M}"] for one in over[:20]],
                     numeric=frozenset({2, 3}),
                 )
@@ -126,8 +110,8 @@ def _alarms(found: list[Alarm]) -> None:
 
 def _row(one: Alarm) -> list[str]:
     return [
-        escape(_MEASURES.get(one.measure, one.measure)),
-        escape("" if one.subject == "all" else one.subject),
+        escape(title_of(one.measure)),
+        escape("" if one.subject == ALL else one.subject),
         f"{one.value:.2f}",
         f"{one.bar:.2f}",
         f"{one.since:%m-%d %H:%M}",
@@ -139,22 +123,21 @@ def _feature(feature: FeatureDrift) -> None:
     low, high = feature.bins[0][1], feature.bins[-1][0]
     unit = f" {feature.unit}" if feature.unit else ""
     kind = (
-        '<span class="chip bad">over its bar</span>'
+        '<span class="chip bad">drifted</span>'
         if feature.over
-        else '<span class="chip good">within</span>'
+        else '<span class="chip good">as expected</span>'
     )
     with ui.element("div").classes("feature"):
         ui.html(
             f"<div><h3>{escape(feature.name)} {kind}</h3><p>{escape(_plain(feature))}</p>"
-            f'<p class="note">{escape(feature.meaning)}; {feature.z:+.1f} standard errors, stability index '
-            f"{feature.psi:.2f} (bar {feature.psi_bar:.2f})</p></div>",
+            f'<p class="note">{escape(feature.meaning)}; {escape(_measures(feature))}</p></div>',
             sanitize=False,
         )
         ui.html(
             charts.two_histograms(
                 feature.now,
                 feature.expected,
-                title=f"{feature.name}: shares of ten bins now and as expected",
+                title=f"{feature.name}: shares of ten bins, now and expected",
                 low="" if low is None else f"< {low:.3g}{unit}",
                 high="" if high is None else f"> {high:.3g}{unit}",
             ),
@@ -162,17 +145,23 @@ def _feature(feature: FeatureDrift) -> None:
         )
 
 
+def _measures(feature: FeatureDrift) -> str:
+    """Its measures with their thresholds."""
+    shown = [(one.heading, feature.measures[one.name]) for one in feature_measures()]
+    return ", ".join(f"{heading} {one.value:.2f} (threshold {one.bar:.2f})" for heading, one in shown)
+
+
 def _plain(feature: FeatureDrift) -> str:
-    """What happened to it, in words."""
+    """How the feature differs, in words."""
     unit = f" {feature.unit}" if feature.unit else ""
     if feature.mean_now is None:
-        return "It is gone: no window has it now."
+        return "Missing: no window has it now."
     if "missing" in feature.over:
-        return f"{feature.missing_now:.0%} of the windows lack it; {feature.missing_expected:.0%} did in training."
+        return f"Missing in {feature.missing_now:.0%} of the windows, in {feature.missing_expected:.0%} in training."
     way = "higher" if feature.mean_now > feature.mean_expected else "lower"
     return (
-        f"{feature.mean_now:.3g}{unit} on average, {way} than the {feature.mean_expected:.3g}{unit} "
-        "expected for what people do now."
+        f"Mean {feature.mean_now:.3g}{unit}, {way} than the {feature.mean_expected:.3g}{unit} "
+        "expected for the current activities."
     )
 
 

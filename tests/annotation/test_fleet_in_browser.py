@@ -462,7 +462,7 @@ def test_drift_that_cannot_be_judged_yet_says_why(
     now = get(console.settings, name, serving(console))
     page = visit("anna", "/drift")
     said = complaints(page)
-    drift_says(page, f"version {now.version} has scored no complete window yet")
+    drift_says(page, f"version {now.version} has not scored a complete window yet")
     page.get_by_text("Nothing has tripped").wait_for()
     bare = tmp_path / "bare"
     shutil.copytree(trained / "activity", bare, ignore=shutil.ignore_patterns(BASELINE_FILE))
@@ -471,7 +471,7 @@ def test_drift_that_cannot_be_judged_yet_says_why(
     try:
         # of the version that serves now, and not of what was found a moment ago
         page.reload()
-        drift_says(page, f"version {old.version} was trained without a drift baseline")
+        drift_says(page, f"version {old.version} has no drift baseline")
     finally:
         set_champion(console.settings, now)
     assert page.get_by_role("link", name="Go to retraining").count() == 0
