@@ -33,7 +33,6 @@ from activitymodule.settings.sources import (
     project_root,
     read_env_file,
     resolve,
-    resource,
     settings,
 )
 
@@ -68,7 +67,6 @@ __all__ = [
     "project_root",
     "read_env_file",
     "resolve",
-    "resource",
     "reveal",
     "settings",
 ]

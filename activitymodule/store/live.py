@@ -9,7 +9,10 @@ from typing import Any
 from activitymodule.store.connection import Connection
 
 LEAST_SECONDS = 10.0
-"""A rate over less than that is none: what a start has held up arrives in its first second."""
+"""A rate needs rows of at least this long: at a start the first second brings all that waited."""
+
+LIVE_SECONDS = 10.0
+"""The length of a window. Readings that waited in Kafka for longer were not scored live."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,10 @@ class Pulse:
     seconds: float  # how long the rows of the last minute reach back: less than a minute after a start
     latency_p50_seconds: float | None
     latency_p95_seconds: float | None
+    live_p50_seconds: float | None  # of windows that were scored live
+    live_p95_seconds: float | None
+    backlog_windows: int  # rows of the last minute that were not scored live
+    behind_seconds: float | None  # how far the newest rows are behind; None if they were scored live
     kcal_per_min: float | None  # mean over the watches
     dead_letters_last_minute: int
     model_name: str | None
@@ -68,18 +75,27 @@ WITH latest AS (
     FROM predictions
     WHERE processed_at > now() - interval '60 seconds'
     ORDER BY device_id, activity IS NULL, window_start DESC
+), timed AS (
+    SELECT readings_used, processed_at, max(processed_at) OVER () AS newest,
+           extract(epoch FROM processed_at - received_at)::double precision AS latency
+    FROM predictions
+    WHERE processed_at > now() - interval '60 seconds'
 ), written AS (
     SELECT count(*) AS windows, coalesce(sum(readings_used), 0)::bigint AS readings,
            extract(epoch FROM now() - min(processed_at))::double precision AS seconds,
-           percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (
-               ORDER BY extract(epoch FROM processed_at - received_at)::double precision) AS latency
-    FROM predictions
-    WHERE processed_at > now() - interval '60 seconds'
+           percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY latency) AS latency,
+           percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY latency)
+               FILTER (WHERE latency <= %(live_seconds)s) AS live,
+           count(*) FILTER (WHERE latency > %(live_seconds)s) AS backlog,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY latency)
+               FILTER (WHERE processed_at > newest - interval '10 seconds') AS behind
+    FROM timed
 )
 SELECT now(),
        (SELECT coalesce(json_object_agg(activity, n), '{}')
         FROM (SELECT activity, count(*) AS n FROM latest GROUP BY activity) AS counts),
-       windows, readings, coalesce(seconds, 0), latency[1], latency[2],
+       windows, readings, coalesce(seconds, 0), latency[1], latency[2], live[1], live[2], backlog,
+       CASE WHEN behind > %(live_seconds)s THEN behind END,
        (SELECT avg(kcal_per_min) FROM latest),
        (SELECT count(*) FROM dead_letters WHERE noticed_at > now() - interval '60 seconds')
 FROM written
@@ -96,22 +112,36 @@ _RECENT = """
 SELECT device_id, window_start, activity, confidence, smoothed_activity, kcal_per_min,
        cardinality(conformal_set), reason,
        extract(epoch FROM processed_at - received_at)::double precision, processed_at
-FROM predictions WHERE activity IS NOT NULL OR window_end < now() ORDER BY processed_at DESC LIMIT %s
+FROM predictions
+WHERE (activity IS NOT NULL OR window_end < now()) AND coverage >= %(least_coverage)s
+ORDER BY processed_at DESC LIMIT %(recent)s
 """
 
 
-def take_pulse(connection: Connection, topic: str, *, recent: int = 10) -> Pulse:
-    """One look at the store. Every query goes along an index over what is new, however much there is in all."""
+def take_pulse(
+    connection: Connection,
+    topic: str,
+    *,
+    recent: int = 10,
+    live_seconds: float = LIVE_SECONDS,
+    least_coverage: float = 0.0,
+) -> Pulse:
+    """One look at the store. Every query goes along an index over what is new, however much there is in all.
+
+    live_seconds : a window whose readings waited longer than this in Kafka was not scored live: it is of a backlog
+    least_coverage : windows with less are left out of `recent`
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_PULSE)
-        at, watches, windows, readings, seconds, p50, p95, kcal, dead = cursor.fetchone()
+        cursor.execute(_PULSE, {"live_seconds": live_seconds})
+        at, watches, windows, readings, seconds, *latency, backlog, behind, kcal, dead = cursor.fetchone()
+        p50, p95, live_p50, live_p95 = latency
         cursor.execute(_BATCH, (topic,))
         batch: tuple[Any, ...] = cursor.fetchone() or (None, None, None, {}, None, None)
         name, labels = None, []
         if batch[4] is not None:
             cursor.execute(_MODEL, (batch[4],))
             name, labels = cursor.fetchone() or (None, [])
-        cursor.execute(_RECENT, (recent,))
+        cursor.execute(_RECENT, {"recent": recent, "least_coverage": least_coverage})
         rows = tuple(Recent(*row) for row in cursor.fetchall())
     return Pulse(
         at=at,
@@ -121,6 +151,10 @@ def take_pulse(connection: Connection, topic: str, *, recent: int = 10) -> Pulse
         seconds=seconds,
         latency_p50_seconds=p50,
         latency_p95_seconds=p95,
+        live_p50_seconds=live_p50,
+        live_p95_seconds=live_p95,
+        backlog_windows=backlog,
+        behind_seconds=behind,
         kcal_per_min=kcal,
         dead_letters_last_minute=dead,
         model_name=name,

@@ -24,13 +24,12 @@ from fastapi.responses import JSONResponse
 from activitymodule.errors import ServiceUnavailableError
 from activitymodule.kafka.clients import client_options, reachable
 from activitymodule.settings import Settings
-from activitymodule.telemetry.decoding import decode_messages
+from activitymodule.telemetry.decode import decode_messages
 from activitymodule.telemetry.encode import messages as messages_of
 from activitymodule.telemetry.encode import reading_texts
-from activitymodule.telemetry.identifiers import WHOLE_DEVICE_ID
 from activitymodule.telemetry.sources.sensor_logger import Pushed, readings_of_push
 from annotation import context
-from annotation.api.answers import (
+from annotation.answers import (
     Accepted,
     NothingUsable,
     Refused,
@@ -49,6 +48,8 @@ _PAUSE_SECONDS = 3.0  # so long after that nobody waits for it again
 _SENDERS = 4
 _PUSH_BODIES = 8  # a push of 100 Hz samples is wordier than our own messages
 _SESSIONS_KEPT = 10_000
+
+_DEVICE = r"^[A-Za-z0-9._:-]{1,128}$"
 
 
 @router.post(
@@ -94,7 +95,7 @@ def _ingest(settings: Settings, body: bytes) -> Any:
                         "properties": {
                             "messageId": {"type": "integer"},
                             "sessionId": {"type": "string"},
-                            "deviceId": {"type": "string", "pattern": WHOLE_DEVICE_ID},
+                            "deviceId": {"type": "string", "pattern": _DEVICE},
                             "payload": {
                                 "type": "array",
                                 "items": {
@@ -124,7 +125,7 @@ async def sensorlogger(
     request: Request,
     _: Annotated[str, Depends(require_token)],
     device: Annotated[
-        str | None, Query(pattern=WHOLE_DEVICE_ID, description="In place of the push's deviceId")
+        str | None, Query(pattern=_DEVICE, description="In place of the push's deviceId")
     ] = None,
     frame: Annotated[
         Literal["core-motion", "android"],

@@ -14,13 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from activitymodule.errors import ActivityError, RefusedError
 from activitymodule.kafka.clients import reachable
-from activitymodule.monitoring.report import DriftReport, drift_report
+from activitymodule.monitoring.drift import DriftReport, drift_report
 from activitymodule.registry.versions import champion
 from activitymodule.settings import Settings
 from activitymodule.store.retraining import find_run
-from annotation import context
-from annotation.api import retraining
-from annotation.api.answers import problems
+from annotation import context, retraining
+from annotation.answers import problems
 from annotation.auth import User, require_admin, require_token
 
 router = APIRouter(tags=["monitoring"])
@@ -122,6 +121,68 @@ async def health(
 # ---- drift ------------------------------------------------------------------------------------------------------
 
 
+class OneFeature(BaseModel):
+    """One feature now against what is expected for the activities that are there now."""
+
+    name: str = Field(examples=["statistics_magnitude_mean"])
+    meaning: str
+    unit: str = Field(examples=["m/s2"])
+    z: float = Field(description="Distance of the means in standard errors over people")
+    psi: float = Field(description="Population stability index")
+    psi_bar: float
+    mean_now: float | None
+    mean_expected: float
+    missing_now: float
+    missing_expected: float
+    now: list[float] = Field(description="Shares of the bins")
+    expected: list[float]
+    bins: list[tuple[float | None, float | None]] = Field(description="From where to where each bin goes")
+    over: list[str] = Field(description="Measures over their bar: z_score, psi, missing")
+
+
+class Exceeded(BaseModel):
+    """A measure over its bar."""
+
+    measure: str = Field(examples=["psi"])
+    subject: str = Field(examples=["jerk_x_log_sd"])
+    value: float
+    bar: float
+
+
+class OneComparison(BaseModel):
+    """The measures, and how far each may go."""
+
+    windows: int
+    watches: int
+    features: list[OneFeature]
+    features_over: int
+    features_share: float
+    class_rates: dict[str, tuple[float, float]] = Field(description="Activity: now, baseline")
+    class_shift: float
+    class_bar: float
+    confidence_now: float
+    confidence_expected: float
+    confidence_shift: float
+    confidence_bar: float
+    confidences_now: list[float]
+    confidences_baseline: list[float]
+    tripped: list[Exceeded]
+
+
+class Drift(BaseModel):
+    """What drifted, and whether that asks for a retraining. Without a comparison, `says` has the reason."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_name: str
+    model_version: str | None
+    since: datetime | None
+    until: datetime | None
+    retrain: bool
+    says: str = Field(examples=["No retraining: no feature is over a bar."])
+    comparison: OneComparison | None
+
+
 _drift: tuple[float, DriftReport] | None = None
 _drift_lock = asyncio.Lock()
 
@@ -148,15 +209,16 @@ async def drift_now() -> DriftReport:
 @router.get(
     "/monitoring/drift",
     summary="What has drifted from the champion's baseline",
-    response_model=DriftReport,
+    response_model=Drift,
     responses=problems(),
 )
 async def drift(
     _: Annotated[str, Depends(require_token)],
     features: Annotated[int, Query(ge=0, le=1000, description="At most so many, the furthest first")] = 20,
 ) -> Any:
-    """Compare the last monitoring.look_back_minutes of complete windows; docs/monitoring.md explains the measures."""
-    return (await drift_now()).limited(features)
+    """The last monitoring.look_back_minutes of complete windows; docs/monitoring.md says how each bar comes about."""
+    report = await drift_now()
+    return Drift.model_validate(report.as_dict(features=features))
 
 
 # ---- retraining -------------------------------------------------------------------------------------------------

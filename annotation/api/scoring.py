@@ -19,7 +19,7 @@ from activitymodule.settings import Settings
 from activitymodule.streaming import worker
 from activitymodule.windows.panes import decode_panes
 from annotation import context
-from annotation.api.answers import (
+from annotation.answers import (
     NothingUsable,
     Predictions,
     Refused,
@@ -29,8 +29,8 @@ from annotation.api.answers import (
     problems,
     refused_of,
 )
-from annotation.api.serving import Shared, serving
 from annotation.auth import require_token
+from annotation.serving import Shared, serving
 
 router = APIRouter(tags=["scoring"])
 

@@ -1,1 +1,0 @@
-"""One module a dashboard: its DASHBOARD. `panels` has what they are made of."""
