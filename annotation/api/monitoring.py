@@ -1,4 +1,4 @@
-"""/health, /monitoring/drift, and retraining: begin one, see how far it is."""
+"""/health, /monitoring/drift, and retraining: start one, read its state."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ router = APIRouter(tags=["monitoring"])
 Part = Literal["store", "broker", "registry", "scorer"]
 PARTS: tuple[Part, ...] = ("store", "broker", "registry", "scorer")
 
-_HEALTH_SECONDS = 1.0  # how long an answer is good: /health asks for no sign-in, and must cost little
+_HEALTH_SECONDS = 1.0  # answers are kept so long: /health needs no sign-in, and must cost little
 _DRIFT_SECONDS = 10.0
 _SCORER = """
 SELECT EXISTS (
@@ -40,14 +40,14 @@ SELECT EXISTS (
 
 
 class PartHealth(BaseModel):
-    """One service: whether it answered, and how long that took."""
+    """Whether a service answered, and in how many milliseconds."""
 
     ok: bool = Field(examples=[True])
     milliseconds: float = Field(examples=[1.3])
 
 
 class Health(BaseModel):
-    """`ok` where every part that was asked for is."""
+    """`ok` if every requested part is."""
 
     status: Literal["ok", "unavailable"] = Field(examples=["ok"])
     parts: dict[Part, PartHealth]
@@ -98,7 +98,7 @@ async def _look(part: Part) -> PartHealth:
 
 @router.get(
     "/health",
-    summary="Whether the services answer",
+    summary="Health of the services",
     response_model=Health,
     responses={503: {"model": Health, "description": "A part does not answer"}},
     tags=["health"],
@@ -106,11 +106,11 @@ async def _look(part: Part) -> PartHealth:
 async def health(
     need: Annotated[
         list[Part] | None,
-        Query(description="Only these parts count: `need=store` for a probe of the console alone"),
+        Query(description="Check only these parts; `need=store` for a probe of the console alone"),
     ] = None,
 ) -> Any:
-    """No sign-in needed. `scorer` is the streaming job: alive while it holds its lock in the store. Answers are kept
-    for a second."""
+    """Needs no sign-in. `scorer` is the streaming job: ok while it holds its lock in the store. Results are cached for
+    a second."""
     wanted = [part for part in PARTS if need is None or part in need]
     found = dict(zip(wanted, await asyncio.gather(*map(_look, wanted)), strict=True))
     ok = all(one.ok for one in found.values())
@@ -122,26 +122,26 @@ async def health(
 
 
 class OneFeature(BaseModel):
-    """One feature now against what is expected for the activities that are there now."""
+    """One feature now, compared with what is expected for the current activities."""
 
     name: str = Field(examples=["statistics_magnitude_mean"])
     meaning: str
     unit: str = Field(examples=["m/s2"])
-    z: float = Field(description="Distance of the means in standard errors over people")
+    z: float = Field(description="Difference of the means in standard errors over people")
     psi: float = Field(description="Population stability index")
     psi_bar: float
     mean_now: float | None
     mean_expected: float
     missing_now: float
     missing_expected: float
-    now: list[float] = Field(description="Shares of the bins")
+    now: list[float] = Field(description="Share of windows in each bin")
     expected: list[float]
-    bins: list[tuple[float | None, float | None]] = Field(description="From where to where each bin goes")
-    over: list[str] = Field(description="Measures over their bar: z_score, psi, missing")
+    bins: list[tuple[float | None, float | None]] = Field(description="Lower and upper edge of each bin")
+    over: list[str] = Field(description="Measures over their threshold: z_score, psi, missing")
 
 
 class Exceeded(BaseModel):
-    """A measure over its bar."""
+    """A measure over its threshold (`bar`)."""
 
     measure: str = Field(examples=["psi"])
     subject: str = Field(examples=["jerk_x_log_sd"])
@@ -150,7 +150,7 @@ class Exceeded(BaseModel):
 
 
 class OneComparison(BaseModel):
-    """The measures, and how far each may go."""
+    """The measures and their thresholds (`..._bar`)."""
 
     windows: int
     watches: int
@@ -170,7 +170,7 @@ class OneComparison(BaseModel):
 
 
 class Drift(BaseModel):
-    """What drifted, and whether that asks for a retraining. Without a comparison, `says` has the reason."""
+    """The drift report. Without a comparison, `says` has the reason."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -179,7 +179,7 @@ class Drift(BaseModel):
     since: datetime | None
     until: datetime | None
     retrain: bool
-    says: str = Field(examples=["No retraining: no feature is over a bar."])
+    says: str = Field(examples=["No retraining: no feature is over its threshold."])
     comparison: OneComparison | None
 
 
@@ -208,15 +208,20 @@ async def drift_now() -> DriftReport:
 
 @router.get(
     "/monitoring/drift",
-    summary="What has drifted from the champion's baseline",
+    summary="Drift report: current windows compared with the champion's training data",
     response_model=Drift,
     responses=problems(),
 )
 async def drift(
     _: Annotated[str, Depends(require_token)],
-    features: Annotated[int, Query(ge=0, le=1000, description="At most so many, the furthest first")] = 20,
+    features: Annotated[
+        int,
+        Query(
+            ge=0, le=1000, description="Return at most so many features, those with the largest drift first"
+        ),
+    ] = 20,
 ) -> Any:
-    """The last monitoring.look_back_minutes of complete windows; docs/monitoring.md says how each bar comes about."""
+    """Covers complete windows of the last monitoring.look_back_minutes; docs/monitoring.md explains the measures."""
     report = await drift_now()
     return Drift.model_validate(report.as_dict(features=features))
 
@@ -225,30 +230,28 @@ async def drift(
 
 
 class Trigger(BaseModel):
-    """What to do, as in `activity retrain`."""
+    """Options, as of `activity retrain`."""
 
     model_config = ConfigDict(extra="forbid")
 
     why: str = Field("", max_length=500, examples=["drift after the firmware update"])
-    force: bool = Field(False, description="Whether or not there are new labels enough")
-    dry_run: bool = Field(False, description="Train and judge, but move nothing")
+    force: bool = Field(False, description="Ignore the label threshold")
+    dry_run: bool = Field(False, description="Dry run: train and evaluate, promote nothing")
     min_labels: int | None = Field(None, ge=1, le=1_000_000)
     seed: int = Field(1, ge=0, le=2**31 - 1)
-    require_approval: bool = Field(False, description="A better challenger waits for approval")
+    require_approval: bool = Field(False, description="A significantly better challenger waits for approval")
 
 
 class Triggered(BaseModel):
-    """A retraining that was begun; /monitoring/retraining/{run_id} tells how far it is."""
+    """A retraining that was started; /monitoring/retraining/{run_id} has its state."""
 
     run_id: str
     through: Literal["airflow", "job"]
-    held_back: str = Field(
-        "", description="Where another run waits for a person and this one for its end: which"
-    )
+    held_back: str = Field("", description="Which run this one waits for, if another one waits for approval")
 
 
 class RunState(BaseModel):
-    """How far a retraining is, or how it ended."""
+    """State of a retraining, and its result."""
 
     run_id: str
     state: str = Field(examples=["running"])
@@ -265,13 +268,13 @@ class RunState(BaseModel):
 @router.post(
     "/monitoring/retraining_trigger",
     status_code=202,
-    summary="Begin a retraining",
+    summary="Start a retraining",
     response_model=Triggered,
     responses=problems(409),
 )
 async def retraining_trigger(who: Annotated[User, Depends(require_admin)], asked: Trigger) -> Any:
-    """Admins only, signed in. Through Airflow where it answers, else as a job on this machine. 409: one is under
-    way."""
+    """For signed-in admins. Runs in Airflow if it answers, else as a job of this machine. 409: another run is in
+    progress."""
     settings = context.settings()
     try:
         begun = await context.run(lambda: retraining.begin(settings, by_whom=who.name, **asked.model_dump()))
@@ -282,7 +285,7 @@ async def retraining_trigger(who: Annotated[User, Depends(require_admin)], asked
 
 @router.get(
     "/monitoring/retraining/{run_id}",
-    summary="How far a retraining is",
+    summary="State of a retraining",
     response_model=RunState,
     responses=problems(404),
 )
@@ -298,5 +301,5 @@ async def retraining_state(
                 run_id=run_id, state="running", step="check", progress=0, summary=None, started_by="", why="",
                 started_at=None, finished_at=None, challenger=None,
             )  # fmt: skip
-        raise HTTPException(404, f"there is no retraining {run_id}; `activity retrain history` lists them")
+        raise HTTPException(404, f"no retraining has the id {run_id}; `activity retrain history` lists them")
     return RunState(**{name: getattr(run, name) for name in RunState.model_fields})

@@ -211,7 +211,7 @@ def test_an_annotator_cannot_promote(running_console: Console, visit: Callable[.
     console.rows("UPDATE users SET role = 'annotator' WHERE name = 'anna'")
     try:
         give_reason(admin, "Promote", "while nobody looks")
-        admin.get_by_text("only an admin may do this, and anna is none now").wait_for()
+        admin.get_by_text("only an admin may do this, and anna is no longer one").wait_for()
     finally:
         console.rows("UPDATE users SET role = 'admin' WHERE name = 'anna'")
     assert serving(console) == now
