@@ -6,10 +6,18 @@ DEMO_SECONDS ?=
 # no setting: each has PostgreSQL, Kafka and a registry of its own and runs Spark, some 6 GB in all
 TEST_PROCESSES ?= 2
 
-.PHONY: help init up down demo demo-loop test test-docker check soak bench lock docs clean
+# no setting: the Python of `make unit`'s and `make wheel-check`'s own environments
+PYTHON ?= $(BIN)/python
+# the packages whose unit tests must cover 90 %
+FLOORS := activitymodule/telemetry/*,activitymodule/windows/*,activitymodule/statistics/*,activitymodule/models/*,activitymodule/learning/*,activitymodule/synthesis/*
+# needs no service, no Spark and no Docker engine
+UNIT := not integration and not recordings and not e2e and not soak and not docker
+
+.PHONY: help init up down demo demo-loop check unit coverage unit-on test test-docker test-spark42 wheel-check \
+	soak bench lock audit docs clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
 
 init: ## set up or bring up to date; quiet when there is nothing to do
 	@./init.sh
@@ -20,7 +28,8 @@ up: init ## start the embedded stack
 down: ## stop the embedded stack; its data stays
 	@if [ -x $(BIN)/activity ]; then $(BIN)/activity down; fi
 
-demo: init ## the whole path, live, with a synthesised fleet (DEMO_SECONDS=90 make demo ends by itself)
+demo: ## the whole path, live, with a synthesised fleet (DEMO_SECONDS=90 make demo ends by itself)
+	@./init.sh --quick
 	@$(BIN)/activity demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 demo-loop: init ## a weak champion, labels, a retraining, a better one: the closed loop, measured
@@ -32,6 +41,17 @@ check: init ## ruff, mypy and import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+unit: init ## every test that needs no service: under 90 s
+	$(BIN)/pytest -m "$(UNIT)" --numprocesses $(TEST_PROCESSES) --dist loadfile --durations 5
+
+coverage: init ## the unit tests with their coverage; fails below 90 % in the packages up to learning
+	$(BIN)/pytest -m "$(UNIT)" --numprocesses $(TEST_PROCESSES) --dist loadfile --durations 5 --cov --cov-report=
+	$(BIN)/coverage report --sort=cover
+	$(BIN)/coverage report --format=total --fail-under=90 --include=$(FLOORS)
+
+unit-on: ## the unit tests on another Python, in an environment of its own: make unit-on PYTHON=python3.13
+	@.ci/unit-on $(PYTHON)
+
 test: check ## check, then all tests but the long ones, two files at a time
 	$(BIN)/pytest -m "not soak and not docker" --numprocesses $(TEST_PROCESSES) --dist loadfile
 
@@ -39,16 +59,25 @@ test-docker: init ## the tests of docker-compose.yml, and those of store and bro
 	$(BIN)/pytest -m docker
 	TEST_SERVICES=containers $(BIN)/pytest -m integration tests/store tests/registry tests/streaming
 
+test-spark42: init ## the tests of the streaming jobs on Spark 4.2, in an environment of its own
+	@.ci/spark42
+
+wheel-check: init ## build the wheel, install its core into an empty environment, score a window
+	@.ci/wheel-check
+
 soak: init ## the long tests
 	$(BIN)/pytest -m soak --timeout 7200
 
 bench: init ## measure; this job beside others, as JSON
 	$(BIN)/python benchmarks/run.py $(BENCH)
 
-lock: init ## pin again what requirements.in and the jars resolve to
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile requirements.in --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
+lock: init ## pin again what pyproject.toml and the jars resolve to; LOCK=--upgrade takes newer versions
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --quiet $(LOCK) --output-file requirements.lock
 	$(BIN)/python -m activitymodule.streaming.jars --lock
+
+audit: init ## known vulnerabilities of the locked packages, by pip-audit
+	$(BIN)/uv tool run pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 docs: init ## make the generated pages and pictures under docs/ again
 	$(BIN)/activity features --markdown
@@ -56,6 +85,6 @@ docs: init ## make the generated pages and pictures under docs/ again
 
 clean: down ## remove what was made: environment, jars, data and caches (.env stays)
 	@if [ -L .local/postgres ]; then rm -rf "$$(readlink .local/postgres)"; fi
-	rm -rf .venv .venv-bench jars .local lake reports spark-warehouse metastore_db derby.log
-	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache *.egg-info
+	rm -rf .venv .venv-* jars .local lake reports spark-warehouse metastore_db derby.log
+	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .coverage* *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

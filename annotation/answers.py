@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import HTTPException, Request
 from pydantic import BaseModel, Field
 
-from activitymodule.telemetry.schema import json_schema
+from activitymodule.telemetry.schema import reading_schema
 
 
 class Problem(BaseModel):
@@ -97,9 +97,8 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 def message_body(description: str, *, several: bool = False) -> dict[str, Any]:
     """`openapi_extra=` of a route that reads its body itself: one telemetry message, or several."""
-    schema = json_schema()
     reading = {
-        **schema["$defs"]["reading"],
+        **reading_schema(),
         "example": {
             "device_id": "watch-00001",
             "stamp": "2026-11-20T10:00:00.000Z",

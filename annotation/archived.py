@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from activitymodule.settings import Settings, location
-from activitymodule.telemetry.decode import decode_messages
+from activitymodule.telemetry.decoding import decode_messages
 from activitymodule.windows.packing import RECORD, to_records
 
 _LATE = timedelta(seconds=30)  # the longest time from a reading to its message in Kafka

@@ -19,7 +19,7 @@ import orjson
 import pyarrow as pa
 
 from activitymodule import settings
-from activitymodule.telemetry import decode
+from activitymodule.telemetry import decoding
 from activitymodule.telemetry.schema import FIELDS
 from activitymodule.windows.panes import PANE_FIELDS, decode_panes
 
@@ -70,7 +70,7 @@ def measure(batch: list[bytes], readings: int, repeat: int) -> dict[str, float]:
         )
 
     def table() -> None:
-        decode.decode_messages(values, now_us=NOW_US, limits=limits, newline_terminated=True)
+        decoding.decode_messages(values, now_us=NOW_US, limits=limits, newline_terminated=True)
 
     def plain() -> None:
         for message in batch:
@@ -80,7 +80,7 @@ def measure(batch: list[bytes], readings: int, repeat: int) -> dict[str, float]:
                 continue
 
     def one_by_one() -> None:
-        decode.decode_rows(
+        decoding.decode_rows(
             values, fields=PANE_FIELDS, now_us=NOW_US, limits=limits, newline_terminated=True, slowly=True
         )
 

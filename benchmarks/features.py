@@ -23,8 +23,12 @@ import pyarrow as pa
 from plain_features import plain_features
 
 from activitymodule import settings
+from activitymodule.telemetry.gravity import STANDARD_GRAVITY
 from activitymodule.windows import assembling, packing
 from activitymodule.windows import features as fast
+from activitymodule.windows.catalogue import FAMILIES, MOTION_FAMILIES
+from activitymodule.windows.grid import Grid, grid_of
+from activitymodule.windows.motion import motion
 
 START_US = 1_700_000_000_000_000
 
@@ -73,18 +77,13 @@ def rate(count: int, times: list[float]) -> dict[str, float]:
     }
 
 
-def share_of_families(acceleration: np.ndarray, grid: fast.Grid, runs: int) -> dict[str, float]:
+def share_of_families(acceleration: np.ndarray, grid: Grid, runs: int) -> dict[str, float]:
     """Share of a chunk's time that each family of acceleration features takes, in per cent."""
-    taken_apart = fast.motion(acceleration, grid)
-    spent = {
-        "taking apart": statistics.median(
-            seconds(lambda: fast.motion(acceleration, grid)) for _ in range(runs)
-        )
-    }
-    for name, family in fast.MOTION_FAMILIES.items():
-        spent[name] = statistics.median(
-            seconds(lambda family=family: family(taken_apart)) for _ in range(runs)
-        )
+    moved = motion(acceleration, grid)
+    spent = {"motion": statistics.median(seconds(lambda: motion(acceleration, grid)) for _ in range(runs))}
+    for name in MOTION_FAMILIES:
+        compute = FAMILIES[name].compute
+        spent[name] = statistics.median(seconds(lambda compute=compute: compute(moved)) for _ in range(runs))
     total = sum(spent.values())
     return {name: round(100 * value / total, 1) for name, value in spent.items()}
 
@@ -101,7 +100,7 @@ def main() -> None:
     for name, sensors in (("acceleration", False), ("all_sensors", True)):
         paned = packing.windows_of(recording(n, sensors), windows)
         batches[name] = assembling.assemble(paned.window_start_us, paned.panes, windows)
-    plain_input = batches["acceleration"].grid[:, :, :3].astype(np.float64) * fast.STANDARD_GRAVITY
+    plain_input = batches["acceleration"].grid[:, :, :3].astype(np.float64) * STANDARD_GRAVITY
 
     works: dict[str, Callable[[], object]] = {
         "assemble": lambda: assembling.assemble(paned.window_start_us, paned.panes, windows),
@@ -127,7 +126,7 @@ def main() -> None:
         runs = [seconds(lambda part=part: fast.features(part, windows)) for _ in range(4 * options.runs)]
         small[str(count)] = round(1000 * statistics.median(runs), 2)
 
-    grid = fast.grid_of(windows.length_seconds, windows.rate_hz)
+    grid = grid_of(windows.length_seconds, windows.rate_hz)
     acceleration = np.ascontiguousarray(plain_input[: grid.chunk].transpose(2, 0, 1).astype(np.float32))
     print(
         json.dumps(

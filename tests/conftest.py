@@ -33,6 +33,10 @@ _CHROMIUM = [
 ]
 KINDS_OF_SERVICES = ("embedded", "containers")
 SERVICES = os.environ.get("TEST_SERVICES") or "embedded"
+# fixtures that start a service, Spark or a browser, or that only tests which do so ask for
+SERVICE_FIXTURES = {"stack", "embedded", "browser", "spark", "cluster", "observed", "system"}
+# the jars of another Spark than the one that requirements.lock pins (.ci/spark42)
+SPARK_JARS = os.environ.get("TEST_SPARK_JARS")
 
 
 # how long an example takes is this machine's business
@@ -45,6 +49,16 @@ def pytest_configure() -> None:
         raise pytest.UsageError(
             f"TEST_SERVICES must be {' or '.join(KINDS_OF_SERVICES)} (given: {SERVICES!r})"
         )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what needs a service or recordings, so that `make unit` leaves it out."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if SERVICE_FIXTURES & fixtures:
+            item.add_marker(pytest.mark.integration)
+        if "data_folder" in fixtures:
+            item.add_marker(pytest.mark.recordings)
 
 
 def pytest_report_header() -> str:
@@ -86,7 +100,11 @@ def stack_settings() -> Iterator[Settings]:
         },
         kafka={"bootstrap_servers": f"127.0.0.1:{any_free_port()}", "partitions": 2},
         registry={"uri": f"http://127.0.0.1:{any_free_port()}"},
-        spark={"checkpoints": str(folder / "checkpoints"), "driver_memory": "2g"},
+        spark={
+            "checkpoints": str(folder / "checkpoints"),
+            "driver_memory": "2g",
+            **({"jars": SPARK_JARS} if SPARK_JARS else {}),
+        },
         archive={"folder": str(folder / "lake" / "archive")},
         lake={"folder": str(folder / "lake")},
     )

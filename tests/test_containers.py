@@ -20,7 +20,7 @@ from activitymodule.embedded.processes import any_free_port, wait_until
 from activitymodule.kafka import topics
 from activitymodule.settings import Settings, project_root, reveal
 
-TESTS = Path(__file__).parent
+SUPPORT = Path(__file__).parent / "support"
 
 # a test run that is killed while its containers are up
 KILLED_RUN = """
@@ -126,7 +126,7 @@ def test_a_killed_run_leaves_no_container(own: Containers) -> None:
         input=json.dumps(reveal(own.settings)),
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{project_root()}"},
+        env={**os.environ, "PYTHONPATH": f"{SUPPORT}{os.pathsep}{project_root()}"},
         timeout=300,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr

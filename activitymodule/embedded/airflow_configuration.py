@@ -20,7 +20,7 @@ from cryptography.fernet import Fernet
 from activitymodule.embedded.postgres import AIRFLOW_DATABASE
 from activitymodule.errors import ConfigError, ServiceUnavailableError
 from activitymodule.orchestration.client import password
-from activitymodule.settings import Settings, project_root, resolve
+from activitymodule.settings import Settings, resolve, resource
 
 
 def release() -> str:
@@ -33,7 +33,7 @@ def release() -> str:
 
 def dags_folder() -> Path:
     """Where the DAG files are."""
-    return project_root() / "airflow" / "dags"
+    return resource("airflow/dags")
 
 
 def database_uri(config: Settings) -> str:

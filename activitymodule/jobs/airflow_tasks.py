@@ -85,7 +85,7 @@ def look_at_drift(settings: Settings, folder: Path | None = None) -> dict[str, A
     `retrain` (recommended), `says`, `path`.
     """
     from activitymodule.jobs.output import plain
-    from activitymodule.monitoring.drift import drift_report
+    from activitymodule.monitoring.report import drift_report
     from activitymodule.store.connection import session
 
     folder = folder or reports_folder()
@@ -93,7 +93,7 @@ def look_at_drift(settings: Settings, folder: Path | None = None) -> dict[str, A
         found = drift_report(settings, connection, record=True)
     now = datetime.now(UTC)
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(plain({"made_at": now, **found.as_dict(features=40)}), indent=1) + "\n"
+    text = json.dumps(plain({"made_at": now, **found.limited(40).model_dump(mode="json")}), indent=1) + "\n"
     path = folder / f"drift-{now:%Y%m%dT%H%M%SZ}.json"
     for target in (path, folder / "latest.json"):
         part = target.with_name(f".{target.name}.part")
@@ -102,7 +102,7 @@ def look_at_drift(settings: Settings, folder: Path | None = None) -> dict[str, A
     for old in folder.glob("drift-*.json"):
         if time.time() - old.stat().st_mtime > settings.monitoring.keep_days * 86_400:
             old.unlink(missing_ok=True)
-    return {"retrain": found.retrain, "says": found.says, "path": str(path)}
+    return {"retrain": found.retrain_recommended, "says": found.summary, "path": str(path)}
 
 
 def retrained_within(settings: Settings, hours: float) -> bool:

@@ -34,7 +34,7 @@ class Finding:
 
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
-    good = sys.version_info[:2] == (3, 11)
+    good = (3, 11) <= sys.version_info[:2] <= (3, 13)
     return Finding(
         "Python", "good" if good else "bad", f"{version} at {sys.executable}", "" if good else "./init.sh"
     )
@@ -60,13 +60,14 @@ def _packages() -> Finding:
 
 
 def _jars() -> Finding:
-    from activitymodule.streaming.jars import read_lock, wrong
+    from activitymodule.streaming.jars import NEEDED, read_lock, wrong
 
     root = project_root()
     if off := wrong(root):
         more = f" and {len(off) - 1} more" if len(off) > 1 else ""
         return Finding("jars", "bad", f"missing or altered: jars/{off[0]}{more}", "./init.sh")
-    return Finding("jars", "good", f"{len(read_lock(root / 'jars.lock'))} files with the right SHA-256")
+    count = sum(jar.folder in NEEDED for jar in read_lock(root / "jars.lock"))
+    return Finding("jars", "good", f"{count} files with the right SHA-256")
 
 
 def _secrets() -> Finding:

@@ -17,7 +17,7 @@ SUMMARY = "reports/ingestion_summary.json"
 
 @app.command(epilog="Example: activity prepare wisdm data/wisdm_watch.tar.gz")
 def prepare(
-    source: str = typer.Argument(help="casas, arwise or wisdm."),
+    source: str = typer.Argument(help="Name of a source; docs/telemetry.md lists them."),
     path: Path = typer.Argument(help="A folder, a file, or where the source knows it an archive."),
     out: str | None = typer.Option(None, help="Where to write; lake/prepared/SOURCE unless given."),
     json_: bool = typer.Option(False, "--json", help="Print the summary as JSON."),

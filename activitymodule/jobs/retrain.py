@@ -220,7 +220,7 @@ def _worth_while(
 
 def _drift_recommends(config: Settings) -> str | None:
     """What the watch on drift says, where it recommends a retraining; a watch that fails recommends nothing."""
-    from activitymodule.monitoring.drift import drift_report
+    from activitymodule.monitoring.report import drift_report
     from activitymodule.store.connection import session
 
     if not config.monitoring.enabled:
@@ -230,7 +230,7 @@ def _drift_recommends(config: Settings) -> str | None:
             found = drift_report(config, connection)
     except ActivityError:
         return None
-    return found.says if found.retrain else None
+    return found.summary if found.retrain_recommended else None
 
 
 def _settle_others(config: Settings, run_id: str) -> None:

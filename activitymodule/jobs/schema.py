@@ -9,6 +9,8 @@ import typer
 
 from activitymodule.errors import DataError
 from activitymodule.settings import project_root
+from activitymodule.telemetry import reasons, sources
+from activitymodule.telemetry import schema as telemetry
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -18,31 +20,32 @@ DOCUMENT = "docs/telemetry.md"
 
 def schema_text() -> str:
     """The JSON Schema as the committed file holds it."""
-    from activitymodule.telemetry.schema import json_schema
-
-    return json.dumps(json_schema(), indent=2) + "\n"
+    return json.dumps(telemetry.json_schema(), indent=2) + "\n"
 
 
 def document_text(text: str) -> str:
-    """docs/telemetry.md with its generated tables made anew."""
-    from activitymodule.telemetry.decode import reasons_table
-    from activitymodule.telemetry.schema import fields_table
+    """docs/telemetry.md with its generated parts made anew: fields, reasons and sources.
 
-    for name, table in (("fields", fields_table()), ("reasons", reasons_table())):
+    Raises DataError where the marks around a part are missing.
+    """
+    parts = {
+        "fields": telemetry.fields_table(),
+        "reasons": reasons.reasons_table(),
+        "sources": sources.sources_text(),
+    }
+    for name, made in parts.items():
         begin, end = f"<!-- {name}: made by activity schema -->\n", f"<!-- {name} end -->"
-        before, found, rest = text.partition(begin)
+        before, opened, rest = text.partition(begin)
         _, closed, after = rest.partition(end)
-        if not (found and closed):
-            raise DataError(
-                f"{DOCUMENT} lacks the marks around its table of {name}; put back {begin.strip()}"
-            )
-        text = before + begin + table + end + after
+        if not (opened and closed):
+            raise DataError(f"{DOCUMENT} lacks the marks around its {name}; put back {begin.strip()}")
+        text = before + begin + made + end + after
     return text
 
 
 @app.command(epilog="Example: activity schema --check")
 def schema(
-    write: bool = typer.Option(False, help=f"Write {SCHEMA_FILE} and the tables of {DOCUMENT}."),
+    write: bool = typer.Option(False, help=f"Write {SCHEMA_FILE} and the generated parts of {DOCUMENT}."),
     check: bool = typer.Option(
         False, help="Only compare those files with the code; exit code 4 if they differ."
     ),
@@ -53,14 +56,12 @@ def schema(
         return
     root = project_root()
     document = root / DOCUMENT
-    wanted = {root / SCHEMA_FILE: schema_text(), document: document_text(_read(document))}
-    for path, text in wanted.items():
+    required = {root / SCHEMA_FILE: schema_text(), document: document_text(_read(document))}
+    for path, text in required.items():
         if write:
             path.write_text(text)
         elif _read(path) != text:
-            raise DataError(
-                f"{path.relative_to(root)} is not what the code says; run `activity schema --write`"
-            )
+            raise DataError(f"{path.relative_to(root)} differs from the code; run `activity schema --write`")
 
 
 def _read(path: Path) -> str:

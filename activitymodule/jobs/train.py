@@ -203,9 +203,9 @@ def _train(
 ) -> list[Outcome]:
     import numpy as np
 
-    from activitymodule.models.activity import MOTION_FAMILIES
     from activitymodule.models.dataset import AS_WORN, OTHER_WRIST
     from activitymodule.models.training import FOLDS, predicted_activities, train_activity, train_energy
+    from activitymodule.windows.catalogue import MOTION_FAMILIES
 
     def load(data: str, *mirrors: Mirror) -> list[TrainingWindows]:
         what = "synthesising readings" if data == "synthetic" else f"reading {data}"

@@ -14,12 +14,12 @@ import numpy as np
 
 from activitymodule.errors import DataError
 from activitymodule.store.annotations import EXPORT_COLUMNS, Imported
+from activitymodule.telemetry.identifiers import is_device_id
 from activitymodule.windows.packing import CHANNELS, RECORD
 
 # the names in Label Studio's labelling configuration (docs/console.md)
 FROM_NAME, TO_NAME = "activity", "window"
 
-_DEVICE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _NAME = re.compile(r"[A-Za-z0-9@][\w.@+-]{0,79}")
 # a cell that begins so is a formula to a spreadsheet
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -213,7 +213,7 @@ def _imported(
     note: str | None,
     window_seconds: float,
 ) -> Imported:
-    if not isinstance(device, str) or not _DEVICE.fullmatch(device.strip()):
+    if not isinstance(device, str) or not is_device_id(device.strip()):
         raise DataError(f"{where}: {str(device)[:40]!r} is no device_id")
     if not isinstance(label, str) or not label.strip():
         raise DataError(f"{where} has no label")

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from activitymodule.errors import DataError
 from activitymodule.telemetry.cleaning import clean
+from activitymodule.telemetry.identifiers import WHOLE_DEVICE_ID
 from activitymodule.telemetry.schema import FIELDS, FLOAT_FIELDS, spark_schema
 from activitymodule.telemetry.sources import Chunk, Ledger, Unit, source_named
 
@@ -56,7 +57,7 @@ def contract() -> DataFrameSchema:
     import pandera.pandas as pandera
 
     columns: dict[str, Any] = {
-        "device_id": pandera.Column(str, pandera.Check.str_matches(r"^[A-Za-z0-9._:-]{1,128}$")),
+        "device_id": pandera.Column(str, pandera.Check.str_matches(WHOLE_DEVICE_ID)),
         "stamp": pandera.Column("datetime64[us, UTC]"),
         "activity": pandera.Column(object, nullable=True),
         "person": pandera.Column(str, pandera.Check.str_length(min_value=1)),

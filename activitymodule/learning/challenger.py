@@ -12,11 +12,10 @@ from activitymodule import settings
 from activitymodule.errors import DataError
 from activitymodule.learning.training_set import TrainingSet
 from activitymodule.models import figures
-from activitymodule.models.activity import MOTION_FAMILIES
 from activitymodule.models.baseline import baseline_of, write_baseline
 from activitymodule.models.export import write_folder
 from activitymodule.models.training import ActivityTraining, train_activity
-from activitymodule.windows.catalogue import FEATURES
+from activitymodule.windows.catalogue import FEATURES, MOTION_FAMILIES
 
 FOLDS = 5
 

@@ -14,25 +14,15 @@ from sklearn.pipeline import Pipeline
 
 from activitymodule.errors import DataError
 from activitymodule.models.boosting import KeepsBooster, grow, predict
-from activitymodule.windows.catalogue import FEATURES
-
-MOTION_FAMILIES: tuple[str, ...] = (
-    "statistics",
-    "direction",
-    "jerk",
-    "gravity",
-    "stillness",
-    "vertical",
-    "covariance",
-    "spectrum",
-    "autocorrelation",
-)
-"""Families of features the classifier uses by default: acceleration alone. Heart rate, steps and rotation are
-not measured by every source, and a model that leans on them fails on a watch without them."""
+from activitymodule.windows.catalogue import FEATURES, MOTION_FAMILIES
 
 
 def feature_names(families: tuple[str, ...] = MOTION_FAMILIES) -> tuple[str, ...]:
-    """Names of the features of these families, in the order of windows.features."""
+    """Names of the features of these families, in the order of windows.features.
+
+    By default of the acceleration alone: heart rate, steps and rotation are not measured by every source, and a
+    model that depends on them fails on a watch without them.
+    """
     return tuple(feature.name for feature in FEATURES if feature.family in families)
 
 

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from activitymodule import settings
 from activitymodule.errors import DataError
-from activitymodule.models.activity import MOTION_FAMILIES, activity_pipeline, feature_names
+from activitymodule.models.activity import activity_pipeline, feature_names
 from activitymodule.models.calibration import conformal_quantile
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import COLUMNS, energy_matrix, energy_pipeline, with_gaps
@@ -27,7 +27,7 @@ from activitymodule.models.evaluation.held_out import (
     person_folds,
 )
 from activitymodule.models.export import Card
-from activitymodule.windows.features import FEATURE_NAMES, FEATURES_VERSION
+from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION, MOTION_FAMILIES
 
 FOLDS = 10
 

@@ -33,6 +33,7 @@ from activitymodule.settings.sources import (
     project_root,
     read_env_file,
     resolve,
+    resource,
     settings,
 )
 
@@ -67,6 +68,7 @@ __all__ = [
     "project_root",
     "read_env_file",
     "resolve",
+    "resource",
     "reveal",
     "settings",
 ]

@@ -140,6 +140,7 @@ class Monitoring(Section):
     features_share: float = Field(0.1, gt=0, le=1)
     class_shift: float = Field(0.3, gt=0, le=1)
     confidence_shift: float = Field(0.1, gt=0, le=1)
+    thresholds: dict[str, float] = {}
 
 
 class Console(Section):

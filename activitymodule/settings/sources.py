@@ -27,9 +27,20 @@ _SECRET_KEYS = ("password", "secret")
 
 
 def project_root() -> Path:
-    """The folder of config.yaml: ACTIVITY_HOME, or the checkout this package stands in."""
-    home = os.environ.get("ACTIVITY_HOME")
-    return Path(home).resolve() if home else Path(__file__).resolve().parents[2]
+    """The folder of config.yaml and of relative paths.
+
+    ACTIVITY_HOME; else the checkout this package stands in; else, for an installed wheel, the current folder.
+    """
+    if home := os.environ.get("ACTIVITY_HOME"):
+        return Path(home).resolve()
+    checkout = Path(__file__).resolve().parents[2]
+    return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
+
+
+def resource(path: str) -> Path:
+    """A file or folder that comes with the code, such as `sql/migrations`: the project's, else the wheel's."""
+    of_project = project_root() / path
+    return of_project if of_project.exists() else Path(__file__).resolve().parents[1] / "resources" / path
 
 
 def resolve(path: str) -> Path:

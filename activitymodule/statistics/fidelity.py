@@ -20,9 +20,9 @@ from activitymodule import settings
 from activitymodule.errors import DataError
 from activitymodule.statistics.profile import RATE_HZ
 from activitymodule.statistics.recordings import Recording, select
+from activitymodule.telemetry.gravity import STANDARD_GRAVITY
 
 WINDOW = 10 * RATE_HZ
-_STANDARD_GRAVITY = 9.80665
 _CHANNELS = "xyzm"
 _BANDS_HZ = ((0.05, 0.5), (0.5, 1.2), (1.2, 2.2), (2.2, 3.3), (3.3, 5.1))
 _LAGS = 30
@@ -61,7 +61,7 @@ def describe(windows: np.ndarray) -> tuple[np.ndarray, list[str]]:
     Levels, spread, shape, quantiles, jerk, spectrum, autocorrelation, correlation and unsteadiness. Unlike the
     features the models see, these keep the signs of the axes and leave nothing out on purpose.
     """
-    w = windows.astype(np.float64) * _STANDARD_GRAVITY
+    w = windows.astype(np.float64) * STANDARD_GRAVITY
     n, length, _ = w.shape
     s = np.concatenate([w, np.linalg.norm(w, axis=2, keepdims=True)], axis=2)
     mean, sd = s.mean(axis=1), s.std(axis=1) + 1e-9

@@ -29,14 +29,13 @@ from activitymodule.statistics.profile import (
     to_spherical,
 )
 from activitymodule.statistics.recordings import Recording, range_of
+from activitymodule.telemetry.gravity import STANDARD_GRAVITY
 
 LEAST_SECONDS = 40
 """A shorter recording gives no profile."""
 
 ROUNDS = 4
 """Rounds of calibration."""
-
-_STANDARD_GRAVITY = 9.80665  # m/s2; the scales below were chosen in m/s2
 
 
 @dataclass(frozen=True)
@@ -110,10 +109,10 @@ def _cluster(x: np.ndarray, recipe: Recipe) -> np.ndarray:
 
     frame = recipe.frame_seconds * RATE_HZ
     frames = x.reshape(-1, frame, 3)
-    log_sd = np.log(frames.std(axis=1) + 0.02 / _STANDARD_GRAVITY)
+    log_sd = np.log(frames.std(axis=1) + 0.02 / STANDARD_GRAVITY)
     seen = np.concatenate(
         [
-            frames.mean(axis=1) * (_STANDARD_GRAVITY / 1.5),
+            frames.mean(axis=1) * (STANDARD_GRAVITY / 1.5),
             log_sd.mean(axis=1, keepdims=True) * recipe.energy_weight,
             log_sd * (recipe.energy_weight / 3),
         ],
@@ -362,7 +361,7 @@ def typical_spectrum(x: np.ndarray) -> np.ndarray:
     segments = channels[starts[:, None] + np.arange(_SEGMENT)]
     segments = segments - segments.mean(axis=1, keepdims=True)
     power = np.abs(np.fft.rfft(segments * np.hanning(_SEGMENT)[None, :, None], axis=1)) ** 2
-    return np.asarray(np.exp(np.log(power + 1e-5 / _STANDARD_GRAVITY**2).mean(axis=0)).T)
+    return np.asarray(np.exp(np.log(power + 1e-5 / STANDARD_GRAVITY**2).mean(axis=0)).T)
 
 
 def calibrate(profile: Profile, x: np.ndarray, rounds: int) -> Profile:

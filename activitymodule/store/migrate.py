@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from activitymodule.errors import ConfigError
-from activitymodule.settings import Settings, project_root
+from activitymodule.settings import Settings, resource
 from activitymodule.store.connection import connect, explained
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Schema:
 def _config() -> Config:
     from alembic.config import Config
 
-    folder = project_root() / "sql" / "migrations"
+    folder = resource("sql/migrations")
     if not (folder / "env.py").is_file():
         raise ConfigError(f"there are no migrations in {folder}; set ACTIVITY_HOME to the project's folder")
     config = Config()
@@ -96,7 +96,7 @@ def upgrade(settings: Settings) -> Schema:
 
 def _grant(connection: Connection) -> None:
     """Give the roles that exist what sql/grants.sql says; it may be done again and again."""
-    statement = (project_root() / "sql" / "grants.sql").read_text()
+    statement = resource("sql/grants.sql").read_text()
     # as it stands: no driver is to look for places of values in it
     with closing(connection.connection.cursor()) as cursor:
         cursor.execute(statement)

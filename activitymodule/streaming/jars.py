@@ -1,10 +1,12 @@
-"""The jars of the broker and of Spark's Kafka connector: fetched by the Ivy inside pyspark, checked by hash.
+"""Fetches the jars that jars.lock lists into jars/: Kafka's broker, and Spark's connector to Kafka.
 
-`jars.lock` lists each file with its SHA-256, in the form `sha256sum -c` reads. What is fetched goes to a
-folder beside the target first and moves in only when every hash is right. init.sh runs
-`python -m activitymodule.streaming.jars`; with --lock it writes the list anew, after a change of version here.
+jars.lock names each file with its SHA-256 in the form `sha256sum -c` reads, after a comment with its Maven
+coordinate. Files are downloaded into a folder beside the target, which takes the target's place when every hash is
+right. init.sh runs `python -m activitymodule.streaming.jars`, while packages are installed: nothing but Python's
+standard library is needed. With --lock it resolves the coordinates below by Ivy, which pyspark brings, and writes
+the list anew; with --spark42 it fetches the connector of Spark 4.2.
 
-Ivy asks Maven Central; the environment variable IVYSETTINGS names a settings file of Ivy's for a mirror.
+MAVEN_URL names another repository in place of Maven Central; IVYSETTINGS a settings file for Ivy.
 """
 
 from __future__ import annotations
@@ -17,54 +19,93 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from activitymodule.errors import ActivityError, DataError, ServiceUnavailableError
 from activitymodule.streaming.java import find_java
 
-# The connector's version is not pyspark's: 4.0.0 is the newest whose token provider is published beside it.
+# A coordinate that is named here replaces the version that another one depends on.
+# The connector's version is not pyspark's: 4.0.0 is the newest of its line whose token provider is published too.
+# kafka-clients: 3.9.0, which the connector asks for, has CVE-2026-35554 and CVE-2025-27817.
 # The local file system of com.globalmentor forks no process for each file it writes, as Hadoop's own does.
-# Kafka's jars bring no logging backend; without one the broker says nothing.
+# Kafka's jars bring no logging backend; without one the broker logs nothing.
+_BARE_FILE_SYSTEM = ("com.globalmentor", "hadoop-bare-naked-local-fs", "0.1.0")
 COORDINATES = {
     "spark": (
         ("org.apache.spark", "spark-sql-kafka-0-10_2.13", "4.0.0"),
-        ("com.globalmentor", "hadoop-bare-naked-local-fs", "0.1.0"),
+        ("org.apache.kafka", "kafka-clients", "3.9.2"),
+        _BARE_FILE_SYSTEM,
     ),
     "kafka": (
-        ("org.apache.kafka", "kafka_2.13", "4.1.0"),
-        ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.24.3"),
+        ("org.apache.kafka", "kafka_2.13", "4.1.2"),
+        ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.3"),
+    ),
+    "spark42": (
+        ("org.apache.spark", "spark-sql-kafka-0-10_2.13", "4.2.0"),
+        _BARE_FILE_SYSTEM,
     ),
 }
+NEEDED = ("kafka", "spark")
+MAVEN = "https://repo1.maven.org/maven2"
 TRIES = 3
+_THREADS = 8
+_TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Jar:
+    """A line of jars.lock: the file under jars/, its SHA-256, and its path in a Maven repository."""
+
+    name: str
+    digest: str
+    path: str
+
+    @property
+    def folder(self) -> str:
+        return self.name.split("/")[0]
 
 
 def _quiet(_: str) -> None:
-    """Nobody listens."""
+    """The default for progress messages: none."""
 
 
 def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_lock(path: Path) -> dict[str, str]:
-    """`folder/file.jar` -> SHA-256."""
+def read_lock(path: Path) -> list[Jar]:
+    """The jars that a lock file lists; DataError where it cannot be read."""
     try:
         lines = path.read_text().splitlines()
     except OSError as error:
         raise DataError(
             f"{path} cannot be read ({error.strerror}); restore it with `git checkout`"
         ) from error
-    return {name: digest for digest, name in (line.split() for line in lines if line.strip())}
+    jars, where = [], ""
+    for line in filter(str.strip, lines):
+        if line.startswith("#"):
+            group, artifact, version = line.removeprefix("#").strip().split(":")
+            where = f"{group.replace('.', '/')}/{artifact}/{version}/{artifact}-{version}.jar"
+        else:
+            digest, name = line.split()
+            jars.append(Jar(name, digest, where))
+    return jars
 
 
-def wrong(root: Path) -> list[str]:
-    """Files of root/jars.lock that are missing or altered under root/jars."""
+def wrong(root: Path, folders: Sequence[str] = NEEDED) -> list[str]:
+    """Files of root/jars.lock, of these folders, that are missing or altered under root/jars."""
     return [
-        name
-        for name, digest in read_lock(root / "jars.lock").items()
-        if not (root / "jars" / name).is_file() or sha256(root / "jars" / name) != digest
+        jar.name
+        for jar in read_lock(root / "jars.lock")
+        if jar.folder in folders
+        and not ((root / "jars" / jar.name).is_file() and sha256(root / "jars" / jar.name) == jar.digest)
     ]
 
 
@@ -76,10 +117,59 @@ def pyspark_jars() -> Path:
     return Path(spec.origin).parent / "jars"
 
 
-def _resolve(
-    coordinates: tuple[str, str, str], target: Path, cache: Path, say: Callable[[str], None]
-) -> None:
-    """Fetches one module and what it depends on into `target`."""
+def _download(jar: Jar, target: Path) -> None:
+    """Downloads one jar and checks its hash; ServiceUnavailableError or DataError where that fails."""
+    url = f"{os.environ.get('MAVEN_URL', MAVEN).rstrip('/')}/{jar.path}"
+    for trial in range(1, TRIES + 1):
+        try:
+            with (
+                urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response,
+                open(target, "wb") as file,
+            ):
+                shutil.copyfileobj(response, file)
+            break
+        except OSError as error:
+            # of these only an answer (not found, forbidden) and a full disk stay as they are
+            lasting = isinstance(error, urllib.error.HTTPError) and error.code < 500
+            if lasting or trial == TRIES or error.errno is not None:
+                reason = getattr(error, "reason", None) or error.strerror or error
+                raise ServiceUnavailableError(
+                    f"cannot fetch {url}: {reason}; check the network (a proxy: HTTPS_PROXY, "
+                    "a mirror: MAVEN_URL) and the disk, then run ./init.sh again"
+                ) from error
+            time.sleep(2**trial)
+    if (found := sha256(target)) != jar.digest:
+        raise DataError(
+            f"{jar.name} is not the file jars.lock lists (SHA-256 {found[:16]}..., expected "
+            f"{jar.digest[:16]}...); run ./init.sh again, and if it stays so, do not use that mirror"
+        )
+
+
+def fetch(root: Path, say: Callable[[str], None] = _quiet, folders: Sequence[str] = NEEDED) -> bool:
+    """Brings root/jars in step with root/jars.lock; returns whether there was anything to do.
+
+    Raises ServiceUnavailableError where a file cannot be fetched, DataError where one is not the file of the lock.
+    """
+    missing = sorted({name.split("/")[0] for name in wrong(root, folders)})
+    lock = read_lock(root / "jars.lock")
+    (root / "jars").mkdir(exist_ok=True)
+    for folder in missing:
+        jars = [jar for jar in lock if jar.folder == folder]
+        say(f"fetching {len(jars)} jars into jars/{folder}")
+        with tempfile.TemporaryDirectory(prefix=".part-", dir=root / "jars") as part:
+            whole = Path(part) / folder
+            whole.mkdir()
+            with ThreadPoolExecutor(_THREADS) as threads:
+                tasks = [threads.submit(_download, jar, Path(part) / jar.name) for jar in jars]
+                for task in tasks:
+                    task.result()
+            shutil.rmtree(root / "jars" / folder, ignore_errors=True)
+            whole.rename(root / "jars" / folder)
+    return bool(missing)
+
+
+def _resolve(coordinate: tuple[str, str, str], target: Path, cache: Path) -> None:
+    """Fetches one module and what it depends on into `target`, as `group=artifact=version.jar`, by Ivy."""
     ivy = next(pyspark_jars().glob("ivy-*.jar"), None)
     if ivy is None:
         raise ServiceUnavailableError("pyspark's Ivy is missing; remove .venv and run ./init.sh")
@@ -87,98 +177,61 @@ def _resolve(
     command = [
         *[str(find_java()), "-jar", str(ivy), "-cache", str(cache), "-confs", "default"],
         *(["-settings", settings] if settings else []),
-        *["-dependency", *coordinates],
-        *["-retrieve", str(target / "[artifact]-[revision].[ext]")],
+        *["-dependency", *coordinate],
+        *["-retrieve", str(target / "[organisation]=[artifact]=[revision].[ext]")],
     ]
-    for trial in range(1, TRIES + 1):
-        done = subprocess.run(command, capture_output=True, text=True)
-        said = done.stdout + done.stderr
-        # Ivy ends with 0 also where it found nothing
-        if done.returncode == 0 and any(target.glob(f"{coordinates[1]}-*.jar")) and "UNRESOLVED" not in said:
-            return
-        if "No space left" in said:
-            raise ServiceUnavailableError("the disk is full: free 500 MB and run ./init.sh again")
-        if trial < TRIES:
-            say(f"{coordinates[1]} did not come whole, trying again ({trial} of {TRIES - 1})")
-            time.sleep(2**trial)
-    log = target.parent / "ivy.log"
-    log.write_text(said)
-    why = (
-        "Maven Central cannot be reached"
-        if any(word in said for word in ("UnknownHost", "ConnectException", "timed out", "Host "))
-        else "Maven Central did not have all of it"
-    )
-    raise ServiceUnavailableError(
-        f"cannot fetch {':'.join(coordinates)}: {why} (Ivy's own words are in {log}); "
-        "check the network (a proxy: JAVA_TOOL_OPTIONS='-Dhttps.proxyHost=... -Dhttps.proxyPort=...'), "
-        "then run ./init.sh again"
-    )
+    ended = subprocess.run(command, capture_output=True, text=True)
+    output = ended.stdout + ended.stderr
+    # Ivy ends with 0 also where it found nothing
+    if ended.returncode or not any(target.glob("*.jar")) or "UNRESOLVED" in output:
+        raise ServiceUnavailableError(
+            f"cannot resolve {':'.join(coordinate)}; Ivy's log ends: {output[-2000:]}"
+        )
 
 
-def fetch(root: Path, say: Callable[[str], None] = _quiet) -> bool:
-    """Brings root/jars in step with root/jars.lock; returns whether there was anything to do."""
-    lock = read_lock(root / "jars.lock")
-    todo = sorted({name.split("/")[0] for name in wrong(root)})
-    if not todo:
-        return False
-    (root / "jars").mkdir(exist_ok=True)
-    cache = root / "jars" / ".ivy"
-    for folder in todo:
-        names = [name for name in lock if name.startswith(f"{folder}/")]
-        say(f"fetching {len(names)} jars into jars/{folder} (half a minute)")
-        with tempfile.TemporaryDirectory(prefix=".part-", dir=root / "jars") as part:
-            for coordinates in COORDINATES[folder]:
-                _resolve(coordinates, Path(part), cache, say)
-            for name in names:
-                file = Path(part) / Path(name).name
-                if not file.is_file():
-                    raise DataError(f"Ivy did not fetch {name}, which jars.lock lists; run ./init.sh again")
-                if (found := sha256(file)) != lock[name]:
-                    shutil.rmtree(cache, ignore_errors=True)
-                    raise DataError(
-                        f"{name} is not the file jars.lock lists (SHA-256 {found[:16]}..., expected "
-                        f"{lock[name][:16]}...); run ./init.sh again, "
-                        "and if it stays so, do not use that mirror"
-                    )
-            whole = Path(part) / "whole"
-            whole.mkdir()
-            for name in names:
-                (Path(part) / Path(name).name).rename(whole / Path(name).name)
-            shutil.rmtree(root / "jars" / folder, ignore_errors=True)
-            whole.rename(root / "jars" / folder)
-    shutil.rmtree(cache, ignore_errors=True)
-    return True
+def _resolved(folder: str, part: Path) -> dict[str, Path]:
+    """`group:artifact:version` -> file, of what the coordinates of a folder depend on. Jars that pyspark has are
+    left out of Spark's, and versions that a coordinate replaces."""
+    target = part / folder
+    target.mkdir()
+    for coordinate in COORDINATES[folder]:
+        _resolve(coordinate, target, part / "cache")
+    named = {(group, artifact): version for group, artifact, version in COORDINATES[folder]}
+    of_pyspark = {jar.name.rsplit("-", 1)[0] for jar in pyspark_jars().glob("*.jar")}
+    found = {}
+    for jar in sorted(target.glob("*.jar")):
+        group, artifact, version = jar.name.removesuffix(".jar").split("=")
+        replaced = named.get((group, artifact), version) != version
+        if not replaced and (folder == "kafka" or artifact not in of_pyspark):
+            found[f"{group}:{artifact}:{version}"] = jar
+    return found
 
 
 def write_lock(root: Path, say: Callable[[str], None] = _quiet) -> None:
-    """Writes jars.lock anew from what the coordinates resolve to now. Jars that pyspark has are left out."""
-    there = {jar.name.rsplit("-", 1)[0] for jar in pyspark_jars().glob("*.jar")}
+    """Writes root/jars.lock anew from what COORDINATES resolve to now."""
     lines = []
     (root / "jars").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".lock-", dir=root / "jars") as part:
-        for folder, modules in COORDINATES.items():
-            target = Path(part) / folder
-            target.mkdir()
-            for coordinates in modules:
-                say(f"resolving {':'.join(coordinates)}")
-                _resolve(coordinates, target, Path(part) / "cache", say)
-            for jar in sorted(target.glob("*.jar")):
-                if folder == "kafka" or jar.name.rsplit("-", 1)[0] not in there:
-                    lines.append(f"{sha256(jar)}  {folder}/{jar.name}")
+        for folder in COORDINATES:
+            say(f"resolving jars/{folder}")
+            for coordinate, jar in _resolved(folder, Path(part)).items():
+                _, artifact, version = coordinate.split(":")
+                lines += [f"# {coordinate}", f"{sha256(jar)}  {folder}/{artifact}-{version}.jar"]
     (root / "jars.lock").write_text("\n".join(lines) + "\n")
 
 
 def main() -> int:
+    """The command of init.sh and `make lock`; returns the exit code."""
     root = Path(__file__).resolve().parents[2]
 
     def say(text: str) -> None:
-        print(f"init: {text}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"init: {text}\n")
 
     try:
         if "--lock" in sys.argv[1:]:
             write_lock(root, say)
         else:
-            fetch(root, say)
+            fetch(root, say, ("spark42",) if "--spark42" in sys.argv[1:] else NEEDED)
     except ActivityError as error:
         say(str(error))
         return error.exit_code

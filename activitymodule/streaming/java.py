@@ -1,4 +1,4 @@
-"""The Java that Kafka and Spark run on: JAVA_HOME's, or the one on PATH; 17 to 23 will do."""
+"""The Java that Kafka and Spark run on: JAVA_HOME's, or the one on PATH. JDK 17 and 21 are tested; 17 to 23 run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from activitymodule.errors import ServiceUnavailableError
 OLDEST = 17
 # Java 24 took away the security manager, which Spark 4.0's Hadoop still asks for.
 NEWEST = 23
-MEND = "`apt-get install openjdk-17-jre-headless` on Debian, `brew install openjdk@17` on macOS"
+MEND = "`apt-get install openjdk-17-jre-headless` on Debian (or 21), `brew install openjdk@17` on macOS"
 
 
 def java_version(java: Path) -> int | None:
@@ -38,14 +38,14 @@ def find_java() -> Path:
     """The `java` to run; ServiceUnavailableError names the command that mends a missing or wrong one."""
     there = which_java()
     if there is None:
-        raise ServiceUnavailableError(f"there is no Java on this machine; install JDK {OLDEST}: {MEND}")
+        raise ServiceUnavailableError(f"there is no Java on this machine; install JDK 17 or 21: {MEND}")
     version = java_version(Path(there))
     if version is None:
-        raise ServiceUnavailableError(f"{there} does not run; install JDK {OLDEST}: {MEND}")
+        raise ServiceUnavailableError(f"{there} does not run; install JDK 17 or 21: {MEND}")
     if not OLDEST <= version <= NEWEST:
         raise ServiceUnavailableError(
             f"{there} is Java {version}, and {OLDEST} to {NEWEST} are needed; "
-            f"install JDK {OLDEST} ({MEND}) and point JAVA_HOME at it"
+            f"install JDK 17 or 21 ({MEND}) and point JAVA_HOME at it"
         )
     return Path(there)
 

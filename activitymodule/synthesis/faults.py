@@ -30,7 +30,7 @@ SKEWS_SECONDS = (86_400, 3_600, -3_600, -45, 45)
 
 
 class Malformed(StrEnum):
-    """How a message is broken; the value is the reason it will be refused for (telemetry.decode.Reason)."""
+    """How a message is broken; the value is the reason it will be refused for (telemetry.reasons.Reason)."""
 
     EMPTY = "empty"
     CUT_OFF = "not_json"

@@ -40,7 +40,9 @@ _DECIMALS = DECIMALS | {
     "horizontal_accuracy": 0,
     "vertical_accuracy": 0,
 }
-_CONSTANT = {"location_type": b"null", "battery_state": b'"unplugged"', "user_activity_label": b"null"}
+_CONSTANT = {
+    "battery_state": b'"unplugged"'
+}  # what the fleet sends of a field it has no numbers for, else null
 _STAMP_BYTES = len('"2026-01-01T00:00:00.000Z"')
 
 
@@ -68,11 +70,13 @@ def _layout(name_bytes: int) -> tuple[np.dtype, np.ndarray]:
             width = name_bytes
         elif name == "stamp":
             width = _STAMP_BYTES
-        elif name in _CONSTANT:
-            width = len(_CONSTANT[name])
-        else:
+        elif name in _RANGE:
             width = _numbers(_RANGE[name], _DECIMALS[name]).dtype.itemsize
-        pieces.append(("@" + name, width, _CONSTANT.get(name)))
+        else:
+            constant = _CONSTANT.get(name, b"null")
+            pieces.append(("@" + name, len(constant), constant))
+            continue
+        pieces.append(("@" + name, width, None))
     pieces += [("end", 1, b"}"), ("after", 1, b",")]
     layout = np.dtype([(name, f"S{width}") for name, width, _ in pieces])
     template = np.zeros(1, layout)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from activitymodule.errors import ActivityError, ConfigError, DataError
+from activitymodule.errors import ConfigError, DataError
 from activitymodule.telemetry import encode, prepared
 from activitymodule.telemetry.cleaning import clean
 from activitymodule.telemetry.sources import SOURCES, Unit
@@ -168,10 +168,11 @@ def find(
 
 
 def _raw(path: Path) -> list[Unit]:
-    for source in (SOURCES["wisdm"], SOURCES["arwise"], SOURCES["casas"]):
+    """The units of the first source, in the order of SOURCES, that recognises what is at a path."""
+    for source in SOURCES.values():
         try:
             return source.scan(path)
-        except ActivityError:
+        except (ConfigError, DataError):
             continue
     raise DataError(f"{path} holds no recording of a known source ({', '.join(SOURCES)})")
 

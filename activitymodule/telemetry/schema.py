@@ -7,9 +7,11 @@ channel may be missing or null. Names follow CASAS; units are SI, or g for accel
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
+
+from activitymodule.telemetry.identifiers import DEVICE_ID_TEXT, WHOLE_DEVICE_ID
 
 Kind = Literal["string", "stamp", "float"]
 
@@ -27,10 +29,10 @@ class Field:
     required: bool = False
 
 
-_TURN = 6.2832  # rad; a little over a full turn either way, so that rounding does not refuse a reading
+_TURN = 6.2832  # rad; a little over a full turn either way, so that rounding does not reject a reading
 
 FIELDS: tuple[Field, ...] = (
-    Field("device_id", "string", "", None, None, "the watch: 1 to 128 letters, digits or . _ : -", True),
+    Field("device_id", "string", "", None, None, f"the watch: {DEVICE_ID_TEXT}", True),
     Field("stamp", "stamp", "ISO-8601 with offset, or epoch ms", None, None, "when it was measured", True),
     Field("yaw", "float", "rad", -_TURN, _TURN, "attitude about the vertical axis"),
     Field("pitch", "float", "rad", -_TURN, _TURN, "attitude about the lateral axis"),
@@ -72,32 +74,33 @@ def spark_schema() -> str:
     return ", ".join(f"{f.name} {_SPARK[f.kind]}" + (" not null" if f.required else "") for f in FIELDS)
 
 
-def json_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a message: a reading, or an array of readings."""
-    properties: dict[str, Any] = {}
-    for f in FIELDS:
-        if f.kind == "stamp":
-            spec: dict[str, Any] = {
-                "oneOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]
-            }
-        elif f.kind == "float":
-            spec = {"type": ["number", "null"]}
-            if f.low is not None:
-                spec["minimum"] = f.low
-            if f.high is not None:
-                spec["maximum"] = f.high
-        elif f.required:
-            spec = {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"}
-        else:
-            spec = {"type": ["string", "null"]}
-        spec["description"] = f.meaning + (f" ({f.unit})" if f.unit else "")
-        properties[f.name] = spec
-    reading = {
+def reading_schema() -> dict[str, object]:
+    """JSON Schema of one reading."""
+    return {
         "type": "object",
         "required": [f.name for f in FIELDS if f.required],
-        "properties": properties,
+        "properties": {f.name: _property(f) for f in FIELDS},
         "additionalProperties": True,
     }
+
+
+def _property(f: Field) -> dict[str, object]:
+    spec: dict[str, object] = {"type": ["string", "null"]}
+    if f.kind == "stamp":
+        spec = {"oneOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]}
+    elif f.kind == "float":
+        spec = {"type": ["number", "null"]}
+        if f.low is not None:
+            spec["minimum"] = f.low
+        if f.high is not None:
+            spec["maximum"] = f.high
+    elif f.name == "device_id":
+        spec = {"type": "string", "pattern": WHOLE_DEVICE_ID}
+    return spec | {"description": f.meaning + (f" ({f.unit})" if f.unit else "")}
+
+
+def json_schema() -> dict[str, object]:
+    """JSON Schema (draft 2020-12) of a message: a reading, or an array of readings."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Telemetry message of the topic ticker-watch-data",
@@ -106,7 +109,7 @@ def json_schema() -> dict[str, Any]:
             {"$ref": "#/$defs/reading"},
             {"type": "array", "items": {"$ref": "#/$defs/reading"}, "minItems": 1},
         ],
-        "$defs": {"reading": reading},
+        "$defs": {"reading": reading_schema()},
     }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from activitymodule import settings
-from activitymodule.telemetry import decode
+from activitymodule.telemetry import decoding
 from activitymodule.telemetry.schema import FIELDS
 from activitymodule.windows import packing
 
@@ -44,9 +44,9 @@ def decode_panes(
     values : binary array of shape (n_messages,); kafka_us : int64 ndarray of shape (n_messages,), the
     messages' Kafka timestamps in UTC microseconds. Panes are cut at multiples of the slide since the epoch.
     Returns panes (PANES_SCHEMA; `packed` holds packing.RECORDs sorted by stamp) and dead letters
-    (telemetry.decode.DEAD_SCHEMA). Ledger: items of messages = readings in panes + dead items.
+    (telemetry.decoding.DEAD_SCHEMA). Ledger: items of messages = readings in panes + dead items.
     """
-    rows = decode.decode_rows(
+    rows = decoding.decode_rows(
         values, fields=PANE_FIELDS, now_us=now_us, limits=limits, newline_terminated=newline_terminated
     )
     n = len(rows.stamp_us)

@@ -26,9 +26,10 @@ from kafka.errors import KafkaError
 from activitymodule.errors import ServiceUnavailableError
 from activitymodule.kafka.clients import client_options, reachable
 from activitymodule.settings import Settings
-from activitymodule.telemetry.decode import decode_messages
+from activitymodule.telemetry.decoding import decode_messages
 from activitymodule.telemetry.encode import messages as messages_of
 from activitymodule.telemetry.encode import reading_texts
+from activitymodule.telemetry.identifiers import WHOLE_DEVICE_ID
 from activitymodule.telemetry.sources.sensor_logger import Pushed, readings_of_push
 from annotation import context
 from annotation.answers import (
@@ -50,8 +51,6 @@ _PAUSE_SECONDS = 3.0  # after that, requests are refused at once for so long
 _SENDERS = 4
 _PUSH_BODIES = 8  # a push of 100 Hz samples is larger than our own messages
 _SESSIONS_KEPT = 10_000
-
-_DEVICE = r"^[A-Za-z0-9._:-]{1,128}$"
 
 
 @router.post(
@@ -97,7 +96,7 @@ def _ingest(settings: Settings, body: bytes) -> Any:
                         "properties": {
                             "messageId": {"type": "integer"},
                             "sessionId": {"type": "string"},
-                            "deviceId": {"type": "string", "pattern": _DEVICE},
+                            "deviceId": {"type": "string", "pattern": WHOLE_DEVICE_ID},
                             "payload": {
                                 "type": "array",
                                 "items": {
@@ -127,7 +126,7 @@ async def sensorlogger(
     request: Request,
     _: Annotated[str, Depends(require_token)],
     device: Annotated[
-        str | None, Query(pattern=_DEVICE, description="Replaces the deviceId of the push")
+        str | None, Query(pattern=WHOLE_DEVICE_ID, description="Replaces the deviceId of the push")
     ] = None,
     frame: Annotated[
         Literal["core-motion", "android"],

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from activitymodule.errors import ActivityError, RefusedError
 from activitymodule.kafka.clients import reachable
-from activitymodule.monitoring.drift import DriftReport, drift_report
+from activitymodule.monitoring.report import DriftReport, drift_report
 from activitymodule.registry.versions import champion
 from activitymodule.settings import Settings
 from activitymodule.store.retraining import find_run
@@ -121,68 +121,6 @@ async def health(
 # ---- drift ------------------------------------------------------------------------------------------------------
 
 
-class OneFeature(BaseModel):
-    """One feature now, compared with what is expected for the current activities."""
-
-    name: str = Field(examples=["statistics_magnitude_mean"])
-    meaning: str
-    unit: str = Field(examples=["m/s2"])
-    z: float = Field(description="Difference of the means in standard errors over people")
-    psi: float = Field(description="Population stability index")
-    psi_bar: float
-    mean_now: float | None
-    mean_expected: float
-    missing_now: float
-    missing_expected: float
-    now: list[float] = Field(description="Share of windows in each bin")
-    expected: list[float]
-    bins: list[tuple[float | None, float | None]] = Field(description="Lower and upper edge of each bin")
-    over: list[str] = Field(description="Measures over their threshold: z_score, psi, missing")
-
-
-class Exceeded(BaseModel):
-    """A measure over its threshold (`bar`)."""
-
-    measure: str = Field(examples=["psi"])
-    subject: str = Field(examples=["jerk_x_log_sd"])
-    value: float
-    bar: float
-
-
-class OneComparison(BaseModel):
-    """The measures and their thresholds (`..._bar`)."""
-
-    windows: int
-    watches: int
-    features: list[OneFeature]
-    features_over: int
-    features_share: float
-    class_rates: dict[str, tuple[float, float]] = Field(description="Activity: now, baseline")
-    class_shift: float
-    class_bar: float
-    confidence_now: float
-    confidence_expected: float
-    confidence_shift: float
-    confidence_bar: float
-    confidences_now: list[float]
-    confidences_baseline: list[float]
-    tripped: list[Exceeded]
-
-
-class Drift(BaseModel):
-    """The drift report. Without a comparison, `says` has the reason."""
-
-    model_config = ConfigDict(protected_namespaces=())
-
-    model_name: str
-    model_version: str | None
-    since: datetime | None
-    until: datetime | None
-    retrain: bool
-    says: str = Field(examples=["No retraining: no feature is over its threshold."])
-    comparison: OneComparison | None
-
-
 _drift: tuple[float, DriftReport] | None = None
 _drift_lock = asyncio.Lock()
 
@@ -209,7 +147,7 @@ async def drift_now() -> DriftReport:
 @router.get(
     "/monitoring/drift",
     summary="Drift report: current windows compared with the champion's training data",
-    response_model=Drift,
+    response_model=DriftReport,
     responses=problems(),
 )
 async def drift(
@@ -222,8 +160,7 @@ async def drift(
     ] = 20,
 ) -> Any:
     """Covers complete windows of the last monitoring.look_back_minutes; docs/monitoring.md explains the measures."""
-    report = await drift_now()
-    return Drift.model_validate(report.as_dict(features=features))
+    return (await drift_now()).limited(features)
 
 
 # ---- retraining -------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from nicegui import ui
 from activitymodule.errors import ActivityError
 from activitymodule.jobs.dead_letters import send_again
 from activitymodule.store.dead_letters import DeadLetter, Selection, list_dead_letters, summarize_dead_letters
-from activitymodule.telemetry.decode import Reason
+from activitymodule.telemetry.reasons import Reason
 from annotation import context, frame
 from annotation.auth import User, must_be_admin
 

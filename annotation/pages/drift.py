@@ -1,4 +1,4 @@
-"""Drift report: compares current readings with the champion's training data."""
+"""Drift: compares current readings with the champion's training data, and shows alarms and the recommendation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from html import escape
 
 from nicegui import ui
 
-from activitymodule.monitoring.drift import Comparison, DriftReport, FeatureDrift
+from activitymodule.monitoring.measures import feature_measures, title_of
+from activitymodule.monitoring.report import ALL, Comparison, FeatureDrift
 from activitymodule.store.drift import Alarm, alarms
 from annotation import charts, context, frame
 from annotation.api.monitoring import drift_now
@@ -14,101 +15,81 @@ from annotation.auth import User
 
 _SHOWN = 8
 _DRIFT = '<path d="M3 17c3 0 3-9 6-9s3 9 6 9 3-12 6-12M3 21h18"/>'
-_MEASURES = {
-    "z_score": "mean of a feature",
-    "psi": "distribution of a feature",
-    "missing": "missing feature",
-    "features_share": "share of features over their threshold",
-    "class_shift": "activities",
-    "confidence_shift": "confidence",
-}
 
 
 @frame.page("/drift", "Drift", icon=_DRIFT, group="Stream", order=50, assets=("fleet.css",))
 async def drift(who: User) -> None:
     """The report, the alarms, the features with the largest drift."""
-    waiting = frame.text("Loading ...", "muted")
+    waiting = frame.text("Comparing ...", "muted")
     report = await drift_now()
     tripped = await context.run_read(lambda connection: alarms(connection, limit=60))
     waiting.delete()
     found = report.comparison
     if found is None:
-        frame.notice(report.says)
-        least = context.settings().monitoring.least_windows
+        frame.notice(report.summary)
         frame.empty(
-            "No drift report yet",
-            "Drift monitoring compares current windows with the champion's training data. It needs "
-            f"{least:,} complete windows.",
-            ("Open Live", "/live"),
+            "Nothing to compare yet",
+            "The scoring job counts complete windows. From "
+            f"{context.settings().monitoring.least_windows} windows on, this page compares them with the champion's "
+            "training data.",
+            ("Live", "/live"),
         )
         _alarms(tripped)
         return
-    _summary(report, found, who)
+    frame.notice(report.summary, "bad" if report.retrain_recommended else "warn" if found.tripped else "good")
+    if report.retrain_recommended and who.is_admin:
+        ui.html('<a class="button primary" href="/models#retrain">Go to retraining</a>', sanitize=False)
+    minutes = context.settings().monitoring.look_back_minutes
+    frame.stats(
+        [
+            ("Windows", f"{found.windows:,}", f"of {found.watches:,} watches, {minutes:g} minutes"),
+            *(
+                (one.title, one.value_text, f"{one.detail}; threshold {one.bar_text}")
+                for one in found.measures
+            ),
+        ]
+    )
     _alarms(tripped)
     with frame.panel(
-        "Features with the largest drift", note="bars: now; line: expected for current activities"
+        "Features that drifted furthest", note="bars: now; line: expected for the current activities"
     ):
         for feature in found.features[:_SHOWN]:
             _feature(feature)
     with frame.grid(340):
-        with frame.panel("Activities", note="share of windows, now and in training"):
+        with frame.panel("Activity rates", note="share of windows: now, and in training"):
             _classes(found)
-        with frame.panel("Confidence", note="bars: now; line: in the champion's evaluation"):
+        with frame.panel("Confidence", note="bars: now; line: of held-out people"):
             ui.html(
                 charts.two_histograms(
                     found.confidences_now,
                     found.confidences_baseline,
-                    title="Windows by confidence, now and in the champion's evaluation",
-                    low="0%",
-                    high="100%",
+                    title="Windows by confidence: now, and of held-out people",
+                    low="0 %",
+                    high="100 %",
                     width=340,
                     height=130,
                 ),
                 sanitize=False,
             ).classes("w-full")
     frame.text(
-        "Distances of means are in standard errors over people, so a small fleet exceeds a threshold only on large "
-        "changes. docs/monitoring.md explains each measure and threshold.",
+        "Means are compared in standard errors over people, so with few watches only large changes exceed a "
+        "threshold. docs/monitoring.md explains every measure.",
         "note",
-    )
-
-
-def _summary(report: DriftReport, found: Comparison, who: User) -> None:
-    frame.notice(report.says, "bad" if report.retrain else "warn" if found.tripped else "good")
-    if report.retrain and who.is_admin:
-        ui.html('<a class="button primary" href="/models#retrain">Go to retraining</a>', sanitize=False)
-    minutes = context.settings().monitoring.look_back_minutes
-    frame.stats(
-        [
-            ("Windows", f"{found.windows:,}", f"of {found.watches:,} watches, last {minutes:g} minutes"),
-            (
-                "Features over threshold",
-                f"{found.features_over}",
-                f"of {len(found.features)} ({found.features_share:.0%})",
-            ),
-            ("Activity shift", f"{found.class_shift:.2f}", f"threshold {found.class_bar:.2f}"),
-            (
-                "Mean confidence",
-                f"{found.confidence_now:.0%}",
-                f"expected {found.confidence_expected:.0%}; threshold {found.confidence_bar:.0%} difference",
-            ),
-        ]
     )
 
 
 def _alarms(found: list[Alarm]) -> None:
     lasting = [one for one in found if one.over_at is None]
     over = [one for one in found if one.over_at is not None]
-    with frame.panel("Drift alarms", note="times of the windows, in UTC"):
+    with frame.panel("Alarms", note="in the time of the windows (UTC)"):
         if not found:
-            frame.text(
-                "No alarms. Drift monitoring runs every hour, and with the command `activity drift --record`."
-            )
+            frame.text("No alarms. The DAG drift_report updates them every hour, and so does this command:")
+            frame.text("`activity drift --record`")
             return
         if not lasting:
-            frame.text("No open alarms.")
-        features = [one for one in lasting if one.subject != "all"]
-        shown = [one for one in lasting if one.subject == "all"] + features[:12]
+            frame.text("No alarm is open.")
+        features = [one for one in lasting if one.subject != ALL]
+        shown = [one for one in lasting if one.subject == ALL] + features[:12]
         if shown:
             frame.table(
                 ["Measure", "Feature", "Value", "Threshold", "Since", "Last seen"],
@@ -119,7 +100,7 @@ def _alarms(found: list[Alarm]) -> None:
             frame.text(f"... and {len(features) - 12} more features.", "note")
         if over:
             with ui.element("details"):
-                ui.html(f"{len(over)} closed alarms", tag="summary", sanitize=False)
+                ui.html(f"{len(over)} ended", tag="summary", sanitize=False)
                 frame.table(
                     ["Measure", "Feature", "Value", "Threshold", "Since", "Until"],
                     [[*_row(one)[:5], f"{one.over_at:%m-%d %H:%M}"] for one in over[:20]],
@@ -129,8 +110,8 @@ def _alarms(found: list[Alarm]) -> None:
 
 def _row(one: Alarm) -> list[str]:
     return [
-        escape(_MEASURES.get(one.measure, one.measure)),
-        escape("" if one.subject == "all" else one.subject),
+        escape(title_of(one.measure)),
+        escape("" if one.subject == ALL else one.subject),
         f"{one.value:.2f}",
         f"{one.bar:.2f}",
         f"{one.since:%m-%d %H:%M}",
@@ -142,22 +123,21 @@ def _feature(feature: FeatureDrift) -> None:
     low, high = feature.bins[0][1], feature.bins[-1][0]
     unit = f" {feature.unit}" if feature.unit else ""
     kind = (
-        '<span class="chip bad">over threshold</span>'
+        '<span class="chip bad">drifted</span>'
         if feature.over
-        else '<span class="chip good">within threshold</span>'
+        else '<span class="chip good">as expected</span>'
     )
     with ui.element("div").classes("feature"):
         ui.html(
             f"<div><h3>{escape(feature.name)} {kind}</h3><p>{escape(_plain(feature))}</p>"
-            f'<p class="note">{escape(feature.meaning)}; mean {feature.z:+.1f} standard errors from expected; '
-            f"population stability index {feature.psi:.2f} (threshold {feature.psi_bar:.2f})</p></div>",
+            f'<p class="note">{escape(feature.meaning)}; {escape(_measures(feature))}</p></div>',
             sanitize=False,
         )
         ui.html(
             charts.two_histograms(
                 feature.now,
                 feature.expected,
-                title=f"{feature.name}: shares of ten bins now and as expected",
+                title=f"{feature.name}: shares of ten bins, now and expected",
                 low="" if low is None else f"< {low:.3g}{unit}",
                 high="" if high is None else f"> {high:.3g}{unit}",
             ),
@@ -165,17 +145,23 @@ def _feature(feature: FeatureDrift) -> None:
         )
 
 
+def _measures(feature: FeatureDrift) -> str:
+    """Its measures with their thresholds."""
+    shown = [(one.heading, feature.measures[one.name]) for one in feature_measures()]
+    return ", ".join(f"{heading} {one.value:.2f} (threshold {one.bar:.2f})" for heading, one in shown)
+
+
 def _plain(feature: FeatureDrift) -> str:
-    """How a feature changed, in one sentence."""
+    """How the feature differs, in words."""
     unit = f" {feature.unit}" if feature.unit else ""
     if feature.mean_now is None:
-        return "Missing in every window."
+        return "Missing: no window has it now."
     if "missing" in feature.over:
-        return f"Missing in {feature.missing_now:.0%} of the windows; in training {feature.missing_expected:.0%}."
+        return f"Missing in {feature.missing_now:.0%} of the windows, in {feature.missing_expected:.0%} in training."
     way = "higher" if feature.mean_now > feature.mean_expected else "lower"
     return (
-        f"Mean {feature.mean_now:.3g}{unit}, {way} than the {feature.mean_expected:.3g}{unit} expected for current "
-        "activities."
+        f"Mean {feature.mean_now:.3g}{unit}, {way} than the {feature.mean_expected:.3g}{unit} "
+        "expected for the current activities."
     )
 
 

@@ -28,7 +28,7 @@ from activitymodule.store.dead_letters import DeadLetters, write_dead_letters
 from activitymodule.store.models import record_model_version
 from activitymodule.store.predictions import PredictionRows, write_predictions
 from activitymodule.store.users import add_user
-from activitymodule.telemetry.decode import Reason
+from activitymodule.telemetry.reasons import Reason
 
 pytestmark = pytest.mark.integration
 
@@ -462,7 +462,7 @@ def test_drift_that_cannot_be_judged_yet_says_why(
     now = get(console.settings, name, serving(console))
     page = visit("anna", "/drift")
     said = complaints(page)
-    drift_says(page, f"version {now.version} has scored no complete window yet")
+    drift_says(page, f"version {now.version} has not scored a complete window yet")
     page.get_by_text("No alarms.").wait_for()
     bare = tmp_path / "bare"
     shutil.copytree(trained / "activity", bare, ignore=shutil.ignore_patterns(BASELINE_FILE))
@@ -471,7 +471,7 @@ def test_drift_that_cannot_be_judged_yet_says_why(
     try:
         # of the version that serves now, and not of what was found a moment ago
         page.reload()
-        drift_says(page, f"version {old.version} was trained without a drift baseline")
+        drift_says(page, f"version {old.version} has no drift baseline")
     finally:
         set_champion(console.settings, now)
     assert page.get_by_role("link", name="Go to retraining").count() == 0

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import combinations
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import psycopg2
@@ -31,14 +33,30 @@ def provisioned(kind: str) -> dict[str, Any]:
 # ---- files -------------------------------------------------------------------------------------------------------
 
 
-def test_the_files_are_what_build_writes():
-    spec = importlib.util.spec_from_file_location("build", FOLDER / "build.py")
+@pytest.fixture
+def build(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """infra/grafana/build.py as a module, its folder on the path as when it is run."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    spec = importlib.util.spec_from_file_location("build_dashboards", FOLDER / "build.py")
     assert spec is not None
     assert spec.loader is not None
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
-    built = {"pipeline": build.pipeline(), "models": build.models(), "labelling": build.labelling()}
-    assert dashboards() == json.loads(json.dumps(built)), "run `python infra/grafana/build.py`"
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_files_are_what_build_writes(build: ModuleType):
+    built = json.loads(json.dumps(build.dashboards()))
+    assert dashboards() == built, "run `python infra/grafana/build.py`"
+
+
+def test_a_dashboard_is_one_module(build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "added.py").write_text(
+        "from boards.panels import dashboard\n"
+        "DASHBOARD = dashboard('activity-added', 'Added', 'One more.', [])\n"
+    )
+    monkeypatch.setattr(build.boards, "__path__", [*build.boards.__path__, str(tmp_path)])
+    assert set(build.dashboards()) == {*dashboards(), "added"}
 
 
 def test_data_sources_have_the_uids_and_kinds_that_panels_ask():

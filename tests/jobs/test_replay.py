@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from activitymodule.errors import ConfigError
 from activitymodule.jobs.replay import app, speed_of
 from activitymodule.settings import Settings
-from activitymodule.telemetry.decode import decode_messages
+from activitymodule.telemetry.decoding import decode_messages
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from activitymodule import settings
 from activitymodule.errors import DataError
 from activitymodule.learning.challenger import families_of, headline, train_challenger, write_challenger
 from activitymodule.learning.training_set import GoldWindows, training_set
-from activitymodule.models.activity import MOTION_FAMILIES, feature_names
+from activitymodule.models.activity import feature_names
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import PersonColumns
 from activitymodule.models.export import CARD_FILE, MODEL_FILE
-from activitymodule.windows.catalogue import FEATURE_NAMES
+from activitymodule.windows.catalogue import FEATURE_NAMES, MOTION_FAMILIES
 
 
 def base_and_gold(seed: int = 0) -> tuple[TrainingWindows, GoldWindows]:

@@ -8,8 +8,9 @@ from sklearn.base import clone
 
 from activitymodule.errors import DataError
 from activitymodule.models import export
-from activitymodule.models.activity import MOTION_FAMILIES, TreesAndLinear, activity_pipeline, feature_names
+from activitymodule.models.activity import TreesAndLinear, activity_pipeline, feature_names
 from activitymodule.models.training import train_activity
+from activitymodule.windows.catalogue import MOTION_FAMILIES
 
 
 def small(n=300, k=12, labels=3, seed=0):

@@ -10,14 +10,14 @@ from drift_judges import Judge, judge_of
 
 from activitymodule import settings
 from activitymodule.models.dataset import TrainingWindows, windows_of_readings
-from activitymodule.monitoring.drift import Comparison, compare, verdict
+from activitymodule.monitoring.report import Comparison, compare, recommendation
 
-BARS = settings.Monitoring()
+CONFIG = settings.Monitoring()
 USER = tuple(f"user_acceleration_{axis}" for axis in "xyz")
 
 
 def seen(judge: Judge, data: TrainingWindows) -> Comparison:
-    return compare(judge.baseline, judge.look(data), len(np.unique(data.person)), BARS)
+    return compare(judge.baseline, judge.look(data), len(np.unique(data.person)), CONFIG)
 
 
 def featurised(readings: pa.Table) -> TrainingWindows:
@@ -37,7 +37,7 @@ def test_people_like_those_in_training_trip_nothing(judge: Judge, fleet: Trainin
         few = fleet.take(np.isin(fleet.person, names[first : first + watches]))
         found = seen(judge, few)
         assert found.tripped == ()
-        assert verdict(found, BARS)[0] is False
+        assert recommendation(found)[0] is False
 
 
 def test_the_other_wrist_is_no_drift(judge: Judge, fleet_readings: pa.Table):
@@ -52,11 +52,11 @@ def test_an_acceleration_in_m_s2_where_g_is_due_asks_for_a_retraining(judge: Jud
         **{n: pc.multiply(fleet_readings.column(n), pa.scalar(9.80665, pa.float32())) for n in USER},
     )
     found = seen(judge, featurised(wrong))
-    retrain, says = verdict(found, BARS)
+    retrain, summary = recommendation(found)
     assert retrain
     assert found.features_share > 0.3
-    assert says.startswith("Retrain: ")
-    assert says.count(". ") == 0  # one sentence
+    assert summary.startswith("Retrain: ")
+    assert summary.count(". ") == 0  # one sentence
 
 
 def test_sensors_that_repeat_one_value_ask_for_a_retraining(judge: Judge, fleet_readings: pa.Table):
@@ -72,7 +72,7 @@ def test_sensors_that_repeat_one_value_ask_for_a_retraining(judge: Judge, fleet_
     flat = with_columns(fleet_readings, **{name: held(name) for name in (*USER, "pitch", "roll")})
     assert len(flat) == n
     found = seen(judge, featurised(flat))
-    assert verdict(found, BARS)[0]
+    assert recommendation(found)[0]
     still = next(f for f in found.features if f.name == "stillness_log_sd_max")
     assert still.over
     assert still.mean_now < still.mean_expected
@@ -96,13 +96,13 @@ def test_an_activity_the_model_never_saw_asks_for_a_retraining(
     calm = judge_of(people.take(np.isin(people.activity, ["sitting", "standing", "walking"])))
     usual = np.flatnonzero(np.isin(fleet.activity, ["sitting", "standing", "walking"]))
     new = np.flatnonzero(np.isin(fleet.activity, ["jogging", "kicking", "stairs"]))
-    assert verdict(seen(calm, fleet.take(usual)), BARS)[0] is False
+    assert recommendation(seen(calm, fleet.take(usual)))[0] is False
     some = np.random.default_rng(0).permutation(usual)
     # a fifth of the windows: an alarm; half of them: a retraining
     fifth = calm.look(fleet.take(np.append(new, some[: 4 * len(new)])))
-    assert compare(calm.baseline, fifth, 100, BARS).tripped
+    assert compare(calm.baseline, fifth, 100, CONFIG).tripped
     half = calm.look(fleet.take(np.append(new, some[: len(new)])))
-    retrain, _ = verdict(compare(calm.baseline, half, 100, BARS), BARS)
+    retrain, _ = recommendation(compare(calm.baseline, half, 100, CONFIG))
     assert retrain
 
 
@@ -112,11 +112,11 @@ def test_other_activities_than_usual_are_a_shift_of_rates_and_no_reason_to_retra
     """A fleet that only sits: the model knows sitting."""
     sitting = people.take(people.activity == "sitting")
     totals = judge.look(sitting)
-    found = compare(judge.baseline, totals, 1000, BARS)
+    found = compare(judge.baseline, totals, 1000, CONFIG)
     assert "class_shift" in {t.measure for t in found.tripped}
-    retrain, says = verdict(found, BARS)
+    retrain, summary = recommendation(found)
     assert not retrain
-    assert "sitting" in says
+    assert "sitting" in summary
 
 
 def test_a_sensor_that_is_gone_is_said_to_be_missing(judge: Judge, fleet_readings: pa.Table):
@@ -131,7 +131,7 @@ def test_a_sensor_that_is_gone_is_said_to_be_missing(judge: Judge, fleet_reading
 
 def test_more_watches_make_the_same_shift_more_certain(judge: Judge, fleet: TrainingWindows):
     totals = judge.look(fleet)
-    few = {f.name: abs(f.z) for f in compare(judge.baseline, totals, 4, BARS).features}
-    many = {f.name: abs(f.z) for f in compare(judge.baseline, totals, 400, BARS).features}
+    few = {f.name: abs(f.z) for f in compare(judge.baseline, totals, 4, CONFIG).features}
+    many = {f.name: abs(f.z) for f in compare(judge.baseline, totals, 400, CONFIG).features}
     assert all(many[name] >= few[name] for name in few)
     assert any(many[name] > few[name] for name in few)

@@ -14,7 +14,7 @@ from activitymodule.kafka.clients import consumer, topic_ends
 from activitymodule.settings import Settings, build
 from activitymodule.streaming import generate as job
 from activitymodule.synthesis.faults import Run, ledger
-from activitymodule.telemetry.decode import Decoded, decode_messages
+from activitymodule.telemetry.decoding import Decoded, decode_messages
 
 START = 1_767_254_407  # 2026-01-01 08:00:07 UTC: in the middle of ten seconds
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from activitymodule.settings import Faults, Telemetry
 from activitymodule.synthesis.faults import KINDS, SKEWS_SECONDS, Faulty, Ledger, Run, ledger
 from activitymodule.synthesis.fleet import sending
-from activitymodule.telemetry.decode import Reason, decode_messages
+from activitymodule.telemetry.decoding import decode_messages
+from activitymodule.telemetry.reasons import Reason
 
 START = 1_767_254_407
 ALL = {"gap": 0.5, "late": 0.6, "duplicate": 0.1, "clock_skew": 0.4, "malformed": 0.1, "flat": 0.4}

@@ -23,7 +23,7 @@ from activitymodule.synthesis.faults import Run
 from activitymodule.synthesis.fleet import PLANNED, Slice, fleet_rows, planned, sending
 from activitymodule.synthesis.history import readings_table, training_readings
 from activitymodule.synthesis.readings import MOTION, Watches, watches
-from activitymodule.telemetry.decode import decode_messages
+from activitymodule.telemetry.decoding import decode_messages
 from activitymodule.telemetry.schema import arrow_schema
 
 START = 1_767_254_400

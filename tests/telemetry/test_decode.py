@@ -13,8 +13,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from activitymodule import settings
-from activitymodule.telemetry import decode
-from activitymodule.telemetry.decode import Reason, decode_messages, decode_rows
+from activitymodule.telemetry import decoding
+from activitymodule.telemetry.decoding import decode_messages, decode_rows
+from activitymodule.telemetry.decoding import messages as entry
+from activitymodule.telemetry.reasons import Reason
 from activitymodule.telemetry.schema import FIELDS
 
 NOW_US = 1_790_000_000_000_000
@@ -31,7 +33,7 @@ def text(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def run(messages: list[bytes | None], **options: Any) -> decode.Decoded:
+def run(messages: list[bytes | None], **options: Any) -> decoding.Decoded:
     return decode_messages(pa.array(messages, pa.binary()), now_us=NOW_US, limits=LIMITS, **options)
 
 
@@ -203,10 +205,8 @@ def test_nothing() -> None:
 def test_one_bad_message_costs_few_slow_parses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest of a dirty batch goes through the fast path again."""
     slow: list[int] = []
-    real = decode._read_slowly
-    monkeypatch.setattr(
-        decode, "_read_slowly", lambda b, m, *rest: (slow.append(len(m)), real(b, m, *rest))[1]
-    )
+    real = entry.read_slowly
+    monkeypatch.setattr(entry, "read_slowly", lambda b, m, *rest: (slow.append(len(m)), real(b, m, *rest))[1])
     messages = [text(reading(stamp=EPOCH + i)) for i in range(2000)]
     messages[700] = b'{"device_id":'
     messages[900] = text(reading(heart_rate="x"))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from activitymodule import settings
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.telemetry import encode, recordings
-from activitymodule.telemetry.decode import decode_messages
+from activitymodule.telemetry.decoding import decode_messages
 from activitymodule.telemetry.schema import FIELD_NAMES
 from activitymodule.telemetry.sources.base import chunk_schema
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from activitymodule import settings
 from activitymodule.errors import DataError
-from activitymodule.telemetry.decode import decode_messages
+from activitymodule.telemetry.decoding import decode_messages
 from activitymodule.telemetry.encode import messages
 from activitymodule.telemetry.sources.sensor_logger import readings_of_push
 from activitymodule.windows.packing import to_records
@@ -112,21 +112,22 @@ def test_readings_pass_the_same_validation_as_every_message():
 
 
 @pytest.mark.parametrize(
-    ("what", "says"),
+    ("what", "place"),
     [
-        ([], "no push"),
-        ({"payload": 3}, "no push"),
+        ([], "payload"),
+        ({"payload": 3}, "payload"),
         (push(deviceId="a b"), "deviceId"),
-        (push({"time": 1}), "item 0 of the payload has no name"),
-        (push({"name": "accelerometer"}), "no time"),
-        (push({"name": "accelerometer", "time": -1}), "no nanoseconds"),
-        (push({"name": "accelerometer", "time": 1e40}), "no nanoseconds"),
-        (push({"name": "accelerometer", "time": 5, "values": 3}), "no object"),
+        (push({"time": 1}), "item 0"),
+        (push({"name": "accelerometer"}), "item 0"),
+        (push({"name": "accelerometer", "time": -1}), "item 0"),
+        (push({"name": "accelerometer", "time": 1e40}), "item 0"),
+        (push({"name": "accelerometer", "time": 5, "values": 3}), "item 0"),
     ],
 )
-def test_what_is_no_push_is_refused_in_one_sentence(what: Any, says: str):
-    with pytest.raises(DataError, match=says):
+def test_another_payload_is_rejected_with_its_place(what: object, place: str):
+    with pytest.raises(DataError) as rejected:
         readings_of_push(what)
+    assert place in str(rejected.value)
 
 
 def test_sensors_without_a_place_are_counted_and_no_acceleration_is_no_reading():

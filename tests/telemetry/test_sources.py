@@ -14,10 +14,10 @@ import pytest
 
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.telemetry.cleaning import clean
+from activitymodule.telemetry.gravity import split_gravity
 from activitymodule.telemetry.sources import SOURCES, Ledger, source_named
 from activitymodule.telemetry.sources.base import chunk_schema
-from activitymodule.telemetry.sources.casas import label_table
-from activitymodule.telemetry.sources.wisdm import split_gravity
+from activitymodule.telemetry.sources.casas_labels import label_table
 from activitymodule.windows.packing import to_records, total_acceleration
 
 CASAS_NAMES = (
@@ -56,7 +56,7 @@ def read_all(source: str, path: Path) -> tuple[pa.Table, Ledger]:
 
 @pytest.mark.parametrize("block_bytes", [20_000, 8 << 20])
 def test_casas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int) -> None:
-    monkeypatch.setattr("activitymodule.telemetry.sources.casas._BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("activitymodule.telemetry.sources.csv_blocks._BLOCK_BYTES", block_bytes)
     labels = {400: "Eat", 500: "Walk", 900: "Dog", 1300: "Juggling"}
     extra = ["not,enough", "nostamp" + "," * 18, "2023-02-17 09:00:00.000," + "abc" + "," * 17]
     casas_file(tmp_path / "alice.csv", 1400, labels, extra)

@@ -11,7 +11,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from activitymodule import settings
-from activitymodule.telemetry.decode import decode_messages
+from activitymodule.telemetry.decoding import decode_messages
 from activitymodule.windows import packing
 from activitymodule.windows.panes import PANES_SCHEMA, decode_panes
 

@@ -1,11 +1,4 @@
-"""ArWISE sample (WSU CASAS, github.com/WSU-CASAS/ArWISE, MIT; data: Dryad doi 10.5061/dryad.jdfn2z3nm).
-
-cnndata/p*_{train,test}.csv: rows of 10 s, 100 steps x 8 channels, a stamp and a label. The rows of a person
-follow each other every 9.99 s, so that a step is 99.9 ms; the stamp is taken as the first step's, and its
-local time as UTC. Of the channels, user acceleration and rotation rate are fields of a reading; distance and
-bearing from home are not. There is no attitude, hence no total acceleration: windows of it lack the
-acceleration channels, and the gravity formula cannot be checked on it.
-"""
+"""ArWISE sample (WSU CASAS, github.com/WSU-CASAS/ArWISE, MIT; data: Dryad doi 10.5061/dryad.jdfn2z3nm)."""
 
 from __future__ import annotations
 
@@ -24,8 +17,10 @@ from activitymodule.telemetry.sources.base import (
     chunk_table,
     files_in,
     opened,
+    register,
 )
-from activitymodule.telemetry.sources.casas import activity_of, label_table, naive_stamps, numbers, stream_csv
+from activitymodule.telemetry.sources.casas_labels import activity_of, label_table
+from activitymodule.telemetry.sources.csv_blocks import naive_stamps, numbers, stream_csv
 
 STEPS = 100
 STEP_US = 99_900
@@ -34,8 +29,16 @@ _FILE = re.compile(r"(p\d+)_(train|test)\.csv")
 _ROWS_IN_CHUNK = 500
 
 
+@register
 class Arwise:
-    """Reads the sample's folder, its .tar.gz, or one of its cnndata files."""
+    """`cnndata/p*_{train,test}.csv` of the ArWISE sample: its folder, its .tar.gz, or one of these files.
+
+    A row holds 10 s: 100 steps of 8 channels, a stamp and a label. The rows of a person follow each other every
+    9.99 s, so a row becomes 100 readings 99.9 ms apart; the stamp is the first step's, and its local time is
+    taken as UTC. User acceleration and rotation rate become fields of a reading; distance and bearing from home
+    do not. There is no attitude, hence no total acceleration: windows of this sample lack the acceleration
+    channels. Windows that a person with a smaller number has too are removed (p1 and p2 hold the same windows).
+    """
 
     name = "arwise"
 

@@ -1,4 +1,4 @@
-"""What all sources share: units, chunks with their ledger, opening files and members of archives."""
+"""What all sources share: registration, units, chunks with their ledger, files and members of archives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, Protocol, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -70,7 +70,7 @@ class Chunk:
 
 
 class Source(Protocol):
-    """An adapter: path -> units -> chunks of canonical readings."""
+    """An adapter: path -> units -> chunks of canonical readings. A module of this package registers its own."""
 
     name: str
 
@@ -81,6 +81,18 @@ class Source(Protocol):
     def read(self, unit: Unit) -> Iterator[Chunk]:
         """The unit's readings, a chunk at a time. Raises DataError where the format is another one."""
         ...
+
+
+SOURCES: dict[str, Source] = {}
+"""The registered sources by name; importing the package `telemetry.sources` fills it."""
+
+_S = TypeVar("_S", bound=Source)
+
+
+def register(source: type[_S]) -> type[_S]:
+    """Class decorator: makes a source known under its `name`. Its docstring is its section of docs/telemetry.md."""
+    SOURCES[source.name] = source()
+    return source
 
 
 def files_in(path: Path, ending: str) -> list[tuple[str, str | None]]:

@@ -1,33 +1,29 @@
-"""CASAS smartwatch recordings (casas.wsu.edu/datasets/smartwatch): one CSV a person, 10 Hz.
-
-Two header rows: names, then types (dt a time, f a number, s text). Stamps are local times without an offset;
-they are taken as UTC, so that the hour of the day is the wearer's. GPS and battery stand in a row every five
-minutes and are held forward (ten minutes at the most). Only the row at which the wearer answered a prompt
-carries a label; it is back-filled over the 300 s before it, up to the prompt before. Labels are mapped by
-casas_labels.csv; those not wanted and those not known there are no truth, and both are counted.
-Latitude, longitude and altitude become distances from the person's mean, for which the file is read twice.
-"""
+"""CASAS smartwatch recordings (casas.wsu.edu/datasets/smartwatch)."""
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from importlib import resources
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 
 from activitymodule.errors import ConfigError, DataError
-from activitymodule.telemetry.decode import parse_stamps
-from activitymodule.telemetry.schema import FIELDS
-from activitymodule.telemetry.sources.base import Chunk, Ledger, Unit, chunk_table, must_exist, opened
+from activitymodule.telemetry.schema import FLOAT_FIELDS
+from activitymodule.telemetry.sources.base import (
+    Chunk,
+    Ledger,
+    Unit,
+    chunk_table,
+    must_exist,
+    opened,
+    register,
+)
+from activitymodule.telemetry.sources.casas_labels import activity_of, label_table
+from activitymodule.telemetry.sources.csv_blocks import naive_stamps, numbers, stream_csv
 
 BACKFILL_US = 300_000_000
 HOLD_US = 600_000_000
@@ -41,14 +37,21 @@ _HELD = (
     "vertical_accuracy",
 )
 _HELD_TEXT = ("battery_state", "location_type")
-_FLOATS = tuple(f.name for f in FIELDS if f.kind == "float")
-_BLOCK_BYTES = 8 << 20
-_MISSING = ["", "nan", "NaN", "None", "null", "NULL"]
-_NUMBER = r"^\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
+_FLOATS = tuple(f.name for f in FLOAT_FIELDS)
 
 
+@register
 class Casas:
-    """Reads a folder of CSVs, or one."""
+    """CSVs of CASAS smartwatch studies, one a person at 10 Hz: a folder of them, or one file.
+
+    There are two header rows: names, then types (`dt` a time, `f` a number, `s` text). Stamps are local times
+    without an offset; they are taken as UTC, so that the hour of the day is the wearer's. GPS and battery stand
+    in one row every five minutes and are held forward for ten minutes at most. Positions become distances from
+    the person's mean, for which a file is read twice. Only the row at which the wearer answered a prompt has a
+    label; the label is back-filled over the 300 s before it, up to the previous prompt, and mapped by
+    `telemetry/sources/casas_labels.csv`. Labels that are not wanted or not listed there give no activity; both
+    are counted.
+    """
 
     name = "casas"
 
@@ -110,96 +113,6 @@ def _header(file: IO[bytes], unit: Unit) -> list[str]:
             f"{unit} is no CASAS recording: it needs the column stamp and a channel such as pitch"
         )
     return names
-
-
-# ---- pieces that other CSV sources use as well
-
-
-def stream_csv(
-    file: IO[bytes], header: Sequence[str], wanted: Sequence[str]
-) -> Iterator[tuple[pa.Table, int]]:
-    """Blocks of rows as text, with the number of rows of a wrong length left out of each; header rows read."""
-    malformed = 0
-
-    def skip(_row: object) -> str:
-        nonlocal malformed
-        malformed += 1
-        return "skip"
-
-    try:
-        reader = pacsv.open_csv(
-            file,
-            read_options=pacsv.ReadOptions(
-                column_names=list(header), block_size=_BLOCK_BYTES, use_threads=False
-            ),
-            parse_options=pacsv.ParseOptions(invalid_row_handler=skip),
-            convert_options=pacsv.ConvertOptions(
-                column_types={name: pa.string() for name in header},
-                include_columns=list(wanted),
-                strings_can_be_null=True,
-                null_values=_MISSING,
-                check_utf8=False,
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        if "Empty CSV" in str(error):
-            return
-        raise DataError(f"not a readable CSV file: {error}") from error
-    try:
-        for batch in reader:
-            count, malformed = malformed, 0
-            yield pa.Table.from_batches([batch]), count
-    except pa.ArrowInvalid as error:
-        raise DataError(f"not a readable CSV file: {error}") from error
-    if malformed:
-        yield reader.schema.empty_table(), malformed
-
-
-def numbers(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
-    """float64 ndarray of shape (n,), NaN where missing or no number, and how many were no number."""
-    try:
-        return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False), 0
-    except pa.ArrowInvalid:
-        is_number = pc.match_substring_regex(column, _NUMBER)
-        good = pc.if_else(is_number, pc.utf8_trim_whitespace(column), None)
-        bad = len(column) - column.null_count - pc.sum(is_number).as_py()
-        return pc.cast(good, pa.float64()).to_numpy(zero_copy_only=False), bad
-
-
-def naive_stamps(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """Local times taken as UTC (an offset, where there is one, is honoured): int64 microseconds, and which
-    could be read; both ndarrays of shape (n,)."""
-    text = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.string())
-    text = pc.fill_null(text, "")
-    has_offset = pc.match_substring_regex(text, r"\d{2}:\d{2}.*(Z|[+-]\d{2}(:?\d{2})?)$")
-    return parse_stamps(pc.if_else(has_offset, text, pc.binary_join_element_wise(text, "Z", "")))
-
-
-@lru_cache(maxsize=1)
-def label_table() -> dict[str, str | None]:
-    """Spelling -> activity, None where it is not wanted (casas_labels.csv)."""
-    text = (resources.files(__package__) / "casas_labels.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
-    return {row["label"]: row["activity"] or None for row in rows}
-
-
-def activity_of(
-    labels: Sequence[str | None], table: dict[str, str | None]
-) -> tuple[list[str | None], dict[str, int]]:
-    """The activity of each label (None where there is none), and counts of what gave none."""
-    noticed = Counter[str]()
-    activities: list[str | None] = []
-    for label in labels:
-        label = label.strip() if label else None
-        activities.append(table.get(label) if label else None)
-        if label and label not in table:
-            noticed[f"unknown_label:{label}"] += 1
-        elif label and table[label] is None:
-            noticed[f"unwanted_label:{label}"] += 1
-    return activities, dict(noticed)
-
-
-# ---- columns, values held forward, labels filled backward
 
 
 class _Held:

@@ -28,21 +28,21 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
 from activitymodule.errors import DataError
+from activitymodule.telemetry.gravity import STANDARD_GRAVITY, attitude_and_rest, gravity_of, split_gravity
+from activitymodule.telemetry.identifiers import DEVICE_ID_TEXT, is_device_id
 from activitymodule.telemetry.schema import FIELDS, arrow_schema
-from activitymodule.telemetry.sources.wisdm import STANDARD_GRAVITY, split_gravity
 
 Frame = Literal["core-motion", "android"]
 
 SLOT_NS = 100_000_000
 MOST_SAMPLES = 200_000  # of one push
 _HOLD_NS = 1_000_000_000  # how far the gravity (or attitude) may be from the sample it is added to
-_DEVICE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _BATTERY = {"charging", "unplugged", "full", "unknown"}
 _AXES = ("x", "y", "z")
 
@@ -74,7 +74,7 @@ class _Samples:
 
 
 def readings_of_push(
-    push: Any,
+    push: object,
     *,
     frame: Frame = "core-motion",
     device_id: str | None = None,
@@ -82,60 +82,83 @@ def readings_of_push(
 ) -> Pushed:
     """One push as readings. device_id : in place of the push's own; steps_before : `Pushed.steps` of the push before.
 
-    Raises DataError (one sentence) where it is no push of this app.
+    Raises DataError where it is not a push of this app.
     """
-    if not isinstance(push, dict) or not isinstance(push.get("payload"), list):
-        raise DataError("this is no push of Sensor Logger: an object with a list `payload` is expected")
+    payload = push.get("payload") if isinstance(push, dict) else None
+    if not isinstance(push, dict) or not isinstance(payload, list):
+        raise DataError("this is not a push of Sensor Logger: an object with a list `payload` is expected")
     device = device_id if device_id is not None else push.get("deviceId")
-    if not isinstance(device, str) or not _DEVICE_ID.fullmatch(device):
-        raise DataError("deviceId must be 1 to 128 letters, digits or . _ : - ; name one with ?device=")
-    if len(push["payload"]) > MOST_SAMPLES:
-        raise DataError(f"a push of {len(push['payload'])} samples is too large; at most {MOST_SAMPLES}")
-    sensors, battery = _by_sensor(push["payload"])
-    used = {"gyroscope", "heartrate", "pedometer", "location", "watchlocation", "battery"}
-    sign = -1.0 if frame == "android" else 1.0
-    base, total, gravity = _acceleration(sensors, sign)
+    if not is_device_id(device):
+        raise DataError(f"deviceId must be {DEVICE_ID_TEXT}; name one with ?device=")
+    if len(payload) > MOST_SAMPLES:
+        raise DataError(f"a push of {len(payload)} samples is too large; at most {MOST_SAMPLES} are allowed")
     session = str(push.get("sessionId") or "")[:128]
+    sensors, battery = _by_sensor(payload)
+    base, total, gravity = _acceleration(sensors, -1.0 if frame == "android" else 1.0)
     if base is None or total is None:
         passed = {name: len(samples.time_ns) for name, samples in sensors.items()}
-        return Pushed(
-            device, session, arrow_schema().empty_table(), len(push["payload"]), passed, steps_before
-        )
+        return Pushed(device, session, arrow_schema().empty_table(), len(payload), passed, steps_before)
     slot = base.time_ns // SLOT_NS
     first = np.flatnonzero(np.diff(slot, prepend=slot[0] - 1))
-    slots = slot[first]
     columns: dict[str, np.ndarray] = {"stamp": base.time_ns[first] // 1000}
+    columns |= _motion(total, gravity, first)
+    slots = slot[first]
+    others, steps = _other_sensors(sensors, slots, steps_before)
+    used = _used(sensors)
+    passed = {name: len(samples.time_ns) for name, samples in sensors.items() if name not in used}
+    table = _table(device, columns | others, len(slots), battery)
+    return Pushed(device, session, table, len(payload), passed, steps)
+
+
+_ALWAYS_USED = frozenset({"gyroscope", "heartrate", "pedometer", "location", "watchlocation", "battery"})
+
+
+def _used(sensors: Mapping[str, _Samples]) -> frozenset[str]:
+    """The sensors that readings are made of, were they there or not."""
+    acceleration = (
+        {"wristmotion"} if "wristmotion" in sensors else {"accelerometer", "gravity", "totalacceleration"}
+    )
+    orientation = sensors.get("orientation")
+    yaw = {"orientation"} if orientation is not None and "yaw" in orientation.values else set()
+    return _ALWAYS_USED | acceleration | yaw
+
+
+def _motion(total: np.ndarray, gravity: np.ndarray | None, first: np.ndarray) -> dict[str, np.ndarray]:
+    """Pitch, roll and user acceleration of the readings whose samples begin at `first`."""
     mean_total = _means(total, first)
     if gravity is None:
         pitch, roll, user = split_gravity(mean_total)
     else:
-        pitch, roll, user = _attitude(mean_total, _means(gravity, first))
-    columns |= {"pitch": pitch, "roll": roll}
-    columns |= {f"user_acceleration_{axis}": user[:, i] for i, axis in enumerate(_AXES)}
+        pitch, roll, user = attitude_and_rest(mean_total, _means(gravity, first))
+    columns = {"pitch": pitch, "roll": roll}
+    return columns | {f"user_acceleration_{axis}": user[:, i] for i, axis in enumerate(_AXES)}
+
+
+def _other_sensors(
+    sensors: Mapping[str, _Samples], slots: np.ndarray, steps_before: float | None
+) -> tuple[dict[str, np.ndarray], float | None]:
+    """Fields beside the acceleration, in the slots of the readings, and where the step counter stands."""
+    columns: dict[str, np.ndarray] = {}
     rotation = _rotation(sensors)
     if rotation is not None:
         by_slot = _in_slots(rotation[0], rotation[1], slots)
         columns |= {f"rotation_rate_{axis}": by_slot[:, i] for i, axis in enumerate(_AXES)}
     for sensor, name, field in (("orientation", "yaw", "yaw"), ("heartrate", "bpm", "heart_rate")):
-        if sensor in sensors and name in sensors[sensor].values:
-            samples = sensors[sensor]
+        samples = sensors.get(sensor)
+        if samples is not None and name in samples.values:
             columns[field] = _in_slots(samples.time_ns, samples.values[name][:, None], slots)[:, 0]
-            used.add(sensor)
     for sensor in ("watchlocation", "location"):
         if sensor in sensors:
             columns |= _location(sensors[sensor], slots)
     steps = steps_before
     if "pedometer" in sensors and "steps" in sensors["pedometer"].values:
         columns["steps"], steps = _steps(sensors["pedometer"], slots, steps_before)
-    used |= {"wristmotion"} if "wristmotion" in sensors else {"accelerometer", "gravity", "totalacceleration"}
-    passed = {name: len(samples.time_ns) for name, samples in sensors.items() if name not in used}
-    table = _table(device, columns, len(slots), battery)
-    return Pushed(device, session, table, len(push["payload"]), passed, steps)
+    return columns, steps
 
 
-def _by_sensor(payload: list[Any]) -> tuple[dict[str, _Samples], str | None]:
+def _by_sensor(payload: list[object]) -> tuple[dict[str, _Samples], str | None]:
     """Samples of each sensor (its name in small letters without spaces), and the last battery state."""
-    rows: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+    rows: dict[str, list[tuple[int, dict[str, object]]]] = defaultdict(list)
     battery: str | None = None
     for number, entry in enumerate(payload):
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
@@ -156,7 +179,7 @@ def _by_sensor(payload: list[Any]) -> tuple[dict[str, _Samples], str | None]:
     return {name: _samples(found) for name, found in rows.items()}, battery
 
 
-def _samples(rows: list[tuple[int, dict[str, Any]]]) -> _Samples:
+def _samples(rows: list[tuple[int, dict[str, object]]]) -> _Samples:
     rows.sort(key=lambda row: row[0])
     names = {key for _, values in rows for key in values} - {"name", "time", "values", "accuracy"}
     return _Samples(
@@ -169,7 +192,7 @@ def _samples(rows: list[tuple[int, dict[str, Any]]]) -> _Samples:
     )
 
 
-def _number(value: Any) -> float:
+def _number(value: object) -> float:
     """A finite number, or NaN: text and booleans are none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return np.nan
@@ -217,8 +240,7 @@ def _gravity(sensors: Mapping[str, _Samples], time_ns: np.ndarray, sign: float) 
     if attitude is None or not {"pitch", "roll"} <= set(attitude.values):
         return None
     pitch, roll = sign * attitude.values["pitch"], attitude.values["roll"]
-    down = np.stack([np.cos(pitch) * np.sin(roll), -np.sin(pitch), -np.cos(pitch) * np.cos(roll)], axis=1)
-    return _at(time_ns, attitude.time_ns, down)
+    return _at(time_ns, attitude.time_ns, gravity_of(pitch, roll))
 
 
 def _at(wanted_ns: np.ndarray, time_ns: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -230,18 +252,6 @@ def _at(wanted_ns: np.ndarray, time_ns: np.ndarray, values: np.ndarray) -> np.nd
     found = values[nearest].copy()
     found[np.abs(time_ns[nearest] - wanted_ns) > _HOLD_NS] = np.nan
     return found
-
-
-def _attitude(total: np.ndarray, gravity: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pitch, roll and user acceleration such that user acceleration + gravity(pitch, roll) is the total again."""
-    length = np.linalg.norm(gravity, axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        down = gravity / length[:, None]
-    pitch = -np.arcsin(np.clip(down[:, 1], -1, 1)).astype(np.float32)
-    roll = np.arctan2(down[:, 0], -down[:, 2]).astype(np.float32)
-    p, r = pitch.astype(float), roll.astype(float)
-    exact = np.stack([np.cos(p) * np.sin(r), -np.sin(p), -np.cos(p) * np.cos(r)], axis=1)
-    return pitch, roll, total - exact
 
 
 def _rotation(sensors: Mapping[str, _Samples]) -> tuple[np.ndarray, np.ndarray] | None:

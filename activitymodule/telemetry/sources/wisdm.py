@@ -1,13 +1,4 @@
-"""WISDM smartwatch accelerometer (Weiss 2019, UCI 507, CC BY 4.0): lines `subject,activity,x,y,z;`.
-
-20 Hz, m/s2, gravity included, no time: the order of lines is time. Here:
-- two lines become one reading (their mean): 10 Hz;
-- total acceleration in g and Core Motion's signs is -a / 9.80665 (Android reports the force that holds the
-  watch, Core Motion gravity itself: a watch lying face up reads +9.8 there and -1 here);
-- the mean over 2.1 s around a reading gives the direction of gravity, hence pitch and roll; what is left is
-  user acceleration, so that user acceleration + gravity(pitch, roll) is the total again;
-- stamps start at 2019-01-01T00:00Z, made up; every run (a stretch of one activity) starts a block of 5 min.
-"""
+"""WISDM smartwatch accelerometer (Weiss 2019, UCI 507, CC BY 4.0): lines `subject,activity,x,y,z;`."""
 
 from __future__ import annotations
 
@@ -21,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from activitymodule.errors import ConfigError, DataError
+from activitymodule.telemetry.gravity import STANDARD_GRAVITY, split_gravity
 from activitymodule.telemetry.sources.base import (
     Chunk,
     Ledger,
@@ -28,6 +20,7 @@ from activitymodule.telemetry.sources.base import (
     chunk_table,
     files_in,
     opened,
+    register,
 )
 
 ACTIVITIES = {
@@ -38,12 +31,10 @@ ACTIVITIES = {
     "E": "standing",
     "M": "kicking",
 }
-STANDARD_GRAVITY = 9.80665  # m/s2 in a g (BIPM)
 START_US = 1_546_300_800_000_000  # 2019-01-01T00:00Z
 _PERIOD_US = 100_000
 _BLOCK_US = 300_000_000
 _LONGEST_RUN = 72_000  # lines, one hour: a longer run is cut, so that no file is held whole
-_HALF_WIDTH = 10  # readings on either side that the mean of gravity reaches
 
 _FILE = re.compile(r"data_(\d+)_accel_watch\.txt")
 _NUMBER = rb"\s*(-?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)\s*"
@@ -52,8 +43,18 @@ _LINE = re.compile(
 )
 
 
+@register
 class Wisdm:
-    """Reads a folder of data_*_accel_watch.txt, one such file, or a .tar.gz of them."""
+    """`data_<person>_accel_watch.txt` of WISDM (Weiss 2019, UCI 507, CC BY 4.0): a folder, a file, or a .tar.gz.
+
+    Lines are `subject,activity,x,y,z;` at 20 Hz in m/s2, with gravity and without a time: their order is time.
+    The mean of two lines becomes one reading, at 10 Hz. Total acceleration in g with Core Motion's signs is
+    -a / 9.80665 (Android reports the force that holds the watch, Core Motion gravity itself: a watch lying face
+    up reads +9.8 there and -1 here). The mean over 2.1 s around a reading is the direction of gravity, hence
+    pitch and roll; the rest is user acceleration. A run (a stretch of one activity) that is an exact copy of an
+    earlier one of its file is removed (the file of person 1629 holds every run twice). Stamps are made up: they
+    start at 2019-01-01T00:00Z, and every run starts a block of 5 min.
+    """
 
     name = "wisdm"
 
@@ -123,30 +124,3 @@ def _chunk(force: np.ndarray, code: str, start_us: int, unit: Unit, removed: dic
     noticed = {} if activity else {f"unknown_label:{code}": pairs}
     table = chunk_table(columns, unit.person, f"wisdm-{unit.person}", pairs)
     return Chunk(table, Ledger(pairs + sum(removed.values()), pairs, removed, noticed))
-
-
-def split_gravity(total: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Total acceleration (n, 3) in g at 10 Hz to pitch (n,), roll (n,) in rad and user acceleration (n, 3).
-
-    The inverse of Core Motion's gravity = (cos pitch sin roll, -sin pitch, -cos pitch cos roll); float32,
-    and user acceleration is what is left after the rounded angles, so that the sum is the total again.
-    """
-    low = _moving_mean(total)
-    length = np.linalg.norm(low, axis=1)
-    down = np.divide(
-        low, length[:, None], out=np.tile([0.0, 0.0, -1.0], (len(low), 1)), where=length[:, None] > 0
-    )
-    pitch = -np.arcsin(np.clip(down[:, 1], -1, 1)).astype(np.float32)
-    roll = np.arctan2(down[:, 0], -down[:, 2]).astype(np.float32)
-    p, r = pitch.astype(float), roll.astype(float)
-    gravity = np.stack([np.cos(p) * np.sin(r), -np.sin(p), -np.cos(p) * np.cos(r)], axis=1)
-    return pitch, roll, (total - gravity).astype(np.float32)
-
-
-def _moving_mean(values: np.ndarray) -> np.ndarray:
-    """Mean of each row and up to _HALF_WIDTH neighbours on either side; fewer at the ends. Shape as given."""
-    n = len(values)
-    sums = np.vstack([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
-    low = np.maximum(np.arange(n) - _HALF_WIDTH, 0)
-    high = np.minimum(np.arange(n) + _HALF_WIDTH + 1, n)
-    return (sums[high] - sums[low]) / (high - low)[:, None]

@@ -24,7 +24,7 @@ from activitymodule.settings import Settings, resolve
 from activitymodule.store.migrate import upgrade
 
 POSTGRES_IMAGE = "postgres:18"
-KAFKA_IMAGE = "apache/kafka:4.1.0"
+KAFKA_IMAGE = "apache/kafka:4.1.2"
 # every container carries it, with the folder of its stack as the value
 LABEL = "activity-tests"
 UP_SECONDS = 120.0

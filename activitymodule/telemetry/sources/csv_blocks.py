@@ -1,0 +1,78 @@
+"""CSV files as blocks of text columns, and these as numbers and stamps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from activitymodule.errors import DataError
+from activitymodule.telemetry.decoding import parse_stamps
+
+_BLOCK_BYTES = 8 << 20
+_MISSING = ["", "nan", "NaN", "None", "null", "NULL"]
+_NUMBER = r"^\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
+
+
+def stream_csv(
+    file: IO[bytes], header: Sequence[str], wanted: Sequence[str]
+) -> Iterator[tuple[pa.Table, int]]:
+    """Blocks of rows as text, with the number of rows of a wrong length left out of each; header rows read."""
+    malformed = 0
+
+    def skip(_row: object) -> str:
+        nonlocal malformed
+        malformed += 1
+        return "skip"
+
+    try:
+        reader = pacsv.open_csv(
+            file,
+            read_options=pacsv.ReadOptions(
+                column_names=list(header), block_size=_BLOCK_BYTES, use_threads=False
+            ),
+            parse_options=pacsv.ParseOptions(invalid_row_handler=skip),
+            convert_options=pacsv.ConvertOptions(
+                column_types={name: pa.string() for name in header},
+                include_columns=list(wanted),
+                strings_can_be_null=True,
+                null_values=_MISSING,
+                check_utf8=False,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        if "Empty CSV" in str(error):
+            return
+        raise DataError(f"not a readable CSV file: {error}") from error
+    try:
+        for batch in reader:
+            count, malformed = malformed, 0
+            yield pa.Table.from_batches([batch]), count
+    except pa.ArrowInvalid as error:
+        raise DataError(f"not a readable CSV file: {error}") from error
+    if malformed:
+        yield reader.schema.empty_table(), malformed
+
+
+def numbers(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
+    """float64 ndarray of shape (n,), NaN where missing or no number, and how many were no number."""
+    try:
+        return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False), 0
+    except pa.ArrowInvalid:
+        is_number = pc.match_substring_regex(column, _NUMBER)
+        good = pc.if_else(is_number, pc.utf8_trim_whitespace(column), None)
+        bad = len(column) - column.null_count - pc.sum(is_number).as_py()
+        return pc.cast(good, pa.float64()).to_numpy(zero_copy_only=False), bad
+
+
+def naive_stamps(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """Local times taken as UTC (an offset, where there is one, is honoured): int64 microseconds, and which
+    could be read; both ndarrays of shape (n,)."""
+    text = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.string())
+    text = pc.fill_null(text, "")
+    has_offset = pc.match_substring_regex(text, r"\d{2}:\d{2}.*(Z|[+-]\d{2}(:?\d{2})?)$")
+    return parse_stamps(pc.if_else(has_offset, text, pc.binary_join_element_wise(text, "Z", "")))
