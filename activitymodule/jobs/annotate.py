@@ -51,7 +51,7 @@ class Truth:
         self._spans: dict[str, list[tuple[int, int, str]]] = {}
 
     def learn(self, spans: pa.Table | None) -> None:
-        """Spans (lake.agreement.SPAN_SCHEMA), in place of those known."""
+        """Spans (models.evaluation.against_truth.SPAN_SCHEMA), in place of those known."""
         self._spans = {}
         if spans is None:
             return
