@@ -87,6 +87,9 @@ docs: init ## make the generated pages and pictures under docs/ again
 	$(BIN)/activity features --markdown
 	$(BIN)/activity schema --write
 
+pictures: init ## take the console's pictures under docs/figures again, with a browser
+	PICTURES=docs/figures $(BIN)/python -m pytest -q tests/annotation/test_pictures.py -k "desktop and light"
+
 clean: down ## remove what was made: environment, jars, data and caches (.env stays)
 	@if [ -L .local/postgres ]; then rm -rf "$$(readlink .local/postgres)"; fi
 	rm -rf .venv .venv-* jars .local lake reports spark-warehouse metastore_db derby.log

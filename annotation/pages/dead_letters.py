@@ -15,11 +15,11 @@ from annotation.auth import User, must_be_admin
 
 _LETTERS = 20
 _LONGEST = 1200  # characters of a message that are shown
-_LETTER = '<path d="M3 6h18v12H3zM3 7l9 6 9-6M15 15l4 4M19 15l-4 4"/>'
+_ICON = '<path d="M3 6h18v12H3zM3 7l9 6 9-6M15 15l4 4M19 15l-4 4"/>'
 _MEANING = {str(reason): reason.meaning for reason in Reason}
 
 
-@frame.page("/dead-letters", "Dead letters", icon=_LETTER, group="Stream", order=60, assets=("fleet.css",))
+@frame.page("/dead-letters", "Dead letters", icon=_ICON, group="Stream", order=60, assets=("fleet.css",))
 async def dead_letters(who: User, reason: str = "") -> None:
     """Counts by reason, then the newest messages (of one reason)."""
     counts = await context.run_read(summarize_dead_letters)

@@ -17,13 +17,13 @@ from annotation.predictions import predictions
 
 _LEAST_BUCKETS = 20
 _LOADING = '<p class="muted">Loading ...</p>'
-_WAVES = (
+_ICON = (
     '<circle cx="12" cy="12" r="2.5"/><path d="M7.5 7.5a6.4 6.4 0 0 0 0 9M16.5 7.5a6.4 6.4 0 0 1 0 9"/>'
     '<path d="M4.8 4.8a10.2 10.2 0 0 0 0 14.4M19.2 4.8a10.2 10.2 0 0 1 0 14.4"/>'
 )
 
 
-@frame.page("/live", "Live", icon=_WAVES, group="Stream", order=30, assets=("fleet.css",))
+@frame.page("/live", "Live", icon=_ICON, group="Stream", order=30, assets=("fleet.css",))
 async def live(who: User) -> None:
     """Renewed by the feed all viewers share."""
     state = ui.html('<span class="live-dot old"></span>Loading ...', sanitize=False).classes("note")
@@ -35,7 +35,7 @@ async def live(who: User) -> None:
     with frame.grid(340):
         with frame.panel("Latency", note="from Kafka to the store, windows scored live"):
             latency = ui.html(_LOADING, sanitize=False).classes("w-full")
-        with frame.panel("Newest predictions"):
+        with frame.panel("Latest windows"):
             recent = ui.html(_LOADING, sanitize=False).classes("w-full")
     shown: dict[int, str] = {}
 

@@ -14,7 +14,7 @@ from annotation import context, frame
 from annotation.auth import User
 
 _FLOWING_SECONDS = 120  # readings count as arriving if a window was written that lately
-_HOME = '<path d="M3 11 12 4l9 7M5.5 9.5V20h13V9.5M10 20v-6h4v6"/>'
+_ICON = '<path d="M3 11 12 4l9 7M5.5 9.5V20h13V9.5M10 20v-6h4v6"/>'
 _RUN_CHIPS: dict[str, Literal["good", "bad", "warn"]] = {
     "promoted": "good",
     "failed": "bad",
@@ -121,7 +121,7 @@ def _step_html(place: int, step: Step, kind: Literal["done", "next", "later"]) -
     )
 
 
-@frame.page("/", "Start", icon=_HOME, order=0)
+@frame.page("/", "Start", icon=_ICON, order=0)
 async def start(who: User) -> None:
     """Figures, the next step, the last retraining."""
     config = context.settings()

@@ -15,7 +15,7 @@ from activitymodule.store.users import Account, Role
 from annotation import auth, context, frame
 from annotation.auth import User
 
-_PEOPLE = (
+_ICON = (
     '<circle cx="9" cy="8" r="3.5"/><path d="M2.5 20c.5-4 3-6 6.5-6s6 2 6.5 6"/>'
     '<path d="M16 4.8a3.5 3.5 0 0 1 0 6.4M18 14.5c2 .8 3.2 2.7 3.5 5.5"/>'
 )
@@ -23,7 +23,7 @@ _PERMISSIONS = {"annotator": "labels windows", "admin": "also reviews, promotes 
 
 
 @frame.page(
-    "/users", "Users", role="admin", icon=_PEOPLE, group="Administration", order=80, assets=("users.css",)
+    "/users", "Users", role="admin", icon=_ICON, group="Administration", order=80, assets=("users.css",)
 )
 async def users(who: User) -> None:
     """The forms and the two lists."""
@@ -122,7 +122,7 @@ class _Desk:
             )
 
         with ui.element("form").classes("row-line").on("submit.prevent", add):
-            token_name = _input("token-name", "Token name", "my-phone")
+            token_name = _input("token-name", "Purpose", "my-phone")
             ui.html('<button class="button" type="submit">Create token</button>', sanitize=False)
 
     def account(self, account: Account) -> None:
