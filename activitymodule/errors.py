@@ -54,6 +54,30 @@ class RefusedError(ActivityError):
     exit_code = 5
 
 
+class LockedError(RefusedError):
+    """Another process holds the lock: a second scorer of a topic, a second retraining."""
+
+    code = "locked"
+
+
+class AlreadyAnsweredError(RefusedError):
+    """The annotator has already answered this queue item."""
+
+    code = "already_answered"
+
+
+class ItemClosedError(RefusedError):
+    """The queue item is closed: others answered it, or it expired."""
+
+    code = "item_closed"
+
+
+class ItemHeldError(RefusedError):
+    """The annotator's lease of the queue item has expired, and others hold or labelled it."""
+
+    code = "item_held"
+
+
 class ModelError(ActivityError):
     """A model that is missing, does not load or does not fit."""
 

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from activitymodule.settings import Settings
-from activitymodule.store import annotations as store
-from activitymodule.store.annotations import Item, Neighbour
+from activitymodule.store import items as store_items
+from activitymodule.store import labels as store_labels
+from activitymodule.store import leases
 from activitymodule.store.connection import Connection
+from activitymodule.store.items import Item, Neighbour
 from annotation.archived import archived_records
 from annotation.palette import colour
 from annotation.signals import facts, microseconds, plot, small, unpack
@@ -39,7 +41,7 @@ class FeatureSpace:
         """Items that are there still, and their features, float32 (n, n_features)."""
         with self._lock:
             missing = [number for number in item_ids if number not in self._held]
-        found = store.features_of(connection, missing) if missing else {}
+        found = store_items.features_of(connection, missing) if missing else {}
         with self._lock:
             self._held |= found
             while len(self._held) > _KEPT:
@@ -106,7 +108,7 @@ def surroundings(connection: Connection, settings: Settings, item: Item) -> Arou
     """The readings of the item, and of the window before and after as far as they are at hand."""
     length = item.window_end - item.window_start
     since, until = item.window_start - length, item.window_end + length
-    packed = store.neighbour_readings(connection, item.device_id, since, until)
+    packed = store_items.neighbour_readings(connection, item.device_id, since, until)
     records = unpack([item.readings, *(readings for _, readings in packed)])
     low, high = microseconds(item.window_start), microseconds(item.window_end)
     missing = not (records["stamp_us"] < low).any() or not (records["stamp_us"] >= high).any()
@@ -204,11 +206,11 @@ def prepared(
     own = around.records[(around.records["stamp_us"] >= low) & (around.records["stamp_us"] < high)]
     said = facts(own)
     since, until = item.window_start - STRIP_BEFORE, item.window_end + STRIP_AFTER
-    neighbours = store.around(connection, item.device_id, since, until)
-    gold = store.labelled_items(connection, item.features_version)
+    neighbours = store_items.around(connection, item.device_id, since, until)
+    gold = store_labels.labelled_items(connection, item.features_version)
     gold.pop(item.item_id, None)
     similar = SPACE.nearest(connection, item, list(gold), SIMILAR)
-    others = [store.get_item(connection, number) for number, _ in similar]
+    others = [store_items.get_item(connection, number) for number, _ in similar]
     seconds = (item.window_end - item.window_start).total_seconds()
     figures: list[tuple[str, str]] = []
     if said.heart_rate is not None:
@@ -223,7 +225,7 @@ def prepared(
         "start": item.window_start.astimezone(UTC).isoformat(),
         "seconds": seconds,
         "plot": plot(around.records, low, high, width, height=height, what=said.sentence()),
-        "summary": said.sentence(),
+        "says": said.sentence(),
         "figures": figures,
         "context": around.source,
         "strip": strip(neighbours, item, since, until) if len(neighbours) > 1 else "",
@@ -236,14 +238,14 @@ def prepared(
 
 def bulk(connection: Connection, item: Item, annotator: str, minutes: float) -> list[dict[str, Any]]:
     """Open items of the same watch most like this one, held for the annotator, the most alike first."""
-    candidates = store.open_of_device(connection, item, annotator)
+    candidates = store_items.open_of_device(connection, item, annotator)
     near = SPACE.nearest(connection, item, candidates, BULK)
-    held = set(store.lease_these(connection, [number for number, _ in near], annotator, minutes))
+    held = set(leases.lease_these(connection, [number for number, _ in near], annotator, minutes))
     return [
         {
             "item_id": number,
             "alike": distance <= ALIKE,
-            "html": tile(store.get_item(connection, number)),
+            "html": tile(store_items.get_item(connection, number)),
         }
         for number, distance in near
         if number in held
@@ -252,4 +254,4 @@ def bulk(connection: Connection, item: Item, annotator: str, minutes: float) -> 
 
 def labels_for(connection: Connection, settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Labels of the champion, and others in use."""
-    return store.offered_labels(connection, settings.registry.classifier)
+    return store_labels.offered_labels(connection, settings.registry.classifier)

@@ -14,7 +14,7 @@ from activitymodule.store.connection import Connection
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from activitymodule.models.evaluation.against_truth import Evaluation, Score
+    from activitymodule.models.evaluation.against_truth import Agreement, Score
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -35,7 +35,7 @@ def read_windows(
     coverage: float = 0.0,
     device: str | None = None,
 ) -> pa.Table:
-    """Predicted windows that start in [first, last], as WINDOW_SCHEMA (models/evaluation/against_truth)."""
+    """Predicted windows that start in [first, last], as lake.agreement's WINDOW_SCHEMA."""
     import pyarrow as pa
 
     from activitymodule.models.evaluation.against_truth import WINDOW_SCHEMA
@@ -50,7 +50,7 @@ def read_windows(
     )
 
 
-def measure(config: Settings, since: datetime | None, coverage: float, device: str | None) -> Evaluation:
+def measure(config: Settings, since: datetime | None, coverage: float, device: str | None) -> Agreement:
     """Compare what the truth topic holds with the store."""
     import pyarrow.compute as pc
 
@@ -109,7 +109,7 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
 
-def _print(found: Evaluation) -> None:
+def _print(found: Agreement) -> None:
     from activitymodule.jobs.output import print_table
 
     typer.echo(

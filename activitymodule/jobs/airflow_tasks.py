@@ -17,7 +17,9 @@ def turn_away(settings: Settings, run_id: str, by_whom: str) -> dict[str, Any]:
     as it is. Gives `state`, `says` and `version`."""
     from activitymodule.registry.versions import drop_challenger
     from activitymodule.store.connection import session
-    from activitymodule.store.retraining import finish_run, get_run, record_promotion, retrain_lease
+    from activitymodule.store.locks import retrain_lease
+    from activitymodule.store.promotions import record_promotion
+    from activitymodule.store.retraining import finish_run, get_run
 
     name = settings.registry.classifier
     with retrain_lease(settings, run_id), session(settings) as connection:
@@ -54,7 +56,8 @@ def labels_waiting(settings: Settings, min_labels: int, pause_minutes: float = 6
     """
     from activitymodule.jobs.retrain import _worth_while
     from activitymodule.store.connection import session
-    from activitymodule.store.retraining import label_counts, learnt_until, runs
+    from activitymodule.store.labels import label_counts
+    from activitymodule.store.retraining import learnt_until, runs
     from activitymodule.windows.catalogue import FEATURES_VERSION
 
     with session(settings, read_only=True) as connection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 import time
@@ -19,7 +18,7 @@ from activitymodule.store.connection import Connection
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from activitymodule.store.annotations import Item
+    from activitymodule.store.items import Item
 
 app = typer.Typer(
     add_completion=False,
@@ -51,7 +50,7 @@ class Truth:
         self._spans: dict[str, list[tuple[int, int, str]]] = {}
 
     def learn(self, spans: pa.Table | None) -> None:
-        """Spans (models.evaluation.against_truth.SPAN_SCHEMA), in place of those known."""
+        """Spans (lake.agreement.SPAN_SCHEMA), in place of those known."""
         self._spans = {}
         if spans is None:
             return
@@ -83,7 +82,7 @@ def _answer_one(
     minutes: float,
 ) -> tuple[bool, bool]:
     """Answer a leased item; (a label was given, it was wrong on purpose)."""
-    from activitymodule.store.annotations import answer
+    from activitymodule.store.answers import answer
 
     label = truth.label(
         item.device_id,
@@ -116,8 +115,8 @@ def run_oracle(
     window whose truth is not there (yet) is left for later while there is time, then answered `unsure`.
     """
     from activitymodule.kafka.truth import read_truth
-    from activitymodule.store.annotations import lease_next, release
     from activitymodule.store.connection import connect, explained
+    from activitymodule.store.leases import lease_next, release
 
     rng = random.Random(seed)
     names = [f"oracle-{k + 1}" for k in range(max(1, annotators))]
@@ -206,6 +205,7 @@ def export_(
     as_: str = typer.Option(None, "--as", help="csv or label-studio; by the file's name if left out."),
 ) -> None:
     """Write what people say now, one row an annotator and window, with the gold label."""
+    from activitymodule.lake.labels import exported_text
     from activitymodule.store.connection import session
 
     kind = as_ or ("label-studio" if path.suffix == ".json" else "csv")
@@ -221,21 +221,6 @@ def export_(
     typer.echo(f"{count:,} answers in {path}", err=True)
 
 
-def exported_text(connection: Connection, kind: str) -> tuple[str, int]:
-    """The file of an export and how many answers there are: kind csv or label-studio."""
-    from activitymodule.lake.labels import to_csv, to_label_studio
-    from activitymodule.store.annotations import EXPORT_COLUMNS, exported, readings_of
-
-    if kind not in ("csv", "label-studio"):
-        raise ConfigError(f"{kind} is no form of export; take csv or label-studio")
-    rows = exported(connection)
-    if kind == "csv":
-        return to_csv(rows), len(rows)
-    device, start = EXPORT_COLUMNS.index("device_id"), EXPORT_COLUMNS.index("window_start")
-    readings = readings_of(connection, sorted({(row[device], row[start]) for row in rows}))
-    return json.dumps(to_label_studio(rows, readings), ensure_ascii=False, indent=1) + "\n", len(rows)
-
-
 @app.command("import", epilog="Example: activity annotate import labels.csv --annotator anna")
 def import_(
     path: Path = typer.Argument(..., help="CSV with device_id, window_start, label, or Label Studio's JSON."),
@@ -245,8 +230,8 @@ def import_(
     """Add labels from a file; what was imported before is left as it is."""
     from activitymodule.jobs.output import print_json
     from activitymodule.lake.labels import read_labels
-    from activitymodule.store.annotations import import_labels
     from activitymodule.store.connection import session
+    from activitymodule.store.import_export import import_labels
 
     config = settings()
     try:

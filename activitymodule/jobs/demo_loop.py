@@ -193,7 +193,7 @@ def run_loop(config: Settings, plan: Plan, *, say: Callable[[str], None], logs: 
     from activitymodule.jobs import retrain
     from activitymodule.jobs.annotate import run_oracle
     from activitymodule.store.connection import session
-    from activitymodule.store.retraining import label_counts
+    from activitymodule.store.labels import label_counts
     from activitymodule.windows.catalogue import FEATURES_VERSION
 
     begin = time.monotonic()

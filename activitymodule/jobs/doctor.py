@@ -15,7 +15,6 @@ from typing import Literal
 import typer
 
 from activitymodule.errors import ActivityError
-from activitymodule.learning import doubt
 from activitymodule.settings import Settings, load, project_root, read_env_file, resolve
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -182,7 +181,6 @@ def examine() -> list[Finding]:
     ]
     try:
         settings = load()
-        doubt.required(settings.queue.doubt)
     except ActivityError as error:
         return [*findings, Finding("configuration", "bad", str(error), "mend that setting")]
     findings.append(Finding("configuration", "good", "every key is known and every value valid"))

@@ -141,7 +141,7 @@ def promotion_history(
 
     from activitymodule.jobs.output import plain, print_table
     from activitymodule.store.connection import session
-    from activitymodule.store.retraining import promotions
+    from activitymodule.store.promotions import promotions
 
     config = settings()
     with session(config, read_only=True) as connection:
@@ -200,7 +200,7 @@ def _recorded(
     without a store nothing moves unseen."""
     from activitymodule.registry.versions import champion
     from activitymodule.store.connection import session
-    from activitymodule.store.retraining import record_promotion
+    from activitymodule.store.promotions import record_promotion
 
     serving = champion(config, name)
     with session(config) as connection:

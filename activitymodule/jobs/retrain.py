@@ -57,7 +57,8 @@ def new_run_id() -> str:
 def _step(config: Settings, run_id: str, step: str) -> Iterator[Run]:
     """Hold the lock for a step, and say that it is under way."""
     from activitymodule.store.connection import session
-    from activitymodule.store.retraining import get_run, note, retrain_lease
+    from activitymodule.store.locks import retrain_lease
+    from activitymodule.store.retraining import get_run, note
 
     with retrain_lease(config, run_id):
         with session(config) as connection:
@@ -126,16 +127,9 @@ def check(
     from activitymodule.learning.gate import has_judged, spent_alpha
     from activitymodule.registry.versions import champion
     from activitymodule.store.connection import session
-    from activitymodule.store.retraining import (
-        begin_run,
-        finish_run,
-        judged_before,
-        label_counts,
-        learnt_until,
-        note,
-        retrain_lease,
-        who,
-    )
+    from activitymodule.store.labels import label_counts
+    from activitymodule.store.locks import retrain_lease
+    from activitymodule.store.retraining import begin_run, finish_run, judged_before, learnt_until, note, who
     from activitymodule.windows.catalogue import FEATURES_VERSION
 
     least = config.learning.min_labels if min_labels is None else min_labels
@@ -267,7 +261,8 @@ def snapshot(config: Settings, run_id: str) -> dict[str, Any]:
     """
     from activitymodule.lake.snapshots import write_snapshot
     from activitymodule.store.connection import session
-    from activitymodule.store.retraining import SnapshotRow, gold_rows, put_snapshot
+    from activitymodule.store.labels import gold_rows
+    from activitymodule.store.promotions import SnapshotRow, put_snapshot
     from activitymodule.windows.catalogue import FEATURES_VERSION
 
     with _step(config, run_id, "snapshot") as run:
@@ -543,7 +538,7 @@ def evaluate(config: Settings, run_id: str) -> dict[str, Any]:
     from activitymodule.learning.gate import Candidate
     from activitymodule.learning.training_set import AUDIT
     from activitymodule.store.connection import session
-    from activitymodule.store.retraining import gold_rows
+    from activitymodule.store.labels import gold_rows
     from activitymodule.windows.catalogue import FEATURES_VERSION
 
     with _step(config, run_id, "evaluate") as run:
@@ -723,7 +718,8 @@ def _end(config: Settings, run: Run, state: str, says: str) -> dict[str, Any]:
 def _turn_away(config: Settings, run: Run, verdict: dict[str, Any], dry: bool) -> dict[str, Any]:
     from activitymodule.registry.versions import drop_challenger
     from activitymodule.store.connection import session
-    from activitymodule.store.retraining import finish_run, record_promotion
+    from activitymodule.store.promotions import record_promotion
+    from activitymodule.store.retraining import finish_run
 
     name = config.registry.classifier
     drop_challenger(config, name, verdict["challenger"])
@@ -766,7 +762,8 @@ def _let_in(config: Settings, run: Run, verdict: dict[str, Any], approved_by: st
 
 
 def _write_promotion(connection: Connection, config: Settings, run: Run, by_whom: str, why: str) -> None:
-    from activitymodule.store.retraining import finish_run, record_promotion
+    from activitymodule.store.promotions import record_promotion
+    from activitymodule.store.retraining import finish_run
 
     verdict = run.result("gate") or {}
     record_promotion(
@@ -829,7 +826,7 @@ def run_all(
     **asked: Any,
 ) -> dict[str, Any]:
     """Every step in turn, under one lock; the report. A run that fails is marked so."""
-    from activitymodule.store.retraining import retrain_lease
+    from activitymodule.store.locks import retrain_lease
 
     with retrain_lease(config, run_id):
         begun = False
@@ -1011,7 +1008,8 @@ def approve_run(
 def abandon(run_id: str = typer.Argument(..., help="A run, or the beginning of its name.")) -> None:
     """End a run that waits, or whose process is gone."""
     from activitymodule.store.connection import session
-    from activitymodule.store.retraining import get_run, retrain_lease, who
+    from activitymodule.store.locks import retrain_lease
+    from activitymodule.store.retraining import get_run, who
 
     config = settings()
     with session(config, read_only=True) as connection:

@@ -14,8 +14,7 @@ from activitymodule.errors import ConfigError
 from activitymodule.settings import resolve, settings
 
 if TYPE_CHECKING:
-    from activitymodule.statistics.fidelity.protocol import Report, Synthesise
-    from activitymodule.statistics.fidelity.report import Line
+    from activitymodule.statistics.fidelity import Line, Report, Synthesise
     from activitymodule.statistics.recordings import Recording
     from activitymodule.statistics.reference import ReferenceStatistics
 
@@ -84,7 +83,6 @@ def measure(
     """
     from activitymodule.statistics import measure as fit
     from activitymodule.statistics import recordings
-    from activitymodule.statistics.recipes import settings_used
     from activitymodule.statistics.reference import Origin, ReferenceStatistics
 
     source = what.partition(":")[0]
@@ -107,7 +105,7 @@ def measure(
             citation=citation or known.get("citation", "unknown"),
             people=len(who),
             activities=tuple(sorted({p.activity for p in profiles})),
-            settings=settings_used({p.activity for p in profiles}),
+            settings=fit.settings_used({p.activity for p in profiles}),
             note="Each profile is fitted from its own person's recording alone, so that a subset of the people "
             "is what fitting that subset gives: leaving people out needs no second file.",
         ),
@@ -194,16 +192,14 @@ def compare(
     Reference statistics are read from their file. People are dealt into four folds by the SHA-256 of their
     name; a fold left out is left out of the statistics.
     """
-    from activitymodule.statistics import portrait, recordings
-    from activitymodule.statistics.fidelity import protocol
-    from activitymodule.statistics.fidelity.report import summary
+    from activitymodule.statistics import fidelity, portrait, recordings
 
     found = recordings.read(real, resolve(settings().lake.folder) / "prepared", _people(people))
     synthesise, seeded = _synthesiser(synthetic, found, jitter)
     numbers = list(range(1, seeds + 1)) if seeded else [1]
-    with _progress(len(numbers) * (1 + protocol.FOLDS) + protocol.FOLDS + 2) as show:
-        report = protocol.compare(found, synthesise, numbers, show)
-        lines = summary(report)
+    with _progress(len(numbers) * (1 + fidelity.FOLDS) + fidelity.FOLDS + 2) as show:
+        report = fidelity.compare(found, synthesise, numbers, show)
+        lines = fidelity.summary(report)
         if figure is not None:
             show("drawing")
             who = {r.person for r in found}

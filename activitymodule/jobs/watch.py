@@ -24,7 +24,7 @@ from activitymodule.store.connection import Connection
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from activitymodule.models.evaluation.against_truth import Evaluation
+    from activitymodule.models.evaluation.against_truth import Agreement
     from activitymodule.store.live import Pulse, Recent
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -61,7 +61,7 @@ class Snapshot:
     pulse: Pulse | None = None
     lag: int | None = None  # messages that are not scored yet
     dead_letters: int | None = None
-    agreement: Evaluation | None = None
+    agreement: Agreement | None = None
     store_trouble: str | None = None
     kafka_trouble: str | None = None
 
@@ -72,7 +72,7 @@ class _Slow:
 
     ends: dict[int, tuple[int, int]] | None = None
     dead_letters: int | None = None
-    agreement: Evaluation | None = None
+    agreement: Agreement | None = None
     trouble: str | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -158,7 +158,7 @@ class Watcher:
                     self._slow.dead_letters, self._slow.agreement = dead, agreement
                 self._stop.wait(1 if trouble or not dead else _SLOW_SECONDS if agreement else 2)
 
-    def _measure(self, truth: Any) -> tuple[int | None, Evaluation | None]:
+    def _measure(self, truth: Any) -> tuple[int | None, Agreement | None]:
         import pyarrow.compute as pc
 
         from activitymodule.jobs.agreement import read_windows

@@ -1,4 +1,4 @@
-"""Labels out and in: as CSV, and as the JSON of Label Studio. Pure functions of text and rows."""
+"""Labels to files and from files: CSV, and the JSON of Label Studio."""
 
 from __future__ import annotations
 
@@ -6,26 +6,43 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 
-from activitymodule.errors import DataError
-from activitymodule.store.annotations import EXPORT_COLUMNS, Imported
+from activitymodule.errors import ConfigError, DataError
+from activitymodule.store.connection import Connection
+from activitymodule.store.import_export import EXPORT_COLUMNS, Exported, Imported, exported
+from activitymodule.store.items import readings_of
 from activitymodule.telemetry.identifiers import is_device_id
 from activitymodule.windows.packing import CHANNELS, RECORD
 
 # the names in Label Studio's labelling configuration (docs/console.md)
 FROM_NAME, TO_NAME = "activity", "window"
+KINDS = ("csv", "label-studio")
 
 _NAME = re.compile(r"[A-Za-z0-9@][\w.@+-]{0,79}")
 # a cell that begins so is a formula to a spreadsheet
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def _cell(value: Any) -> Any:
+def exported_text(connection: Connection, kind: str) -> tuple[str, int]:
+    """The text of an export file, and how many answers it has.
+
+    kind : csv or label-studio. Raises ConfigError for another.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"{kind} is no export format; choose {' or '.join(KINDS)}")
+    rows = exported(connection)
+    if kind == "csv":
+        return to_csv(rows), len(rows)
+    readings = readings_of(connection, sorted({(row.device_id, row.window_start) for row in rows}))
+    return json.dumps(to_label_studio(rows, readings), ensure_ascii=False, indent=1) + "\n", len(rows)
+
+
+def _cell(value: object) -> object:
     if value is None:
         return ""
     if isinstance(value, datetime):
@@ -37,64 +54,63 @@ def _cell(value: Any) -> Any:
     return value
 
 
-def to_csv(rows: Iterable[Sequence[Any]]) -> str:
-    """Rows of EXPORT_COLUMNS as CSV with a header; times in UTC."""
+def to_csv(rows: Iterable[Exported]) -> str:
+    """Answers as CSV with a header; times in UTC."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(EXPORT_COLUMNS)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    writer.writerows([_cell(getattr(row, name)) for name in EXPORT_COLUMNS] for row in rows)
     return out.getvalue()
 
 
 def to_label_studio(
-    rows: Iterable[Sequence[Any]], readings: Mapping[tuple[str, datetime], bytes]
+    rows: Iterable[Exported], readings: Mapping[tuple[str, datetime], bytes]
 ) -> list[dict[str, Any]]:
-    """Rows of EXPORT_COLUMNS as Label Studio tasks: one a window, its readings as a time series where they are
-    kept, its annotations, and the model's activity as a prediction. Only labels: skips are no annotations there.
+    """Answers as tasks of Label Studio, one a window.
+
+    A task has the window's readings as a time series where `readings` has them, its labels as annotations (other
+    answers are none there), and the model's activity as a prediction.
     """
     tasks: dict[tuple[str, datetime], dict[str, Any]] = {}
     for row in rows:
-        held = dict(zip(EXPORT_COLUMNS, row, strict=True))
-        if held["answer"] != "label":
+        if row.answer != "label":
             continue
-        key = (held["device_id"], held["window_start"])
-        task = tasks.setdefault(
-            key,
+        key = (row.device_id, row.window_start)
+        if key not in tasks:
+            tasks[key] = _task(len(tasks) + 1, row, readings.get(key))
+        tasks[key]["annotations"].append(
             {
-                "id": len(tasks) + 1,
-                "data": {
-                    "device_id": held["device_id"],
-                    "window_start": held["window_start"].astimezone(UTC).isoformat(),
-                    "window_end": held["window_end"].astimezone(UTC).isoformat(),
-                    "gold_label": held["gold_label"],
-                }
-                | ({"series": _series(readings[key])} if key in readings else {}),
-                "annotations": [],
-                "predictions": [],
-            },
-        )
-        task["annotations"].append(
-            {
-                "completed_by": {"email": held["annotator"]},
-                "created_at": held["created_at"].astimezone(UTC).isoformat(),
-                "lead_time": held["seconds"],
-                "ground_truth": bool(held["adjudicates"]),
-                "result": [_choice(held["label"])],
+                "completed_by": {"email": row.annotator},
+                "created_at": row.created_at.astimezone(UTC).isoformat(),
+                "lead_time": row.seconds,
+                "ground_truth": row.adjudicates,
+                "result": [_choice(row.label)],
             }
         )
-        if held["suggested"] and not task["predictions"]:
-            task["predictions"].append(
-                {"model_version": held["model_version"], "result": [_choice(held["suggested"])]}
-            )
+        if row.suggested and not tasks[key]["predictions"]:
+            prediction = {"model_version": row.model_version, "result": [_choice(row.suggested)]}
+            tasks[key]["predictions"].append(prediction)
     return list(tasks.values())
 
 
-def _choice(label: str) -> dict[str, Any]:
+def _task(number: int, row: Exported, packed: bytes | None) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "device_id": row.device_id,
+        "window_start": row.window_start.astimezone(UTC).isoformat(),
+        "window_end": row.window_end.astimezone(UTC).isoformat(),
+        "gold_label": row.gold_label,
+    }
+    if packed is not None:
+        data["series"] = _series(packed)
+    return {"id": number, "data": data, "annotations": [], "predictions": []}
+
+
+def _choice(label: str | None) -> dict[str, object]:
     return {"from_name": FROM_NAME, "to_name": TO_NAME, "type": "choices", "value": {"choices": [label]}}
 
 
 def _series(packed: bytes) -> dict[str, list[float | None]]:
-    """Channels that were measured, by name, and `time` in seconds since the first reading."""
+    """Measured channels by name, and `time` in seconds since the first reading."""
     records = np.frombuffer(packed, RECORD)
     if not len(records):
         return {"time": []}
@@ -112,10 +128,10 @@ def _series(packed: bytes) -> dict[str, list[float | None]]:
 
 
 def read_labels(text: str, *, annotator: str, window_seconds: float) -> list[Imported]:
-    """Labels of a CSV or Label Studio file, told apart by how it begins.
+    """Labels of a CSV or Label Studio file; the first character tells which it is.
 
-    annotator : whose they are where the file does not say; window_seconds : where it has no window_end. Raises
-    DataError naming the row that cannot be used.
+    annotator : for rows that name none; window_seconds : length of windows without a window_end. Raises DataError,
+    which names the row that cannot be used.
     """
     try:
         rows = list(
@@ -126,7 +142,7 @@ def read_labels(text: str, *, annotator: str, window_seconds: float) -> list[Imp
     except csv.Error as error:
         raise DataError(f"the file is no CSV: {error}") from None
     if not rows:
-        raise DataError("the file holds no labels: skips and a reviewer's words are not taken from a file")
+        raise DataError("the file has no labels: skips and adjudications are not imported")
     return rows
 
 
@@ -140,7 +156,7 @@ def _from_csv(text: str, annotator: str, window_seconds: float) -> Iterator[Impo
     for row in reader:
         where = f"line {reader.line_num}"
         if (row.get("answer") or "label") != "label" or (row.get("adjudicates") or "").lower() == "true":
-            continue  # skips teach nothing; a reviewer's word is given again, by a reviewer
+            continue  # a skip is no label; an adjudication is made again, by a reviewer
         yield _imported(
             where,
             row.get("device_id"),
@@ -187,19 +203,21 @@ def _from_label_studio(text: str, annotator: str, window_seconds: float) -> Iter
                     break
 
 
-def _objects(where: str, name: str, given: Any) -> list[dict[str, Any]]:
-    """A list of objects, as Label Studio writes it; none where there is none."""
-    held = [] if given is None else given
-    if not isinstance(held, list) or not all(isinstance(one, dict) for one in held):
+def _objects(where: str, name: str, value: Any) -> list[dict[str, Any]]:
+    """A list of objects, as Label Studio exports it; None is an empty list."""
+    objects = [] if value is None else value
+    if not isinstance(objects, list) or not all(isinstance(one, dict) for one in objects):
         raise DataError(f"{where}: its {name} are not as Label Studio exports them; export tasks as JSON")
-    return held
+    return objects
 
 
 def _moment(where: str, text: Any) -> datetime:
     try:
         at = datetime.fromisoformat(str(text).strip())
     except ValueError:
-        raise DataError(f"{where}: {str(text)[:40]!r} is no time; write 2026-11-20T10:00:00+00:00") from None
+        raise DataError(
+            f"{where}: {str(text)[:40]!r} is not a time; write 2026-11-20T10:00:00+00:00"
+        ) from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
@@ -214,14 +232,14 @@ def _imported(
     window_seconds: float,
 ) -> Imported:
     if not isinstance(device, str) or not is_device_id(device.strip()):
-        raise DataError(f"{where}: {str(device)[:40]!r} is no device_id")
+        raise DataError(f"{where}: {str(device)[:40]!r} is no valid device_id")
     if not isinstance(label, str) or not label.strip():
         raise DataError(f"{where} has no label")
     if not isinstance(annotator, str) or not _NAME.fullmatch(annotator.strip()):
-        raise DataError(f"{where}: {str(annotator)[:40]!r} cannot be an annotator's name")
+        raise DataError(f"{where}: {str(annotator)[:40]!r} is no valid annotator name")
     begin = _moment(where, start)
     if not 2000 <= begin.year < 2200:
-        raise DataError(f"{where}: a window of the year {begin.year} cannot be")
+        raise DataError(f"{where}: a window in the year {begin.year} is out of range")
     until = _moment(where, end) if end else begin + timedelta(seconds=window_seconds)
     if until <= begin:
         raise DataError(f"{where}: the window ends before it begins")

@@ -20,8 +20,8 @@ from activitymodule.errors import ServiceUnavailableError
 from activitymodule.learning.agreement import OverallAgreement, overall_agreement
 from activitymodule.monitoring.report import drift_report
 from activitymodule.settings import Settings, resolve
-from activitymodule.store.annotations import pairs_of_labels
 from activitymodule.store.connection import Connection
+from activitymodule.store.labels import pairs_of_labels
 from activitymodule.store.live import Pulse, take_pulse
 
 LATENCY_BUCKETS = (0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0)

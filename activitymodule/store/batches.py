@@ -1,4 +1,4 @@
-"""The store's own record of each batch: what it read, which versions scored it, whether it ended."""
+"""The store's own record of each micro-batch: its offsets, the versions that scored it, whether it finished."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from activitymodule.store.connection import Connection
+from activitymodule.store.queries import execute, fetch_all, fetch_one, fetch_value
 
 _KEPT = 100_000  # records of finished batches kept a query
 
@@ -30,8 +31,7 @@ WHERE query_id = %(query_id)s AND batch_id = %(batch_id)s
 """
 _FORGET = "DELETE FROM batches WHERE query_id = %s AND batch_id < %s AND finished_at IS NOT NULL"
 _LATE = "UPDATE batches SET dropped_late = %s WHERE query_id = %s AND batch_id = %s"
-# The newest query alone: one that took up a topic again knows better than the one before it, also where the
-# topic was made anew and its offsets are small again.
+# Only the newest query: its offsets are right also where the topic was recreated and offsets start again at 0.
 _LAST = """
 SELECT by_partition.number::integer, (by_partition.range ->> 1)::bigint
 FROM (
@@ -45,7 +45,7 @@ _KNOWN = "SELECT EXISTS (SELECT FROM batches WHERE query_id = %s)"
 
 @dataclass(frozen=True)
 class BatchRecord:
-    """A batch as the store knows it; `replayed`: it was begun before, and its versions are those of then."""
+    """A batch as recorded; `replayed`: it began before, and its versions are those of its first run."""
 
     query_id: str
     batch_id: int
@@ -68,23 +68,18 @@ def begin_batch(
     model_version: str | None,
     energy_version: str | None,
 ) -> BatchRecord:
-    """Record that a batch begins; a batch that is run again gets the record of its first time."""
+    """Record that a batch begins; a batch that runs again gets the record of its first run."""
     ranges = json.dumps({str(number): [int(first), int(until)] for number, (first, until) in offsets.items()})
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _BEGIN,
-            {
-                "query_id": query_id,
-                "batch_id": batch_id,
-                "topic": topic,
-                "offsets": ranges,
-                "model_version": model_version,
-                "energy_version": energy_version,
-            },
-        )
-        replayed = cursor.rowcount == 0
-        cursor.execute(_READ, (query_id, batch_id))
-        row = cursor.fetchone()
+    values = {
+        "query_id": query_id,
+        "batch_id": batch_id,
+        "topic": topic,
+        "offsets": ranges,
+        "model_version": model_version,
+        "energy_version": energy_version,
+    }
+    replayed = execute(connection, _BEGIN, values) == 0
+    row = fetch_one(connection, _READ, (query_id, batch_id))
     stored = {int(number): (int(first), int(until)) for number, (first, until) in row[3].items()}
     return BatchRecord(row[0], row[1], row[2], stored, row[4], row[5], row[6], row[7], replayed)
 
@@ -92,32 +87,27 @@ def begin_batch(
 def finish_batch(
     connection: Connection, *, query_id: str, batch_id: int, windows: int, messages: int | None = None
 ) -> None:
-    """Record that a batch's rows are all there; messages: by default what its offsets say."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _FINISH, {"query_id": query_id, "batch_id": batch_id, "windows": windows, "messages": messages}
-        )
-        if batch_id and batch_id % 1000 == 0:
-            cursor.execute(_FORGET, (query_id, batch_id - _KEPT))
+    """Record that all rows of a batch are written; messages: by default counted from its offsets."""
+    values = {"query_id": query_id, "batch_id": batch_id, "windows": windows, "messages": messages}
+    execute(connection, _FINISH, values)
+    if batch_id and batch_id % 1000 == 0:
+        execute(connection, _FORGET, (query_id, batch_id - _KEPT))
 
 
 def record_late(connection: Connection, query_id: str, dropped_by_batch: Mapping[int, int]) -> None:
     """Record how many panes each batch dropped because they were older than the watermark."""
-    with connection.cursor() as cursor:
-        for batch_id, dropped in dropped_by_batch.items():
-            cursor.execute(_LATE, (dropped, query_id, batch_id))
+    for batch_id, dropped in dropped_by_batch.items():
+        execute(connection, _LATE, (dropped, query_id, batch_id))
 
 
 def last_offsets(connection: Connection, topic: str) -> dict[int, int] | None:
-    """Partition -> first offset that is not scored yet, from the last finished batch of whichever query came
-    last; None where the store knows of no finished batch of the topic."""
-    with connection.cursor() as cursor:
-        cursor.execute(_LAST, (topic,))
-        return dict(cursor.fetchall()) or None
+    """Partition -> first offset that is not scored yet, from the last finished batch of the newest query.
+
+    None where the store has no finished batch of the topic.
+    """
+    return {row[0]: row[1] for row in fetch_all(connection, _LAST, (topic,))} or None
 
 
 def knows_query(connection: Connection, query_id: str) -> bool:
-    """Whether any batch of the query was begun here, finished or not."""
-    with connection.cursor() as cursor:
-        cursor.execute(_KNOWN, (query_id,))
-        return bool(cursor.fetchone()[0])
+    """Whether the store has a batch of the query, finished or not."""
+    return bool(fetch_value(connection, _KNOWN, (query_id,)))

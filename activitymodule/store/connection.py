@@ -10,11 +10,11 @@ from typing import Any
 
 import psycopg2
 import psycopg2.errors
+import psycopg2.extensions
 
 from activitymodule.errors import ActivityError, ConfigError, DataError, ServiceUnavailableError
 from activitymodule.settings import Settings
 
-# psycopg2.extensions.connection, once the callers of fetchone() take care of None
 Connection = Any
 
 # A half-dead network must not hold a session, and with it a lock, for the two hours that are TCP's default.

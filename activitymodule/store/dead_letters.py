@@ -1,19 +1,19 @@
-"""Dead letters: messages and readings that could not be used, kept by their place in the topic."""
+"""Dead letters: messages and readings that could not be used, stored by their position in the topic."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 from psycopg2 import Binary
-from psycopg2.extras import RealDictCursor, execute_values
+from psycopg2.extras import execute_values
 
 from activitymodule.store.connection import Connection
+from activitymodule.store.queries import execute, fetch_all
 
-PAYLOAD_BYTES = 65_536  # as much of a message as is kept
+PAYLOAD_BYTES = 65_536  # stored of a message
 
 _WRITE = """
 INSERT INTO dead_letters (
@@ -43,14 +43,14 @@ class DeadLetters:
 
 
 def _text(value: str | None) -> str | None:
-    """Text that PostgreSQL takes: no NUL, no half of a surrogate pair."""
+    """Text that PostgreSQL accepts: no NUL, no lone surrogate."""
     if value is None:
         return None
     return value.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write_dead_letters(connection: Connection, letters: DeadLetters) -> int:
-    """Write within the caller's transaction what is not there yet; returns how many were new."""
+    """Write the letters that are not stored yet, in the caller's transaction; returns how many were new."""
     rows = sorted(
         zip(
             [letters.topic] * len(letters),
@@ -64,7 +64,7 @@ def write_dead_letters(connection: Connection, letters: DeadLetters) -> int:
             (int(us) for us in letters.kafka_at_us),
             strict=True,
         ),
-        key=lambda row: row[:4],  # two writers of the same letters take their locks in the same order
+        key=lambda row: row[:4],  # two writers of the same letters lock rows in the same order
     )
     new = 0
     with connection.cursor() as cursor:
@@ -93,7 +93,7 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which dead letters are meant; None: whatever."""
+    """A filter of dead letters; None: any value."""
 
     topic: str | None = None
     reason: str | None = None
@@ -104,13 +104,13 @@ class Selection:
     item: int | None = None
     replayed: bool | None = None
 
-    def bound(self) -> dict[str, Any]:
-        return dict(self.__dict__)
-
 
 ANY = Selection()
 
-_WHERE = """
+_LIST = """
+SELECT topic, kafka_partition, kafka_offset, item, device_id, reason, detail,
+       CASE WHEN %(payloads)s THEN payload END, kafka_at, noticed_at, replayed_at
+FROM dead_letters
 WHERE (%(topic)s IS NULL OR topic = %(topic)s)
   AND (%(reason)s IS NULL OR reason = %(reason)s)
   AND (%(device_id)s IS NULL OR device_id = %(device_id)s)
@@ -119,19 +119,9 @@ WHERE (%(topic)s IS NULL OR topic = %(topic)s)
   AND (%(offset)s::bigint IS NULL OR kafka_offset = %(offset)s)
   AND (%(item)s::integer IS NULL OR item = %(item)s)
   AND (%(replayed)s::boolean IS NULL OR (replayed_at IS NOT NULL) = %(replayed)s)
-"""
-_LIST = (
-    """
-SELECT topic, kafka_partition AS partition, kafka_offset AS offset, item, device_id, reason, detail,
-       CASE WHEN %(payloads)s THEN payload END AS payload, kafka_at, noticed_at, replayed_at
-FROM dead_letters
-"""
-    + _WHERE
-    + """
 ORDER BY noticed_at DESC, topic, kafka_partition, kafka_offset DESC, item
 LIMIT %(limit)s
 """
-)
 
 
 def list_dead_letters(
@@ -142,17 +132,20 @@ def list_dead_letters(
     payloads: bool = True,
 ) -> list[DeadLetter]:
     """Dead letters, the newest first; limit None: all of them."""
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(_LIST, {**selection.bound(), "limit": limit, "payloads": payloads})
-        return [
-            DeadLetter(**{**row, "payload": None if row["payload"] is None else bytes(row["payload"])})
-            for row in cursor.fetchall()
-        ]
+    values = {**asdict(selection), "limit": limit, "payloads": payloads}
+    letters = [DeadLetter(*row) for row in fetch_all(connection, _LIST, values)]
+    return [one if one.payload is None else replace(one, payload=bytes(one.payload)) for one in letters]
+
+
+_SUMMARY = """
+SELECT topic, reason, letters, devices, replayed, first_noticed, last_noticed, an_example
+FROM dead_letter_summary ORDER BY letters DESC, topic, reason
+"""
 
 
 @dataclass(frozen=True)
 class ReasonCount:
-    """How often one reason stood in the way of one topic's messages."""
+    """Dead letters of one topic with one reason."""
 
     topic: str
     reason: str
@@ -166,12 +159,7 @@ class ReasonCount:
 
 def summarize_dead_letters(connection: Connection) -> list[ReasonCount]:
     """The view dead_letter_summary, the most frequent first."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT topic, reason, letters, devices, replayed, first_noticed, last_noticed, an_example "
-            "FROM dead_letter_summary ORDER BY letters DESC, topic, reason"
-        )
-        return [ReasonCount(*row) for row in cursor.fetchall()]
+    return [ReasonCount(*row) for row in fetch_all(connection, _SUMMARY)]
 
 
 _MARK = """
@@ -182,10 +170,8 @@ WHERE dead_letters.topic = sent.topic AND kafka_partition = sent.number AND kafk
 
 
 def mark_replayed(connection: Connection, places: Sequence[tuple[str, int, int]]) -> int:
-    """Note that the messages at these places (topic, partition, offset) were sent again."""
+    """Record that the messages at these positions (topic, partition, offset) were sent again."""
     if not places:
         return 0
     topics, partitions, offsets = zip(*places, strict=True)
-    with connection.cursor() as cursor:
-        cursor.execute(_MARK, (list(topics), list(partitions), list(offsets)))
-        return int(cursor.rowcount)
+    return execute(connection, _MARK, (list(topics), list(partitions), list(offsets)))

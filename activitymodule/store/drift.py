@@ -1,4 +1,4 @@
-"""What windows looked like, minute by minute (table feature_minutes), and what has drifted (drift_alarms)."""
+"""Feature statistics by minute (table feature_minutes) and drift alarms (drift_alarms)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from activitymodule.models.baseline import Totals
 from activitymodule.store.connection import Connection
+from activitymodule.store.locks import MERGING_MINUTES
+from activitymodule.store.queries import execute, fetch_all, fetch_row, fetch_value
 
-_COLUMNS = "windows, counts, sums, squares, histogram, activities, confidence_sum, confidences"
 _WRITE = """
 INSERT INTO feature_minutes (minute, model_version, query_id, batch_id, part, windows, counts, sums, squares,
                              histogram, activities, confidence_sum, confidences)
@@ -38,7 +39,6 @@ RETURNING windows, counts::text, sums::text, squares::text, histogram::text, act
           confidences::text
 """
 _MERGED = -1  # the batch_id of a row that was merged
-_LOCK = 7_204_471_935  # of those who merge: one at a time
 
 
 def write_minutes(
@@ -50,36 +50,39 @@ def write_minutes(
     batch_id: int,
     part: int,
 ) -> None:
-    """Write one task's rows within the caller's transaction: minute (UTC microseconds) -> what began in it.
+    """Write one task's rows in the caller's transaction; a replayed batch writes the same rows again.
 
-    A batch that is replayed writes the same rows again.
+    minutes : minute (UTC microseconds) -> totals of the windows that begin in it
     """
-    with connection.cursor() as cursor:
-        for minute_us, totals in sorted(minutes.items()):
-            _insert(cursor, _time(minute_us), model_version, query_id, batch_id, part, totals)
+    for minute_us, totals in sorted(minutes.items()):
+        _insert(connection, _time(minute_us), model_version, query_id, batch_id, part, totals)
 
 
 def _insert(
-    cursor: Any, minute: datetime, version: str, query_id: str, batch_id: int, part: int, totals: Totals
+    connection: Connection,
+    minute: datetime,
+    version: str,
+    query_id: str,
+    batch_id: int,
+    part: int,
+    totals: Totals,
 ) -> None:
-    cursor.execute(
-        _WRITE,
-        (
-            minute,
-            version,
-            query_id,
-            batch_id,
-            part,
-            totals.windows,
-            _array(totals.counts),
-            _array(np.round(totals.sums, 4)),
-            _array(np.round(totals.squares, 4)),
-            _array(totals.histogram.ravel()),
-            _array(totals.activities),
-            round(totals.confidence_sum, 4),
-            _array(totals.confidences),
-        ),
+    values = (
+        minute,
+        version,
+        query_id,
+        batch_id,
+        part,
+        totals.windows,
+        _array(totals.counts),
+        _array(np.round(totals.sums, 4)),
+        _array(np.round(totals.squares, 4)),
+        _array(totals.histogram.ravel()),
+        _array(totals.activities),
+        round(totals.confidence_sum, 4),
+        _array(totals.confidences),
     )
+    execute(connection, _WRITE, values)
 
 
 def _time(us: int) -> datetime:
@@ -112,43 +115,37 @@ def _totals(row: Sequence[Any]) -> Totals:
 
 
 def merge_minutes(connection: Connection) -> int:
-    """Add up the rows of each minute and version whose batches are done with; returns how many rows went in.
+    """Add up the rows of each minute and version whose batches are finished; returns how many rows were merged.
 
-    In the caller's transaction; 0 where somebody else is at it. What `read_totals` gives does not change.
+    In the caller's transaction; 0 while another process merges. The result of `read_seen` does not change.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", (_LOCK,))
-        if not cursor.fetchone()[0]:
-            return 0
-        cursor.execute(_TAKE)
-        taken = cursor.fetchall()
-        merged: dict[tuple[datetime, str], Totals] = {}
-        for minute, version, *row in taken:
-            totals = _totals(row)
-            before = merged.get((minute, version))
-            merged[minute, version] = totals if before is None else before + totals
-        for (minute, version), totals in sorted(merged.items(), key=lambda item: item[0]):
-            cursor.execute(_TAKE_MERGED, (minute, version))
-            row = cursor.fetchone()
-            _insert(cursor, minute, version, "", _MERGED, 0, totals + _totals(row) if row else totals)
+    if not fetch_value(connection, "SELECT pg_try_advisory_xact_lock(%s)", (MERGING_MINUTES,)):
+        return 0
+    taken = fetch_all(connection, _TAKE)
+    merged: dict[tuple[datetime, str], Totals] = {}
+    for minute, version, *row in taken:
+        totals = _totals(row)
+        before = merged.get((minute, version))
+        merged[minute, version] = totals if before is None else before + totals
+    for (minute, version), totals in sorted(merged.items(), key=lambda item: item[0]):
+        earlier = fetch_row(connection, _TAKE_MERGED, (minute, version))
+        totals = totals + _totals(earlier) if earlier else totals
+        _insert(connection, minute, version, "", _MERGED, 0, totals)
     return len(taken)
 
 
 def forget_minutes(connection: Connection, keep_days: float) -> int:
-    """Delete what is older than so many days, alarms that are over among it; returns how many minutes went."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM drift_alarms WHERE over_at < now() - %s * interval '1 day'", (2 * keep_days,)
-        )
-        cursor.execute(
-            "DELETE FROM feature_minutes WHERE minute < now() - %s * interval '1 day'", (keep_days,)
-        )
-        return int(cursor.rowcount)
+    """Delete minutes older than `keep_days` and alarms that ended before twice that; returns how many minutes."""
+    old_alarms = "DELETE FROM drift_alarms WHERE over_at < now() - %s * interval '1 day'"
+    execute(connection, old_alarms, (2 * keep_days,))
+    return execute(
+        connection, "DELETE FROM feature_minutes WHERE minute < now() - %s * interval '1 day'", (keep_days,)
+    )
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was counted of a version between two times: windows begin in [since, until)."""
+    """The totals of a version between two times: windows begin in [since, until)."""
 
     since: datetime
     until: datetime
@@ -173,22 +170,22 @@ WHERE model_version = %s AND activity IS NOT NULL AND coverage >= %s
 def read_seen(
     connection: Connection, model_version: str, minutes: float, least_coverage: float
 ) -> Seen | None:
-    """What was counted in the last `minutes` up to the newest window of a version; None where nothing was."""
-    with connection.cursor() as cursor:
-        cursor.execute(_NEWEST, (model_version,))
-        until = cursor.fetchone()[0]
-        if until is None:
-            return None
-        cursor.execute(_READ, (model_version, until, minutes))
-        totals: Totals | None = None
-        for row in cursor.fetchall():
-            one = _totals(row)
-            totals = one if totals is None else totals + one
-        cursor.execute(_WATCHES, (model_version, least_coverage, until, until, minutes))
-        watches = cursor.fetchone()[0]
-        cursor.execute("SELECT %s::timestamptz - %s * interval '1 minute'", (until, minutes))
-        since = cursor.fetchone()[0]
-    return None if totals is None else Seen(since, until, totals, max(int(watches), 1))
+    """The totals of the last `minutes` up to the newest window of a version; None without any.
+
+    least_coverage : of the windows by which watches are counted
+    """
+    until = fetch_value(connection, _NEWEST, (model_version,))
+    if until is None:
+        return None
+    totals: Totals | None = None
+    for row in fetch_all(connection, _READ, (model_version, until, minutes)):
+        one = _totals(row)
+        totals = one if totals is None else totals + one
+    if totals is None:
+        return None
+    watches = fetch_value(connection, _WATCHES, (model_version, least_coverage, until, until, minutes))
+    since = fetch_value(connection, "SELECT %s::timestamptz - %s * interval '1 minute'", (until, minutes))
+    return Seen(since, until, totals, max(int(watches), 1))
 
 
 # ---- alarms
@@ -196,7 +193,7 @@ def read_seen(
 
 @dataclass(frozen=True)
 class Tripped:
-    """A measure over its bar: `measure` of `subject` (a feature, an activity, or all)."""
+    """A measure over its threshold `bar`: `measure` of `subject` (a feature, an activity, or all)."""
 
     measure: str
     subject: str
@@ -206,7 +203,7 @@ class Tripped:
 
 @dataclass(frozen=True)
 class Alarm:
-    """Something that drifted, since when; over_at: when it came back, None while it lasts."""
+    """A measure over its threshold, since when; over_at: when the alarm ended, None while it is open."""
 
     measure: str
     subject: str
@@ -218,6 +215,10 @@ class Alarm:
     over_at: datetime | None
 
 
+_ALARMS = """
+SELECT measure, subject, model_version, value, bar, since, last_seen, over_at FROM drift_alarms
+WHERE over_at IS NULL OR NOT %s ORDER BY over_at IS NULL DESC, since DESC, measure, subject LIMIT %s
+"""
 _SEE = """
 INSERT INTO drift_alarms AS a (measure, subject, model_version, value, bar, since, last_seen)
 VALUES (%s, %s, %s, %s, %s, %s, %s)
@@ -237,30 +238,22 @@ WHERE over_at IS NULL AND (
 def update_alarms(
     connection: Connection, model_version: str, tripped: Sequence[Tripped], at: datetime
 ) -> None:
-    """Open an alarm for what tripped, go on with those that are open, end those that are over; of the version
-    that serves alone: an alarm of another version is over with it."""
-    with connection.cursor() as cursor:
-        for one in sorted(tripped, key=lambda t: (t.measure, t.subject)):
-            cursor.execute(
-                _SEE, (one.measure, one.subject, model_version, float(one.value), float(one.bar), at, at)
-            )
-        cursor.execute(
-            _OVER,
-            {
-                "at": at,
-                "version": model_version,
-                "measures": [one.measure for one in tripped],
-                "subjects": [one.subject for one in tripped],
-            },
-        )
+    """Open alarms for measures over their threshold, renew open ones, and end those that are over.
+
+    Alarms of other versions than the one that serves end too.
+    """
+    for one in sorted(tripped, key=lambda t: (t.measure, t.subject)):
+        values = (one.measure, one.subject, model_version, float(one.value), float(one.bar), at, at)
+        execute(connection, _SEE, values)
+    still = {
+        "at": at,
+        "version": model_version,
+        "measures": [one.measure for one in tripped],
+        "subjects": [one.subject for one in tripped],
+    }
+    execute(connection, _OVER, still)
 
 
 def alarms(connection: Connection, *, open_only: bool = False, limit: int = 1000) -> list[Alarm]:
-    """Alarms, those that last first, then the newest."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT measure, subject, model_version, value, bar, since, last_seen, over_at FROM drift_alarms "
-            "WHERE over_at IS NULL OR NOT %s ORDER BY over_at IS NULL DESC, since DESC, measure, subject LIMIT %s",
-            (open_only, limit),
-        )
-        return [Alarm(*row) for row in cursor.fetchall()]
+    """Alarms, open ones first, then the newest."""
+    return [Alarm(*row) for row in fetch_all(connection, _ALARMS, (open_only, limit))]

@@ -1,4 +1,4 @@
-"""What a person asks of the store: free queries that can only read, and a summary."""
+"""Read-only queries of users, and a summary of what the store holds."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 import psycopg2
 import psycopg2.errors
-from psycopg2.extras import RealDictCursor
 
 from activitymodule.errors import ConfigError
 from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection, session
+from activitymodule.store.queries import fetch_all, fetch_one, fetch_value
 
-# Opened as a cursor of the server: a cursor takes one statement, and only one that returns rows. The text itself
-# travels as a bound value of a setting of ours.
+# Opened as a cursor of the server: a cursor takes one statement, and only one that returns rows. The text is passed
+# as the bound value of a custom setting.
 _OPEN = """
 DO $$
-DECLARE answer refcursor := 'asked';
+DECLARE answer refcursor := 'user_query';
 BEGIN
-    OPEN answer FOR EXECUTE current_setting('activity.asked');
+    OPEN answer FOR EXECUTE current_setting('activity.user_query');
 END
 $$
 """
@@ -45,9 +45,11 @@ def ask(settings: Settings, sql: str, *, limit: int = 1000, seconds: float = 30)
         connection.cursor() as cursor,
     ):
         try:
-            cursor.execute("SELECT set_config('activity.asked', %s, true)", (sql.strip().rstrip("; \n"),))
+            cursor.execute(
+                "SELECT set_config('activity.user_query', %s, true)", (sql.strip().rstrip("; \n"),)
+            )
             cursor.execute(_OPEN)
-            cursor.execute("FETCH %s FROM asked", (limit + 1,))
+            cursor.execute("FETCH %s FROM user_query", (limit + 1,))
             rows = cursor.fetchall()
         except psycopg2.errors.QueryCanceled as error:
             raise ConfigError(
@@ -92,7 +94,7 @@ class Summary:
     batches: int
     unfinished_batches: int
     dropped_late: int
-    model_versions: tuple[str, ...]
+    model_versions: list[str]
     megabytes: float
     activities: dict[str, int]
 
@@ -109,25 +111,18 @@ SELECT (SELECT count(*) FROM predictions) AS predictions,
        (SELECT count(*) FROM batches) AS batches,
        (SELECT count(*) FROM batches WHERE finished_at IS NULL) AS unfinished_batches,
        (SELECT coalesce(sum(dropped_late), 0)::bigint FROM batches) AS dropped_late,
-       (SELECT array_agg(name || ' ' || version ORDER BY registered_at) FROM model_versions) AS model_versions,
-       round(pg_database_size(current_database()) / 1e6, 1)::double precision AS megabytes
-"""
-_ACTIVITIES = """
-SELECT coalesce(smoothed_activity, activity), count(*) FROM predictions
-WHERE activity IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1
+       (SELECT coalesce(array_agg(name || ' ' || version ORDER BY registered_at), '{}') FROM model_versions)
+           AS model_versions,
+       round(pg_database_size(current_database()) / 1e6, 1)::double precision AS megabytes,
+       (SELECT coalesce(json_object_agg(activity, windows ORDER BY windows DESC, activity), '{}')
+        FROM (SELECT coalesce(smoothed_activity, activity) AS activity, count(*) AS windows FROM predictions
+              WHERE activity IS NOT NULL GROUP BY 1) AS counts) AS activities
 """
 
 
 def summarize(connection: Connection) -> Summary:
     """Counts over the whole store; reads all of it."""
-    with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(_SUMMARY)
-        counts = dict(cursor.fetchone())
-    with connection.cursor() as cursor:
-        cursor.execute(_ACTIVITIES)
-        activities = dict(cursor.fetchall())
-    counts["model_versions"] = tuple(counts["model_versions"] or ())
-    return Summary(**counts, activities=activities)
+    return Summary(*fetch_one(connection, _SUMMARY))
 
 
 @dataclass(frozen=True)
@@ -150,13 +145,9 @@ ORDER BY relname
 
 def table_sizes(connection: Connection) -> list[TableSize]:
     """Every table of ours with its size, indexes and all."""
-    with connection.cursor() as cursor:
-        cursor.execute(_TABLES)
-        return [TableSize(*row) for row in cursor.fetchall()]
+    return [TableSize(*row) for row in fetch_all(connection, _TABLES)]
 
 
 def server_version(connection: Connection) -> str:
     """Version of the PostgreSQL that answers."""
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW server_version")
-        return str(cursor.fetchone()[0])
+    return str(fetch_value(connection, "SHOW server_version"))

@@ -1,98 +1,124 @@
-"""One scorer a topic: a lock of the database, held by a connection of its own while the scorer lives.
+"""Leases of queue items: which annotator holds which item, so that no two label one that needs a single label.
 
-The server lets go of it by itself when the process dies, so nothing is left behind to clean up.
+An expired lease has no effect. Everything happens in the caller's transaction.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-import time
-from types import TracebackType
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import psycopg2
+from activitymodule.store.connection import Connection
+from activitymodule.store.items import Item, get_item
+from activitymodule.store.queries import execute, fetch_row
 
-from activitymodule.errors import RefusedError
-from activitymodule.settings import Settings
-from activitymodule.store.connection import Connection, connect, explained, place
-
-_CLASS = 72_041  # first half of the lock's key; the second is the topic
-_TAKE = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
-_HOLDER = """
-SELECT a.application_name, a.backend_start
-FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-WHERE l.locktype = 'advisory' AND l.granted AND l.classid = %s::bigint::oid
-  AND l.objid = (hashtext(%s)::bigint & 4294967295)::oid
-  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+# First what the annotator already holds (the page was reloaded), then the item that has waited longest: audit and
+# selected items come in the order they were queued, so neither waits for the other.
+_CANDIDATE = """
+SELECT q.item_id
+FROM queue_items q
+LEFT JOIN leases own ON own.item_id = q.item_id AND own.annotator = %(annotator)s
+     AND own.expires_at > clock_timestamp()
+WHERE q.closed_at IS NULL AND q.expires_at > clock_timestamp()
+  AND q.item_id <> ALL (%(besides)s)
+  AND NOT EXISTS (SELECT FROM annotations_not_undone a
+                  WHERE a.item_id = q.item_id AND a.annotator = %(annotator)s)
+  AND (SELECT count(*) FROM leases l WHERE l.item_id = q.item_id AND l.annotator <> %(annotator)s
+       AND l.expires_at > clock_timestamp())
+    + (SELECT count(DISTINCT a.annotator) FROM annotations_not_undone a
+       WHERE a.item_id = q.item_id AND a.answer = 'label') < q.required_labels
+ORDER BY own.item_id IS NULL, q.queued_at, q.item_id
+LIMIT 1 FOR UPDATE OF q SKIP LOCKED
+"""
+_STANDING = """
+SELECT q.required_labels, q.closed_at IS NULL, q.expires_at > clock_timestamp(),
+       (SELECT count(*) FROM leases l WHERE l.item_id = q.item_id AND l.annotator <> %(annotator)s
+        AND l.expires_at > clock_timestamp()),
+       (SELECT count(DISTINCT a.annotator) FROM annotations_not_undone a
+        WHERE a.item_id = q.item_id AND a.answer = 'label' AND NOT a.adjudicates),
+       EXISTS (SELECT FROM annotations_not_undone a
+               WHERE a.item_id = q.item_id AND a.annotator = %(annotator)s AND NOT a.adjudicates)
+FROM queue_items q WHERE q.item_id = %(item_id)s
+"""
+_LEASE = """
+INSERT INTO leases (item_id, annotator, expires_at)
+VALUES (%(item_id)s, %(annotator)s, clock_timestamp() + make_interval(secs => %(seconds)s))
+ON CONFLICT (item_id, annotator) DO UPDATE SET
+    leased_at = CASE WHEN leases.expires_at > clock_timestamp() THEN leases.leased_at ELSE clock_timestamp() END,
+    expires_at = excluded.expires_at
+"""
+# In one order, as they are taken: the page may be renewing them at the same time.
+_RELEASE = """
+DELETE FROM leases WHERE (item_id, annotator) IN (
+    SELECT item_id, annotator FROM leases
+    WHERE annotator = %s AND item_id = ANY (%s) ORDER BY item_id FOR UPDATE)
 """
 
 
-class ScorerLease:
-    """`with ScorerLease(settings, topic) as lease:`; raises RefusedError where another scores."""
+class Standing(NamedTuple):
+    """An item as one annotator finds it."""
 
-    def __init__(self, settings: Settings, topic: str, *, patience_seconds: float = 2.0) -> None:
-        self._settings = settings
-        self._topic = topic
-        # the server needs a moment to notice that a scorer which was killed is gone
-        self._patience_seconds = patience_seconds
-        self._connection: Connection = None
+    required_labels: int
+    is_open: bool
+    current: bool  # not expired
+    held_by_others: int
+    labelled: int  # annotators whose label counts
+    answered: bool  # by this annotator
 
-    def __enter__(self) -> ScorerLease:
-        self._take()
-        return self
+    @property
+    def has_room(self) -> bool:
+        """Whether fewer annotators hold or labelled it than it needs."""
+        return self.held_by_others + self.labelled < self.required_labels
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
 
-    def check(self) -> None:
-        """Make sure that the lease still holds; a lost connection is made anew, and the lease taken again.
+def standing(connection: Connection, item_id: int, annotator: str) -> Standing | None:
+    """The item as the annotator finds it now; None where it does not exist."""
+    row = fetch_row(connection, _STANDING, {"item_id": item_id, "annotator": annotator})
+    return None if row is None else Standing(*row)
 
-        Raises RefusedError where somebody else took it meanwhile, ServiceUnavailableError while the store is
-        away.
-        """
-        if self._connection is not None:
-            try:
-                with self._connection.cursor() as cursor:
-                    cursor.execute("SELECT 1")
-                return
-            except psycopg2.Error:
-                self.release()
-        self._take()
 
-    def release(self) -> None:
-        """Let go; the same as leaving the block."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+def lease_if_free(connection: Connection, item_id: int, annotator: str, minutes: float) -> bool:
+    """Lease an item whose row is locked; False where the annotator may not have it."""
+    found = standing(connection, item_id, annotator)
+    if found is None or not (found.is_open and found.current and not found.answered and found.has_room):
+        return False
+    execute(connection, _LEASE, {"item_id": item_id, "annotator": annotator, "seconds": minutes * 60})
+    return True
 
-    def _take(self) -> None:
-        name = f"activity score, pid {os.getpid()} on {socket.gethostname()}"[:63]
-        connection = connect(self._settings, application_name=name)
-        try:
-            with explained(self._settings):
-                connection.autocommit = True  # a session that sits in a transaction would hold back vacuum
-                deadline = time.monotonic() + self._patience_seconds
-                with connection.cursor() as cursor:
-                    while True:
-                        cursor.execute(_TAKE, (_CLASS, self._topic))
-                        if cursor.fetchone()[0]:
-                            break
-                        if time.monotonic() >= deadline:
-                            raise RefusedError(self._refusal(cursor))
-                        time.sleep(0.1)
-        except BaseException:
-            connection.close()
-            raise
-        self._connection = connection
 
-    def _refusal(self, cursor: Any) -> str:
-        cursor.execute(_HOLDER, (_CLASS, self._topic))
-        row = cursor.fetchone()
-        who = f"{row[0]}, since {row[1]:%Y-%m-%d %H:%M:%S} UTC" if row else "another scorer"
-        return (
-            f"the topic {self._topic} is being scored already into PostgreSQL at {place(self._settings)} "
-            f"({who}); stop that one first, or score another topic"
-        )
+def lease_next(
+    connection: Connection, annotator: str, minutes: float, *, besides: Sequence[int] = ()
+) -> Item | None:
+    """Lease the next item for an annotator, or None where no item waits for them.
+
+    Never one they answered, skipped or flagged, and never one that as many others hold or have labelled as it
+    needs. `besides`: items to leave out (those on their screen).
+    """
+    passed = list(besides)
+    while row := fetch_row(connection, _CANDIDATE, {"annotator": annotator, "besides": passed}):
+        # the row is locked now; whoever had it before us may have leased it meanwhile
+        if lease_if_free(connection, row[0], annotator, minutes):
+            return get_item(connection, row[0])
+        passed.append(row[0])
+    return None
+
+
+def lease_these(connection: Connection, item_ids: Sequence[int], annotator: str, minutes: float) -> list[int]:
+    """Lease those of these items that are free; returns which."""
+    lock = "SELECT 1 FROM queue_items WHERE item_id = %s FOR UPDATE SKIP LOCKED"
+    # in one order, so that two annotators who want the same items do not wait for each other
+    return [
+        item_id
+        for item_id in sorted(set(item_ids))
+        if fetch_row(connection, lock, (item_id,)) and lease_if_free(connection, item_id, annotator, minutes)
+    ]
+
+
+def renew(connection: Connection, item_id: int, annotator: str, minutes: float) -> bool:
+    """Extend a lease; False where it expired and the item is another annotator's now."""
+    return bool(lease_these(connection, [item_id], annotator, minutes))
+
+
+def release(connection: Connection, item_ids: Sequence[int], annotator: str) -> None:
+    """Give items back unanswered."""
+    execute(connection, _RELEASE, (annotator, list(item_ids)))

@@ -1,18 +1,15 @@
-"""What is going on now: a few quick queries over the last minute, for a view that asks every second."""
+"""The last minute of the stream: a few quick queries, for views that refresh every second."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from activitymodule.store.connection import Connection
+from activitymodule.store.queries import fetch_all, fetch_one, fetch_row, fetch_value
 
 LEAST_SECONDS = 10.0
-"""A rate needs rows of at least this long: at a start the first second brings all that waited."""
-
-LIVE_SECONDS = 10.0
-"""The length of a window. Readings that waited in Kafka for longer were not scored live."""
+"""No rate is computed over less: after a start, the backlog arrives within the first second."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +36,9 @@ class Pulse:
     watches: dict[str, int]  # activity -> watches whose latest window is that; "" where it has none
     windows: int  # rows written
     readings: int
-    seconds: float  # how long the rows of the last minute reach back: less than a minute after a start
+    seconds: float  # the age of the oldest of these rows: less than a minute after a start
     latency_p50_seconds: float | None
     latency_p95_seconds: float | None
-    live_p50_seconds: float | None  # of windows that were scored live
-    live_p95_seconds: float | None
-    backlog_windows: int  # rows of the last minute that were not scored live
-    behind_seconds: float | None  # how far the newest rows are behind; None if they were scored live
     kcal_per_min: float | None  # mean over the watches
     dead_letters_last_minute: int
     model_name: str | None
@@ -60,12 +53,12 @@ class Pulse:
 
     @property
     def windows_per_second(self) -> float | None:
-        """Rows written a second; None too soon after a start to say."""
+        """Rows written a second; None less than LEAST_SECONDS after a start."""
         return self.windows / self.seconds if self.seconds >= LEAST_SECONDS else None
 
     @property
     def readings_per_second(self) -> float | None:
-        """Readings a second in these rows; None too soon after a start to say."""
+        """Readings a second in these rows; None less than LEAST_SECONDS after a start."""
         return self.readings / self.seconds if self.seconds >= LEAST_SECONDS else None
 
 
@@ -75,27 +68,18 @@ WITH latest AS (
     FROM predictions
     WHERE processed_at > now() - interval '60 seconds'
     ORDER BY device_id, activity IS NULL, window_start DESC
-), timed AS (
-    SELECT readings_used, processed_at, max(processed_at) OVER () AS newest,
-           extract(epoch FROM processed_at - received_at)::double precision AS latency
-    FROM predictions
-    WHERE processed_at > now() - interval '60 seconds'
 ), written AS (
     SELECT count(*) AS windows, coalesce(sum(readings_used), 0)::bigint AS readings,
            extract(epoch FROM now() - min(processed_at))::double precision AS seconds,
-           percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY latency) AS latency,
-           percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY latency)
-               FILTER (WHERE latency <= %(live_seconds)s) AS live,
-           count(*) FILTER (WHERE latency > %(live_seconds)s) AS backlog,
-           percentile_cont(0.5) WITHIN GROUP (ORDER BY latency)
-               FILTER (WHERE processed_at > newest - interval '10 seconds') AS behind
-    FROM timed
+           percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (
+               ORDER BY extract(epoch FROM processed_at - received_at)::double precision) AS latency
+    FROM predictions
+    WHERE processed_at > now() - interval '60 seconds'
 )
 SELECT now(),
        (SELECT coalesce(json_object_agg(activity, n), '{}')
         FROM (SELECT activity, count(*) AS n FROM latest GROUP BY activity) AS counts),
-       windows, readings, coalesce(seconds, 0), latency[1], latency[2], live[1], live[2], backlog,
-       CASE WHEN behind > %(live_seconds)s THEN behind END,
+       windows, readings, coalesce(seconds, 0), latency[1], latency[2],
        (SELECT avg(kcal_per_min) FROM latest),
        (SELECT count(*) FROM dead_letters WHERE noticed_at > now() - interval '60 seconds')
 FROM written
@@ -107,42 +91,20 @@ FROM batches WHERE topic = %s AND finished_at IS NOT NULL
 ORDER BY started_at DESC, batch_id DESC LIMIT 1
 """
 _MODEL = "SELECT name, labels FROM model_versions WHERE version = %s ORDER BY registered_at DESC LIMIT 1"
-# Windows that are still filling have no activity yet and nothing to show.
+# Windows that still fill have no activity yet.
 _RECENT = """
 SELECT device_id, window_start, activity, confidence, smoothed_activity, kcal_per_min,
        cardinality(conformal_set), reason,
        extract(epoch FROM processed_at - received_at)::double precision, processed_at
-FROM predictions
-WHERE (activity IS NOT NULL OR window_end < now()) AND coverage >= %(least_coverage)s
-ORDER BY processed_at DESC LIMIT %(recent)s
+FROM predictions WHERE activity IS NOT NULL OR window_end < now() ORDER BY processed_at DESC LIMIT %s
 """
 
 
-def take_pulse(
-    connection: Connection,
-    topic: str,
-    *,
-    recent: int = 10,
-    live_seconds: float = LIVE_SECONDS,
-    least_coverage: float = 0.0,
-) -> Pulse:
-    """One look at the store. Every query goes along an index over what is new, however much there is in all.
-
-    live_seconds : a window whose readings waited longer than this in Kafka was not scored live: it is of a backlog
-    least_coverage : windows with less are left out of `recent`
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(_PULSE, {"live_seconds": live_seconds})
-        at, watches, windows, readings, seconds, *latency, backlog, behind, kcal, dead = cursor.fetchone()
-        p50, p95, live_p50, live_p95 = latency
-        cursor.execute(_BATCH, (topic,))
-        batch: tuple[Any, ...] = cursor.fetchone() or (None, None, None, {}, None, None)
-        name, labels = None, []
-        if batch[4] is not None:
-            cursor.execute(_MODEL, (batch[4],))
-            name, labels = cursor.fetchone() or (None, [])
-        cursor.execute(_RECENT, {"recent": recent, "least_coverage": least_coverage})
-        rows = tuple(Recent(*row) for row in cursor.fetchall())
+def take_pulse(connection: Connection, topic: str, *, recent: int = 10) -> Pulse:
+    """The state of the stream now. Every query uses an index over new rows, however large the tables are."""
+    at, watches, windows, readings, seconds, p50, p95, kcal, dead = fetch_one(connection, _PULSE)
+    batch = fetch_row(connection, _BATCH, (topic,)) or (None, None, None, {}, None, None)
+    name, labels = fetch_row(connection, _MODEL, (batch[4],)) or (None, [])
     return Pulse(
         at=at,
         watches=watches,
@@ -151,10 +113,6 @@ def take_pulse(
         seconds=seconds,
         latency_p50_seconds=p50,
         latency_p95_seconds=p95,
-        live_p50_seconds=live_p50,
-        live_p95_seconds=live_p95,
-        backlog_windows=backlog,
-        behind_seconds=behind,
         kcal_per_min=kcal,
         dead_letters_last_minute=dead,
         model_name=name,
@@ -165,12 +123,10 @@ def take_pulse(
         batch_started_at=batch[1],
         batch_seconds=batch[2],
         offsets={int(number): int(until) for number, (_, until) in batch[3].items()},
-        recent=rows,
+        recent=tuple(Recent(*row) for row in fetch_all(connection, _RECENT, (recent,))),
     )
 
 
 def count_dead_letters(connection: Connection) -> int:
-    """How many dead letters there are in all."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM dead_letters")
-        return int(cursor.fetchone()[0])
+    """The number of dead letters."""
+    return int(fetch_value(connection, "SELECT count(*) FROM dead_letters"))

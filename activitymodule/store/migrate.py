@@ -1,28 +1,29 @@
-"""Migrations: Alembic over sql/migrations, under a lock, so that two that start at once do it once.
+"""Migrations: Alembic over sql/migrations, under a lock, so that two processes that start at once migrate once.
 
-After them come the grants (sql/grants.sql), so that a new table is at once open to the services that need it.
+The grants (sql/grants.sql) follow, so that a new table is open to the services that need it.
 """
 
 from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.pool import NullPool
 
 from activitymodule.errors import ConfigError
 from activitymodule.settings import Settings, resource
 from activitymodule.store.connection import connect, explained
-
-if TYPE_CHECKING:
-    from alembic.config import Config
-    from sqlalchemy import Connection, Engine
-
-_LOCK = 7_204_110_001  # any number, as long as it is this one everywhere
+from activitymodule.store.locks import MIGRATING
 
 
 @dataclass(frozen=True)
 class Schema:
-    """Which revision the store has, which the code needs, and what stands between them."""
+    """The store's revision, the newest one, and the pending revisions between them."""
 
     current: str | None
     head: str
@@ -30,12 +31,11 @@ class Schema:
 
     @property
     def up_to_date(self) -> bool:
+        """Whether no revision is pending."""
         return not self.pending
 
 
 def _config() -> Config:
-    from alembic.config import Config
-
     folder = resource("sql/migrations")
     if not (folder / "env.py").is_file():
         raise ConfigError(f"there are no migrations in {folder}; set ACTIVITY_HOME to the project's folder")
@@ -46,16 +46,10 @@ def _config() -> Config:
 
 
 def _engine(settings: Settings) -> Engine:
-    from sqlalchemy import create_engine
-    from sqlalchemy.pool import NullPool
-
     return create_engine("postgresql+psycopg2://", creator=lambda: connect(settings), poolclass=NullPool)
 
 
 def _schema(connection: Connection, config: Config) -> Schema:
-    from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
     scripts = ScriptDirectory.from_config(config)
     current = MigrationContext.configure(connection).get_current_revision()
     head = scripts.get_current_head()
@@ -70,22 +64,19 @@ def _schema(connection: Connection, config: Config) -> Schema:
 
 
 def schema(settings: Settings) -> Schema:
-    """The revision of the store, and what is pending."""
+    """The store's revision and what is pending. Raises ConfigError for a revision this version does not know."""
     with explained(settings), _engine(settings).connect() as connection:
         return _schema(connection, _config())
 
 
 def upgrade(settings: Settings) -> Schema:
-    """Bring the store's tables up to date, all or nothing; returns what was there before.
+    """Migrate the store to the newest revision, in one transaction; returns the schema before.
 
-    May be called at any time, also by several at once: they wait for each other.
+    May be called at any time, also by several processes at once: they wait for each other.
     """
-    from alembic import command
-    from sqlalchemy import text
-
     config = _config()
     with explained(settings), _engine(settings).begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATING})
         before = _schema(connection, config)
         if before.pending:
             config.attributes["connection"] = connection
@@ -95,8 +86,8 @@ def upgrade(settings: Settings) -> Schema:
 
 
 def _grant(connection: Connection) -> None:
-    """Give the roles that exist what sql/grants.sql says; it may be done again and again."""
+    """Apply sql/grants.sql to the roles that exist; idempotent."""
     statement = resource("sql/grants.sql").read_text()
-    # as it stands: no driver is to look for places of values in it
+    # by a cursor of the driver, so that SQLAlchemy does not look for bound values in it
     with closing(connection.connection.cursor()) as cursor:
         cursor.execute(statement)

@@ -1,17 +1,16 @@
-"""Who wears the watches, as far as it is known."""
+"""Wearers of the watches, as far as they are known."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 from psycopg2.extras import execute_values
 
 from activitymodule.errors import DataError
 from activitymodule.store.connection import Connection
+from activitymodule.store.queries import fetch_all
 
 COLUMNS = ("age_years", "sex", "height_cm", "weight_kg", "resting_heart_rate_bpm")
 
@@ -26,6 +25,9 @@ WHERE (p.age_years, p.sex, p.height_cm, p.weight_kg, p.resting_heart_rate_bpm)
       IS DISTINCT FROM (excluded.age_years, excluded.sex, excluded.height_cm, excluded.weight_kg,
                         excluded.resting_heart_rate_bpm)
 """
+_FOR = """
+SELECT device_id, age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm FROM people WHERE device_id = ANY (%s)
+"""
 
 
 class Person(NamedTuple):
@@ -38,22 +40,11 @@ class Person(NamedTuple):
     resting_heart_rate_bpm: float | None
 
 
-class PeopleRows(NamedTuple):
-    """Everybody that is known, by columns, and the newest change among them (None: nobody)."""
-
-    device_id: list[str]
-    age_years: np.ndarray  # (n,) float32, NaN where unknown; so are the others
-    sex: list[str | None]
-    height_cm: np.ndarray
-    weight_kg: np.ndarray
-    resting_heart_rate_bpm: np.ndarray
-    updated_at: datetime | None
-
-
 def upsert_people(connection: Connection, people: pa.Table) -> int:
-    """Write people (columns device_id and COLUMNS; missing columns, nulls and NaN mean unknown).
+    """Write people; returns how many rows were new or different.
 
-    Returns how many rows were new or different. The last of several rows of one device counts.
+    people : columns device_id and COLUMNS; missing columns, nulls and NaN mean unknown, and the last of several rows
+        of one device counts. Raises DataError without a device_id.
     """
     if "device_id" not in people.column_names:
         raise DataError(
@@ -78,38 +69,6 @@ def upsert_people(connection: Connection, people: pa.Table) -> int:
 
 
 def people_for(connection: Connection, device_ids: Sequence[str]) -> dict[str, Person]:
-    """Those of these watches whose wearers are known."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT device_id, age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm FROM people "
-            "WHERE device_id = ANY (%s)",
-            (list(device_ids),),
-        )
-        return {row[0]: Person(*row[1:]) for row in cursor.fetchall()}
-
-
-def people_of(connection: Connection) -> PeopleRows:
-    """Everybody, in the order of device_id."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT device_id, age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm, updated_at "
-            "FROM people ORDER BY device_id"
-        )
-        rows = cursor.fetchall()
-    device, age, sex, height, weight, resting, updated = zip(*rows, strict=True) if rows else ((),) * 7
-    return PeopleRows(
-        list(device),
-        np.array(age, np.float32),
-        list(sex),
-        np.array(height, np.float32),
-        np.array(weight, np.float32),
-        np.array(resting, np.float32),
-        max(updated, default=None),
-    )
-
-
-def people_changed(connection: Connection) -> tuple[int, datetime | None]:
-    """How many people are known and when one last changed: tells cheaply whether to read them again."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT (SELECT count(*) FROM people), (SELECT max(updated_at) FROM people)")
-        return cursor.fetchone()
+    """The wearers of these watches, where they are known."""
+    rows = fetch_all(connection, _FOR, (list(device_ids),))
+    return {row[0]: Person(*row[1:]) for row in rows}

@@ -4,162 +4,85 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from activitymodule.errors import DataError
 from activitymodule.store.connection import Connection
+from activitymodule.store.locks import WRITING_PREDICTIONS
+from activitymodule.store.prediction_columns import COLUMNS, KEY, Column, PredictionRows, written
+from activitymodule.store.queries import fetch_all
 
-WRITING_LOCK = 7_204_110_002  # any number, as long as it is this one everywhere
-
-_STAGE = f"""
-SELECT pg_advisory_xact_lock_shared({WRITING_LOCK});
-CREATE TEMPORARY TABLE IF NOT EXISTS staged_predictions (
-    device_id text, window_start timestamptz, window_end timestamptz, activity text, confidence real,
-    probabilities real[], conformal_set text[], kcal_per_min real, coverage real, readings_used integer,
-    duplicates integer, reason text, model_version text, energy_version text, last_reading_at timestamptz,
-    received_at timestamptz, batch_id bigint
-) ON COMMIT DELETE ROWS
-"""
+__all__ = ["PredictionRows", "copy_text", "readings_stored", "write_predictions"]
 
 _COPY = "COPY staged_predictions FROM STDIN"
 
-# Sorted, so that two writers of the same windows take their row locks in the same order.
-_UPSERT = """
-INSERT INTO predictions AS p (
-    device_id, window_start, window_end, activity, confidence, probabilities, conformal_set, kcal_per_min,
-    coverage, readings_used, duplicates, reason, model_version, energy_version, last_reading_at, received_at,
-    batch_id, processed_at
-)
-SELECT DISTINCT ON (device_id, window_start) *, clock_timestamp()
+
+def staging_sql(columns: Sequence[Column] = COLUMNS) -> str:
+    """Make the staging table, which is empty again at the end of the transaction, and take the writers' lock."""
+    typed = ", ".join(f"{column.name} {column.type}" for column in written(columns))
+    return f"""
+SELECT pg_advisory_xact_lock_shared({WRITING_PREDICTIONS});
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_predictions ({typed}) ON COMMIT DELETE ROWS
+"""
+
+
+def upsert_sql(columns: Sequence[Column] = COLUMNS) -> str:
+    """Insert staged rows; replace stored ones only where the new row has more readings, or more duplicates.
+
+    Rows are sorted, so that two writers of the same windows lock rows in the same order.
+    """
+    inserted = [column for column in columns if column.values is not None or column.insert is not None]
+    names = ", ".join(column.name for column in inserted)
+    values = ", ".join(column.insert or column.name for column in inserted)
+    replaced = ",\n    ".join(
+        f"{column.name} = {column.update or f'excluded.{column.name}'}"
+        for column in columns
+        if column.name not in KEY
+    )
+    key = ", ".join(KEY)
+    return f"""
+INSERT INTO predictions AS p ({names})
+SELECT DISTINCT ON ({key}) {values}
 FROM staged_predictions
-ORDER BY device_id, window_start, readings_used DESC, duplicates DESC
-ON CONFLICT (device_id, window_start) DO UPDATE SET
-    window_end = excluded.window_end, activity = excluded.activity, confidence = excluded.confidence,
-    smoothed_activity = CASE WHEN excluded.activity IS NOT NULL THEN p.smoothed_activity END,
-    smoothed_confidence = CASE WHEN excluded.activity IS NOT NULL THEN p.smoothed_confidence END,
-    probabilities = excluded.probabilities, conformal_set = excluded.conformal_set,
-    kcal_per_min = excluded.kcal_per_min, coverage = excluded.coverage,
-    readings_used = excluded.readings_used, duplicates = excluded.duplicates, reason = excluded.reason,
-    model_version = excluded.model_version, energy_version = excluded.energy_version,
-    last_reading_at = excluded.last_reading_at, received_at = excluded.received_at,
-    batch_id = excluded.batch_id, processed_at = excluded.processed_at
+ORDER BY {key}, readings_used DESC, duplicates DESC
+ON CONFLICT ({key}) DO UPDATE SET
+    {replaced}
 WHERE (excluded.readings_used, excluded.duplicates) > (p.readings_used, p.duplicates)
 """
 
-# Quoted, everything in it taken literally; used within an array literal.
-_ARRAY_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"'})
 
+def write_predictions(
+    connection: Connection, rows: PredictionRows, columns: Sequence[Column] = COLUMNS
+) -> int:
+    """Upsert in the caller's transaction; returns how many rows were inserted or replaced.
 
-@dataclass(frozen=True)
-class PredictionRows:
-    """n windows with what the models say of them, by columns; times are UTC microseconds.
-
-    A row of `probabilities` that is all NaN has no activity, and then its `reason` says why; every other row
-    must be finite and have no reason. NaN elsewhere means unknown.
-    """
-
-    device_id: pa.Array  # (n,) string
-    window_start_us: np.ndarray  # (n,) int64
-    window_seconds: int
-    labels: tuple[str, ...]  # of the columns of the next two
-    probabilities: np.ndarray  # (n, labels) float32
-    in_set: np.ndarray  # (n, labels) bool: the conformal set
-    kcal_per_min: np.ndarray  # (n,) float32
-    coverage: np.ndarray  # (n,) float32
-    readings_used: np.ndarray  # (n,) int32
-    duplicates: np.ndarray  # (n,) int32
-    reason: pa.Array | Sequence[str | None]  # (n,) string
-    model_version: str | None
-    energy_version: str | None
-    last_reading_us: np.ndarray  # (n,) int64
-    received_us: np.ndarray  # (n,) int64: when the newest reading reached Kafka
-    batch_id: int | None = None
-
-    def __len__(self) -> int:
-        return len(self.device_id)
-
-
-def write_predictions(connection: Connection, rows: PredictionRows) -> int:
-    """Upsert within the caller's transaction; returns how many rows were inserted or replaced.
-
-    A stored row is replaced only by one of more readings (or as many, and more duplicates seen), so writing
-    the same rows again, or older ones, changes nothing. Raises DataError for rows that contradict themselves.
+    A stored row is replaced only by one of more readings (or as many, and more duplicates), so writing the same
+    rows again, or older ones, changes nothing. Raises DataError for rows that contradict themselves.
     """
     if not len(rows):
         return 0
-    text = copy_text(rows)
+    text = copy_text(rows, columns)
     with connection.cursor() as cursor:
-        # within the transaction, so: it is gone again where the one before was rolled back
-        cursor.execute(_STAGE)
+        # created in this transaction: it does not exist where the previous one was rolled back
+        cursor.execute(staging_sql(columns))
         cursor.execute("DELETE FROM staged_predictions")
         cursor.copy_expert(_COPY, io.BytesIO(text), size=1 << 20)
-        cursor.execute(_UPSERT)
+        cursor.execute(upsert_sql(columns))
         return int(cursor.rowcount)
 
 
-def copy_text(rows: PredictionRows) -> memoryview:
-    """The rows in PostgreSQL's text format for COPY: tabs between, \\N for null, a line a row."""
-    n, k = len(rows), len(rows.labels)
-    probabilities = np.ascontiguousarray(rows.probabilities, np.float32)
-    in_set = np.asarray(rows.in_set, bool)
-    if probabilities.shape != (n, k) or in_set.shape != (n, k):
-        raise DataError(f"predictions of {n} windows and {k} labels came as an array {probabilities.shape}")
-    empty = np.asarray(np.isnan(probabilities).all(axis=1)) if k else np.ones(n, bool)
-    if not np.isfinite(probabilities[~empty]).all():
-        raise DataError("a probability is not a finite number; the model does not fit these features")
-    reason = _strings(rows.reason)
-    if not np.array_equal(_numpy(reason.is_null()), ~empty):
-        raise DataError(
-            "a window has either probabilities or a reason for having none, never both or neither"
-        )
-    scored = pa.array(~empty)
-    if k and not empty.all():
-        best = np.where(empty, 0, np.where(np.isnan(probabilities), -1, probabilities).argmax(axis=1))
-        confidence = probabilities[np.arange(n), best]
-        label_text = _escaped(pa.array(rows.labels, pa.string()))
-        activity = pc.if_else(scored, label_text.take(pa.array(best)), None)
-        joined = pc.binary_join(
-            pa.ListArray.from_arrays(
-                pa.array(np.arange(n + 1, dtype=np.int32) * k),
-                pa.array(np.where(empty[:, None], np.float32(0), probabilities).ravel()).cast(pa.string()),
-            ),
-            ",",
-        )
-        vector = pc.if_else(scored, pc.binary_join_element_wise("{", joined, "}", ""), None)
-        sets = pc.if_else(scored, _set_literals(in_set, rows.labels), None)
-    else:
-        activity = vector = sets = pa.nulls(n, pa.string())
-        confidence = np.full(n, np.nan, np.float32)
-    start = np.asarray(rows.window_start_us, np.int64)
-    columns = [
-        _escaped(_strings(rows.device_id)),
-        _times(start),
-        _times(start + rows.window_seconds * 1_000_000),
-        activity,
-        _numbers(confidence),
-        vector,
-        sets,
-        _numbers(rows.kcal_per_min),
-        _numbers(rows.coverage),
-        pa.array(rows.readings_used).cast(pa.string()),
-        pa.array(rows.duplicates).cast(pa.string()),
-        _escaped(reason),
-        _same(rows.model_version, n),
-        _same(rows.energy_version, n),
-        _times(rows.last_reading_us),
-        _times(rows.received_us),
-        _same(None if rows.batch_id is None else str(rows.batch_id), n),
-    ]
-    lines = pc.binary_join_element_wise(*columns, "\t", null_handling="replace", null_replacement="\\N")
+def copy_text(rows: PredictionRows, columns: Sequence[Column] = COLUMNS) -> memoryview:
+    r"""The rows in PostgreSQL's text format for COPY: tabs between values, \N for null, one line a row."""
+    rows.check()
+    arrays = [_text(column.values(rows)) for column in columns if column.values is not None]
+    lines = pc.binary_join_element_wise(*arrays, "\t", null_handling="replace", null_replacement="\\N")
     return _joined_lines(lines)
 
 
 def _joined_lines(lines: pa.Array) -> memoryview:
-    """All lines in one buffer, each with its newline: the data buffer of the array as it stands."""
+    """All lines in one buffer, each with its newline: the data buffer of the array as it is."""
     whole = pc.binary_join_element_wise(lines, "", "\n")
     if isinstance(whole, pa.ChunkedArray):
         whole = whole.combine_chunks()
@@ -169,58 +92,55 @@ def _joined_lines(lines: pa.Array) -> memoryview:
     return memoryview(whole.buffers()[2])[int(offsets[0]) : int(offsets[-1])]
 
 
-def _strings(values: pa.Array | pa.ChunkedArray | Sequence[str | None]) -> pa.Array:
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    if not isinstance(values, pa.Array):
-        values = pa.array(values, pa.string())
+def _text(values: pa.Array) -> pa.Array:
+    """An array as COPY reads it. A dictionary's values are written once each."""
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return _text(values.dictionary).take(values.indices)
+    if pa.types.is_string(kind):
+        return _escaped(values)
+    if pa.types.is_timestamp(kind):
+        # the array's own zone is UTC; without it Arrow writes no offset
+        return pc.binary_join_element_wise(values.cast(pa.timestamp("us")).cast(pa.string()), "+00", "")
+    if pa.types.is_list(kind):
+        if pa.types.is_string(kind.value_type):
+            return _escaped(pa.array([_array_literal(one) for one in values.to_pylist()], pa.string()))
+        # not flatten(), which drops the values under nulls: the offsets would no longer fit
+        inner = pa.ListArray.from_arrays(values.offsets, values.values.cast(pa.string()))
+        literals = pc.binary_join_element_wise("{", pc.binary_join(inner, ","), "}", "")
+        return pc.if_else(values.is_valid(), literals, None)
     return values.cast(pa.string())
 
 
-def _numpy(values: pa.Array) -> np.ndarray:
-    return values.to_numpy(zero_copy_only=False)
+# Quoted, everything in it taken literally; used in an array literal.
+_ARRAY_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"'})
+
+
+def _array_literal(values: Sequence[str] | None) -> str | None:
+    if values is None:
+        return None
+    return "{" + ",".join('"' + value.translate(_ARRAY_ESCAPES) + '"' for value in values) + "}"
 
 
 def _escaped(values: pa.Array) -> pa.Array:
-    """Text as COPY reads it: backslash, tab, line ends escaped; NUL, which PostgreSQL has not, as U+FFFD."""
-    for character, written in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"), ("\0", "\ufffd")):
-        values = pc.replace_substring(values, character, written)
+    """Text as COPY reads it: backslash, tab and line ends escaped; NUL, which PostgreSQL has not, as U+FFFD."""
+    for character, replacement in (
+        ("\\", "\\\\"),
+        ("\t", "\\t"),
+        ("\n", "\\n"),
+        ("\r", "\\r"),
+        ("\0", "\ufffd"),
+    ):
+        values = pc.replace_substring(values, character, replacement)
     return values
-
-
-def _numbers(values: np.ndarray) -> pa.Array:
-    """float32 as text that reads back the same to the last bit; NaN as null."""
-    values = np.asarray(values, np.float32)
-    return pa.array(values, mask=np.isnan(values)).cast(pa.string())
-
-
-def _times(us: np.ndarray) -> pa.Array:
-    stamps = pa.array(np.asarray(us, np.int64)).cast(pa.timestamp("us")).cast(pa.string())
-    return pc.binary_join_element_wise(stamps, "+00", "")
-
-
-def _same(value: str | None, n: int) -> pa.Array:
-    if value is None:
-        return pa.nulls(n, pa.string())
-    return pa.repeat(_escaped(pa.array([value]))[0], n)
-
-
-def _set_literals(in_set: np.ndarray, labels: tuple[str, ...]) -> pa.Array:
-    """Array literals of the conformal sets. There are few different ones, so each is written once."""
-    patterns, which = np.unique(in_set, axis=0, return_inverse=True)
-    quoted = ['"' + label.translate(_ARRAY_ESCAPES) + '"' for label in labels]
-    literals = [
-        "{" + ",".join(q for q, there in zip(quoted, row, strict=True) if there) + "}" for row in patterns
-    ]
-    return _escaped(pa.array(literals, pa.string())).take(pa.array(which.ravel()))
 
 
 _READINGS_STORED = """
 SELECT coalesce(p.readings_used, -1), coalesce(p.duplicates, -1)
-FROM unnest(%s::text[], %s::bigint[]) WITH ORDINALITY AS asked (device_id, window_us, place)
+FROM unnest(%s::text[], %s::bigint[]) WITH ORDINALITY AS given (device_id, window_us, place)
 LEFT JOIN predictions p
-    ON p.device_id = asked.device_id
-   AND p.window_start = timestamptz 'epoch' + asked.window_us * interval '1 microsecond'
+    ON p.device_id = given.device_id
+   AND p.window_start = timestamptz 'epoch' + given.window_us * interval '1 microsecond'
 ORDER BY place
 """
 
@@ -228,7 +148,6 @@ ORDER BY place
 def readings_stored(
     connection: Connection, device_id: Sequence[str], window_start_us: np.ndarray
 ) -> np.ndarray:
-    """What the store has of n windows: (n, 2) int64, readings_used and duplicates, -1 where it has no row."""
-    with connection.cursor() as cursor:
-        cursor.execute(_READINGS_STORED, (list(device_id), np.asarray(window_start_us, np.int64).tolist()))
-        return np.array(cursor.fetchall(), np.int64).reshape(-1, 2)
+    """readings_used and duplicates of n stored windows, (n, 2) int64; -1 where the store has no row."""
+    values = (list(device_id), np.asarray(window_start_us, np.int64).tolist())
+    return np.array(fetch_all(connection, _READINGS_STORED, values), np.int64).reshape(-1, 2)

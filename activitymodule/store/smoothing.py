@@ -9,7 +9,8 @@ import numpy as np
 
 from activitymodule.settings import Scoring
 from activitymodule.store.connection import Connection
-from activitymodule.store.predictions import WRITING_LOCK
+from activitymodule.store.locks import WRITING_PREDICTIONS
+from activitymodule.store.queries import execute, fetch_all, fetch_value
 
 _KEYS_OF_BATCH = """
 SELECT array_agg(device_id), array_agg(window_start)
@@ -23,8 +24,7 @@ FROM (
 ) AS rows
 GROUP BY part ORDER BY part
 """
-# Writers hold it together, smoothing alone: both change rows, in other orders, and would lock each other out.
-_ALONE = f"SELECT pg_advisory_xact_lock({WRITING_LOCK})"
+_ALONE = f"SELECT pg_advisory_xact_lock({WRITING_PREDICTIONS})"
 _SHARE = 20_000  # windows a statement; consecutive ones of a watch share their work
 
 _REFRESH = "SELECT refresh_smoothed(%s::text[], %s::timestamptz[], %s, %s)"
@@ -40,43 +40,38 @@ SELECT refresh_smoothed(
 def refresh_smoothed(
     connection: Connection, *, batch_id: int, scoring: Scoring, since: datetime | None = None
 ) -> int:
-    """Smooth the windows that a batch wrote and those that look back at them; returns how many rows changed.
+    """Smooth the windows that a batch wrote and later windows that include them; returns how many rows changed.
 
-    `since` is when the writing began, by the store's clock; by default when the newest batch of this number did.
-    A pure function of the stored probabilities: calling it again changes nothing.
+    since : when the writing began, by the store's clock; by default when the newest batch of this number began.
+    The result is a pure function of the stored probabilities: calling it again changes nothing.
     """
     changed = 0
-    with connection.cursor() as cursor:
-        cursor.execute(_ALONE)
-        cursor.execute(_KEYS_OF_BATCH, {"batch_id": batch_id, "since": since, "share": _SHARE})
-        for devices, starts in cursor.fetchall():
-            cursor.execute(_REFRESH, (devices, starts, scoring.smoothing_windows, scoring.smoothing_stay))
-            changed += cursor.fetchone()[0]
+    execute(connection, _ALONE)
+    keys = {"batch_id": batch_id, "since": since, "share": _SHARE}
+    for devices, starts in fetch_all(connection, _KEYS_OF_BATCH, keys):
+        values = (devices, starts, scoring.smoothing_windows, scoring.smoothing_stay)
+        changed += fetch_value(connection, _REFRESH, values)
     return changed
 
 
 def refresh_smoothed_windows(
     connection: Connection, device_id: Sequence[str], window_start_us: np.ndarray, scoring: Scoring
 ) -> int:
-    """The same for given windows, in the transaction that wrote them: device ids and starts in UTC microseconds,
-    shape (n,) each."""
+    """Smooth these windows and later ones that include them, in the transaction that wrote them.
+
+    device_id, window_start_us : (n,), UTC microseconds. Returns how many rows changed.
+    """
     starts = np.asarray(window_start_us, np.int64).tolist()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _REFRESH_US, (list(device_id), starts, scoring.smoothing_windows, scoring.smoothing_stay)
-        )
-        return int(cursor.fetchone()[0])
+    values = (list(device_id), starts, scoring.smoothing_windows, scoring.smoothing_stay)
+    return int(fetch_value(connection, _REFRESH_US, values))
 
 
 _UNFINISHED = "SELECT batch_id, started_at FROM batches WHERE topic = %s AND finished_at IS NULL"
 
 
 def refresh_unfinished(connection: Connection, topic: str, scoring: Scoring) -> int:
-    """Smooth what batches wrote that never came to their end; for a scorer that takes up another's work."""
-    with connection.cursor() as cursor:
-        cursor.execute(_UNFINISHED, (topic,))
-        batches = cursor.fetchall()
+    """Smooth the windows of batches that never finished, for a scorer that continues after another was killed."""
     return sum(
         refresh_smoothed(connection, batch_id=batch, scoring=scoring, since=started)
-        for batch, started in batches
+        for batch, started in fetch_all(connection, _UNFINISHED, (topic,))
     )

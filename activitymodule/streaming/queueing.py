@@ -26,19 +26,17 @@ import numpy as np
 import pyarrow as pa
 
 from activitymodule.learning import doubt, policy
-from activitymodule.learning.doubt import Need
-from activitymodule.learning.doubt.energy import expected_kcal
-from activitymodule.learning.doubt.reason import needing
-from activitymodule.learning.draws import draws
 from activitymodule.learning.policy import AUDIT, AuditPeriod, Budget, Candidate, Past, Rules
 from activitymodule.models.bundle import Scores, ScoringModel
 from activitymodule.models.smoothing import forward_filter
 from activitymodule.settings import Settings
+from activitymodule.store import budget as store_budget
 from activitymodule.store import queue
 from activitymodule.store.batches import BatchRecord
 from activitymodule.store.connection import Connection
 from activitymodule.store.queue import QueueItem
 from activitymodule.streaming.waiting import say
+from activitymodule.synthesis.energy import METS
 from activitymodule.windows.assembling import WindowBatch, complete, distinct_readings
 from activitymodule.windows.catalogue import FEATURES_VERSION
 
@@ -125,7 +123,11 @@ def complete_windows(scored: Scored, settings: Settings) -> np.ndarray:
 
 
 def mark(
-    scored: Scored, marking: Marking, model: ScoringModel, settings: Settings, connection: Connection = None
+    scored: Scored,
+    marking: Marking,
+    model: ScoringModel,
+    settings: Settings,
+    connection: Connection | None = None,
 ) -> Marks:
     """Mark what may be queued of one batch of windows. connection : to the store, for the measure that looks at
     the past of a watch."""
@@ -143,7 +145,7 @@ def mark(
         values = np.ones(len(complete))
         if marking.power:
             evidence = _evidence(scored, complete, device, start, marking, model, settings, connection)
-            values = doubt.required(marking.measure)(evidence)
+            values = doubt.DOUBTS[marking.measure](evidence)
         weights = policy.weights(values, marking.power)
         keys = np.array(
             [
@@ -173,9 +175,8 @@ def mark_safely(
     scored: Scored, marking: Marking, model: ScoringModel, settings: Settings, connection: Connection
 ) -> Marks:
     """`mark`, but whatever goes wrong there loses no prediction: it is said, and nothing is marked."""
-    asks = False
+    asks = marking.measure == "disagreement"
     try:
-        asks = Need.PAST in doubt.required(marking.measure).needs
         if asks:
             _execute(connection, "SAVEPOINT marking")
         return mark(scored, marking, model, settings, connection)
@@ -207,18 +208,17 @@ def _evidence(
     scores = scored.scores
     probabilities = scores.probabilities[places]
     label = probabilities.argmax(1)
-    needs = doubt.required(marking.measure).needs
     standard = past = expected = None
-    if everything or Need.STANDARD_SCORES in needs:
+    if everything or marking.measure == "novelty":
         standard = model.standardised(scored.features[places])
-    if everything or Need.EXPECTED_KCAL in needs:
-        expected = expected_kcal(model.labels, scored.weight_kg[places], label)
-    if Need.PAST in needs and connection is not None:
+    if everything or marking.measure == "energy":
+        expected = doubt.expected_kcal(model.labels, METS, scored.weight_kg[places], label)
+    if marking.measure == "disagreement" and connection is not None:
         past = past_beliefs(connection, device, start, settings, len(model.labels), model.version)
     return doubt.Evidence(
         probabilities=probabilities,
         in_set=scores.in_set[places],
-        drawn=draws(device, start),
+        drawn=doubt.random(device, start),
         standard=standard,
         past=past,
         kcal_per_min=scores.kcal_per_min[places],
@@ -377,7 +377,7 @@ class QueueKeeper:
         try:
             now_us = _us(record.started_at)
             if self._budget is None:
-                account = queue.open_account(turn.connection(), self._rules)
+                account = store_budget.open_account(turn.connection(), self._rules)
                 self._rules = replace(self._rules, salt=account.salt)
                 self._budget = account.budget
             rate = self._period_of(turn, now_us).rate
@@ -398,7 +398,7 @@ class QueueKeeper:
         period = self._period
         if period is None or now_us < period.from_us:
             # just started, or a batch of before: it keeps the rate that it began with
-            period = queue.audit_period(turn.connection(), now_us)
+            period = store_budget.audit_period(turn.connection(), now_us)
             if period is not None and period.covers(now_us):
                 return self._use(period, now_us)
             period = policy.first_period(now_us, self._rules, period.windows_per_hour if period else None)
@@ -409,7 +409,7 @@ class QueueKeeper:
             if found is None:
                 return period
             period = found
-        queue.add_audit_period(turn.connection(), period)
+        store_budget.add_audit_period(turn.connection(), period)
         return self._use(period, now_us)
 
     def _use(self, period: AuditPeriod, now_us: int) -> AuditPeriod:
@@ -490,7 +490,7 @@ class QueueKeeper:
 
     def _queue(self, turn: _Turn, audits: Sequence[Marked], due: bool, model: ScoringModel) -> None:
         connection = turn.connection()
-        account = queue.open_account(connection, self._rules)
+        account = store_budget.open_account(connection, self._rules)
         rules, budget = self._rules, account.budget
         pool = [window for _, _, window in self._pool] if due else []
         asked = [*audits, *pool]
@@ -521,12 +521,12 @@ class QueueKeeper:
             chosen = self._choose(turn, pool, near, items, count, budget, model)
             budget = budget.less(chosen=len(chosen))
             items.extend(chosen)
-        self._fill_past_doubts(connection, items, model)
+        self._fill_disagreement(connection, items, model)
         new = queue.put(connection, items)
         if new != len(items):
             # somebody else queued one meanwhile; the budget is held, so that can be no scorer of ours
             raise RuntimeError(f"{len(items) - new} of {len(items)} items were in the queue already")
-        queue.spend(connection, budget, audit_drawn=drawn + lost, audit_lost=lost)
+        store_budget.spend(connection, budget, audit_drawn=drawn + lost, audit_lost=lost)
         if time.monotonic() - self._expired_at > _EXPIRE_SECONDS:
             queue.expire(connection)
             self._expired_at = time.monotonic()
@@ -635,33 +635,29 @@ class QueueKeeper:
             expire_hours=self._settings.queue.expire_hours,
         )
 
-    def _fill_past_doubts(self, connection: Connection, items: list[QueueItem], model: ScoringModel) -> None:
-        """The doubts that need the past of a watch, which costs a query, for the few windows that are queued."""
-        reasons = needing(Need.PAST)
+    def _fill_disagreement(self, connection: Connection, items: list[QueueItem], model: ScoringModel) -> None:
+        """The one doubt that needs the watch's past, for the few that are queued."""
         lacking = [
             place
             for place, item in enumerate(items)
-            if item.model_version == model.version
-            and any(not np.isfinite(item.doubts[one.name]) for one in reasons)
+            if not np.isfinite(item.doubts["disagreement"]) and item.model_version == model.version
         ]
         if not lacking:
             return
-        some = [items[place] for place in lacking]
-        device, start = [item.device_id for item in some], [item.window_start_us for item in some]
-        evidence = doubt.Evidence(
-            probabilities=np.stack([item.probabilities for item in some]),
-            in_set=np.array([[name in item.conformal_set for name in model.labels] for item in some]),
-            drawn=draws(device, start),
-            standard=model.standardised(np.stack([item.features for item in some])),
-            past=past_beliefs(connection, device, start, self._settings, len(model.labels), model.version),
-            kcal_per_min=np.array([item.kcal_per_min for item in some]),
+        past = past_beliefs(
+            connection,
+            [items[place].device_id for place in lacking],
+            [items[place].window_start_us for place in lacking],
+            self._settings,
+            len(model.labels),
+            model.version,
         )
-        for one in reasons:
-            for place, value in zip(lacking, one(evidence).tolist(), strict=True):
-                items[place].doubts[one.name] = value
-                if items[place].reason == one.name:
-                    # marked in the batch that also brought its past
-                    items[place] = replace(items[place], doubt=value)
+        values = doubt.disagreement(np.stack([items[place].probabilities for place in lacking]), past)
+        for place, value in zip(lacking, values.tolist(), strict=True):
+            items[place].doubts["disagreement"] = value
+            if items[place].reason == "disagreement":
+                # marked in the batch that also brought its past
+                items[place] = replace(items[place], doubt=value)
 
     # ---- what the last items looked like
 

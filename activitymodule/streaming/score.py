@@ -25,7 +25,7 @@ from activitymodule.store.batches import begin_batch, knows_query, last_offsets,
 from activitymodule.store.connection import Connection, connect, session
 from activitymodule.store.connection import reachable as store_reachable
 from activitymodule.store.drift import forget_minutes, merge_minutes
-from activitymodule.store.leases import ScorerLease
+from activitymodule.store.locks import ScorerLease
 from activitymodule.store.smoothing import refresh_unfinished
 from activitymodule.streaming import archive, worker
 from activitymodule.streaming.champion import Champion, ChampionWatch, record_versions

@@ -1,4 +1,4 @@
-"""/health, /monitoring/drift, and retraining: start one, read its state."""
+"""/health, /monitoring/drift, and retraining: begin one, see how far it is."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from activitymodule.kafka.clients import reachable
 from activitymodule.monitoring.report import DriftReport, drift_report
 from activitymodule.registry.versions import champion
 from activitymodule.settings import Settings
+from activitymodule.store.locks import SCORING, holder
 from activitymodule.store.retraining import find_run
-from annotation import context, retraining
-from annotation.answers import problems
+from annotation import context
+from annotation.api import retraining
+from annotation.api.answers import problems
 from annotation.auth import User, require_admin, require_token
 
 router = APIRouter(tags=["monitoring"])
@@ -27,27 +29,19 @@ router = APIRouter(tags=["monitoring"])
 Part = Literal["store", "broker", "registry", "scorer"]
 PARTS: tuple[Part, ...] = ("store", "broker", "registry", "scorer")
 
-_HEALTH_SECONDS = 1.0  # answers are kept so long: /health needs no sign-in, and must cost little
+_HEALTH_SECONDS = 1.0  # how long an answer is good: /health asks for no sign-in, and must cost little
 _DRIFT_SECONDS = 10.0
-_SCORER = """
-SELECT EXISTS (
-    SELECT FROM pg_locks l
-    WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 72041::oid
-      AND l.objid = (hashtext(%(topic)s)::bigint & 4294967295)::oid
-      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-) AS alive
-"""
 
 
 class PartHealth(BaseModel):
-    """Whether a service answered, and in how many milliseconds."""
+    """One service: whether it answered, and how long that took."""
 
     ok: bool = Field(examples=[True])
     milliseconds: float = Field(examples=[1.3])
 
 
 class Health(BaseModel):
-    """`ok` if every requested part is."""
+    """`ok` where every part that was asked for is."""
 
     status: Literal["ok", "unavailable"] = Field(examples=["ok"])
     parts: dict[Part, PartHealth]
@@ -67,8 +61,9 @@ def _registry(settings: Settings) -> bool:
 
 
 def _scorer(settings: Settings) -> bool:
-    # the lock that a scorer holds as long as it lives
-    return bool(context.query(_SCORER, {"topic": settings.kafka.topic})[0]["alive"])
+    # a scorer holds its lock while it lives
+    topic = settings.kafka.topic
+    return context.read(lambda connection: holder(connection, SCORING, topic)) is not None
 
 
 _CHECKS: dict[Part, Callable[[Settings], bool]] = {
@@ -98,7 +93,7 @@ async def _look(part: Part) -> PartHealth:
 
 @router.get(
     "/health",
-    summary="Health of the services",
+    summary="Whether the services answer",
     response_model=Health,
     responses={503: {"model": Health, "description": "A part does not answer"}},
     tags=["health"],
@@ -106,11 +101,11 @@ async def _look(part: Part) -> PartHealth:
 async def health(
     need: Annotated[
         list[Part] | None,
-        Query(description="Check only these parts; `need=store` for a probe of the console alone"),
+        Query(description="Only these parts count: `need=store` for a probe of the console alone"),
     ] = None,
 ) -> Any:
-    """Needs no sign-in. `scorer` is the streaming job: ok while it holds its lock in the store. Results are cached for
-    a second."""
+    """No sign-in needed. `scorer` is the streaming job: alive while it holds its lock in the store. Answers are kept
+    for a second."""
     wanted = [part for part in PARTS if need is None or part in need]
     found = dict(zip(wanted, await asyncio.gather(*map(_look, wanted)), strict=True))
     ok = all(one.ok for one in found.values())
@@ -146,20 +141,15 @@ async def drift_now() -> DriftReport:
 
 @router.get(
     "/monitoring/drift",
-    summary="Drift report: current windows compared with the champion's training data",
+    summary="What has drifted from the champion's baseline",
     response_model=DriftReport,
     responses=problems(),
 )
 async def drift(
     _: Annotated[str, Depends(require_token)],
-    features: Annotated[
-        int,
-        Query(
-            ge=0, le=1000, description="Return at most so many features, those with the largest drift first"
-        ),
-    ] = 20,
+    features: Annotated[int, Query(ge=0, le=1000, description="At most so many, the furthest first")] = 20,
 ) -> Any:
-    """Covers complete windows of the last monitoring.look_back_minutes; docs/monitoring.md explains the measures."""
+    """Compare the last monitoring.look_back_minutes of complete windows; docs/monitoring.md explains the measures."""
     return (await drift_now()).limited(features)
 
 
@@ -167,28 +157,30 @@ async def drift(
 
 
 class Trigger(BaseModel):
-    """Options, as of `activity retrain`."""
+    """What to do, as in `activity retrain`."""
 
     model_config = ConfigDict(extra="forbid")
 
     why: str = Field("", max_length=500, examples=["drift after the firmware update"])
-    force: bool = Field(False, description="Ignore the label threshold")
-    dry_run: bool = Field(False, description="Dry run: train and evaluate, promote nothing")
+    force: bool = Field(False, description="Whether or not there are new labels enough")
+    dry_run: bool = Field(False, description="Train and judge, but move nothing")
     min_labels: int | None = Field(None, ge=1, le=1_000_000)
     seed: int = Field(1, ge=0, le=2**31 - 1)
-    require_approval: bool = Field(False, description="A significantly better challenger waits for approval")
+    require_approval: bool = Field(False, description="A better challenger waits for approval")
 
 
 class Triggered(BaseModel):
-    """A retraining that was started; /monitoring/retraining/{run_id} has its state."""
+    """A retraining that was begun; /monitoring/retraining/{run_id} tells how far it is."""
 
     run_id: str
     through: Literal["airflow", "job"]
-    held_back: str = Field("", description="Which run this one waits for, if another one waits for approval")
+    held_back: str = Field(
+        "", description="Where another run waits for a person and this one for its end: which"
+    )
 
 
 class RunState(BaseModel):
-    """State of a retraining, and its result."""
+    """How far a retraining is, or how it ended."""
 
     run_id: str
     state: str = Field(examples=["running"])
@@ -205,13 +197,13 @@ class RunState(BaseModel):
 @router.post(
     "/monitoring/retraining_trigger",
     status_code=202,
-    summary="Start a retraining",
+    summary="Begin a retraining",
     response_model=Triggered,
     responses=problems(409),
 )
 async def retraining_trigger(who: Annotated[User, Depends(require_admin)], asked: Trigger) -> Any:
-    """For signed-in admins. Runs in Airflow if it answers, else as a job of this machine. 409: another run is in
-    progress."""
+    """Admins only, signed in. Through Airflow where it answers, else as a job on this machine. 409: one is under
+    way."""
     settings = context.settings()
     try:
         begun = await context.run(lambda: retraining.begin(settings, by_whom=who.name, **asked.model_dump()))
@@ -222,7 +214,7 @@ async def retraining_trigger(who: Annotated[User, Depends(require_admin)], asked
 
 @router.get(
     "/monitoring/retraining/{run_id}",
-    summary="State of a retraining",
+    summary="How far a retraining is",
     response_model=RunState,
     responses=problems(404),
 )
@@ -238,5 +230,5 @@ async def retraining_state(
                 run_id=run_id, state="running", step="check", progress=0, summary=None, started_by="", why="",
                 started_at=None, finished_at=None, challenger=None,
             )  # fmt: skip
-        raise HTTPException(404, f"no retraining has the id {run_id}; `activity retrain history` lists them")
+        raise HTTPException(404, f"there is no retraining {run_id}; `activity retrain history` lists them")
     return RunState(**{name: getattr(run, name) for name in RunState.model_fields})

@@ -1,12 +1,10 @@
-"""Parts of the console that need no service: limits, where signing in leads, plots, strips, labels out and in."""
+"""Parts of the console that need no service: limits, where signing in leads, plots, strips."""
 
 from __future__ import annotations
 
-import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activitymodule.errors import DataError
-from activitymodule.lake.labels import read_labels, to_csv, to_label_studio
 from activitymodule.settings import Archive, Kafka, Settings
-from activitymodule.store.annotations import EXPORT_COLUMNS, floats_of
 from activitymodule.synthesis.history import training_readings
 from activitymodule.telemetry.encode import messages
 from activitymodule.windows.packing import CHANNELS, RECORD, to_records
@@ -148,107 +144,6 @@ def test_unpacking_sorts_and_takes_each_stamp_once() -> None:
     np.testing.assert_array_equal(unpack(packed)["stamp_us"], made["stamp_us"])
     with pytest.raises(DataError, match="damaged"):
         unpack([b"123"])
-
-
-def test_floats_of_an_array_as_postgresql_sends_it() -> None:
-    header = np.array([1, 0, 700, 2, 1], ">i4").tobytes()
-    body = b"".join(np.array([4], ">i4").tobytes() + np.array([v], ">f4").tobytes() for v in (1.5, np.nan))
-    np.testing.assert_array_equal(floats_of(header + body), np.array([1.5, np.nan], np.float32))
-    assert len(floats_of(np.array([0, 0, 700], ">i4").tobytes())) == 0
-
-
-# ---- labels out and in ----------------------------------------------------------------------------------------
-
-
-def exported(label: str = "walking", note: str | None = None) -> tuple[object, ...]:
-    held = dict.fromkeys(EXPORT_COLUMNS)
-    held |= {
-        "annotation_id": 1,
-        "device_id": "watch-1",
-        "window_start": START,
-        "window_end": START + timedelta(seconds=10),
-        "annotator": "anna",
-        "answer": "label",
-        "label": label,
-        "adjudicates": False,
-        "seconds": 1.5,
-        "suggested": "sitting",
-        "model_version": "3",
-        "note": note,
-        "created_at": START,
-        "gold_label": label,
-        "disputed": False,
-    }
-    return tuple(held.values())
-
-
-@given(st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=40))
-@settings(max_examples=100, deadline=None)
-def test_what_goes_out_comes_in_again(label: str) -> None:
-    label = label.strip()
-    if not label or label.startswith(("=", "+", "-", "@")):
-        return  # such are marked as text for spreadsheets, and no label begins so
-    for text in (to_csv([exported(label)]), json.dumps(to_label_studio([exported(label)], {}))):
-        (row,) = read_labels(text, annotator="somebody", window_seconds=10)
-        assert (row.device_id, row.window_start, row.window_end) == (
-            "watch-1",
-            START,
-            START + timedelta(seconds=10),
-        )
-        assert (row.annotator, row.label) == ("anna", label)
-
-
-def test_no_cell_is_a_formula() -> None:
-    assert "'=1+1" in to_csv([exported(note="=1+1")])
-
-
-def test_label_studio_has_the_readings() -> None:
-    made = records()
-    (task,) = to_label_studio([exported()], {("watch-1", START): made.tobytes()})
-    assert len(task["data"]["series"]["time"]) == 100
-    assert "rotation_rate_x" not in task["data"]["series"]
-    assert task["predictions"][0]["result"][0]["value"]["choices"] == ["sitting"]
-    json.dumps(task, allow_nan=False)
-
-
-def task(choices: Any = ("walking",), completed_by: Any = None, **data: Any) -> str:
-    """A file of Label Studio with one label."""
-    held = {"device_id": "w", "window_start": "2026-11-20T10:00:00Z", **data}
-    result = {"type": "choices", "value": {"choices": choices}}
-    return json.dumps([{"data": held, "annotations": [{"completed_by": completed_by, "result": [result]}]}])
-
-
-@pytest.mark.parametrize("choices", ["walking", ["walking"], ["walking", "sitting"]])
-def test_a_choice_of_label_studio_is_a_label(choices: Any) -> None:
-    (row,) = read_labels(task(choices), annotator="somebody", window_seconds=10)
-    assert (row.annotator, row.label) == ("somebody", "walking")
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("a,b\n1,2\n", "lacks the column"),
-        ("device_id,window_start,label\nw,yesterday,walking\n", "line 2: 'yesterday' is no time"),
-        ("device_id,window_start,label\nw w,2026-11-20T10:00,walking\n", "is no device_id"),
-        ("device_id,window_start,label\nw,2026-11-20T10:00,\n", "has no label"),
-        ("[{]", "is not JSON"),
-        ("[1]", "task 1 has no data"),
-        ("", "lacks the column"),
-        ("device_id,window_start,label\n", "holds no labels"),
-        ("device_id,window_start,label\nw,0001-01-01T00:00,walking\n", "of the year 1 cannot be"),
-        (f'device_id,window_start,label\nw,2026-11-20T10:00,"{"x" * 140_000}\n', "is no CSV"),
-        ("[" * 100_000, "is not JSON"),
-        ('[{"data": {}, "annotations": 3}]', "task 1: its annotations are not as Label Studio"),
-        ('[{"data": {}, "annotations": ["x"]}]', "task 1: its annotations are not as Label Studio"),
-        ('[{"data": {}, "annotations": [{"result": [7]}]}]', "task 1: its results are not as Label Studio"),
-        (task(choices=[3]), "task 1 has no label"),
-        (task(completed_by={"email": 5}), "'5' cannot be an annotator's name"),
-        (task(window_start=None), "'None' is no time"),
-    ],
-)
-def test_a_bad_file_says_where(text: str, says: str) -> None:
-    with pytest.raises(DataError, match=says):
-        read_labels(text, annotator="a", window_seconds=10)
 
 
 # ---- before and after, out of the archive -------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from activitymodule.registry.versions import ModelVersion, champion, register, s
 from activitymodule.settings import Settings, environment_of
 from activitymodule.statistics.reference import ReferenceStatistics
 from activitymodule.store.connection import session
-from activitymodule.store.retraining import promotions
+from activitymodule.store.promotions import promotions
 from activitymodule.workflows.airflow import start
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.usefixtures("embedded")]

@@ -10,7 +10,7 @@ from activitymodule.jobs.demo_loop import Loop, Plan, draw, queue_of, run_loop
 from activitymodule.registry.versions import champion, previous
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session
-from activitymodule.store.retraining import promotions
+from activitymodule.store.promotions import promotions
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 

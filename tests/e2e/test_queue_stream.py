@@ -13,7 +13,7 @@ from ledger import everything_read, reading, rows, stored, until
 from activitymodule.kafka.clients import producer
 from activitymodule.learning.policy import Rules, audit_draw
 from activitymodule.store.connection import connect
-from activitymodule.store.queue import explain, stats
+from activitymodule.store.queue_views import explain, stats
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.catalogue import FEATURES_VERSION
 from activitymodule.windows.features import features
@@ -121,8 +121,8 @@ def test_windows_are_queued_once_whatever_happens_to_the_job(fresh_settings, cha
         told = explain(
             connection, *rows(settings, "select device_id, window_start from queue_items limit 1")[0]
         )
-    assert told["queued"]
-    assert told["state"] == "waiting"
+    assert told.queued
+    assert told.state == "waiting"
     assert rows(settings, "select count(*) from predictions where activity is null")[0][0] == 0
 
     device, start = rows(

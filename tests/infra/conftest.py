@@ -100,9 +100,11 @@ def spark_options(port: int) -> dict[str, str]:
 
 def label_and_judge(connection: Connection, settings: Settings) -> None:
     """Two people label, skip and differ; a measure drifts; a version is promoted, and another waits."""
-    from activitymodule.store.annotations import answer, lease_next
+    from activitymodule.store.answers import answer
     from activitymodule.store.drift import Tripped, update_alarms
-    from activitymodule.store.retraining import begin_run, finish_run, record_promotion
+    from activitymodule.store.leases import lease_next
+    from activitymodule.store.promotions import record_promotion
+    from activitymodule.store.retraining import begin_run, finish_run
 
     classifier = settings.registry.classifier
     with connection:

@@ -24,14 +24,9 @@ from activitymodule.registry import versions as registry
 from activitymodule.registry.versions import champion, get, register, set_champion
 from activitymodule.settings import Settings
 from activitymodule.store.connection import connect, session
-from activitymodule.store.retraining import (
-    find_run,
-    judged_before,
-    promotions,
-    record_promotion,
-    retrain_lease,
-    runs,
-)
+from activitymodule.store.locks import retrain_lease
+from activitymodule.store.promotions import promotions, record_promotion
+from activitymodule.store.retraining import find_run, judged_before, runs
 from activitymodule.synthesis.history import training_readings
 from activitymodule.windows.catalogue import FEATURES_VERSION
 
@@ -443,7 +438,7 @@ def test_snapshots_are_known_by_their_content(fresh_settings, tmp_path):
 
     settings = fresh_settings
     label_some(settings, teaching=40, audit=5)
-    from activitymodule.store.retraining import gold_rows
+    from activitymodule.store.labels import gold_rows
 
     with session(settings, read_only=True) as connection:
         rows = gold_rows(connection, FEATURES_VERSION)

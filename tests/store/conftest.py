@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from queued import LABELS as QUEUED_LABELS
 
 from activitymodule.settings import Settings
+from activitymodule.store.batches import BatchRecord, begin_batch
 from activitymodule.store.connection import connect
+from activitymodule.store.dead_letters import DeadLetters
 from activitymodule.store.models import record_model_version
 from activitymodule.store.predictions import PredictionRows
 
@@ -23,6 +26,16 @@ EPOCH_US = 1_790_000_000_000_000  # a window starts here
 def connection(fresh_settings: Settings) -> Iterator[Any]:
     opened = connect(fresh_settings)
     record_model_version(opened, name="m", version="1", labels=LABELS, feature_version="f")
+    opened.commit()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def opened(fresh_settings: Settings) -> Iterator[Any]:
+    """A connection to a fresh database with one model version, for items of `queued`."""
+    opened = connect(fresh_settings)
+    record_model_version(opened, name="m", version="1", labels=QUEUED_LABELS, feature_version="1")
     opened.commit()
     yield opened
     opened.close()
@@ -71,6 +84,47 @@ def make_rows() -> Callable[..., PredictionRows]:
             last_reading_us=starts + 9_900_000,
             received_us=starts + 10_000_000,
             batch_id=batch_id,
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_letters() -> Callable[..., DeadLetters]:
+    """A function that makes dead letters, with contents that are hard to store."""
+
+    def make(n: int = 3, **over: Any) -> DeadLetters:
+        columns = {
+            "topic": "t",
+            "partition": np.zeros(n, np.int32),
+            "offset": np.arange(n),
+            "item": np.full(n, -1),
+            "device_id": ["a", None, "b\0c"][:n],
+            "reason": ["not_json"] * n,
+            "detail": ["x", None, "half \ud800 and \0"][:n],
+            "payload": [b"\x00\xff\x1b[2J", None, b"x" * 100_000][:n],
+            "kafka_at_us": np.full(n, 1_790_000_000_000_001),
+        }
+        return DeadLetters(**{**columns, **over})
+
+    return make
+
+
+@pytest.fixture
+def begin(connection: Any) -> Callable[..., BatchRecord]:
+    """A function that begins a batch of the topic t."""
+
+    def make(
+        batch_id: int, offsets: dict[int, tuple[int, int]], query: str = "q", version: str = "1"
+    ) -> BatchRecord:
+        return begin_batch(
+            connection,
+            query_id=query,
+            batch_id=batch_id,
+            topic="t",
+            offsets=offsets,
+            model_version=version,
+            energy_version=None,
         )
 
     return make

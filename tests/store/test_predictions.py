@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import psycopg2
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -196,3 +197,12 @@ def test_slices_of_arrow_arrays_are_read_where_they_begin(make_rows):
     rows = make_rows(1, 2, unscored=0)
     sliced = replace(rows, device_id=pa.array(["x", "y", "a", "b"]).slice(2))
     assert [line.split(b"\t")[0] for line in bytes(copy_text(sliced)).splitlines()] == [b"a", b"b"]
+
+
+@pytest.mark.integration
+def test_a_row_needs_an_activity_or_a_reason(connection):
+    with connection.cursor() as cursor, pytest.raises(psycopg2.errors.CheckViolation):
+        cursor.execute(
+            "INSERT INTO predictions (device_id, window_start, window_end, coverage, readings_used) "
+            "VALUES ('a', now(), now() + interval '10 s', 0, 0)"
+        )

@@ -13,7 +13,7 @@ from activitymodule.errors import DataError
 from activitymodule.jobs.queue import sentences
 from activitymodule.learning.policy import HOUR_US, AuditPeriod, Rules, first_period
 from activitymodule.settings import load
-from activitymodule.store import queue
+from activitymodule.store import budget, queue, queue_views
 from activitymodule.store.connection import Connection
 from activitymodule.store.predictions import write_predictions
 from activitymodule.store.queue import QueueItem
@@ -78,32 +78,32 @@ def test_items_near_are_those_of_the_same_watch(connection: Connection) -> None:
 
 
 def test_the_budget_outlives_who_spent_it(connection: Connection) -> None:
-    account = queue.open_account(connection, RULES)
+    account = budget.open_account(connection, RULES)
     assert (account.budget.audit, account.budget.chosen) == (4, 16)
-    queue.spend(connection, account.budget.less(audit=4, chosen=10), audit_drawn=6, audit_lost=2)
+    budget.spend(connection, account.budget.less(audit=4, chosen=10), audit_drawn=6, audit_lost=2)
     connection.commit()
-    again = queue.open_account(connection, RULES)
+    again = budget.open_account(connection, RULES)
     assert again.salt == account.salt
     assert len(again.salt) >= 16
     assert again.budget.audit < 0.2
     assert 6 <= again.budget.chosen < 6.5
-    found = queue.stats(connection, RULES)
+    found = queue_views.stats(connection, RULES)
     assert (found.audit_drawn, found.audit_lost, found.waiting) == (6, 2, 0)
 
 
 def test_a_rate_is_found_again_for_the_time_it_held(connection: Connection) -> None:
-    assert queue.audit_period(connection, EPOCH_US) is None
+    assert budget.audit_period(connection, EPOCH_US) is None
     one = first_period(EPOCH_US, RULES)
     two = AuditPeriod(EPOCH_US + 30_000_000, EPOCH_US + HOUR_US, 0.5, 24.0, "the flow")
-    queue.add_audit_period(connection, one)
-    queue.add_audit_period(connection, two)
-    queue.add_audit_period(
+    budget.add_audit_period(connection, one)
+    budget.add_audit_period(connection, two)
+    budget.add_audit_period(
         connection, replace(two, rate=0.9)
     )  # by another scorer: the first one's word counts
-    cut = queue.audit_period(connection, EPOCH_US + 29_999_999)
+    cut = budget.audit_period(connection, EPOCH_US + 29_999_999)
     assert cut == replace(one, until_us=two.from_us)
-    assert queue.audit_period(connection, EPOCH_US + 2 * HOUR_US) == two
-    assert queue.audit_period(connection, EPOCH_US - 1) is None
+    assert budget.audit_period(connection, EPOCH_US + 2 * HOUR_US) == two
+    assert budget.audit_period(connection, EPOCH_US - 1) is None
 
 
 def test_old_items_expire_but_not_under_the_annotator_s_hands(connection: Connection) -> None:
@@ -118,13 +118,13 @@ def test_old_items_expire_but_not_under_the_annotator_s_hands(connection: Connec
         )
     assert queue.expire(connection) == 1
     assert queue.expire(connection) == 0
-    states = {item["device_id"]: item["state"] for item in queue.list_items(connection, closed=True)}
+    states = {item.device_id: item.state for item in queue_views.list_items(connection, closed=True)}
     assert states["watch-0"] == "waiting"
     assert states["watch-2"] == "expired"
-    assert [item["device_id"] for item in queue.list_items(connection)] == ["watch-0"]
-    counts = queue.stats(connection).by_stratum["audit"]
-    assert counts["waiting"] == 1
-    assert counts["expired"] == 2
+    assert [item.device_id for item in queue_views.list_items(connection)] == ["watch-0"]
+    counts = queue_views.stats(connection).by_stratum["audit"]
+    assert counts.waiting == 1
+    assert counts.expired == 2
 
 
 def test_labels_are_windows_with_a_label_that_stands(connection: Connection) -> None:
@@ -168,14 +168,14 @@ def test_the_past_of_a_watch_is_in_its_place(connection: Connection, make_rows: 
 def test_a_decision_is_explained_in_words(connection: Connection, make_rows: Any) -> None:
     queue.put(connection, [ITEM])
     write_predictions(connection, make_rows(2, 3, unscored=0))
-    found = queue.explain(connection, "watch-0", EPOCH + timedelta(seconds=9))
-    assert found["queued"]
+    found = queue_views.explain(connection, "watch-0", EPOCH + timedelta(seconds=9))
+    assert found.queued
     said = " ".join(sentences(found, 0.9))
     assert "0.004000 is below the rate 0.010000" in said
     assert "2 annotators" in said
-    other = queue.explain(connection, "watch-1", EPOCH)
-    assert not other["queued"]
+    other = queue_views.explain(connection, "watch-1", EPOCH)
+    assert not other.queued
     assert "the audit did not draw it" in sentences(other, 0.9)[1]
     assert "below windows.queue_coverage" in sentences(other, 1.1)[1]
     with pytest.raises(DataError, match="no window of watch-9"):
-        queue.explain(connection, "watch-9", EPOCH)
+        queue_views.explain(connection, "watch-9", EPOCH)

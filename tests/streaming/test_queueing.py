@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,16 +12,14 @@ import pyarrow as pa
 import pytest
 from sklearn.pipeline import Pipeline
 
-from activitymodule.errors import ConfigError
-from activitymodule.learning import doubt
-from activitymodule.learning.policy import Rules, audit_draw
+from activitymodule.learning.policy import audit_draw
 from activitymodule.models.activity import TreesAndLinear
 from activitymodule.models.bundle import Scores, ScoringModel
 from activitymodule.models.export import Card
 from activitymodule.settings import Settings, load
 from activitymodule.store.batches import BatchRecord
 from activitymodule.store.connection import connect
-from activitymodule.store.queue import list_items
+from activitymodule.store.queue_views import list_items
 from activitymodule.streaming.queueing import Marking, QueueKeeper, Scored, mark, mark_safely, together
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
@@ -116,44 +112,6 @@ def test_a_marked_window_carries_all_that_is_labelled_and_learnt_from(model: Sco
         assert np.isnan(one.doubts["disagreement"])
 
 
-def doubting(name: str) -> Settings:
-    config = load({})
-    return config.model_copy(update={"queue": config.queue.model_copy(update={"doubt": name})})
-
-
-def test_a_new_reason_for_doubt_is_one_file(model: ScoringModel, tmp_path: Path) -> None:
-    """It can be set, decides what is marked, and its number travels with every marked window."""
-    path = tmp_path / "prefers_sitting.py"
-    path.write_text(
-        "from activitymodule.learning.doubt.reason import Need, reason\n\n"
-        "@reason(Need.PROBABILITIES, Need.STANDARD_SCORES)\n"
-        "def prefers_sitting(probabilities, standard):\n"
-        '    """How probable sitting is."""\n'
-        "    return probabilities[:, 1]\n"
-    )
-    spec = importlib.util.spec_from_file_location("prefers_sitting", path)
-    assert spec is not None
-    assert spec.loader is not None
-    try:
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
-        config = doubting("prefers_sitting")
-        rules = Rules.of(config)
-        marking = Marking(1e-12, "s", rules.measure, power=50, bar=float("-inf"), keep=3)
-        found = mark(windows(30, model, config), marking, model, config)
-        assert found.marked is not None
-        for one in pickle.loads(found.marked):
-            assert one.doubts["prefers_sitting"] == pytest.approx(float(one.probabilities[1]))
-            assert one.activity == "sitting"
-    finally:
-        doubt.REASONS.pop("prefers_sitting", None)
-
-
-def test_a_misspelt_reason_is_refused_before_anything_is_scored() -> None:
-    with pytest.raises(ConfigError) as caught:
-        QueueKeeper(doubting("margn"))
-    assert "margin" in str(caught.value)
-
-
 def test_only_complete_windows_are_marked(model: ScoringModel) -> None:
     config = load({})
     assert (
@@ -237,7 +195,7 @@ def test_the_budget_holds_and_nothing_is_queued_twice(stream_of: Callable[..., S
     for scored in load:
         stream.batch(scored)
     items = stream.items()
-    by_stratum = {s: sum(item["stratum"] == s for item in items) for s in ("audit", "doubt")}
+    by_stratum = {s: sum(item.stratum == s for item in items) for s in ("audit", "doubt")}
     # 1,200 windows are drawn at 15 / 36,000 while nothing is known of the flow: none or few
     assert by_stratum["doubt"] == 15
     assert by_stratum["audit"] <= 5
@@ -253,7 +211,7 @@ def test_the_budget_holds_and_nothing_is_queued_twice(stream_of: Callable[..., S
     third = stream_of({"cold_labels": 0, "audit_share": 0.25}, eager=True)
     third.batch(load[0])
     found = third.items()
-    keys = [(item["device_id"], item["window_start"]) for item in found]
+    keys = [(item.device_id, item.window_start) for item in found]
     assert len(keys) == len(set(keys)) == len(items) + 15
 
 
@@ -271,7 +229,7 @@ def test_items_are_chosen_from_a_whole_window_of_time(stream_of: Callable[..., S
     stream = stream_of()
     assert stream.batch(windows(50, stream.model, stream.settings, first=0)) == 0  # collecting
     assert stream.batch(windows(50, stream.model, stream.settings, first=100)) == 16
-    devices = {item["device_id"] for item in stream.items() if item["stratum"] == "cold"}
+    devices = {item.device_id for item in stream.items() if item.stratum == "cold"}
     assert len(devices) == 16, "spread over people"
     assert stream.batch(windows(50, stream.model, stream.settings, first=200)) == 0, "the budget is spent"
 

@@ -1,0 +1,179 @@
+"""Labels: how one is spelled, which are offered, and the gold labels that train and evaluate models."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from activitymodule.errors import DataError
+from activitymodule.store.connection import Connection
+from activitymodule.store.queries import fetch_all, fetch_one, fetch_row
+
+_LABEL = re.compile(r"[^\W_][\w /()&'.,+-]{0,59}")
+_SPELLING = """
+SELECT label FROM (SELECT unnest(labels) AS label FROM model_versions) m
+WHERE lower(label) = lower(%(label)s) ORDER BY label <> %(label)s LIMIT 1
+"""
+
+
+def clean_label(connection: Connection, label: str) -> str:
+    """A label as it is stored: in the spelling of a model version, else in lower case.
+
+    Raises DataError for text that is no valid label.
+    """
+    label = " ".join(label.replace("\0", "\ufffd").split())  # PostgreSQL's text has no NUL
+    row = fetch_row(connection, _SPELLING, {"label": label})
+    if row:
+        return str(row[0])
+    if not _LABEL.fullmatch(label):
+        raise DataError(
+            f"{label[:60]!r} is no valid label: up to 60 letters, digits, spaces and - / ( ) & ' . , +, beginning "
+            "with a letter or digit"
+        )
+    return label.lower()
+
+
+_SERVING_LABELS = """
+SELECT labels FROM model_versions WHERE name = %(name)s
+ORDER BY version = (SELECT model_version FROM batches WHERE model_version IS NOT NULL
+                    ORDER BY started_at DESC LIMIT 1) DESC NULLS LAST, registered_at DESC
+LIMIT 1
+"""
+_OTHER_LABELS = """
+SELECT label FROM annotations_in_force WHERE answer = 'label' AND label <> ALL (%(known)s)
+GROUP BY label ORDER BY count(*) DESC, label LIMIT 12
+"""
+
+
+def offered_labels(connection: Connection, classifier: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The labels of the version that serves, and other labels annotators have used, the most frequent first."""
+    row = fetch_row(connection, _SERVING_LABELS, {"name": classifier})
+    known = list(row[0]) if row else []
+    others = fetch_all(connection, _OTHER_LABELS, {"known": known})
+    return tuple(known), tuple(one[0] for one in others)
+
+
+# ---- gold labels
+
+
+@dataclass(frozen=True)
+class GoldRow:
+    """A labelled window with what its queue item holds."""
+
+    device_id: str
+    window_us: int
+    label: str
+    stratum: str
+    propensity: float
+    features: list[float]
+    labelled_at: datetime
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """How many gold labels there are, and when the newest was made."""
+
+    teaching: int  # for training
+    new: int  # of these, made since a given time
+    audit: int  # for evaluation
+    audit_people: int
+    disputed: int
+    without_features: int  # without a queue item
+    other_features: int  # with features of another version
+    newest: datetime | None
+
+
+@dataclass(frozen=True)
+class GoldPredictions:
+    """Labelled items with the predictions they were queued with, made before the model could learn the label.
+
+    item_id, label, labelled_at : (n,); probabilities : float64 (n, n_labels); labels : of the columns
+    """
+
+    item_id: list[int]
+    label: list[str]
+    labelled_at: list[datetime]
+    probabilities: np.ndarray
+    labels: tuple[str, ...]
+
+
+_GOLD = """
+SELECT q.device_id, (extract(epoch FROM q.window_start) * 1000000)::bigint, g.label, q.stratum, q.propensity,
+       q.features, g.labelled_at
+FROM gold_labels g JOIN queue_items q USING (device_id, window_start)
+WHERE g.label IS NOT NULL AND q.features_version = %s
+ORDER BY q.device_id, q.window_start
+"""
+_COUNTS = """
+SELECT count(*) FILTER (WHERE g.label IS NOT NULL AND q.features_version = %(features)s AND q.stratum <> 'audit'),
+       count(*) FILTER (WHERE g.label IS NOT NULL AND q.features_version = %(features)s AND q.stratum <> 'audit'
+                          AND (%(since)s::timestamptz IS NULL OR g.labelled_at > %(since)s)),
+       count(*) FILTER (WHERE g.label IS NOT NULL AND q.features_version = %(features)s AND q.stratum = 'audit'),
+       count(DISTINCT g.device_id)
+           FILTER (WHERE g.label IS NOT NULL AND q.features_version = %(features)s AND q.stratum = 'audit'),
+       count(*) FILTER (WHERE g.disputed),
+       count(*) FILTER (WHERE g.label IS NOT NULL AND q.device_id IS NULL),
+       count(*) FILTER (WHERE g.label IS NOT NULL AND q.features_version <> %(features)s),
+       max(g.labelled_at)
+FROM gold_labels g LEFT JOIN queue_items q USING (device_id, window_start)
+"""
+_OF_ITEMS = """
+SELECT q.item_id, g.label FROM gold_labels g JOIN queue_items q USING (device_id, window_start)
+WHERE g.label IS NOT NULL AND q.features_version = %s ORDER BY g.labelled_at DESC LIMIT %s
+"""
+_WITH_PREDICTIONS = """
+SELECT q.item_id, g.label, g.labelled_at, q.probabilities
+FROM gold_labels g JOIN queue_items q USING (device_id, window_start)
+WHERE g.label IS NOT NULL AND NOT g.adjudicated
+  AND (SELECT m.labels FROM model_versions m WHERE m.version = q.model_version
+       ORDER BY m.registered_at DESC LIMIT 1) = %s
+ORDER BY g.labelled_at DESC LIMIT %s
+"""
+_SHARED = """
+SELECT annotator, device_id || ' ' || window_start::text, label FROM (
+    SELECT a.*, count(*) OVER (PARTITION BY device_id, window_start) AS votes FROM annotations_in_force a
+    WHERE answer = 'label' AND NOT adjudicates) AS labelled
+WHERE votes > 1
+"""
+
+
+def gold_rows(connection: Connection, features_version: str) -> list[GoldRow]:
+    """Every gold label whose window has features of this version, ordered by watch and time."""
+    return [GoldRow(*row) for row in fetch_all(connection, _GOLD, (features_version,))]
+
+
+def label_counts(connection: Connection, features_version: str, since: datetime | None) -> LabelCounts:
+    """Counts of gold labels; `new` are those since a time (all of them without one)."""
+    return LabelCounts(*fetch_one(connection, _COUNTS, {"features": features_version, "since": since}))
+
+
+def labelled_items(connection: Connection, features_version: str, limit: int = 3000) -> dict[int, str]:
+    """Gold label by item, of the newest labelled items."""
+    rows = fetch_all(connection, _OF_ITEMS, (features_version, limit))
+    return {row[0]: row[1] for row in rows}
+
+
+def gold_predictions(connection: Connection, classifier: str, limit: int = 3000) -> GoldPredictions | None:
+    """Gold labels of items, adjudicated ones left out, beside the probabilities they were queued with.
+
+    Only items whose version has the label set of the one that serves; None where there is no such version.
+    """
+    known, _ = offered_labels(connection, classifier)
+    if not known:
+        return None
+    rows = fetch_all(connection, _WITH_PREDICTIONS, (list(known), limit))
+    return GoldPredictions(
+        [row[0] for row in rows],
+        [row[1] for row in rows],
+        [row[2] for row in rows],
+        np.array([row[3] for row in rows], np.float64).reshape(len(rows), len(known)),
+        known,
+    )
+
+
+def pairs_of_labels(connection: Connection) -> list[tuple[str, str, str]]:
+    """(annotator, window, label) of every window with two or more votes: the input of Cohen's kappa."""
+    return [(annotator, window, label) for annotator, window, label in fetch_all(connection, _SHARED)]

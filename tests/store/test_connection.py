@@ -1,0 +1,48 @@
+"""Connections, and their errors in one sentence."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from pydantic import SecretStr
+
+from activitymodule import settings as config
+from activitymodule.embedded.processes import any_free_port
+from activitymodule.errors import ConfigError, ServiceUnavailableError
+from activitymodule.store.connection import connect, explained, reachable
+
+integration = pytest.mark.integration
+
+
+def changed(settings, **keys):
+    return settings.model_copy(update={"store": settings.store.model_copy(update=keys)})
+
+
+def test_no_answer_is_one_sentence():
+    away = changed(config.build({}), port=any_free_port())
+    assert not reachable(away)
+    with pytest.raises(
+        ServiceUnavailableError, match=f"127.0.0.1:{away.store.port} does not answer.*activity up"
+    ):
+        connect(away)
+
+
+@integration
+def test_reasons_of_a_refused_connection(fresh_settings):
+    with pytest.raises(ConfigError, match="refuses the user"):
+        connect(changed(fresh_settings, password=SecretStr("wrong")))
+    with pytest.raises(ConfigError, match="asks for the password"):
+        connect(changed(fresh_settings, password=None))
+    with pytest.raises(ServiceUnavailableError, match="no database nix"):
+        connect(changed(fresh_settings, database="nix"))
+
+
+@integration
+def test_a_broken_connection_is_one_sentence(fresh_settings, connection):
+    other = connect(fresh_settings)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", (other.info.backend_pid,))
+    time.sleep(0.1)
+    with pytest.raises(ServiceUnavailableError, match="broke"), explained(fresh_settings):
+        other.cursor().execute("SELECT 1")
