@@ -24,11 +24,12 @@ from plain_features import plain_features
 
 from activitymodule import settings
 from activitymodule.telemetry.gravity import STANDARD_GRAVITY
-from activitymodule.windows import assembling, packing
+from activitymodule.windows import assembling
 from activitymodule.windows import features as fast
 from activitymodule.windows.catalogue import FAMILIES, MOTION_FAMILIES
 from activitymodule.windows.grid import Grid, grid_of
 from activitymodule.windows.motion import motion
+from activitymodule.windows.panes import windows_of
 
 START_US = 1_700_000_000_000_000
 
@@ -98,7 +99,7 @@ def main() -> None:
 
     batches = {}
     for name, sensors in (("acceleration", False), ("all_sensors", True)):
-        paned = packing.windows_of(recording(n, sensors), windows)
+        paned = windows_of(recording(n, sensors), windows)
         batches[name] = assembling.assemble(paned.window_start_us, paned.panes, windows)
     plain_input = batches["acceleration"].grid[:, :, :3].astype(np.float64) * STANDARD_GRAVITY
 

@@ -20,6 +20,7 @@ from activitymodule.settings import Settings
 from activitymodule.streaming.archive import archive_path
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features
+from activitymodule.windows.grouping import group_panes
 from activitymodule.windows.panes import decode_panes
 
 _LATE_DAYS = 2  # after the window, messages of it may come; those that come later are not looked for
@@ -70,26 +71,19 @@ def _windows(
         limits=settings.telemetry,
         slide_seconds=windows.slide_seconds,
     )
-    packed: dict[tuple[str, int], list[bytes]] = {}
-    slide_us, length_us = windows.slide_seconds * 1_000_000, windows.length_seconds * 1_000_000
-    for device, stamp, value in zip(
-        panes.column("device_id").to_pylist(),
-        panes.column("stamp").cast(pa.int64()).to_pylist(),
-        panes.column("packed").to_pylist(),
-        strict=True,
-    ):
-        last = stamp // slide_us * slide_us
-        for start in range(last - length_us + slide_us, last + 1, slide_us):
-            packed.setdefault((device, start), []).append(value)
-    keys = [key for key in asked if key in packed]
+    grouped = group_panes(panes, windows)
+    keys = list(
+        zip(grouped.column("device_id").to_pylist(), grouped.column("window_us").to_pylist(), strict=True)
+    )
+    among = set(asked)
+    chosen = [row for row, key in enumerate(keys) if key in among]
     out: dict[tuple[str, int], tuple[np.ndarray, bool]] = {}
-    for low in range(0, len(keys), _CHUNK):
-        part = keys[low : low + _CHUNK]
-        lists = pa.array([packed[key] for key in part], pa.list_(pa.binary()))
-        batch = assemble(np.array([us for _, us in part], np.int64), lists, windows)
+    for low in range(0, len(chosen), _CHUNK):
+        part = grouped.take(pa.array(chosen[low : low + _CHUNK]))
+        batch = assemble(part.column("window_us").to_numpy(), part.column("panes"), windows)
         rows = features(batch, windows)
         whole = batch.coverage >= windows.queue_coverage
-        out |= {key: (rows[k], bool(whole[k])) for k, key in enumerate(part)}
+        out |= {keys[row]: (rows[k], bool(whole[k])) for k, row in enumerate(chosen[low : low + _CHUNK])}
     return out
 
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from activitymodule import settings
 from activitymodule.errors import DataError
 from activitymodule.models.energy import PERSON_COLUMNS, PersonColumns
+from activitymodule.settings import Windows
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import FEATURE_NAMES, features
+from activitymodule.windows.grouping import Cut, cut, ordered_codes
 from activitymodule.windows.packing import binary_of_records, to_records
 
 GAP_SECONDS = 2.0  # a longer silence ends a run
@@ -97,17 +97,9 @@ def concatenated(parts: Iterable[TrainingWindows], *, empty: bool = False) -> Tr
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """Text as codes, in the order of the texts, and the texts they stand for; null is -1."""
-    array = pc.cast(column, pa.string()).combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks)
-    encoded = array.dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    order = sorted(range(len(names)), key=names.__getitem__)
-    rank = np.full(len(names) + 1, -1, np.int64)
-    rank[order] = np.arange(len(names))
-    codes = rank[pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)]
-    return codes, np.array([*(names[k] for k in order), ""], object)
+    """Text as codes, in the order of the texts, and the texts they stand for; null is -1, which stands for ''."""
+    codes, names = ordered_codes(column)
+    return codes, np.array([*names.to_pylist(), ""], object)
 
 
 def _numbers(readings: pa.Table, name: str) -> np.ndarray:
@@ -118,7 +110,7 @@ def _numbers(readings: pa.Table, name: str) -> np.ndarray:
 
 def windows_of_readings(
     readings: pa.Table,
-    windows: settings.Windows,
+    windows: Windows,
     people: pa.Table | None = None,
     *,
     mirror: Mirror = AS_WORN,
@@ -156,31 +148,11 @@ def windows_of_readings(
     records, device, person, activity, sex = (a[order] for a in (records, device, person, activity, sex))
     known = [values[order] for values in known]
     stamps = records["stamp_us"]
-
-    new_run = np.ones(len(order), bool)
-    new_run[1:] = np.diff(stamps) > GAP_SECONDS * 1_000_000
-    for code in (device, person, activity):
-        new_run[1:] |= code[1:] != code[:-1]
-    run = np.cumsum(new_run) - 1
-    run_start = stamps[np.flatnonzero(new_run)]
-    length_us = windows.length_seconds * 1_000_000
-    number = (stamps - run_start[run]) // length_us
-    new = new_run.copy()
-    new[1:] |= number[1:] != number[:-1]
-    first = np.flatnonzero(new)
-    start_us = run_start[run[first]] + number[first] * length_us
-
-    matrix = np.empty((len(first), len(FEATURE_NAMES)), np.float32)
-    whole = np.empty(len(first), bool)
-    ends = np.append(first, len(records))
-    for low in range(0, len(first), _CHUNK):
-        high = min(low + _CHUNK, len(first))
-        part = records[ends[low] : ends[high]]
-        packed = binary_of_records(part, first[low:high] - ends[low])
-        panes = pa.ListArray.from_arrays(pa.array(np.arange(high - low + 1, dtype=np.int32)), packed)
-        batch = assemble(start_us[low:high], panes, windows)
-        matrix[low:high] = features(batch, windows)
-        whole[low:high] = batch.coverage >= windows.queue_coverage
+    run = _runs(stamps, device, person, activity)
+    run_start = stamps[np.flatnonzero(np.diff(run, prepend=-1))]
+    panes = cut(run, stamps, windows.length_seconds * 1_000_000, run_start[run])
+    first = panes.first
+    matrix, whole = _features_of(records, panes, windows)
     energy = _means(known[0], first)
     people = PersonColumns(
         **{name: values[first] for name, values in zip(PERSON_COLUMNS, known[1:], strict=True)},
@@ -195,6 +167,30 @@ def windows_of_readings(
         people=people,
     )
     return everything.take(np.flatnonzero(whole))
+
+
+def _runs(stamps: np.ndarray, *codes: np.ndarray) -> np.ndarray:
+    """The run each reading belongs to, int64 (n,): a new one at every change of a code and after every gap."""
+    new = np.ones(len(stamps), bool)
+    new[1:] = np.diff(stamps) > GAP_SECONDS * 1_000_000
+    for code in codes:
+        new[1:] |= code[1:] != code[:-1]
+    return np.cumsum(new) - 1
+
+
+def _features_of(records: np.ndarray, panes: Cut, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+    """Features of windows that are one pane each, float32 (n, len(FEATURE_NAMES)), and which are whole, bool (n,)."""
+    n = len(panes.first)
+    matrix, whole = np.empty((n, len(FEATURE_NAMES)), np.float32), np.empty(n, bool)
+    ends = np.append(panes.first, len(records))
+    for low in range(0, n, _CHUNK):
+        high = min(low + _CHUNK, n)
+        packed = binary_of_records(records[ends[low] : ends[high]], ends[low:high] - ends[low])
+        one_each = pa.ListArray.from_arrays(pa.array(np.arange(high - low + 1, dtype=np.int32)), packed)
+        batch = assemble(panes.start_us[low:high], one_each, windows)
+        matrix[low:high] = features(batch, windows)
+        whole[low:high] = batch.coverage >= windows.queue_coverage
+    return matrix, whole
 
 
 def _with_people(readings: pa.Table, people: pa.Table) -> pa.Table:

@@ -19,6 +19,7 @@ from activitymodule.streaming import archive, worker
 from activitymodule.streaming.champion import ChampionWatch, record_versions
 from activitymodule.streaming.messages import MESSAGE_COLUMNS, with_newline
 from activitymodule.streaming.score import windows_of
+from activitymodule.windows.grouping import SPARK_PANES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -51,7 +52,7 @@ def backfill(
         raise ModelError("there is no champion to score with; train one with `activity train`")
     messages = archive.read(spark, settings, since, until)
     messages = messages.select(with_newline(), *MESSAGE_COLUMNS)
-    panes = messages.mapInArrow(partial(worker.decode, settings=settings), worker.PANE_SCHEMA)
+    panes = messages.mapInArrow(partial(worker.decode, settings=settings), SPARK_PANES)
     scorer = worker.Scorer(
         settings, spark.sparkContext.broadcast(serving.bundle), serving.classifier.version, BACKFILL_BATCH
     )

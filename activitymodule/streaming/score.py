@@ -42,6 +42,7 @@ from activitymodule.streaming.queueing import Marks, QueueKeeper
 from activitymodule.streaming.session import details, spark_session
 from activitymodule.streaming.smoother import Smoother
 from activitymodule.streaming.waiting import Watchpoint, say
+from activitymodule.windows import grouping
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -64,20 +65,11 @@ class Options:
 
 
 def windows_of(panes: DataFrame, settings: Settings) -> DataFrame:
-    """Panes to windows: device_id, window_us (start, UTC microseconds), panes (list of bytes), kafka_at (newest
-    arrival), n (readings, duplicates among them)."""
+    """Panes to windows (grouping.WINDOWS_SCHEMA), as windows.grouping specifies it for Spark."""
     from pyspark.sql import functions as F
 
-    length, slide = settings.windows.length_seconds, settings.windows.slide_seconds
-    return (
-        panes.groupBy("device_id", F.window("stamp", f"{length} seconds", f"{slide} seconds").alias("window"))
-        .agg(
-            F.collect_list("packed").alias("panes"),
-            F.max("kafka_at").alias("kafka_at"),
-            F.sum("n").alias("n"),
-        )
-        .select("device_id", F.unix_micros("window.start").alias("window_us"), "panes", "kafka_at", "n")
-    )
+    by_window = panes.groupBy("device_id", F.expr(grouping.spark_window(settings.windows)))
+    return by_window.agg(*map(F.expr, grouping.SPARK_AGGREGATES)).selectExpr(*grouping.SPARK_WINDOWS)
 
 
 def _is_data_loss(message: str) -> bool:
@@ -231,7 +223,7 @@ class ScoringJob:
             at_most=settings.scoring.max_offsets_per_trigger,
         ).select(with_newline(), *MESSAGE_COLUMNS)
         panes = messages.mapInArrow(
-            partial(worker.decode, settings=settings), worker.PANE_SCHEMA
+            partial(worker.decode, settings=settings), grouping.SPARK_PANES
         ).withWatermark("stamp", f"{settings.windows.watermark_minutes * 60:.0f} seconds")
         writer = (
             windows_of(panes, settings)

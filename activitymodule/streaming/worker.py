@@ -31,7 +31,6 @@ from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features
 from activitymodule.windows.panes import decode_panes
 
-PANE_SCHEMA = "device_id string, stamp timestamp, packed binary, n int, kafka_at timestamp"
 COUNT_SCHEMA = "windows long, written long, complete long, weight double, marked binary"
 BACKFILL_SCHEMA = "seen long, windows long, written long"
 
@@ -187,7 +186,7 @@ def _model(scorer: Scorer) -> ScoringModel:
 
 
 def score(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.RecordBatch]:
-    """Windows (device_id, window_us, panes, kafka_at) to rows of the store: one transaction a partition."""
+    """Windows (grouping.WINDOWS_SCHEMA) to rows of the store: one transaction a partition."""
     _make_tasks_quick()
     windows = written = 0
     marks: list[Marks] = []

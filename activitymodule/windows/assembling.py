@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from activitymodule import settings
 from activitymodule.errors import DataError
+from activitymodule.settings import Windows
 from activitymodule.windows.packing import CHANNELS, RECORD
 
 _STEPS = CHANNELS.index("steps")
@@ -50,7 +50,7 @@ class WindowBatch:
         )
 
 
-def assemble(window_start_us: np.ndarray, panes: pa.ListArray, windows: settings.Windows) -> WindowBatch:
+def assemble(window_start_us: np.ndarray, panes: pa.ListArray, windows: Windows) -> WindowBatch:
     """Windows from their packed panes; the result does not depend on the order or the split of the panes.
 
     window_start_us : int64 ndarray of shape (n_windows,), UTC microseconds
@@ -83,7 +83,7 @@ def assemble(window_start_us: np.ndarray, panes: pa.ListArray, windows: settings
 
 
 def distinct_readings(
-    window_start_us: np.ndarray, panes: pa.ListArray, windows: settings.Windows
+    window_start_us: np.ndarray, panes: pa.ListArray, windows: Windows
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The readings that windows are made of, by `assemble`'s rules: in the order of window and stamp, one a stamp.
 
@@ -161,7 +161,7 @@ def _order_of_distinct(records: np.ndarray, window: np.ndarray, stamps: np.ndarr
 
 
 def _average_slots(
-    values: np.ndarray, window: np.ndarray, since_start_us: np.ndarray, n: int, windows: settings.Windows
+    values: np.ndarray, window: np.ndarray, since_start_us: np.ndarray, n: int, windows: Windows
 ) -> np.ndarray:
     """Readings in the order of window and time, averaged into the slots of the grid."""
     slots = windows.length_seconds * windows.rate_hz
@@ -191,7 +191,7 @@ def _average_slots(
     return grid.reshape(n, slots, len(CHANNELS))
 
 
-def _slots(window: np.ndarray, since_start_us: np.ndarray, n: int, windows: settings.Windows) -> np.ndarray:
+def _slots(window: np.ndarray, since_start_us: np.ndarray, n: int, windows: Windows) -> np.ndarray:
     """Slot of each reading within its window, 0 to slots - 1; readings in the order of window and time.
 
     A watch whose readings fall on the boundaries of the slots, give or take some milliseconds, would leave
@@ -218,7 +218,7 @@ def _distinct(window: np.ndarray, slot: np.ndarray, n: int) -> np.ndarray:
 
 
 def complete(
-    window_start_us: np.ndarray, newest_us: np.ndarray, coverage: np.ndarray, windows: settings.Windows
+    window_start_us: np.ndarray, newest_us: np.ndarray, coverage: np.ndarray, windows: Windows
 ) -> np.ndarray:
     """Which windows have come to their end and hold nearly all of it (windows.queue_coverage): bool, of the shape of
     all three. The reading of a window's last slot comes once; half a slot more is allowed for, as the readings of a

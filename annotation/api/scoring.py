@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 
 from activitymodule.settings import Settings
 from activitymodule.streaming import worker
+from activitymodule.windows.grouping import group_panes
 from activitymodule.windows.panes import decode_panes
 from annotation import context
 from annotation.api.answers import (
@@ -86,7 +87,7 @@ def _score_batch(settings: Settings, body: bytes) -> Any:
 
 
 def windows_of_messages(settings: Settings, messages: list[bytes]) -> tuple[pa.RecordBatch, pa.Table]:
-    """Messages to windows as the stream groups them, (device_id, window_us, panes, kafka_at), and dead letters."""
+    """Messages to windows as the stream groups them (grouping.WINDOWS_SCHEMA), and dead letters."""
     now_us = time.time_ns() // 1000
     panes, dead = decode_panes(
         pa.array(messages, pa.binary()),
@@ -95,25 +96,7 @@ def windows_of_messages(settings: Settings, messages: list[bytes]) -> tuple[pa.R
         limits=settings.telemetry,
         slide_seconds=settings.windows.slide_seconds,
     )
-    slide_us = settings.windows.slide_seconds * 1_000_000
-    length_us = settings.windows.length_seconds * 1_000_000
-    stamps = panes.column("stamp").cast(pa.int64()).to_numpy()
-    packed: dict[tuple[str, int], list[bytes]] = {}
-    devices, values = panes.column("device_id").to_pylist(), panes.column("packed").to_pylist()
-    for device, stamp, value in zip(devices, stamps.tolist(), values, strict=True):
-        first = stamp // slide_us * slide_us
-        for start in range(first, first - length_us, -slide_us):
-            packed.setdefault((device, start), []).append(value)
-    keys = sorted(packed)
-    batch = pa.RecordBatch.from_pydict(
-        {
-            "device_id": pa.array([device for device, _ in keys], pa.string()),
-            "window_us": pa.array([start for _, start in keys], pa.int64()),
-            "panes": pa.array([packed[key] for key in keys], pa.list_(pa.binary())),
-            "kafka_at": pa.array([now_us] * len(keys), pa.timestamp("us", "UTC")),
-        }
-    )
-    return batch, dead
+    return group_panes(panes, settings.windows), dead
 
 
 def _score(settings: Settings, messages: list[bytes], one_watch: bool) -> Any:

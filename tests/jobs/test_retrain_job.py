@@ -376,7 +376,7 @@ def test_spreading_reads_the_archive(fresh_settings, serving, tmp_path):
     from activitymodule.streaming.archive import archive_path
     from activitymodule.windows.assembling import assemble
     from activitymodule.windows.features import features
-    from activitymodule.windows.packing import windows_of
+    from activitymodule.windows.panes import windows_of
 
     settings = fresh_settings
     begin = 1_767_254_400

@@ -17,7 +17,7 @@ from activitymodule.models.dataset import (
 from activitymodule.settings import Windows
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import FEATURE_NAMES, features
-from activitymodule.windows.packing import windows_of
+from activitymodule.windows.panes import windows_of
 
 WINDOWS = Windows()
 START_US = 1_700_000_000_000_000

@@ -22,7 +22,8 @@ from activitymodule.synthesis.history import training_parts
 from activitymodule.windows.assembling import WindowBatch, assemble
 from activitymodule.windows.catalogue import FEATURES_VERSION
 from activitymodule.windows.features import features
-from activitymodule.windows.packing import PanedWindows, to_records, windows_of
+from activitymodule.windows.packing import to_records
+from activitymodule.windows.panes import PanedWindows, windows_of
 
 VERSION = "1"
 _LEARNT_FROM = 4  # watches; the others are new to the model

@@ -16,7 +16,7 @@ from activitymodule.synthesis.history import training_readings
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.catalogue import FEATURES_VERSION
 from activitymodule.windows.features import features
-from activitymodule.windows.packing import windows_of
+from activitymodule.windows.panes import windows_of
 
 _ITEM = """
 INSERT INTO queue_items (device_id, window_start, window_end, stratum, reason, doubt, propensity, readings, features,

@@ -22,8 +22,9 @@ from activitymodule.telemetry.gravity import STANDARD_GRAVITY
 from activitymodule.windows import assembling, catalogue, document, packing
 from activitymodule.windows import features as fast
 from activitymodule.windows.families.covariance import eigenvalues
+from activitymodule.windows.grouping import group_panes
 from activitymodule.windows.packing import CHANNELS
-from activitymodule.windows.panes import decode_panes
+from activitymodule.windows.panes import decode_panes, panes_of_readings, windows_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("ACTIVITYDATA", ROOT.parent / "shared" / "data"))
@@ -302,34 +303,33 @@ def test_the_stream_gives_the_features_of_the_batch(data):
             },
         }
     )
-    paned = packing.windows_of(table, windows)
+    paned = windows_of(table, windows)
     expected = fast.features(assembling.assemble(paned.window_start_us, paned.panes, windows), windows)
     keys = list(zip(paned.device_id.to_pylist(), paned.window_start_us.tolist(), strict=True))
 
     # the stream: messages in any order, some twice, in several batches, each of which packs what it got
     arrived = np.concatenate([np.arange(n), np.flatnonzero(draw.random(n) < 0.2)])
     arrived = arrived[draw.permutation(len(arrived))]
-    state: dict[tuple[str, int], list[bytes]] = {}
-    for part in np.array_split(arrived, data.draw(st.integers(1, 8))):
-        panes = packing.records_to_panes(table.take(pa.array(part)), windows.slide_seconds)
-        for device, start, packed in zip(
-            panes.device_id.to_pylist(), panes.start_us.tolist(), panes.packed.to_pylist(), strict=True
-        ):
-            for back in range(overlap):
-                state.setdefault((device, start - back * windows.slide_seconds * 1_000_000), []).append(
-                    packed
-                )
-    assert set(state) == set(keys)
-    order = [list(state)[k] for k in draw.permutation(len(state))]
+    parts = np.array_split(arrived, data.draw(st.integers(1, 8)))
+    panes = pa.concat_batches(
+        [panes_of_readings(table.take(pa.array(part)), windows.slide_seconds) for part in parts]
+    )
+    grouped = group_panes(panes.take(pa.array(draw.permutation(panes.num_rows))), windows)
+    assert grouped.column("n").to_pylist() == [
+        sum(len(pane) for pane in panes) // packing.RECORD.itemsize
+        for panes in grouped.column("panes").to_pylist()
+    ]
+    seen = list(
+        zip(grouped.column("device_id").to_pylist(), grouped.column("window_us").to_pylist(), strict=True)
+    )
+    assert seen == keys
     size = data.draw(st.integers(1, 7))
+    order = draw.permutation(len(keys))
     for first in range(0, len(order), size):
         some = order[first : first + size]
-        lists = pa.array([[state[k][j] for j in draw.permutation(len(state[k]))] for k in some])
-        starts = np.array([start for _, start in some])
-        found = fast.features(
-            assembling.assemble(starts, lists.cast(pa.list_(pa.binary())), windows), windows
-        )
-        assert found.tobytes() == expected[[keys.index(k) for k in some]].tobytes()
+        part = grouped.take(pa.array(some))
+        batch = assembling.assemble(part.column("window_us").to_numpy(), part.column("panes"), windows)
+        assert fast.features(batch, windows).tobytes() == expected[some].tobytes()
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5))
@@ -353,25 +353,21 @@ def test_messages_through_the_stream_give_the_features_of_decoded_readings(seed,
     limits, now_us = settings.Telemetry(), START_US + 60_000_000
 
     decoded = decoding.decode_messages(pa.array(messages), now_us=now_us, limits=limits)
-    paned = packing.windows_of(decoded.readings, WINDOWS)
+    paned = windows_of(decoded.readings, WINDOWS)
     expected = fast.features(assembling.assemble(paned.window_start_us, paned.panes, WINDOWS), WINDOWS)
 
-    state: dict[tuple[str, int], list[bytes]] = {}
+    decoded_panes = []
     for part in np.array_split(draw.permutation(n), batches):
         values = pa.array([messages[k] for k in part])
         panes, dead = decode_panes(
             values, np.zeros(len(part), np.int64), now_us=now_us, limits=limits, slide_seconds=10
         )
         assert len(dead) == 0
-        stamps = panes.column("stamp").cast(pa.int64()).to_pylist()
-        for device, stamp, packed in zip(
-            panes.column("device_id").to_pylist(), stamps, panes.column("packed").to_pylist(), strict=True
-        ):
-            state.setdefault((device, stamp // 10_000_000 * 10_000_000), []).append(packed)
-    keys = list(zip(paned.device_id.to_pylist(), paned.window_start_us.tolist(), strict=True))
-    assert sorted(state) == keys
-    lists = pa.array([state[key] for key in keys], pa.list_(pa.binary()))
-    batch = assembling.assemble(paned.window_start_us, lists, WINDOWS)
+        decoded_panes.append(panes)
+    grouped = group_panes(pa.concat_batches(decoded_panes), WINDOWS)
+    assert grouped.column("device_id").equals(paned.device_id)
+    assert grouped.column("window_us").to_pylist() == paned.window_start_us.tolist()
+    batch = assembling.assemble(paned.window_start_us, grouped.column("panes"), WINDOWS)
     assert fast.features(batch, WINDOWS).tobytes() == expected.tobytes()
 
 

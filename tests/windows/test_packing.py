@@ -1,4 +1,4 @@
-"""Packing: total acceleration, records, panes and windows of a batch."""
+"""Packing: total acceleration and records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from activitymodule import settings
 from activitymodule.errors import DataError
 from activitymodule.windows import packing
 
@@ -70,54 +69,13 @@ def test_records_hold_the_channels_and_nan_for_what_is_missing():
     np.testing.assert_array_equal(records["values"], np.array(expected, np.float32))
 
 
-def test_a_missing_stamp_or_device_is_refused():
+def test_a_missing_stamp_is_rejected():
     with pytest.raises(DataError, match="stamp"):
         packing.to_records(readings(["a"], [None]))
-    with pytest.raises(DataError, match="device_id"):
-        packing.records_to_panes(readings([None], [START_US]), 10)
 
 
-def test_panes_are_cut_at_multiples_of_the_slide():
-    stamps = [START_US + 9_999_999, START_US, START_US + 10_000_000, START_US + 5]
-    panes = packing.records_to_panes(readings(["b", "b", "b", "a"], stamps), 10)
-    assert panes.device_id.to_pylist() == ["a", "b", "b"]
-    assert panes.start_us.tolist() == [START_US, START_US, START_US + 10_000_000]
-    unpacked = [np.frombuffer(p, packing.RECORD)["stamp_us"].tolist() for p in panes.packed.to_pylist()]
-    assert unpacked == [[START_US + 5], [START_US, START_US + 9_999_999], [START_US + 10_000_000]]
-
-
-@given(
-    st.lists(
-        st.tuples(st.sampled_from("abc"), st.integers(-30_000_000, 60_000_000)), min_size=1, max_size=60
-    ),
-    st.sampled_from([(10, 10), (10, 5), (10, 2), (6, 3)]),
-)
-@hypothesis_settings(max_examples=60, deadline=None)
-def test_windows_hold_what_a_plain_search_finds(rows, shape):
-    length, slide = shape
-    windows = settings.Windows(length_seconds=length, slide_seconds=slide)
-    table = readings([d for d, _ in rows], [START_US + t for _, t in rows])
-    paned = packing.windows_of(table, windows)
-    found = {
-        (device, start): sorted(
-            stamp for pane in panes for stamp in np.frombuffer(pane, packing.RECORD)["stamp_us"].tolist()
-        )
-        for device, start, panes in zip(
-            paned.device_id.to_pylist(), paned.window_start_us.tolist(), paned.panes.to_pylist(), strict=True
-        )
-    }
-    expected: dict[tuple[str, int], list[int]] = {}
-    for device, since in rows:
-        stamp = START_US + since
-        newest = stamp // (slide * 1_000_000) * slide * 1_000_000
-        for start in range(newest - length * 1_000_000 + slide * 1_000_000, newest + 1, slide * 1_000_000):
-            expected.setdefault((device, start), []).append(stamp)
-    assert found == {key: sorted(stamps) for key, stamps in expected.items()}
-    keys = list(zip(paned.device_id.to_pylist(), paned.window_start_us.tolist(), strict=True))
-    assert keys == sorted(keys)
-
-
-def test_no_readings_make_no_windows():
-    table = readings([], [])
-    paned = packing.windows_of(table, settings.Windows())
-    assert len(paned.device_id) == len(paned.window_start_us) == len(paned.panes) == 0
+def test_more_readings_than_offsets_can_count_are_rejected(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(packing, "_LARGEST", 1)
+    records = packing.to_records(readings(["a", "a"], [START_US, START_US + 1]))
+    with pytest.raises(DataError):
+        packing.binary_of_records(records, np.array([0]))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from activitymodule import settings
 from activitymodule.telemetry.decoding import decode_messages
 from activitymodule.windows import packing
-from activitymodule.windows.panes import PANES_SCHEMA, decode_panes
+from activitymodule.windows.grouping import PANES_SCHEMA
+from activitymodule.windows.panes import decode_panes
 
 NOW_US = 1_790_000_000_000_000
 LIMITS = settings.Telemetry()
