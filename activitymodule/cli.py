@@ -1,71 +1,123 @@
-"""The `activity` command: a table of verbs, each a module under `jobs/`, imported only when it is used."""
+"""The `activity` command. A verb is a file in `jobs/`, found by its first line and imported when it is used.
+
+The docstring of such a file begins with the verb in backticks and its one line of help (as in jobs/score.py); the
+constant SECTION says under which heading of the overview it stands, and `app` is its Typer application.
+"""
 
 from __future__ import annotations
 
 import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
 import os
+import re
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import typer
 
-from activitymodule import __version__
+from activitymodule import __version__, jobs
 from activitymodule.errors import ActivityError
 
-# verb -> one line of help. The verb `a-b` is the Typer application `app` of `activitymodule.jobs.a_b`.
-VERBS = {
-    "up": "Start the embedded stack: PostgreSQL, Kafka and the model registry.",
-    "down": "Stop the embedded stack; its data stays.",
-    "status": "Show what runs, where, and since when.",
-    "airflow": "Start Airflow; trigger, follow and approve its runs.",
-    "logs": "Show the logs of the embedded stack.",
-    "doctor": "Check this machine and the configuration, and say what to mend.",
-    "demo": "Run the whole path: fleet, scoring and a live view.",
-    "demo-loop": "The closed loop: stream, queue, labels, retraining, promotion.",
-    "generate": "Send a synthesised fleet of watches to Kafka.",
-    "replay": "Send recordings of real people to Kafka.",
-    "score": "Run the streaming job: readings from Kafka to predictions in PostgreSQL.",
-    "watch": "Watch predictions arrive, in the terminal.",
-    "agreement": "Compare predictions with the truth topic.",
-    "queue": "Windows that wait to be labelled: which, and why they were chosen.",
-    "train": "Train and register an activity or energy model.",
-    "retrain": "Learn from what people labelled; promote only what is honestly better.",
-    "models": "List models and move the champion alias.",
-    "prepare": "Clean recordings of a data source into Parquet.",
-    "backfill": "Score archived readings that came too late for the stream.",
-    "statistics": "Measure reference statistics; compare synthetic with real.",
-    "features": "Describe the window features.",
-    "topics": "Create and inspect the Kafka topics.",
-    "db": "Migrate, inspect and query the store.",
-    "console": "Serve the web console and the REST interface.",
-    "drift": "Say whether what the watches send has drifted from the training data.",
-    "tokens": "Make and revoke the tokens of the REST interface.",
-    "users": "Say who may sign in to the console; tokens of the REST interface.",
-    "annotate": "Export and import labels; a simulated annotator for demos and tests.",
-    "dead-letters": "List what could not be used, and why; send it again after a fix.",
-    "schema": "Print the message schema.",
-    "config": "Show the configuration in force and where each value came from.",
-}
+SECTIONS = ("Demos", "Services", "Stream", "Labels and models", "Recordings", "Store and settings")
+FORMER_NAMES = {"agreement": "evaluate"}  # former name of a verb: what it is called now
+
+_FIRST_LINE = re.compile(r'"""`activity ([a-z][a-z-]*)`: (.+?)(?:""")?\n')
+_SECTION = re.compile(r'^SECTION = "(.+)"$', re.MULTILINE)
+_LAZY = ("activitymodule.", "annotation.", "uvicorn")
+_EAGER = ("activitymodule.jobs", "activitymodule.settings", "activitymodule.errors")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb as the overview shows it."""
+
+    name: str
+    help: str
+    section: str
+
+
+def find_verbs() -> dict[str, Verb]:
+    """Every verb by name, in the order of the overview; no verb is imported."""
+    found = []
+    for folder in jobs.__path__:
+        for path in Path(folder).glob("*.py"):
+            text = path.read_text("utf-8")
+            if (first := _FIRST_LINE.match(text)) and first[1].replace("-", "_") == path.stem:
+                section = _SECTION.search(text)
+                words = first[2][0].upper() + first[2][1:]
+                found.append(Verb(first[1], words, section[1] if section else "More"))
+    place = {section: number for number, section in enumerate(SECTIONS)}
+    found.sort(key=lambda verb: (place.get(verb.section, len(place)), verb.section, verb.name))
+    return {verb.name: verb for verb in found}
+
+
+class _LazyFinder(importlib.abc.MetaPathFinder):
+    """Finds the project's modules such that each is executed when one of its names is first used."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if not f"{fullname}.".startswith(_LAZY) or fullname.startswith(_EAGER):
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+        return spec
+
+
+@contextmanager
+def _lazy_imports() -> Iterator[None]:
+    """What is imported meanwhile is executed later. With the imports of its workflow (Spark, scikit-learn, MLflow)
+    the help of a verb would take seconds."""
+    finder = _LazyFinder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+def load_verb(name: str) -> ModuleType:
+    """The module of a verb; the project's modules that it imports are executed at their first use."""
+    with _lazy_imports():
+        return importlib.import_module(f"{jobs.__name__}.{name.replace('-', '_')}")
 
 
 class VerbGroup(typer.core.TyperGroup):
-    """A click group that imports a verb's module only when that verb is asked for."""
+    """A click group of the files in `jobs/`."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(VERBS)
+        """The names of all verbs."""
+        return list(find_verbs())
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in VERBS:
+        """The command of a verb, or None where there is no such verb."""
+        name = FORMER_NAMES.get(cmd_name, cmd_name)
+        if name not in find_verbs():
             return None
-        module = importlib.import_module("activitymodule.jobs." + cmd_name.replace("-", "_"))
-        command = typer.main.get_command(module.app)
-        command.name = cmd_name
+        if name != cmd_name:
+            typer.echo(f"activity: `activity {cmd_name}` is called `activity {name}` now", err=True)
+        command = typer.main.get_command(load_verb(name).app)
+        command.name = name
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """The table as it stands: showing it imports no verb."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
+        """The verbs by section."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        verbs = find_verbs()
+        width = max(map(len, verbs), default=0)
+        for verb in verbs.values():
+            sections.setdefault(verb.section, []).append((verb.name.ljust(width), verb.help))
+        for section, rows in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(rows)
 
 
 app = typer.Typer(
@@ -94,10 +146,11 @@ def root(
     """Options that stand before every verb."""
 
 
-def main() -> None:
-    """Entry point. An error of ours is one sentence and an exit code; ACTIVITY_DEBUG=1 shows its trace."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: `arguments` in place of the command line's. An error of this project is printed as one sentence
+    and ends with the exit code of its class; ACTIVITY_DEBUG=1 shows its trace."""
     try:
-        app()
+        app(arguments, prog_name="activity")
     except ActivityError as error:
         if os.environ.get("ACTIVITY_DEBUG"):
             raise

@@ -102,9 +102,9 @@ def minutes(folder: Path) -> Data:
 
 def wisdm(folder: Path) -> Data:
     """10 s windows of 40 people, two minutes of each of six activities (Weiss et al. 2019)."""
-    from activitymodule.jobs.train import load_windows
     from activitymodule.models.activity import feature_names
     from activitymodule.windows.catalogue import FEATURE_NAMES
+    from activitymodule.workflows.training_data import load_windows
 
     (found,) = load_windows(f"wisdm:{folder / 'wisdm_watch.tar.gz'}", settings.load({}))
     own = [FEATURE_NAMES.index(name) for name in feature_names()]

@@ -25,20 +25,20 @@ MARKS = ("<!-- figures: made by benchmarks/models.py -->", "<!-- end of figures 
 def judged(data: str, seeds: list[int]) -> dict[str, Any]:
     """Reports of the classifier on real people, one a seed, and of the regressor on synthesised people."""
     from activitymodule import settings
-    from activitymodule.jobs.train import Request, train
+    from activitymodule.workflows.training import Request, train
 
     config = settings.load({})
     reports = []
     for seed in seeds:
         request = Request(what="activity", data=data, seed=seed, mirrored=True, evaluate_only=True)
-        reports.append(train(request, config)[0].metrics)
+        reports.append(train(request, config)[0].metrics.as_json())
         print(f"seed {seed}: macro-F1 {reports[-1]['macro_f1']:.4f}", file=sys.stderr)
     synthetic = train(Request(what="both", evaluate_only=True), config)
     return {
         "data": Path(data.rpartition(":")[2]).name,
         "seeds": seeds,
         "activity": reports,
-        "synthetic": {outcome.kind: outcome.metrics for outcome in synthetic},
+        "synthetic": {outcome.kind: outcome.metrics.as_json() for outcome in synthetic},
     }
 
 
@@ -47,8 +47,8 @@ def timed(windows: int) -> dict[str, Any]:
     import numpy as np
 
     from activitymodule import settings
-    from activitymodule.jobs.train import Request, load_windows, train
     from activitymodule.models.bundle import BundleBytes, load_bundle
+    from activitymodule.workflows.training import Request, load_windows, train
 
     config = settings.load({})
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,6 +1,8 @@
 """spark-submit spark/generate_new_data.py [options of `activity generate`]"""
 
-from activitymodule.jobs.generate import app
+import sys
+
+from activitymodule.cli import main
 
 if __name__ == "__main__":
-    app()
+    main(["generate", *sys.argv[1:]])

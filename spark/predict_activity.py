@@ -1,6 +1,8 @@
 """spark-submit spark/predict_activity.py [options of `activity score`]"""
 
-from activitymodule.jobs.score import app
+import sys
+
+from activitymodule.cli import main
 
 if __name__ == "__main__":
-    app()
+    main(["score", *sys.argv[1:]])

@@ -1,6 +1,8 @@
 """spark-submit spark/preprocess_data.py SOURCE PATH [options of `activity prepare`]"""
 
-from activitymodule.jobs.prepare import app
+import sys
+
+from activitymodule.cli import main
 
 if __name__ == "__main__":
-    app()
+    main(["prepare", *sys.argv[1:]])

@@ -3,7 +3,9 @@
 Training needs no cluster: the readings are featurised file by file, and what is learned from fits one machine.
 """
 
-from activitymodule.jobs.train import app
+import sys
+
+from activitymodule.cli import main
 
 if __name__ == "__main__":
-    app()
+    main(["train", *sys.argv[1:]])

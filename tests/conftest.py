@@ -141,7 +141,7 @@ def fresh_settings(stack: Any, tmp_path: Path) -> Iterator[Settings]:
 @pytest.fixture(scope="session")
 def trained(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders of a small activity and a small energy model, trained once on a few synthesised people."""
-    from activitymodule.jobs.train import Request, train
+    from activitymodule.workflows.training import Request, train
 
     folder = tmp_path_factory.mktemp("models")
     train(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import subprocess
@@ -16,7 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from activitymodule import errors
-from activitymodule.cli import VERBS, app
+from activitymodule.cli import app, find_verbs, load_verb
 from activitymodule.settings import Settings, project_root
 from activitymodule.streaming.jars import wrong
 
@@ -35,9 +34,7 @@ def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Comple
 
 def commands_of(verb: str) -> Iterator[tuple[str, Any]]:
     """(name, command) of a verb, and of each of its own subcommands."""
-    group = typer.main.get_command(
-        importlib.import_module(f"activitymodule.jobs.{verb.replace('-', '_')}").app
-    )
+    group = typer.main.get_command(load_verb(verb).app)
     subcommands = getattr(group, "commands", {})
     yield from ((f"{verb} {name}", command) for name, command in subcommands.items())
     if not subcommands:
@@ -61,12 +58,12 @@ def test_the_table_of_verbs_imports_nothing_heavy() -> None:
 
 def test_help_lists_every_verb() -> None:
     told = CliRunner().invoke(app, ["--help"]).output
-    for verb, line in VERBS.items():
-        assert verb in told
-        assert line.split()[0] in told
+    for verb in find_verbs().values():
+        assert verb.name in told
+        assert verb.help.split()[0] in told
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", find_verbs())
 def test_every_command_helps_with_an_example(verb: str) -> None:
     for name, command in commands_of(verb):
         assert command.help, f"{name} has no help"
@@ -144,12 +141,12 @@ def test_doctor_finds_what_is_missing(tmp_path: Path) -> None:
         (tmp_path / name).write_text((project_root() / name).read_text())
     done = run("doctor", "--json", env={"ACTIVITY_HOME": str(tmp_path), "ACTIVITY_STORE__PORT": "not-a-port"})
     assert done.returncode == 3
-    found = {finding["what"]: finding for finding in json.loads(done.stdout)["findings"]}
+    found = {finding["check"]: finding for finding in json.loads(done.stdout)["findings"]}
     assert found["Python"]["state"] == "good"
-    assert (found["jars"]["state"], found["jars"]["mend"]) == ("bad", "./init.sh")
-    assert (found[".env"]["state"], found[".env"]["mend"]) == ("bad", "./init.sh")
+    assert (found["jars"]["state"], found["jars"]["remedy"]) == ("bad", "./init.sh")
+    assert (found[".env"]["state"], found[".env"]["remedy"]) == ("bad", "./init.sh")
     assert found["configuration"]["state"] == "bad"
-    assert "store.port" in found["configuration"]["found"]
+    assert "store.port" in found["configuration"]["result"]
 
 
 def test_doctor_minds_who_may_read_the_secrets(tmp_path: Path) -> None:
@@ -159,8 +156,8 @@ def test_doctor_minds_who_may_read_the_secrets(tmp_path: Path) -> None:
     env_file.write_text("ACTIVITY_STORE__PASSWORD=a\nACTIVITY_STORE__ADMIN_PASSWORD=b\n")
     env_file.chmod(0o644)
     done = run("doctor", "--json", env={"ACTIVITY_HOME": str(tmp_path)})
-    found = {finding["what"]: finding for finding in json.loads(done.stdout)["findings"]}
-    assert found[".env"]["mend"].startswith("chmod 600")
+    found = {finding["check"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert found[".env"]["remedy"].startswith("chmod 600")
 
 
 def test_an_altered_jar_is_noticed(tmp_path: Path) -> None:
@@ -194,6 +191,6 @@ def test_verbs_on_a_running_stack(
     assert run("topics", "create", env=env).stdout.strip() == "all of them are there already"
     assert "ready to accept connections" in run("logs", "postgres", "-n", "500", env=env).stdout
     findings = json.loads(run("doctor", "--json", env=env).stdout)["findings"]
-    states = {finding["what"]: finding["state"] for finding in findings}
+    states = {finding["check"]: finding["state"] for finding in findings}
     assert states["PostgreSQL"] == states["Kafka"] == states["MLflow"] == "good"
     assert run("up", "--quiet", env=env).returncode == 0

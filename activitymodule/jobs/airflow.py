@@ -1,4 +1,4 @@
-"""`activity airflow`: the embedded Airflow, and the runs of its DAGs."""
+"""`activity airflow`: start Airflow; list, trigger and approve its runs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from activitymodule.jobs import output
 from activitymodule.orchestration import client
 from activitymodule.settings import settings
 from activitymodule.workflows import airflow
+
+SECTION = "Services"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 

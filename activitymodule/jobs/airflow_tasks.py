@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from activitymodule.settings import Settings, project_root, resolve
+from activitymodule.settings import Settings, project_root
 
 
 def turn_away(settings: Settings, run_id: str, by_whom: str) -> dict[str, Any]:
@@ -87,7 +86,7 @@ def look_at_drift(settings: Settings, folder: Path | None = None) -> dict[str, A
     folder : where drift-TIME.json and latest.json go; reports older than monitoring.keep_days are removed. Gives
     `retrain` (recommended), `says`, `path`.
     """
-    from activitymodule.jobs.output import plain
+    from activitymodule.jobs.output import jsonable
     from activitymodule.monitoring.report import drift_report
     from activitymodule.store.connection import session
 
@@ -96,7 +95,9 @@ def look_at_drift(settings: Settings, folder: Path | None = None) -> dict[str, A
         found = drift_report(settings, connection, record=True)
     now = datetime.now(UTC)
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(plain({"made_at": now, **found.limited(40).model_dump(mode="json")}), indent=1) + "\n"
+    text = (
+        json.dumps(jsonable({"made_at": now, **found.limited(40).model_dump(mode="json")}), indent=1) + "\n"
+    )
     path = folder / f"drift-{now:%Y%m%dT%H%M%SZ}.json"
     for target in (path, folder / "latest.json"):
         part = target.with_name(f".{target.name}.part")
@@ -119,43 +120,3 @@ def retrained_within(settings: Settings, hours: float) -> bool:
             run.state in ("running", "waiting") or (run.state != "unneeded" and run.started_at > since)
             for run in runs(connection, 50)
         )
-
-
-# ---- reference statistics
-
-
-def prepared_sources(settings: Settings) -> list[str]:
-    """Names of the sources whose recordings stand prepared in the lake; none where that is no folder of this machine:
-    reference statistics are measured from files."""
-    if "://" in settings.lake.folder:
-        return []
-    folder = resolve(settings.lake.folder) / "prepared"
-    if not folder.is_dir():
-        return []
-    return sorted(one.name for one in folder.iterdir() if one.is_dir() and any(one.rglob("*.parquet")))
-
-
-def measure_again(settings: Settings, source: str, force: bool = False) -> dict[str, Any]:
-    """Measure the reference statistics of a prepared source anew: lake/statistics/SOURCE.parquet.
-
-    Gives `measured` False where the recordings are those it was measured from, unless forced.
-    """
-    from activitymodule.jobs import statistics
-
-    lake = resolve(settings.lake.folder)
-    recordings, target = lake / "prepared" / source, lake / "statistics" / f"{source}.parquet"
-    digest = hashlib.sha256()
-    for file in sorted(recordings.rglob("*.parquet")):
-        digest.update(f"{file.relative_to(recordings)}\0".encode())
-        with open(file, "rb") as content:
-            digest.update(hashlib.file_digest(content, "sha256").digest())
-    record, state = target.with_suffix(".recordings"), digest.hexdigest()
-    same = target.is_file() and record.is_file() and record.read_text().strip() == state
-    if same and not force:
-        return {"source": source, "measured": False, "path": str(target)}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    statistics.measure(
-        str(recordings), people=None, out=target, name=source, licence=None, citation=None, json_=True
-    )
-    record.write_text(state + "\n")
-    return {"source": source, "measured": True, "path": str(target)}

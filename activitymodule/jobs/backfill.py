@@ -1,4 +1,4 @@
-"""`activity backfill`: score archived readings that came too late for the stream."""
+"""`activity backfill`: score archived readings that arrived too late for the stream."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from datetime import datetime
 import typer
 
 from activitymodule.settings import settings
+
+SECTION = "Stream"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -1,4 +1,4 @@
-"""`activity config`: the configuration in force, and where each value came from."""
+"""`activity config`: show the configuration in force and the origin of each value."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import typer
 from pydantic import BaseModel, SecretStr
 
 from activitymodule.settings import Settings, layers, load
+
+SECTION = "Store and settings"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -6,6 +6,8 @@ import os
 
 import typer
 
+SECTION = "Services"
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 

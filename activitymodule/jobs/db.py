@@ -13,6 +13,8 @@ import typer
 from activitymodule.errors import ConfigError, ServiceUnavailableError
 from activitymodule.settings import settings
 
+SECTION = "Store and settings"
+
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
@@ -117,7 +119,7 @@ def query(
 @app.command(epilog="Example: activity db summary")
 def summary(as_json: bool = _JSON) -> None:
     """Count what the store holds: predictions, watches, activities, dead letters, batches."""
-    from activitymodule.jobs.output import print_json, safe, shown
+    from activitymodule.jobs.output import cell, print_json, safe
     from activitymodule.store.connection import session
     from activitymodule.store.inspect import summarize
 
@@ -130,8 +132,8 @@ def summary(as_json: bool = _JSON) -> None:
     lines = [
         ("predictions", f"{found.predictions:,} ({found.with_activity:,} with an activity)"),
         ("watches", f"{found.watches:,} ({found.people:,} people known)"),
-        ("windows", f"{shown(found.first_window)} to {shown(found.last_window)} UTC"),
-        ("last written", f"{shown(found.last_written)} UTC"),
+        ("windows", f"{cell(found.first_window)} to {cell(found.last_window)} UTC"),
+        ("last written", f"{cell(found.last_written)} UTC"),
         (
             "activities",
             ", ".join(f"{safe(name)} {n / total:.0%}" for name, n in found.activities.items()) or "-",

@@ -1,4 +1,4 @@
-"""`activity demo`: the whole path on this machine, from a synthesised fleet to predictions in PostgreSQL."""
+"""`activity demo`: run the whole system: fleet, scoring, console and a live view."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ import typer
 
 from activitymodule.errors import ActivityError, DataError, ServiceUnavailableError
 from activitymodule.settings import Settings, resolve, settings
+
+SECTION = "Demos"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -244,10 +246,10 @@ def _summary(config: Settings, begin: float) -> dict[str, Any]:
 
 def _agreement(config: Settings, begin: float) -> dict[str, Any]:
     """How many windows could be compared with the truth topic, and the share that agrees."""
-    from activitymodule.jobs.agreement import measure
+    from activitymodule.workflows.evaluation import evaluate
 
     try:
-        found = measure(config, datetime.fromtimestamp(begin, UTC), 0.9, None)
+        found = evaluate(config, datetime.fromtimestamp(begin, UTC), 0.9, None)
     except DataError:
         return {"compared": 0, "agreement": None, "smoothed_agreement": None}
     return {

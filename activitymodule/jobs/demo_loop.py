@@ -1,4 +1,4 @@
-"""`activity demo-loop`: the closed loop on this machine, from a champion that knows too few people to a better one.
+"""`activity demo-loop`: run the closed loop: stream, queue, labels, retraining, promotion.
 
 A fleet streams, windows are queued, a simulated annotator labels them, a challenger is trained, the gate judges it,
 and the running scorer takes it up. What it was worth is measured on people neither model has seen.
@@ -18,6 +18,8 @@ import typer
 
 from activitymodule.errors import ActivityError, ServiceUnavailableError
 from activitymodule.settings import Settings, build, environment_of, project_root, resolve, reveal, settings
+
+SECTION = "Demos"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -146,7 +148,7 @@ def begin_anew(config: Settings) -> None:
 
 def first_champion(config: Settings, plan: Plan) -> str:
     """A champion that learnt from very few people; its version."""
-    from activitymodule.jobs.train import Request, train
+    from activitymodule.workflows.training import Request, train
 
     request = Request(
         what="activity",
@@ -191,10 +193,10 @@ def _job(config: Settings, arguments: list[str], log: Path) -> Any:
 def run_loop(config: Settings, plan: Plan, *, say: Callable[[str], None], logs: Path) -> Loop:
     """The loop, on services that run and a store that is empty. Raises ActivityError where it gets stuck."""
     from activitymodule.jobs import retrain
-    from activitymodule.jobs.annotate import run_oracle
     from activitymodule.store.connection import session
     from activitymodule.store.labels import label_counts
     from activitymodule.windows.catalogue import FEATURES_VERSION
+    from activitymodule.workflows.labelling import run_oracle
 
     begin = time.monotonic()
     first = first_champion(config, plan)
@@ -277,9 +279,9 @@ def measure(
     import numpy as np
 
     from activitymodule.jobs.retrain import _examine
-    from activitymodule.jobs.train import load_windows
     from activitymodule.learning.gate import Audit, compare, macro_f1_interval
     from activitymodule.learning.training_set import only_known
+    from activitymodule.workflows.training_data import load_windows
 
     (windows,) = load_windows(
         "synthetic",

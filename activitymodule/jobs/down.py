@@ -1,10 +1,12 @@
-"""`activity down`: stop the embedded stack."""
+"""`activity down`: stop the embedded stack; its data stays."""
 
 from __future__ import annotations
 
 import typer
 
 from activitymodule.settings import settings
+
+SECTION = "Services"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

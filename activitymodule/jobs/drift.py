@@ -11,6 +11,8 @@ from activitymodule.settings import settings
 from activitymodule.store import connection
 from activitymodule.store import drift as store_drift
 
+SECTION = "Labels and models"
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 

@@ -1,4 +1,4 @@
-"""`activity features`: what is computed from a window, as a list, as JSON, or as docs/features.md."""
+"""`activity features`: list the window features with their units and meanings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import typer
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.settings import resolve
 from activitymodule.windows import catalogue, document
+
+SECTION = "Recordings"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _DOCUMENT = "docs/features.md"

@@ -1,4 +1,4 @@
-"""`activity logs`: what the services and the supervisor of the embedded stack wrote."""
+"""`activity logs`: show the logs of the embedded stack."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import typer
 
 from activitymodule.errors import ConfigError
 from activitymodule.settings import resolve, settings
+
+SECTION = "Services"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -1,17 +1,19 @@
-"""`activity models`: what the registry has, and which version serves."""
+"""`activity models`: list model versions; promote one or roll back."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
 from activitymodule.settings import Settings, settings
+from activitymodule.workflows import promotion
 
 if TYPE_CHECKING:
     from activitymodule.registry.versions import ModelVersion
+
+SECTION = "Labels and models"
 
 app = typer.Typer(
     add_completion=False,
@@ -119,7 +121,7 @@ def promote(
     from activitymodule.store.retraining import who
 
     config = settings()
-    _say(promote_by_hand(config, kind, version, by_whom=who(), why=why), as_json)
+    _say(promotion.promote_by_hand(config, kind, version, by_whom=who(), why=why), as_json)
 
 
 @app.command(epilog="Example: activity models rollback --why 'worse on cyclists'")
@@ -129,7 +131,7 @@ def rollback(kind: Kind = _KIND, why: str = _WHY, as_json: bool = _JSON) -> None
     from activitymodule.store.retraining import who
 
     config = settings()
-    _say(roll_back(config, kind, by_whom=who(), why=why), as_json)
+    _say(promotion.roll_back(config, kind, by_whom=who(), why=why), as_json)
 
 
 @app.command("history", epilog="Example: activity models history --json")
@@ -139,7 +141,7 @@ def promotion_history(
     """Which versions were let in or turned away, newest first: when, by whom and why."""
     from dataclasses import asdict
 
-    from activitymodule.jobs.output import plain, print_table
+    from activitymodule.jobs.output import jsonable, print_table
     from activitymodule.store.connection import session
     from activitymodule.store.promotions import promotions
 
@@ -147,81 +149,12 @@ def promotion_history(
     with session(config, read_only=True) as connection:
         found = promotions(connection, name=_name(config, kind), limit=limit)
     if as_json:
-        typer.echo(json.dumps([plain(asdict(one)) for one in found], indent=1))
+        typer.echo(json.dumps([jsonable(asdict(one)) for one in found], indent=1))
         return
     print_table(
         ("at", "version", "before", "act", "by", "why"),
         [(one.at, one.version, one.before, one.act, one.by_whom, one.why) for one in found],
     )
-
-
-def promote_by_hand(config: Settings, kind: str, version: str, *, by_whom: str, why: str) -> ModelVersion:
-    """Make a version (its number, or `latest`) serve because a person says so; recorded in `promotions`.
-
-    Raises ModelError where it does not load or fit, ServiceUnavailableError where it could not be recorded.
-    """
-    from activitymodule.errors import ModelError
-    from activitymodule.registry.versions import drop_challenger, get, set_champion, versions
-
-    name = _name(config, kind)
-    if version == "latest":
-        known = versions(config, name)
-        if not known:
-            raise ModelError(f"the registry has no version of {name}; `activity train {kind}` makes one")
-        found = known[0]
-    else:
-        found = get(config, name, version)
-    _must_fit(config, found, kind)
-    _recorded(
-        config, name, found.version, "promoted by hand", by_whom, why, lambda: set_champion(config, found)
-    )
-    drop_challenger(config, name, found.version)
-    return get(config, name, found.version)
-
-
-def roll_back(config: Settings, kind: str, *, by_whom: str, why: str) -> ModelVersion:
-    """Make the version serve that served before the champion; recorded in `promotions`."""
-    from activitymodule.errors import ModelError
-    from activitymodule.registry.versions import get, previous
-    from activitymodule.registry.versions import rollback as back
-
-    name = _name(config, kind)
-    found = previous(config, name)
-    if found is None:
-        raise ModelError(f"no version of {name} served before this one; promote one by its number")
-    _recorded(config, name, found.version, "rolled back", by_whom, why, lambda: back(config, name))
-    return get(config, name, found.version)
-
-
-def _recorded(
-    config: Settings, name: str, version: str, act: str, by_whom: str, why: str, move: Callable[[], object]
-) -> None:
-    """Move the alias between writing the entry and committing it: an alias that did not move leaves no entry, and
-    without a store nothing moves unseen."""
-    from activitymodule.registry.versions import champion
-    from activitymodule.store.connection import session
-    from activitymodule.store.promotions import record_promotion
-
-    serving = champion(config, name)
-    with session(config) as connection:
-        record_promotion(
-            connection,
-            name=name,
-            version=version,
-            before=serving.version if serving else None,
-            act=act,
-            by_whom=by_whom,
-            why=why or "no reason given",
-        )
-        move()
-
-
-def _must_fit(config: Settings, version: ModelVersion, kind: str) -> None:
-    from activitymodule.models.bundle import ModelBytes, load_model
-    from activitymodule.registry.versions import fetch
-
-    stored = ModelBytes.read(fetch(config, version), version.version, config.models.max_megabytes)
-    load_model(stored, kind, config.windows)
 
 
 def _say(version: ModelVersion, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`activity queue`: which windows wait for a person, and why just they."""
+"""`activity queue`: list the windows that wait for a label and why each was selected."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from activitymodule.settings import settings
 
 if TYPE_CHECKING:
     from activitymodule.store.queue_views import QueuedWindow, UnqueuedWindow
+
+SECTION = "Labels and models"
 
 app = typer.Typer(
     add_completion=False,
@@ -108,14 +110,14 @@ def explain(
 
 def sentences(found: QueuedWindow | UnqueuedWindow, queue_coverage: float, enabled: bool = True) -> list[str]:
     """The result of `store.queue_views.explain` in sentences."""
-    from activitymodule.jobs.output import safe, shown
+    from activitymodule.jobs.output import cell, safe
 
-    head = f"{safe(found.device_id)}, window of {shown(found.window_start)} UTC: "
+    head = f"{safe(found.device_id)}, window of {cell(found.window_start)} UTC: "
     if not found.queued:
         return [head + "not queued.", _why_not(found, queue_coverage, enabled)]
     decision = found.decision
     said = [
-        head + f"queued {shown(found.queued_at)} UTC as {found.stratum}, now {found.state}.",
+        head + f"queued {cell(found.queued_at)} UTC as {found.stratum}, now {found.state}.",
         f"Version {found.model_version} said {safe(found.activity)}; conformal set: "
         f"{safe(', '.join(found.conformal_set)) or 'empty'}.",
         *_reasons(found, decision),
@@ -126,12 +128,12 @@ def sentences(found: QueuedWindow | UnqueuedWindow, queue_coverage: float, enabl
         said.append(f"{found.required_labels} annotators are to see it, blind: drawn for the overlap.")
     for answer in found.answers:
         word = answer.label or answer.answer
-        said.append(f"{safe(answer.annotator)} said {safe(word)} ({shown(answer.created_at)} UTC).")
+        said.append(f"{safe(answer.annotator)} said {safe(word)} ({cell(answer.created_at)} UTC).")
     return said
 
 
 def _reasons(found: QueuedWindow, decision: Mapping[str, Any]) -> list[str]:
-    from activitymodule.jobs.output import shown
+    from activitymodule.jobs.output import cell
 
     if found.stratum == "audit":
         return [
@@ -146,9 +148,9 @@ def _reasons(found: QueuedWindow, decision: Mapping[str, Any]) -> list[str]:
         )
     else:
         first = (
-            f"Chosen for its doubt: {found.reason} {shown(found.doubt)}, among {decision['candidates']} "
+            f"Chosen for its doubt: {found.reason} {cell(found.doubt)}, among {decision['candidates']} "
             f"candidates of {decision['windows_seen']:,} windows; with {decision['labels']} labels doubt counted "
-            f"with the power {shown(decision.get('doubt_power'))}."
+            f"with the power {cell(decision.get('doubt_power'))}."
         )
     typical = decision.get("typicality")
     nearest = decision.get("nearest_before")
@@ -157,7 +159,7 @@ def _reasons(found: QueuedWindow, decision: Mapping[str, Any]) -> list[str]:
         f"Place {decision['place']} of its round; items before: {decision['items_of_person']} of this person, "
         f"{decision['items_of_activity']} of this activity; {decision['resting']} candidates rested "
         f"(cooldown of {decision['cooldown_minutes']:g} minutes), {decision['too_alike']} resembled what was asked.",
-        f"Typicality {shown(typical)}; distance to the nearest item before it: {shown(nearest)}; "
+        f"Typicality {cell(typical)}; distance to the nearest item before it: {cell(nearest)}; "
         f"propensity about {found.propensity:.2g}; budget then: {decision['budget']:.1f} items.",
     ]
 
@@ -181,7 +183,7 @@ def _why_not(found: UnqueuedWindow, queue_coverage: float, enabled: bool) -> str
 @app.command(epilog="Example: activity queue stats --json")
 def stats(as_json: bool = _JSON) -> None:
     """The queue in numbers: what waits, what was answered, what the budget still allows."""
-    from activitymodule.jobs.output import print_json, print_table, shown
+    from activitymodule.jobs.output import cell, print_json, print_table
     from activitymodule.learning.policy import Rules
     from activitymodule.store import queue_views
     from activitymodule.store.connection import session
@@ -212,7 +214,7 @@ def stats(as_json: bool = _JSON) -> None:
     if found.audit_rate is not None:
         typer.echo(
             f"audit rate {found.audit_rate:.6f} for {found.windows_per_hour:,.0f} windows/h, "
-            f"until {shown(found.audit_until)} UTC or until the flow changes; "
+            f"until {cell(found.audit_until)} UTC or until the flow changes; "
             f"{found.audit_lost} of {found.audit_drawn} drawn found the bucket empty"
         )
 

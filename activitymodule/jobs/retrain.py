@@ -1,4 +1,4 @@
-"""`activity retrain`: from new labels to a champion that is honestly better, or to a reason why not.
+"""`activity retrain`: retrain the classifier on new labels; promote it if it is significantly better.
 
 Seven steps, each a function that may be run again without harm and gives a dict that JSON can hold: check,
 snapshot, train, evaluate, gate, promote, report. The command runs them one after another; Airflow runs each as
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from activitymodule.models.dataset import TrainingWindows
     from activitymodule.registry.versions import ModelVersion
     from activitymodule.store.retraining import Run
+
+SECTION = "Labels and models"
 
 app = typer.Typer(
     add_completion=False,
@@ -354,15 +356,16 @@ def base_of(config: Settings, version: str) -> tuple[TrainingWindows, dict[str, 
     Raises DataError where the champion learnt from files that its lineage cannot lead to (a registry holds no
     folders of a machine): learning.base then has to.
     """
-    from activitymodule.jobs.train import SYNTHETIC_DEVICES, SYNTHETIC_MINUTES, load_windows
     from activitymodule.lake.snapshots import read_base
     from activitymodule.learning.training_set import only_known
     from activitymodule.models.export import LINEAGE_FILE
     from activitymodule.registry.versions import ModelVersion, fetch
+    from activitymodule.workflows.requests import TrainingRequest
+    from activitymodule.workflows.training_data import load_windows
 
     named = config.learning.base
     described: dict[str, Any] = {"setting": named}
-    made = {"devices": SYNTHETIC_DEVICES, "minutes": SYNTHETIC_MINUTES, "seed": 1}
+    made = {"devices": TrainingRequest.devices, "minutes": TrainingRequest.minutes, "seed": 1}
     expected: str | None = None
     source = named
     if named == "champion":
@@ -395,9 +398,9 @@ def base_of(config: Settings, version: str) -> tuple[TrainingWindows, dict[str, 
 
 
 def _public(source: str) -> str:
-    from activitymodule.jobs.train import _public_name
+    from activitymodule.workflows.training_data import public_name
 
-    return _public_name(source)
+    return public_name(source)
 
 
 def train(config: Settings, run_id: str, *, seed: int | None = None) -> dict[str, Any]:
@@ -782,12 +785,12 @@ def _write_promotion(connection: Connection, config: Settings, run: Run, by_whom
 
 def report(config: Settings, run_id: str) -> dict[str, Any]:
     """All that is known of a run."""
-    from activitymodule.jobs.output import plain
+    from activitymodule.jobs.output import jsonable
     from activitymodule.store.connection import session
     from activitymodule.store.retraining import get_run
 
     with session(config, read_only=True) as connection:
-        return plain(asdict(get_run(connection, run_id)))
+        return jsonable(asdict(get_run(connection, run_id)))
 
 
 def fail(config: Settings, run_id: str, says: str) -> None:
@@ -932,14 +935,14 @@ def history(
     as_json: bool = typer.Option(False, "--json", help="JSON on stdout."),
 ) -> None:
     """Retrainings, newest first: who, why, and how each ended."""
-    from activitymodule.jobs.output import plain, print_table
+    from activitymodule.jobs.output import jsonable, print_table
     from activitymodule.store.connection import session
     from activitymodule.store.retraining import runs
 
     with session(settings(), read_only=True) as connection:
         found = runs(connection, limit)
     if as_json:
-        typer.echo(json.dumps([plain(asdict(run)) for run in found], indent=1))
+        typer.echo(json.dumps([jsonable(asdict(run)) for run in found], indent=1))
         return
     if not found:
         typer.echo("nothing was retrained yet")

@@ -1,4 +1,4 @@
-"""`activity schema`: the JSON Schema of a telemetry message, and the documents made from the code."""
+"""`activity schema`: print the JSON Schema of a telemetry message."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from activitymodule.errors import DataError
 from activitymodule.settings import project_root
 from activitymodule.telemetry import reasons, sources
 from activitymodule.telemetry import schema as telemetry
+
+SECTION = "Recordings"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -1,4 +1,4 @@
-"""`activity score`: the streaming job."""
+"""`activity score`: run the streaming job: readings from Kafka to predictions in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 import typer
 
 from activitymodule.settings import settings
+
+SECTION = "Stream"
 
 app = typer.Typer(
     add_completion=False,

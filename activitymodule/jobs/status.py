@@ -1,4 +1,4 @@
-"""`activity status`: what of the embedded stack runs."""
+"""`activity status`: show which services run, and their addresses."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from dataclasses import asdict
 import typer
 
 from activitymodule.settings import settings
+
+SECTION = "Services"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

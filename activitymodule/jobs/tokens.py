@@ -1,4 +1,4 @@
-"""`activity tokens`: tokens that may send readings and ask for scores over HTTP."""
+"""`activity tokens`: create, list and revoke tokens of the REST interface."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import asdict
 import typer
 
 from activitymodule.settings import settings
+
+SECTION = "Store and settings"
 
 app = typer.Typer(
     add_completion=False,

@@ -1,4 +1,4 @@
-"""`activity topics`: the Kafka topics."""
+"""`activity topics`: create and inspect the Kafka topics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import asdict
 import typer
 
 from activitymodule.settings import settings
+
+SECTION = "Stream"
 
 app = typer.Typer(
     add_completion=False,

@@ -1,4 +1,4 @@
-"""`activity up`: start the embedded stack and wait until it answers."""
+"""`activity up`: start the embedded stack: PostgreSQL, Kafka and the model registry."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import contextlib
 import typer
 
 from activitymodule.settings import settings
+
+SECTION = "Services"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -1,4 +1,4 @@
-"""`activity users`: who may sign in to the console, and the tokens of the REST interface."""
+"""`activity users`: create, list and disable users of the console."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from activitymodule.settings import settings
 
 if TYPE_CHECKING:
     from activitymodule.store.users import Account
+
+SECTION = "Store and settings"
 
 app = typer.Typer(
     add_completion=False,

@@ -7,6 +7,7 @@ What `activity prepare` wrote under `lake/prepared/SOURCE` becomes `lake/statist
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -58,10 +59,10 @@ SETTINGS = load()
 def refresh_statistics() -> None:
     @task
     def sources(params: Any = None) -> list[str]:
-        """Which sources stand prepared."""
-        from activitymodule.jobs import airflow_tasks
+        """The sources that are prepared."""
+        from activitymodule.workflows import statistics
 
-        there = airflow_tasks.prepared_sources(SETTINGS)
+        there = statistics.prepared_sources(SETTINGS)
         if wanted := (params["source"] or "").strip():
             if wanted not in there:
                 raise ConfigError(
@@ -73,12 +74,12 @@ def refresh_statistics() -> None:
     @task(max_active_tis_per_dag=1)
     def measure(source: str, params: Any = None) -> dict[str, Any]:
         """The statistics of one source."""
-        from activitymodule.jobs import airflow_tasks
+        from activitymodule.workflows import statistics
 
-        told = airflow_tasks.measure_again(SETTINGS, source, params["force"])
-        if not told["measured"]:
+        refreshed = statistics.refresh(SETTINGS, source, params["force"])
+        if not refreshed.measured:
             raise AirflowSkipException(f"{source} has not changed since it was measured")
-        return told
+        return asdict(refreshed)
 
     measure.expand(source=sources())
 

@@ -6,9 +6,9 @@ from html import escape
 
 from nicegui import ui
 
-from activitymodule.jobs.dead_letters import send_again
 from activitymodule.store.dead_letters import DeadLetter, Selection, list_dead_letters, summarize_dead_letters
 from activitymodule.telemetry.reasons import Reason
+from activitymodule.workflows.dead_letters import Resent, send_again
 from annotation import context, frame
 from annotation.auth import User, must_be_admin
 from annotation.pages.live import sheet, watch_link
@@ -153,16 +153,19 @@ async def _send(who: User, selection: Selection) -> tuple[bool, str]:
 
     settings = context.settings()
 
-    def work() -> tuple[int, int]:
+    def work() -> Resent:
         return send_again(settings, selection)
 
     try:
         await must_be_admin(who)
-        sent, cut = await context.run(work)
+        result = await context.run(work)
     except ActivityError as error:
         return False, f'<div class="notice bad" role="alert">{escape(str(error))}</div>'
-    rest = f" {cut:,} left out: empty, or too long to be kept whole." if cut else ""
-    return True, f'<div class="notice good" role="status">{_count(sent, "message")} sent again.{rest}</div>'
+    rest = f" {result.left_out:,} left out: empty, or too long to be kept whole." if result.left_out else ""
+    return (
+        True,
+        f'<div class="notice good" role="status">{_count(result.messages, "message")} sent again.{rest}</div>',
+    )
 
 
 def _count(n: int, what: str) -> str:

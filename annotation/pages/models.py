@@ -11,11 +11,11 @@ from typing import Any
 from nicegui import ui
 
 from activitymodule.errors import ActivityError, ServiceUnavailableError
-from activitymodule.jobs.models import promote_by_hand, roll_back
 from activitymodule.models.export import CARD_FILE, LINEAGE_FILE, METRICS_FILE
 from activitymodule.registry.versions import ModelVersion, fetch, versions
 from activitymodule.store.promotions import Promotion, promotions
 from activitymodule.store.retraining import Run, runs
+from activitymodule.workflows.promotion import promote_by_hand, roll_back
 from annotation import charts, context, frame
 from annotation.api import retraining
 from annotation.auth import User, must_be_admin

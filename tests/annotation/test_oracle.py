@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import pytest
 from filled_queue import Scored, fill, true_label
 
-from activitymodule.jobs.annotate import Truth, run_oracle
 from activitymodule.kafka.clients import producer
 from activitymodule.kafka.truth import parse_spans
 from activitymodule.settings import Settings
 from activitymodule.store.connection import connect
+from activitymodule.workflows.labelling import Truth, run_oracle
 
 
 def send_truth(settings: Settings, made: Scored) -> None:

@@ -47,7 +47,7 @@ def try_dag(airflow_settings: Settings, tmp_path: Path) -> Callable[..., Trial]:
 @pytest.fixture(scope="session")
 def weak_model(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that has seen hardly anybody: better ones are easily made."""
-    from activitymodule.jobs.train import Request, train
+    from activitymodule.workflows.training import Request, train
 
     folder = tmp_path_factory.mktemp("weak")
     train(

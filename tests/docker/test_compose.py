@@ -18,8 +18,8 @@ from labelling import put_gold_labels, runs_in_store
 from ledger import Ledger, Load, everything_read, rows, stored, until
 
 from activitymodule.embedded import airflow
-from activitymodule.jobs.agreement import measure
 from activitymodule.registry.versions import champion
+from activitymodule.workflows.evaluation import evaluate
 
 # starting all of it and waiting for a retraining takes minutes
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(3600)]
@@ -76,7 +76,7 @@ def test_predictions_of_every_watch_arrive_and_are_right(system: System) -> None
         "predictions of every watch",
     )
     until(lambda: windows(system) > 6 * DEVICES, "a minute of windows")
-    found = measure(system.settings, None, 0.9, None)
+    found = evaluate(system.settings, coverage=0.9)
     assert found.raw.compared > 2 * DEVICES
     # the first champion has seen three people: better than a guess among six or more
     assert found.raw.accuracy > 0.35

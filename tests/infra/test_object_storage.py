@@ -18,9 +18,9 @@ import pytest
 
 from activitymodule import settings as config
 from activitymodule.errors import ConfigError, DataError
-from activitymodule.jobs.airflow_tasks import prepared_sources
 from activitymodule.lake.snapshots import read_evaluation, write_evaluation
 from activitymodule.settings import Archive, Kafka, Lake, Settings
+from activitymodule.workflows.statistics import prepared_sources
 from annotation.archived import archived_records
 
 

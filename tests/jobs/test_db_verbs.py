@@ -1,4 +1,4 @@
-"""`activity db`, `dead-letters`, `agreement` and `watch` on real services, and the view on a made-up moment."""
+"""`activity db`, `dead-letters`, `evaluate` and `watch` on real services, and the view on a made-up moment."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ import pytest
 from typer.testing import CliRunner
 
 from activitymodule.errors import ConfigError, DataError
-from activitymodule.jobs import agreement, db, dead_letters, output, watch
+from activitymodule.jobs import db, dead_letters, evaluate, options, output, watch, watch_view
 from activitymodule.models.evaluation.against_truth import Agreement, Score
 from activitymodule.store.connection import session
 from activitymodule.store.dead_letters import DeadLetters, write_dead_letters
 from activitymodule.store.live import Pulse, Recent
+from activitymodule.workflows.live import Snapshot
 
 integration = pytest.mark.integration
 
@@ -27,7 +28,7 @@ integration = pytest.mark.integration
 @pytest.fixture
 def run(fresh_settings, monkeypatch):
     """A function that runs a verb on the fresh services and returns what it printed; errors come as they are."""
-    for module in (db, dead_letters, agreement, watch):
+    for module in (db, dead_letters, evaluate, watch):
         monkeypatch.setattr(module, "settings", lambda: fresh_settings)
 
     def call(module, *arguments):
@@ -153,7 +154,7 @@ def test_dead_letters_are_sent_again_once(run, letters, fresh_settings):
     assert count() == 3
 
 
-# ---- agreement and watch ----------------------------------------------------------------------------------
+# ---- evaluate and watch ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -226,23 +227,23 @@ def scored(fresh_settings):
 
 
 @integration
-def test_agreement(run, scored):
-    found = json.loads(run(agreement, "--json"))
+def test_evaluate(run, scored):
+    found = json.loads(run(evaluate, "--json"))
     assert found["raw"]["compared"] == 10
     assert found["raw"]["accuracy"] == 0.9
     assert found["coverage"] == 1
     assert found["kcal_mean_absolute_error"] == pytest.approx(1)
-    printed = run(agreement, "--since", "10m")
+    printed = run(evaluate, "--since", "10m")
     assert "accuracy 90.0%" in printed
-    assert json.loads(run(agreement, "--json", "--device", "watch-1"))["raw"]["accuracy"] == 1
+    assert json.loads(run(evaluate, "--json", "--device", "watch-1"))["raw"]["accuracy"] == 1
     with pytest.raises(DataError, match="nothing of that"):
-        run(agreement, "--device", "nobody")
+        run(evaluate, "--device", "nobody")
 
 
 @integration
-def test_agreement_without_truth_says_where_it_would_come_from(run):
+def test_evaluate_without_truth_names_what_sends_it(run):
     with pytest.raises(DataError, match=r"truth topic .* is empty"):
-        run(agreement)
+        run(evaluate)
 
 
 @integration
@@ -305,7 +306,7 @@ def moment(labels=("walking", "sitting", "a label with a rather long name"), tro
     )  # fmt: skip
     one = Score(100, 0.9, 0.8, (), (), ())
     found = Agreement(110, 5, 5, 105, 0.95, one, one, 100, 0.4, 3.0, 3.1)
-    return watch.Snapshot(
+    return Snapshot(
         "ticker-watch-data",
         beat if pulse else None,
         42,
@@ -325,7 +326,7 @@ def test_the_view_fits_into_any_terminal(width, height):
         console = Console(
             width=width, height=height, file=io.StringIO(), force_terminal=True, color_system=None
         )
-        console.print(watch.render(snapshot, width, height))
+        console.print(watch_view.render(snapshot, width, height))
         lines = console.file.getvalue().splitlines()
         assert max(map(len, lines)) <= width
         # where there is room for the figures at all, the last predictions never push anything out of sight
@@ -338,7 +339,7 @@ def test_the_view_shows_what_it_knows():
     from rich.console import Console
 
     console = Console(width=110, height=34, file=io.StringIO(), color_system=None)
-    console.print(watch.render(moment(), 110, 34))
+    console.print(watch_view.render(moment(), 110, 34))
     seen = console.file.getvalue()
     for text in (
         "23 watches now",
@@ -350,8 +351,8 @@ def test_the_view_shows_what_it_knows():
         "90.0% of 100",
     ):
         assert text in seen
-    assert "23 watches: walking 18" in watch.line(moment())
-    assert json.loads(json.dumps(watch.as_json(moment())))["windows_per_second"] == pytest.approx(5.085)
+    assert "23 watches: walking 18" in watch_view.line(moment())
+    assert json.loads(watch._json_line(moment()))["windows_per_second"] == pytest.approx(5.085)
 
 
 def test_nobody_has_been_heard_of():
@@ -363,9 +364,9 @@ def test_nobody_has_been_heard_of():
         moment(), pulse=replace(moment().pulse, watches={}, windows=0, recent=(), labels=(), batch_id=None)
     )
     console = Console(width=100, file=io.StringIO())
-    console.print(watch.render(quiet, 100, 30))
+    console.print(watch_view.render(quiet, 100, 30))
     assert "no watch in the last minute" in console.file.getvalue()
-    assert "none heard of" in watch.line(quiet)
+    assert "none in the last minute" in watch_view.line(quiet)
 
 
 # ---- output -----------------------------------------------------------------------------------------------
@@ -374,7 +375,7 @@ def test_nobody_has_been_heard_of():
 def test_output_is_safe_for_terminals_and_scripts(capsys):
     assert output.safe("a\x1b[2J\n\x9b\x00ü") == "a\\x1b[2J\\n\\x9b\\x00ü"
     assert output.safe("abcdef", 4) == "abc…"
-    assert output.plain([float("inf"), float("nan"), b"\xff", timedelta(seconds=1.5)]) == [
+    assert output.jsonable([float("inf"), float("nan"), b"\xff", timedelta(seconds=1.5)]) == [
         None,
         None,
         "\\xff",
@@ -391,7 +392,7 @@ def test_output_is_safe_for_terminals_and_scripts(capsys):
     [("30m", 1800), ("1.5h", 5400), ("7d", 7 * 86400), ("90s", 90), ("2026-11-20T10:00", None)],
 )
 def test_moments(text, ago):
-    found = dead_letters.moment(text)
+    found = options.moment(text)
     if ago is None:
         assert found == datetime(2026, 11, 20, 10, tzinfo=UTC)
     else:

@@ -18,7 +18,8 @@ import pytest
 from typer.testing import CliRunner
 
 from activitymodule.errors import ConfigError
-from activitymodule.jobs.replay import app, speed_of
+from activitymodule.jobs.options import speed_of
+from activitymodule.jobs.replay import app
 from activitymodule.settings import Settings
 from activitymodule.telemetry.decoding import decode_messages
 

@@ -78,7 +78,7 @@ def label_some(
 @pytest.fixture(scope="module")
 def weak(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The folder of a classifier that learnt from very few people."""
-    from activitymodule.jobs.train import Request, train
+    from activitymodule.workflows.training import Request, train
 
     folder = tmp_path_factory.mktemp("weak")
     train(Request(what="activity", data="synthetic", folds=2, folder=folder, **BASE), stack_settings)

@@ -14,11 +14,12 @@ from typer.testing import CliRunner
 
 from activitymodule import settings as config
 from activitymodule.errors import ConfigError, DataError, ServiceUnavailableError
-from activitymodule.jobs import train as job
-from activitymodule.jobs.train import Request, load_windows, train
+from activitymodule.jobs import train as verb
 from activitymodule.models.bundle import BundleBytes, load_bundle
 from activitymodule.registry.versions import champion, fetch
 from activitymodule.windows.features import FEATURE_NAMES
+from activitymodule.workflows import training
+from activitymodule.workflows.training import Request, load_windows, train
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +59,9 @@ def prepared(tmp_path_factory):
 def test_prepared_recordings_of_any_labels(prepared, tmp_path):
     request = Request(what="activity", data=str(prepared), folds=2, folder=tmp_path)
     outcome = train(request, config.load({}))[0]
-    assert outcome.metrics["labels"] == ("eat", "hobby", "housework")
-    assert outcome.metrics["people"] == 4
-    assert outcome.metrics["macro_f1"] > 0.9
+    assert outcome.metrics.labels == ("eat", "hobby", "housework")
+    assert outcome.metrics.people == 4
+    assert outcome.metrics.macro_f1 > 0.9
     made = {p.name for p in (tmp_path / "activity").iterdir()}
     assert made == {
         "model.skops", "model.json", "metrics.json", "lineage.json", "drift.npz", "confusion_matrix.png",
@@ -95,7 +96,7 @@ def test_a_table_of_features_teaches_energy(tmp_path):
     pq.write_table(table, tmp_path / "windows.parquet")
     request = Request(what="energy", data=str(tmp_path / "windows.parquet"), folder=tmp_path, folds=3)
     outcome = train(request, config.load({}))[0]
-    assert outcome.metrics["r2"] > 0.9
+    assert outcome.metrics.r2 > 0.9
     assert (tmp_path / "energy" / "model.skops").exists()
 
 
@@ -123,14 +124,14 @@ def test_what_cannot_be_used_is_one_sentence(tmp_path, prepared):
 
 
 def test_no_registry_is_said_before_the_work(monkeypatch, prepared):
-    monkeypatch.setattr(job, "load_windows", lambda *a, **k: pytest.fail("trained without a registry"))
+    monkeypatch.setattr(training, "load_windows", lambda *a, **k: pytest.fail("trained without a registry"))
     settings = config.build({"registry": {"uri": "http://127.0.0.1:9"}})
     with pytest.raises(ServiceUnavailableError):
         train(Request(data=str(prepared)), settings)
 
 
 def test_unknown_families_are_refused():
-    result = CliRunner().invoke(job.app, ["--families", "statistics,feelings", "--evaluate-only"])
+    result = CliRunner().invoke(verb.app, ["--families", "statistics,feelings", "--evaluate-only"])
     assert isinstance(result.exception, ConfigError)
     assert "feelings" in str(result.exception)
 

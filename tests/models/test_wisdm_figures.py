@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from activitymodule import settings
-from activitymodule.jobs.train import Request, train
+from activitymodule.workflows.training import Request, train
 
 
 @pytest.fixture(scope="module")
@@ -18,30 +18,30 @@ def report(data_folder):
 
 
 def test_macro_f1_of_people_held_out(report):
-    assert (report["people"], report["folds"]) == (40, 5)
-    assert report["macro_f1"] >= 0.91
-    assert report["accuracy"] >= 0.91
-    assert min(figures["f1"] for figures in report["per_label"].values()) >= 0.85
+    assert (report.people, report.folds) == (40, 5)
+    assert report.macro_f1 >= 0.91
+    assert report.accuracy >= 0.91
+    assert min(figures.f1 for figures in report.per_label.values()) >= 0.85
 
 
 def test_the_other_wrist_costs_nothing(report):
-    assert report["mirrored_macro_f1"] == pytest.approx(report["macro_f1"], abs=0.001)
+    assert report.mirrored_macro_f1 == pytest.approx(report.macro_f1, abs=0.001)
 
 
 def test_confidence_is_earned(report):
-    assert report["ece"] <= 0.05
+    assert report.ece <= 0.05
 
 
 def test_conformal_sets_hold_the_truth_as_promised(report):
-    assert report["conformal_coverage"] == pytest.approx(0.9, abs=0.02)
+    assert report.conformal_coverage == pytest.approx(0.9, abs=0.02)
 
 
 def test_smoothing_gains(report):
-    assert report["smoothed_macro_f1"] >= report["macro_f1"] + 0.02
-    assert report["smoothed_macro_f1"] >= 0.93
+    assert report.smoothed_macro_f1 >= report.macro_f1 + 0.02
+    assert report.smoothed_macro_f1 >= 0.93
 
 
 def test_the_spread_over_people_is_told(report):
-    spread = report["macro_f1_over_people"]
-    assert spread["low"] < report["macro_f1"] < spread["high"]
+    spread = report.macro_f1_over_people
+    assert spread["low"] < report.macro_f1 < spread["high"]
     assert spread["sd"] > 0

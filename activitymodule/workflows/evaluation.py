@@ -1,0 +1,42 @@
+"""Evaluation of what was predicted: the store's windows against the truth topic."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pyarrow.compute as pc
+
+from activitymodule.errors import DataError
+from activitymodule.kafka.truth import read_truth
+from activitymodule.models.evaluation.against_truth import Agreement, compare
+from activitymodule.settings import Settings
+from activitymodule.store.connection import session
+from activitymodule.store.evaluation import predicted_windows
+
+
+def evaluate(
+    config: Settings, since: datetime | None = None, coverage: float = 0.0, device: str | None = None
+) -> Agreement:
+    """Compare the truth topic with the predictions in the store.
+
+    since : only windows after it; coverage : the least share of a window's readings; device : only this watch.
+    Raises DataError where the truth topic holds nothing of them.
+    """
+    truth = read_truth(config)
+    if truth is None or not truth.num_rows:
+        raise DataError(
+            f"the truth topic {config.kafka.truth_topic} is empty; `activity generate` and `activity replay` fill it"
+        )
+    if device is not None:
+        truth = truth.filter(pc.equal(truth.column("device_id"), device))
+    if since is not None:
+        truth = truth.filter(pc.greater(truth.column("end_us"), int(since.timestamp() * 1e6)))
+    if not truth.num_rows:
+        raise DataError("the truth topic has nothing of that watch or time; widen --since, or drop --device")
+    first = datetime.fromtimestamp(pc.min(truth.column("start_us")).as_py() / 1e6, UTC)
+    last = datetime.fromtimestamp(pc.max(truth.column("end_us")).as_py() / 1e6, UTC)
+    with session(config, read_only=True) as connection:
+        windows = predicted_windows(
+            connection, max(first, since or first), last, coverage=coverage, device=device
+        )
+    return compare(windows, truth, slide_seconds=config.windows.slide_seconds)

@@ -1,0 +1,116 @@
+"""Training data by name: synthetic readings, recordings of a source, or Parquet, as windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from activitymodule.errors import DataError
+from activitymodule.models.dataset import (
+    Mirror,
+    TrainingWindows,
+    concatenated,
+    windows_of_readings,
+    windows_of_table,
+)
+from activitymodule.models.energy import PersonColumns
+from activitymodule.settings import Settings
+from activitymodule.synthesis.history import training_parts
+from activitymodule.telemetry.sources import source_named
+from activitymodule.workflows.requests import TrainingRequest
+
+Progress = Callable[[int, int], None]
+"""Called with how many parts are done, and of how many."""
+
+_DEVICES_AT_ONCE = 4
+
+
+def load_windows(
+    data: str,
+    config: Settings,
+    *,
+    devices: int = TrainingRequest.devices,
+    minutes: int = TrainingRequest.minutes,
+    seed: int = 1,
+    mirrors: Sequence[Mirror] = ((1, 1, 1),),
+    progress: Progress | None = None,
+) -> list[TrainingWindows]:
+    """Windows of `synthetic`, of SOURCE:PATH, or of the Parquet at PATH (prepared readings, or a table of
+    features), one result for each of `mirrors`: signs that the axes of the acceleration are multiplied by.
+
+    Features are computed part by part (some devices, a chunk of a recording, a file), because the readings may be
+    larger than memory. Raises DataError or ConfigError.
+    """
+    kept: list[list[TrainingWindows]] = [[] for _ in mirrors]
+    for part in _parts(data, config, devices, minutes, seed, progress or (lambda done, of: None)):
+        for windows, mirror in zip(kept, mirrors, strict=True):
+            if "stamp" in part.readings.column_names:
+                windows.append(windows_of_readings(part.readings, config.windows, part.people, mirror=mirror))
+            else:
+                windows.append(windows_of_table(part.readings))
+    return [concatenated(windows) for windows in kept]
+
+
+def public_name(data: str) -> str:
+    """The name of training data in the registry: without this machine's folders."""
+    source, colon, path = data.partition(":")
+    return f"{source}:{Path(path).name}" if colon and "/" not in source else Path(data).name
+
+
+class _Part(NamedTuple):
+    """Some of the training data: readings (or a table of features), and people where they are stored apart."""
+
+    readings: pa.Table
+    people: PersonColumns | None = None
+
+
+def _parts(
+    data: str, config: Settings, devices: int, minutes: int, seed: int, progress: Progress
+) -> Iterator[_Part]:
+    if data == "synthetic":
+        yield from _synthetic_parts(config, devices, minutes, seed, progress)
+        return
+    name, colon, path = data.partition(":")
+    if not colon or "/" in name or Path(data).exists():
+        yield from _parquet_parts(Path(data).expanduser(), progress)
+        return
+    source = source_named(name)
+    units = source.scan(Path(path).expanduser())
+    for k, unit in enumerate(units, 1):
+        for chunk in source.read(unit):
+            yield _Part(chunk.readings)
+        progress(k, len(units))
+
+
+def _synthetic_parts(
+    config: Settings, devices: int, minutes: int, seed: int, progress: Progress
+) -> Iterator[_Part]:
+    parts = training_parts(
+        devices, minutes, seed, reference=config.fleet.reference, devices_at_once=_DEVICES_AT_ONCE
+    )
+    for k, part in enumerate(parts, 1):
+        yield _Part(part.readings, part.people)
+        progress(min(k * _DEVICES_AT_ONCE, devices), devices)
+
+
+def _parquet_parts(path: Path, progress: Progress) -> Iterator[_Part]:
+    if not path.exists():
+        raise DataError(
+            f"there is no training data at {path}; give a Parquet file or folder, SOURCE:PATH or `synthetic`"
+        )
+    try:
+        # partition values stay text: the person 007 is not the number 7
+        first = next(path.rglob("*.parquet"), path) if path.is_dir() else path
+        keys = [part.partition("=")[0] for part in first.relative_to(path).parts if "=" in part]
+        partitioning = ds.partitioning(pa.schema([(key, pa.string()) for key in keys]), flavor="hive")
+        dataset = ds.dataset(path, format="parquet", partitioning=partitioning)
+        fragments = list(dataset.get_fragments())
+        for k, fragment in enumerate(fragments, 1):
+            yield _Part(fragment.to_table(schema=dataset.schema))
+            progress(k, len(fragments))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
+        raise DataError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
