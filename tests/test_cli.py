@@ -97,11 +97,17 @@ def test_an_unknown_verb_and_option_are_code_2() -> None:
     assert run("status", "--nonsense").returncode == 2
 
 
-def test_exit_codes_are_distinct() -> None:
-    classes = [value for value in vars(errors).values() if isinstance(value, type)]
-    codes = [value.exit_code for value in classes if issubclass(value, errors.ActivityError)]
-    assert len(codes) == len(set(codes))
-    assert 0 not in codes
+def test_exit_codes_and_error_codes_are_distinct() -> None:
+    classes = [
+        value
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, errors.ActivityError)
+    ]
+    kinds = [kind for kind in classes if kind.__bases__ == (errors.ActivityError,)]
+    exit_codes = [kind.exit_code for kind in (errors.ActivityError, *kinds)]
+    assert len(exit_codes) == len(set(exit_codes))
+    assert 0 not in exit_codes
+    assert len({kind.code for kind in classes}) == len(classes)
 
 
 def test_debug_shows_the_trace() -> None:
