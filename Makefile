@@ -13,7 +13,7 @@ FLOORS := activitymodule/telemetry/*,activitymodule/windows/*,activitymodule/sta
 # needs no service, no Spark and no Docker engine
 UNIT := not integration and not recordings and not e2e and not soak and not docker
 
-.PHONY: help init up down demo demo-loop check unit coverage unit-on test test-docker test-spark42 wheel-check \
+.PHONY: help init up down demo demo-loop check unit coverage unit-on test test-services test-docker test-spark42 wheel-check \
 	soak bench lock audit docs clean
 
 help: ## this list
@@ -55,6 +55,10 @@ unit-on: ## the unit tests on another Python, in an environment of its own: make
 test: check ## check, then all tests but the long ones, two files at a time
 	$(BIN)/pytest -m "not soak and not docker" --numprocesses $(TEST_PROCESSES) --dist loadfile
 
+test-services: init ## the tests that make unit leaves out, but the long ones
+	$(BIN)/pytest -m "(integration or recordings or e2e) and not soak and not docker" \
+		--numprocesses $(TEST_PROCESSES) --dist loadfile
+
 test-docker: init ## the tests of docker-compose.yml, and those of store and broker on containers; needs a Docker engine
 	$(BIN)/pytest -m docker
 	TEST_SERVICES=containers $(BIN)/pytest -m integration tests/store tests/registry tests/streaming
@@ -82,6 +86,9 @@ audit: init ## known vulnerabilities of the locked packages, by pip-audit
 docs: init ## make the generated pages and pictures under docs/ again
 	$(BIN)/activity features --markdown
 	$(BIN)/activity schema --write
+
+pictures: init ## take the console's pictures under docs/figures again, with a browser
+	PICTURES=docs/figures $(BIN)/python -m pytest -q tests/annotation/test_pictures.py -k "desktop and light"
 
 clean: down ## remove what was made: environment, jars, data and caches (.env stays)
 	@if [ -L .local/postgres ]; then rm -rf "$$(readlink .local/postgres)"; fi

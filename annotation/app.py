@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -22,12 +19,8 @@ from activitymodule.errors import (
     RefusedError,
     ServiceUnavailableError,
 )
-from annotation import auth, context, sockets
+from annotation import api, auth, context, pages, registry, sockets
 from annotation.frame import LOGO, STATIC
-
-# modules under annotation/api with a `router`, and under annotation/pages
-ROUTERS = ("scoring", "monitoring", "ingest", "metrics")
-PAGES = ("signin", "start", "annotate", "review", "live", "watch", "models", "drift", "dead_letters", "users")
 
 _STATUS = {
     ConfigError: 422,
@@ -37,8 +30,6 @@ _STATUS = {
     ServiceUnavailableError: 503,
 }
 
-log = logging.getLogger(__name__)
-
 
 @asynccontextmanager
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -46,16 +37,11 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     context.close()
 
 
-def _modules(package: str, names: tuple[str, ...]) -> list[Any]:
-    return [
-        importlib.import_module(f"{package}.{name}")
-        for name in names
-        if find_spec(f"{package}.{name}") is not None
-    ]
-
-
 def make_app() -> Callable[[Any, Any, Any], Awaitable[None]]:
-    """The application, gate and all. Raises ConfigError where sessions cannot be signed."""
+    """The application with its gate.
+
+    Raises ConfigError if sessions cannot be signed, or if a module of annotation/pages or annotation/api is broken.
+    """
     auth.check_secret()
     # no /docs: its page would load scripts from elsewhere; the description itself is at /openapi.json
     app = FastAPI(title="Activity", docs_url=None, redoc_url=None, lifespan=_lifespan)
@@ -66,14 +52,8 @@ def make_app() -> Callable[[Any, Any, Any], Awaitable[None]]:
 
     app.add_exception_handler(ActivityError, explain)
     app.mount("/static", StaticFiles(directory=STATIC), name="console-static")
-    for module in _modules("annotation.api", ROUTERS):
-        app.include_router(module.router)
-    if "/health" not in {getattr(route, "path", None) for route in app.routes}:
-        app.add_api_route("/health", health, methods=["GET"])
-    for module in _modules("annotation.pages", PAGES):
-        router = getattr(module, "router", None)
-        if router is not None:
-            app.include_router(router)
+    for router in [*registry.load_routers(api), *registry.load_pages(pages)]:
+        app.include_router(router)
     ui.run_with(
         app,
         title="Activity",
@@ -86,8 +66,3 @@ def make_app() -> Callable[[Any, Any, Any], Awaitable[None]]:
     )
     sockets.guard()
     return auth.Gate(app)
-
-
-async def health() -> dict[str, str]:
-    """That the process answers; it says nothing of the store."""
-    return {"status": "ok"}

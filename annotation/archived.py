@@ -1,7 +1,7 @@
-"""Readings of one watch out of the archive of raw messages, for what came before and after a window.
+"""Readings of one watch from the message archive, to show what came before and after a window.
 
-On a disk or in object storage. A file holds the messages of about a minute and was written soon after they came, so
-the few files that can hold a time are found by when they were written.
+The archive is on a disk or in object storage. A file holds the messages of about a minute and is written soon after
+they arrived, so the few files that can hold a time are found by their time of writing.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from activitymodule.settings import Settings, location
 from activitymodule.telemetry.decoding import decode_messages
 from activitymodule.windows.packing import RECORD, to_records
 
-_LATE = timedelta(seconds=30)  # a message reaches Kafka so long after its readings
+_LATE = timedelta(seconds=30)  # the longest time from a reading to its message in Kafka
 _MOST_FILES = 24
 _MOST_MESSAGES = 2000
 
 
 @lru_cache(maxsize=4)
 def _place(address: str) -> tuple[fs.FileSystem, str]:
-    """The file system of a folder or address, kept: one in object storage asks where its bucket is."""
+    """The file system of a folder or address; kept, for one in object storage looks up its bucket."""
     return fs.FileSystem.from_uri(address)
 
 
 def _files(
     files: fs.FileSystem, folder: str, since: datetime, until: datetime, slack: timedelta
 ) -> list[str]:
-    """Files that were written in [since, until + slack], at the most some dozens."""
+    """Files that were written in [since, until + slack], the first two dozen."""
     found = []
     day = since.date()
     while day <= (until + slack).date():
@@ -47,14 +47,14 @@ def _files(
 
 
 def archived_records(settings: Settings, device_id: str, since: datetime, until: datetime) -> np.ndarray:
-    """Records (windows.packing.RECORD) of a watch in [since, until), as far as the archive has them at hand."""
+    """Records (windows.packing.RECORD) of a watch in [since, until), as far as the archive has them."""
     nothing = np.empty(0, RECORD)
     slack = timedelta(seconds=2 * settings.archive.interval_seconds) + _LATE
     try:
         files, folder = _place(location(settings.archive.folder))
         paths = _files(files, f"{folder}/{settings.kafka.topic}", since, until, slack)
     except (OSError, pa.ArrowInvalid):
-        return nothing  # the archive is away; what it would show is an extra
+        return nothing  # without the archive the page shows less
     values: list[bytes] = []
     for path in paths:
         try:
@@ -66,7 +66,7 @@ def archived_records(settings: Settings, device_id: str, since: datetime, until:
                 filters=pc.field("key") == device_id.encode(),
             )
         except (OSError, pa.ArrowInvalid):
-            continue  # being written or just compacted away
+            continue  # being written, or just removed by compaction
         values += [value for value in table.column("value").to_pylist() if value is not None]
         if len(values) > _MOST_MESSAGES:
             break

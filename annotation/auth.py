@@ -1,9 +1,9 @@
-"""Who may do what: sessions in a signed cookie, tokens, and the gate that everything passes.
+"""Authentication: sessions in a signed cookie, tokens, and the gate before every request.
 
-The gate refuses by default: without a session or a token nothing answers but `/health` and the sign-in page,
-and the websocket of the pages no more than the pages. A session is over when its time is, when its user is
-disabled or gets another password or role, and on signing out; open websockets notice within seconds.
-What changes something must come from our own pages (Origin), so that no other site can act for who is signed in.
+The gate refuses by default: without a session or a token only `/health` and the sign-in page answer; the websocket of
+the pages needs a session too. A session ends when it expires, when its user is disabled or gets another password or
+role, and on signing out; open websockets notice within seconds. A request that changes something must come from a page
+of the console (Origin), so that no other site can act for a signed-in user.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from annotation import context, sockets
 
 COOKIE = "activity_session"
 PUBLIC = frozenset({"/health", "/signin", "/favicon.ico"})
-# what pushes here may be an app that cannot send a header
+# apps that push here may be unable to send a header
 TOKEN_IN_QUERY = frozenset({"/ingest/sensorlogger"})
-_FRESH_SECONDS = 2.0  # how long a look at the users table holds good
+_FRESH_SECONDS = 2.0  # how long an account is kept before the users table is read again
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Scope = MutableMapping[str, Any]
@@ -39,7 +39,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 @dataclass(frozen=True)
 class User:
-    """Who is signed in."""
+    """The signed-in user."""
 
     name: str
     role: Role
@@ -51,7 +51,7 @@ class User:
 
 @dataclass(frozen=True)
 class Session:
-    """One signing in: its own number, whose, and since when (Unix seconds)."""
+    """One sign-in: its own number, its user, its start (Unix seconds)."""
 
     number: str
     name: str
@@ -59,7 +59,7 @@ class Session:
 
 
 class Limiter:
-    """At the most `limit` in any `seconds`, by key; knows some ten thousand keys and forgets the oldest."""
+    """At most `limit` calls in any `seconds`, by key; keeps ten thousand keys and drops the oldest."""
 
     def __init__(
         self, limit: int, seconds: float = 60, *, clock: Callable[[], float] = time.monotonic
@@ -69,7 +69,7 @@ class Limiter:
         self._lock = threading.Lock()
 
     def wait(self, key: str) -> float:
-        """0, and one more is counted; or how many seconds the key must wait."""
+        """0, and the call is counted; or how many seconds the key must wait."""
         now = self._clock()
         with self._lock:
             times = self._seen.setdefault(key, deque())
@@ -98,17 +98,17 @@ def _serializer() -> URLSafeTimedSerializer:
 
 
 def check_secret() -> None:
-    """Raises ConfigError where no session could be signed."""
+    """Raises ConfigError if sessions cannot be signed."""
     _serializer()
 
 
 def new_session(name: str) -> str:
-    """The value of the cookie of a session that begins now."""
+    """The cookie's value for a session that starts now."""
     return _serializer().dumps({"n": secrets.token_urlsafe(12), "u": name, "t": time.time()})
 
 
 def read_session(cookie: str | None) -> Session | None:
-    """The session of a cookie's value; None where it is not ours, too old, or was signed out."""
+    """The session of a cookie's value; None if it is not ours, expired, or signed out."""
     if not cookie or len(cookie) > 1000:
         return None
     try:
@@ -119,11 +119,11 @@ def read_session(cookie: str | None) -> Session | None:
     return None if session.number in _ended else session
 
 
-_ended: dict[str, float] = {}  # sessions that were signed out, until their cookies are too old anyway
+_ended: dict[str, float] = {}  # signed-out sessions, until their cookies have expired anyway
 
 
 def end_session(session: Session) -> None:
-    """Sign out: the cookie is worth nothing from now on (in this process; it is also deleted)."""
+    """Sign out: the cookie is invalid from now on (in this process; the browser's is deleted too)."""
     now = time.time()
     for number in [n for n, until in _ended.items() if until < now]:
         del _ended[number]
@@ -134,7 +134,7 @@ _accounts: dict[str, tuple[float, Account | None]] = {}
 
 
 async def user_of(session: Session | None) -> User | None:
-    """The user of a session that is still good; the users table is asked every two seconds at the most."""
+    """The user of a session; None if it has ended. The users table is read at most every two seconds."""
     if session is None or session.number in _ended:
         return None
     seen = _accounts.get(session.name)
@@ -146,26 +146,26 @@ async def user_of(session: Session | None) -> User | None:
     account = seen[1]
     if account is None or account.disabled_at is not None:
         return None
-    # a password given in the instant of signing in must not end that session: the clocks are two
+    # a password set in the instant of signing in must not end that session: two clocks are compared
     if session.since < account.sessions_from.timestamp() - 0.001:
         return None
     return User(account.name, account.role)
 
 
 def forget(name: str) -> None:
-    """Look at the users table again for this user: something was changed."""
+    """Read the users table again for this user: something was changed."""
     _accounts.pop(name, None)
 
 
 async def must_be_admin(who: User) -> None:
-    """Ask the store itself before what only admins may do: a page may have been open since before it changed.
+    """Check the role in the store before an admin's action: the page may have been open since before it changed.
 
-    Raises RefusedError where the user is no admin (any more).
+    Raises RefusedError if the user is not an admin any more.
     """
     account = await context.run_read(lambda connection: find_user(connection, who.name))
     if account is None or account.disabled_at is not None or account.role != "admin":
         forget(who.name)
-        raise RefusedError(f"only an admin may do this, and {who.name} is none now; ask one of your admins")
+        raise RefusedError(f"only an admin may do this, and {who.name} is no longer one; ask an admin")
 
 
 # ---- the gate -----------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def _cookie(headers: dict[str, str], name: str) -> str | None:
 
 
 def same_origin(headers: dict[str, str]) -> bool:
-    """Whether a browser sent this from a page of ours. What is no browser sends none of these headers."""
+    """Whether a browser sent this from a page of ours; true for clients that send none of these headers."""
     origin = headers.get("origin")
     if origin is not None:
         return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
@@ -193,7 +193,7 @@ def same_origin(headers: dict[str, str]) -> bool:
 
 
 def safe_target(target: str | None) -> str:
-    """A path of our own to go on to after signing in; the start page for anything else."""
+    """A path of our own to open after signing in; the start page for anything else."""
     if (
         not target
         or not target.startswith("/")
@@ -228,7 +228,7 @@ _HEADERS = (
 
 
 class Gate:
-    """ASGI middleware around everything: who it is, whether they may pass, and the headers of every answer.
+    """ASGI middleware around everything: identifies the user, refuses or passes on, sets the headers of responses.
 
     `scope["state"]` then holds `user` (User or None), `session` and `token` (a token's name, or None).
     """
@@ -243,7 +243,7 @@ class Gate:
         try:
             await self._pass(scope, receive, send)
         except ActivityError as error:
-            # the store is away, or is not up to date: say so, and let nobody in
+            # the store is away or not migrated: refuse with the reason
             await _refuse(scope, receive, send, 503, str(error))
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -268,13 +268,15 @@ class Gate:
                 return
             await self._app(scope, self._watched(receive, session), send)
             return
-        # a token is in no browser's keeping, so no other site can make a browser send it
+        # browsers keep no token, so no other site can make one send it
         if scope["method"] not in _SAFE_METHODS and not state["token"] and not same_origin(headers):
-            await _refuse(scope, receive, send, 403, "this came from another site; open the console itself")
+            await _refuse(
+                scope, receive, send, 403, "the request came from another site; open the console itself"
+            )
             return
         if path in PUBLIC or state["user"] or state["token"]:
             if not _own_page(scope, state["user"]):
-                await _refuse(scope, receive, send, 403, "this page is another user's; open one of your own")
+                await _refuse(scope, receive, send, 403, "the page belongs to another user; open it again")
                 return
             await self._app(scope, receive, _with_headers(send))
             return
@@ -288,7 +290,7 @@ class Gate:
         await _refuse(scope, receive, send, 401, "sign in first, or send a token: Authorization: Bearer ...")
 
     def _watched(self, receive: Receive, session: Session | None) -> Receive:
-        """Messages of a websocket for as long as its session is good; its pings make this a matter of seconds."""
+        """Messages of a websocket while its session lasts; its pings end it within seconds."""
 
         async def watched() -> MutableMapping[str, Any]:
             message = await receive()
@@ -300,8 +302,8 @@ class Gate:
 
 
 def _own_page(scope: Scope, user: User | None) -> bool:
-    """Whether what a request says of a page (its socket, what is sent up to it) is said by the user it was built
-    for: two may share a browser in turn, and a page's id may be learnt. True for all other requests."""
+    """Whether a request to a page (its socket, an upload) comes from the user the page was built for: two users may
+    share a browser in turn, and a page's id may become known. True for all other requests."""
     path, query = scope["path"], scope.get("query_string", b"").decode("latin-1")
     if path.startswith(sockets.CLIENT_PATH):
         return user is not None and sockets.built_for(path.split("/")[3], user.name)
@@ -341,7 +343,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, why: 
     await _answer(send, status, why if wants_page else json.dumps({"detail": why}), extra)
 
 
-# ---- what REST routes depend on -------------------------------------------------------------------------------
+# ---- dependencies of REST routes ------------------------------------------------------------------------------
 
 _requests: Limiter | None = None
 
@@ -354,13 +356,13 @@ def _counted(who: str) -> None:
     if seconds:
         raise HTTPException(
             429,
-            f"more than {context.settings().console.requests_per_minute} requests a minute; wait a little",
+            f"more than {context.settings().console.requests_per_minute} requests a minute; try again later",
             headers={"Retry-After": str(int(seconds) + 1)},
         )
 
 
 async def require_user(request: Request) -> User:
-    """Dependency: who is signed in; 401 without a session (a token is none)."""
+    """Dependency: the signed-in user; 401 without a session (a token is not enough)."""
     user = getattr(request.state, "user", None)
     if user is None:
         raise HTTPException(401, "sign in first", headers={"WWW-Authenticate": "Bearer"})
@@ -369,7 +371,7 @@ async def require_user(request: Request) -> User:
 
 
 async def require_admin(request: Request) -> User:
-    """Dependency: the admin who is signed in; 403 for other users."""
+    """Dependency: the signed-in admin; 403 for other users."""
     user = await require_user(request)
     if not user.is_admin:
         raise HTTPException(403, "only an admin may do this")
@@ -377,7 +379,7 @@ async def require_admin(request: Request) -> User:
 
 
 async def require_token(request: Request) -> str:
-    """Dependency: `token NAME` or `user NAME`; for routes that scripts and phones use. 401 without either."""
+    """Dependency of routes for scripts and phones: `token NAME` or `user NAME`; 401 without either."""
     token = getattr(request.state, "token", None)
     user = getattr(request.state, "user", None)
     if token is None and user is None:

@@ -1,6 +1,6 @@
-"""Small charts as SVG text: they follow the colours of the page, weigh little, and are replaced as a whole.
+"""Small charts as SVG text: they follow the theme of the page, and are replaced as a whole.
 
-Each has a title and a description for who does not see it; numbers stand beside them on the pages.
+Each has a title for screen readers; the pages show the numbers beside them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from html import escape
 
 LINE = "#4b96f0"
 SECOND_LINE = "#e1780f"
+HEART_LINE = "#c31e1e"
 
 _LEFT, _RIGHT, _BOTTOM, _TOP = 44, 8, 22, 8
 
@@ -184,7 +185,7 @@ def two_histograms(
     width: int = 220,
     height: int = 84,
 ) -> str:
-    """Shares of bins: now as bars, what is expected as a line of steps over them."""
+    """Shares of bins: now as bars, the expected ones as a line of steps."""
     most = max([*now, *then, 1e-9])
     bottom = height - 16
     slot = width / max(len(now), 1)
@@ -206,7 +207,7 @@ def two_histograms(
 
 
 def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]], *, title: str) -> str:
-    """A matrix of truth (rows) and prediction (columns) by shares of each row, as an HTML table."""
+    """A confusion matrix as an HTML table: true labels in rows, predicted ones in columns, shares of each row."""
     head = "".join(f'<th scope="col"><span>{escape(label)}</span></th>' for label in labels)
     rows = []
     for label, row in zip(labels, counts, strict=True):
@@ -217,7 +218,7 @@ def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]], *, title: 
             ink = "var(--on-accent)" if share > 0.55 else "var(--text)"
             cells.append(
                 f'<td style="background:color-mix(in srgb, var(--accent) {share * 100:.0f}%, transparent);'
-                f'color:{ink}" title="{escape(label)} taken for {escape(other)}: {n:,} windows">'
+                f'color:{ink}" title="{escape(label)} predicted as {escape(other)}: {n:,} windows">'
                 f"{'' if n == 0 else f'{share:.0%}'}</td>"
             )
         rows.append(f'<tr><th scope="row">{escape(label)}</th>{"".join(cells)}</tr>')
@@ -231,8 +232,7 @@ def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]], *, title: 
 def reliability(
     points: Sequence[tuple[float, float, int]], *, title: str, width: int = 300, height: int = 240
 ) -> str:
-    """Confidence against the share that was right, (confidence, share right, windows); on the diagonal it keeps its
-    word."""
+    """A reliability diagram of (confidence, accuracy, windows) a bin; the diagonal is perfect calibration."""
     left, bottom, top = 40, height - 30, 8
     wide, tall = width - left - 22, bottom - top
     parts = [
@@ -253,14 +253,14 @@ def reliability(
         size = 2.5 + 4 * math.sqrt(n / most)
         parts.append(
             f'<circle cx="{left + c * wide:.1f}" cy="{bottom - right * tall:.1f}" r="{size:.1f}" '
-            f'fill="{LINE}"><title>{c:.0%} sure, {right:.0%} right, {n:,} windows</title></circle>'
+            f'fill="{LINE}"><title>confidence {c:.0%}, accuracy {right:.0%}, {n:,} windows</title></circle>'
         )
-    parts.append(_text(left + wide / 2, height - 4, "how sure it was", "middle"))
+    parts.append(_text(left + wide / 2, height - 4, "confidence", "middle"))
     return _svg(width, height, title, "".join(parts))
 
 
 def legend(colours: Mapping[str, str], more: Mapping[str, str] | None = None) -> str:
-    """Names beside their colours; more: what stands behind a name."""
+    """Names beside their colours; more: text after a name."""
     return (
         '<div class="row-line">'
         + "".join(

@@ -1,7 +1,7 @@
-"""What the live pages show, looked up once for everybody who looks on: one task, however many viewers there are.
+"""What the live pages show, read once for all viewers by one task, which runs while a page is open.
 
-The task runs while somebody looks. Each turn asks the store for what is new alone: counts by activity of the last
-minutes are added to those that are known, so a turn costs the same for a day of history as for an hour.
+Each turn reads only what is new: counts of the last minutes replace or extend those that are known, so a turn costs
+the same for a day of history as for an hour.
 """
 
 from __future__ import annotations
@@ -18,36 +18,21 @@ from nicegui import ui
 from activitymodule.errors import ActivityError
 from activitymodule.store.connection import Connection
 from activitymodule.store.live import Pulse, take_pulse
+from activitymodule.store.views import Latency, activity_counts, dead_letters_last_hour, live_latency
 from annotation import context
 from annotation.api.metrics import lag_now
 
 BUCKET_SECONDS = 30
 MINUTES = 30
+RECENT = 8  # of the newest predictions
 _TURN_SECONDS = 2.0
 _SLOW_SECONDS = 6.0  # between looks at Kafka and the dead letters
-_AGAIN_SECONDS = 120  # so far back a turn counts anew: late windows, and those that are open
-
-_COUNTS = """
-SELECT floor(extract(epoch FROM window_start) / %(bucket)s)::bigint * %(bucket)s AS bucket,
-       coalesce(smoothed_activity, activity) AS activity, count(*) AS n
-FROM predictions
-WHERE window_start >= to_timestamp(%(since)s) AND window_start <= now() AND activity IS NOT NULL
-GROUP BY 1, 2
-"""
-_LATENCY = """
-SELECT floor(extract(epoch FROM processed_at) / %(bucket)s)::bigint * %(bucket)s AS bucket,
-       percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (
-           ORDER BY extract(epoch FROM processed_at - received_at)::double precision) AS seconds, count(*) AS n
-FROM predictions
-WHERE processed_at >= to_timestamp(%(since)s) AND coverage >= 0.99
-GROUP BY 1
-"""
-_DEAD = "SELECT count(*) AS n FROM dead_letters WHERE noticed_at > now() - interval '1 hour'"
+_AGAIN_SECONDS = 120  # a turn counts so far back anew: late windows, and those that are open
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One look. counts : bucket (Unix seconds) -> activity -> windows; latency : bucket -> p50, p95, windows."""
+    """One look. counts : bucket (Unix seconds) -> activity -> windows; latency : bucket -> of windows scored live."""
 
     at: datetime
     pulse: Pulse | None = None
@@ -55,7 +40,7 @@ class Snapshot:
     lag: int | None = None
     dead_letters_last_hour: int | None = None
     counts: dict[int, dict[str, int]] = field(default_factory=dict)
-    latency: dict[int, tuple[float, float, int]] = field(default_factory=dict)
+    latency: dict[int, Latency] = field(default_factory=dict)
 
     def buckets(self) -> list[int]:
         """The buckets of the chart, oldest first; the newest is still filling and is left out."""
@@ -65,7 +50,7 @@ class Snapshot:
 
 
 class Feed:
-    """Viewers, and the task that serves them."""
+    """The viewers, and the task that reads for them."""
 
     def __init__(self) -> None:
         self._viewers: dict[int, Callable[[Snapshot], None]] = {}
@@ -104,7 +89,7 @@ class Feed:
             await asyncio.sleep(max(0.3, _TURN_SECONDS - (time.monotonic() - begin)))
 
     async def look(self) -> Snapshot:
-        """A new snapshot; what cannot be had now is as it was, and `trouble` says so."""
+        """A new snapshot. If the store is away, the one before with `trouble` set."""
         before = self.current or Snapshot(datetime.now(UTC))
         try:
             found = await context.run(self._store, before)
@@ -114,44 +99,48 @@ class Feed:
             self._slow_at = time.monotonic()
             with contextlib.suppress(ActivityError):
                 lag = await context.run(lag_now, context.settings())
-                dead = await context.run_query(_DEAD)
+                dead = await context.run_read(dead_letters_last_hour)
                 found = replace(
                     found,
                     lag=None if lag is None else sum(lag.values()),
-                    dead_letters_last_hour=dead[0]["n"],
+                    dead_letters_last_hour=dead,
                 )
         return found
 
     @staticmethod
     def _store(before: Snapshot) -> Snapshot:
-        settings = context.settings()
+        config = context.settings()
+        live_seconds = float(config.windows.length_seconds)
 
         def work(connection: Connection) -> Snapshot:
-            pulse = take_pulse(connection, settings.kafka.topic, recent=12)
+            pulse = take_pulse(
+                connection,
+                config.kafka.topic,
+                recent=RECENT,
+                live_seconds=live_seconds,
+                least_coverage=config.windows.least_coverage,
+            )
             oldest = int(pulse.at.timestamp()) - MINUTES * 60 - BUCKET_SECONDS
-            known = max(before.counts, default=0)
-            since = max(oldest, known - _AGAIN_SECONDS) // BUCKET_SECONDS * BUCKET_SECONDS
-            with connection.cursor() as cursor:
-                cursor.execute(_COUNTS, {"bucket": BUCKET_SECONDS, "since": since})
-                counts = {b: c for b, c in before.counts.items() if oldest <= b < since}
-                for bucket, activity, n in cursor.fetchall():
-                    counts.setdefault(bucket, {})[activity] = n
-                since = max(oldest, max(before.latency, default=0) - BUCKET_SECONDS)
-                since = since // BUCKET_SECONDS * BUCKET_SECONDS
-                cursor.execute(_LATENCY, {"bucket": BUCKET_SECONDS, "since": since})
-                latency = {b: v for b, v in before.latency.items() if oldest <= b < since}
-                for bucket, seconds, n in cursor.fetchall():
-                    latency[bucket] = (seconds[0] or 0.0, seconds[1] or 0.0, n)
+            since = _bucket(max(oldest, max(before.counts, default=0) - _AGAIN_SECONDS))
+            counts = {b: c for b, c in before.counts.items() if oldest <= b < since}
+            counts |= activity_counts(connection, since, BUCKET_SECONDS)
+            since = _bucket(max(oldest, max(before.latency, default=0) - BUCKET_SECONDS))
+            latency = {b: v for b, v in before.latency.items() if oldest <= b < since}
+            latency |= live_latency(connection, since, BUCKET_SECONDS, live_seconds)
             return replace(before, at=pulse.at, pulse=pulse, trouble=None, counts=counts, latency=latency)
 
         return context.read(work)
+
+
+def _bucket(seconds: int) -> int:
+    return seconds // BUCKET_SECONDS * BUCKET_SECONDS
 
 
 FEED = Feed()
 
 
 def ago(delta: timedelta | float | None) -> str:
-    """A span in words: 3 s, 4 min, 2 h, 5 days."""
+    """A time span as text: 3 s, 4 min, 2 h, 5 days."""
     if delta is None:
         return "-"
     seconds = delta.total_seconds() if isinstance(delta, timedelta) else delta

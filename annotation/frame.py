@@ -1,13 +1,14 @@
 """The signed-in layout: bar, navigation, light and dark, and the pieces that pages are made of.
 
-A page is a function of who is signed in, decorated:
+A page is one file in `annotation/pages` with a function of who is signed in, decorated:
 
-    @page("/drift", "Drift")
+    @page("/drift", "Drift", icon='<path d="M3 17h18"/>', group="Stream", order=60)
     async def drift(who: User) -> None:
-        with panel("What has drifted"):
+        with panel("Features with the largest drift"):
             ...
 
-Further parameters of the function are query parameters of its address (`device: str = ""` is `?device=`).
+The decorator puts it into the navigation (if it has an icon) and checks the role. Further parameters of the function
+are query parameters of its address (`device: str = ""` is `?device=`).
 Content goes into a column; `static/console.css` has the classes (there is no Tailwind): `panel`, `grid`, `stats`,
 `chip`, `table.plain`, `button`, `note`. Colours are its variables, such as `var(--muted)`; activities have theirs from
 `annotation.palette`.
@@ -19,18 +20,20 @@ import inspect
 import typing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse
 from nicegui import ui
 
 from activitymodule.errors import ActivityError
+from activitymodule.store.users import Role
+from annotation import registry
 from annotation.auth import User
 from annotation.palette import colour
 
@@ -38,43 +41,6 @@ STATIC = Path(__file__).parent / "static"
 THEME_COOKIE = "activity_theme"
 _THEMES = {"light": False, "dark": True}
 
-
-@dataclass(frozen=True)
-class Place:
-    """One entry of the navigation; `icon` is the inside of a 24 x 24 SVG drawn with strokes."""
-
-    path: str
-    name: str
-    icon: str
-    role: Literal["annotator", "admin"] = "annotator"
-    group: str = ""
-
-
-_HOME = '<path d="M3 11 12 4l9 7M5.5 9.5V20h13V9.5M10 20v-6h4v6"/>'
-_PULSE = '<path d="M3 12h3l2-6 4 13 3-9 2 4h4"/>'
-_SCALES = '<path d="M12 4v16M5 20h14M5 8h14M5 8l-2 6h5L5 8ZM19 8l-3 6h5l-2-6Z"/>'
-_WAVES = (
-    '<circle cx="12" cy="12" r="2.5"/><path d="M7.5 7.5a6.4 6.4 0 0 0 0 9M16.5 7.5a6.4 6.4 0 0 1 0 9"/>'
-    '<path d="M4.8 4.8a10.2 10.2 0 0 0 0 14.4M19.2 4.8a10.2 10.2 0 0 1 0 14.4"/>'
-)
-_CUBE = '<path d="m12 3 8 4.5v9L12 21l-8-4.5v-9L12 3ZM4 7.5l8 4.5 8-4.5M12 12v9"/>'
-_DRIFT = '<path d="M3 17c3 0 3-9 6-9s3 9 6 9 3-12 6-12M3 21h18"/>'
-_LETTER = '<path d="M3 6h18v12H3zM3 7l9 6 9-6M15 15l4 4M19 15l-4 4"/>'
-_PEOPLE = (
-    '<circle cx="9" cy="8" r="3.5"/><path d="M2.5 20c.5-4 3-6 6.5-6s6 2 6.5 6"/>'
-    '<path d="M16 4.8a3.5 3.5 0 0 1 0 6.4M18 14.5c2 .8 3.2 2.7 3.5 5.5"/>'
-)
-
-PLACES: tuple[Place, ...] = (
-    Place("/", "Start", _HOME),
-    Place("/annotate", "Annotate", _PULSE, group="Labels"),
-    Place("/review", "Review", _SCALES, "admin", "Labels"),
-    Place("/live", "Live", _WAVES, group="Stream"),
-    Place("/models", "Models", _CUBE, group="Stream"),
-    Place("/drift", "Drift", _DRIFT, group="Stream"),
-    Place("/dead-letters", "Dead letters", _LETTER, group="Stream"),
-    Place("/users", "Users", _PEOPLE, "admin", "Console"),
-)
 
 LOGO = (
     '<svg viewBox="0 0 24 24" aria-hidden="true"><rect x="1" y="1" width="22" height="22" rx="6" fill="#0b57c4"/>'
@@ -90,7 +56,7 @@ _MENU = '<path d="M4 7h16M4 12h16M4 17h16"/>'
 
 
 def icon(drawing: str) -> str:
-    """The drawing of a place or button as an SVG element."""
+    """The drawing of a page or button as an SVG element."""
     return (
         '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.7" stroke-linecap="round" '
         f'stroke-linejoin="round" aria-hidden="true">{drawing}</svg>'
@@ -104,15 +70,15 @@ def asset(name: str) -> str:
 
 
 def _bar(who: User, theme: str) -> str:
-    says = {"light": "light", "dark": "dark"}.get(theme, "as the system")
+    shown = {"light": "light", "dark": "dark"}.get(theme, "system")
     return (
         '<header class="bar">'
         '<button class="icon-button burger" type="button" aria-label="Menu" aria-expanded="false" '
         f'aria-controls="rail" onclick="activityNav()">{icon(_MENU)}</button>'
         f'<a class="brand" href="/">{LOGO}<span>Activity</span></a><span class="space"></span>'
         f'<span class="who" title="{escape(who.role)}">{escape(who.name)}</span>'
-        f'<button class="icon-button theme" type="button" title="Colours: {says}" '
-        f'aria-label="Colours: {says}; change" onclick="activityTheme()">{icon(_SUN)}</button>'
+        f'<button class="icon-button theme" type="button" title="Theme: {shown}" '
+        f'aria-label="Theme: {shown}; change" onclick="activityTheme()">{icon(_SUN)}</button>'
         '<form method="post" action="/signout"><button class="icon-button" type="submit" title="Sign out" '
         f'aria-label="Sign out {escape(who.name)}">{icon(_LEAVE)}</button></form></header>'
     )
@@ -120,14 +86,14 @@ def _bar(who: User, theme: str) -> str:
 
 def _rail(who: User, path: str) -> str:
     entries, group = [], ""
-    for place in PLACES:
-        if place.role == "admin" and not who.is_admin:
-            continue
-        if place.group != group:
-            group = place.group
+    for entry in registry.navigation(who.role):
+        if entry.group != group:
+            group = entry.group
             entries.append(f'<li class="head">{escape(group)}</li>')
-        current = ' aria-current="page"' if place.path == path else ""
-        entries.append(f'<li><a href="{place.path}"{current}>{icon(place.icon)}{escape(place.name)}</a></li>')
+        current = ' aria-current="page"' if entry.path == path else ""
+        entries.append(
+            f'<li><a href="{entry.path}"{current}>{icon(entry.icon)}{escape(entry.title)}</a></li>'
+        )
     return (
         f'<nav class="rail" id="rail" aria-label="Pages"><ul>{"".join(entries)}</ul></nav>'
         '<div class="veil" onclick="activityNav(false)"></div>'
@@ -135,12 +101,20 @@ def _rail(who: User, path: str) -> str:
 
 
 @contextmanager
-def _layout(who: User, path: str, title: str, request: Request, *, wide: bool) -> Iterator[None]:
+def _layout(
+    who: User, path: str, title: str, request: Request, *, wide: bool, assets: tuple[str, ...]
+) -> Iterator[None]:
     theme = request.cookies.get(THEME_COOKIE, "auto")
     ui.dark_mode(_THEMES.get(theme))
-    ui.add_head_html(
-        f'<link rel="stylesheet" href="{asset("console.css")}"><script src="{asset("console.js")}"></script>'
+    sheets = "".join(
+        f'<link rel="stylesheet" href="{asset(name)}">'
+        for name in ("console.css", *assets)
+        if name.endswith(".css")
     )
+    scripts = "".join(
+        f'<script defer src="{asset(name)}"></script>' for name in assets if name.endswith(".js")
+    )
+    ui.add_head_html(f'{sheets}<script src="{asset("console.js")}"></script>{scripts}')
     ui.html(_bar(who, theme) + _rail(who, path), sanitize=False).style("display: contents")
     with ui.element("main").classes("main wide" if wide else "main").props('id="main"') as main:
         with ui.element("div").classes("page-head" + (" sr" if wide else "")):
@@ -152,15 +126,26 @@ def _layout(who: User, path: str, title: str, request: Request, *, wide: bool) -
 
 
 def page(
-    path: str, title: str, *, role: Literal["annotator", "admin"] = "annotator", wide: bool = False
+    path: str,
+    title: str,
+    *,
+    role: Role = "annotator",
+    icon: str = "",
+    group: str = "",
+    order: int = 100,
+    wide: bool = False,
+    assets: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make a function `(who: User, **query)` the page at `path`, inside the signed-in layout.
 
-    role: who may see it; others get a page that says so. wide: all of the screen, the title for screen readers
-    only. An ActivityError that the function raises becomes a notice on the page.
+    role: who may see it; others get a page that says so. icon: the inside of a 24 x 24 SVG drawn with strokes; with
+    one the page is in the navigation, under `group`, by `order`. wide: all of the screen, the title for screen
+    readers only. assets: names of files in static/ (.css, .js) that the page needs beside those of every page. An
+    ActivityError that the function raises becomes a notice on the page.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        registry.register(registry.Page(path, title, function, role, icon, group, order))
         hints = typing.get_type_hints(function)
         query = [
             parameter.replace(annotation=hints.get(name, str))
@@ -171,10 +156,10 @@ def page(
             who = getattr(request.state, "user", None)
             if who is None:  # a token opens no pages
                 return RedirectResponse(f"/signin?next={path}", 303)
-            with _layout(who, path, title, request, wide=wide):
+            with _layout(who, path, title, request, wide=wide, assets=assets):
                 if role == "admin" and not who.is_admin:
                     ui.context.client.status_code = 403
-                    empty("Only an admin may see this", "Ask one of your admins, or go on labelling.")
+                    empty("Only an admin may see this", "Ask an admin for access.")
                     return None
                 try:
                     result = function(who, **arguments)
@@ -255,6 +240,11 @@ def stats_html(values: list[tuple[str, str, str]]) -> str:
 def chip(words: str, kind: Literal["", "good", "warn", "bad"] = "") -> str:
     """HTML of a small tag."""
     return f'<span class="chip {kind}">{escape(words)}</span>'
+
+
+def watch_link(device: str) -> str:
+    """HTML of a link to a watch's page."""
+    return f'<a href="/watch?device={quote(device, safe="")}">{escape(device)}</a>'
 
 
 def activity_chip(label: str | None) -> str:

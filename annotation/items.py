@@ -225,7 +225,7 @@ def prepared(
         "start": item.window_start.astimezone(UTC).isoformat(),
         "seconds": seconds,
         "plot": plot(around.records, low, high, width, height=height, what=said.sentence()),
-        "says": said.sentence(),
+        "summary": said.sentence(),
         "figures": figures,
         "context": around.source,
         "strip": strip(neighbours, item, since, until) if len(neighbours) > 1 else "",

@@ -1,4 +1,4 @@
-"""The readings of a window, with what came before and after, drawn as one SVG in the pixels of the screen."""
+"""The readings of a window, and those before and after it, drawn as one SVG."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from html import escape
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ HEART_RATE, STEPS, SPEED = (CHANNELS.index(name) for name in ("heart_rate", "ste
 _GAP_SECONDS = 0.55  # a line is broken where readings are missing for longer
 _LEFT, _RIGHT, _TOP = 46, 10, 20  # room for numbers, at the end, and for the names of the panels
 _NARROW = 560
+
+Seconds = TypeVar("Seconds", float, np.ndarray)
 
 
 def microseconds(at: datetime) -> int:
@@ -39,7 +42,7 @@ def unpack(packed: Iterable[bytes]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Facts:
-    """What can be said of a window in words; None where it was not measured."""
+    """Some figures of a window; None if not measured."""
 
     intensity_g: float | None  # mean distance of |a| from its mean
     heart_rate: float | None  # bpm, mean
@@ -47,7 +50,7 @@ class Facts:
     speed: float | None  # m/s, mean
 
     def sentence(self) -> str:
-        """For those who do not see the picture."""
+        """The figures as text, for screen readers."""
         parts = []
         if self.intensity_g is not None:
             parts.append(f"movement {self.intensity_g:.2f} g around the mean")
@@ -61,7 +64,7 @@ class Facts:
 
 
 def facts(records: np.ndarray) -> Facts:
-    """Facts of a window's records."""
+    """The figures of a window's records."""
     values = records["values"].astype(np.float64)
 
     def mean(column: int) -> float | None:
@@ -84,7 +87,7 @@ def facts(records: np.ndarray) -> Facts:
 def _nice(
     low: float, high: float, least: float, centre: float | None = None
 ) -> tuple[float, float, list[float]]:
-    """Limits that hold [low, high] and span `least` at the least, and three to five round marks within."""
+    """Limits around [low, high] that span at least `least`, and three to five round marks within."""
     if high - low < least:
         middle = (low + high) / 2 if centre is None else centre
         low, high = min(low, middle - least / 2), max(high, middle + least / 2)
@@ -104,7 +107,7 @@ def _path(x: np.ndarray, y: np.ndarray, seconds: np.ndarray) -> str:
     if not len(x):
         return ""
     broken = np.concatenate([[True], np.diff(seconds) > _GAP_SECONDS])
-    # whole tenths of pixels are enough for the eye
+    # tenths of a pixel are precise enough
     return "".join(
         f"{'M' if new else 'L'}{a:.1f} {b:.1f}"
         for a, b, new in zip(x.tolist(), y.tolist(), broken.tolist(), strict=True)
@@ -133,84 +136,57 @@ def _panels(values: np.ndarray, narrow: bool) -> list[_Panel]:
     return panels
 
 
+@dataclass(frozen=True)
+class _Axis:
+    """The axis of time: [first, last] seconds around the window [0, length), on `inner` pixels."""
+
+    first: float
+    last: float
+    length: float
+    inner: int
+
+    def at(self, second: Seconds) -> Seconds:
+        """The x of seconds since the window's start: a number or an array."""
+        return _LEFT + (second - self.first) / (self.last - self.first) * self.inner
+
+    @property
+    def before(self) -> bool:
+        return self.first < 0
+
+    @property
+    def after(self) -> bool:
+        return self.last > self.length
+
+
 def plot(
     records: np.ndarray, start_us: int, end_us: int, width: int, *, height: int = 0, what: str = ""
 ) -> str:
-    """The window [start, end) and what there is around it as SVG.
+    """The window [start, end) and the readings around it as SVG.
 
-    records : RECORDs in the order of time, also of before and after; width, height : pixels of the screen (0: as
-    high as it likes); what : words for those who do not see it. Colours are classes of annotate.css.
+    records : RECORDs in the order of time, also of before and after; width, height : pixels of the screen (0: the
+    height it needs); what : a description for screen readers. Colours are classes of annotate.css.
     """
     narrow = width < _NARROW
     length = (end_us - start_us) / 1e6
     stamps = records["stamp_us"]
-    before, after = bool((stamps < start_us).any()), bool((stamps >= end_us).any())
-    first, last = (-length if before else 0.0), (2 * length if after else length)
+    first = -length if (stamps < start_us).any() else 0.0
+    last = 2 * length if (stamps >= end_us).any() else length
+    axis = _Axis(first, last, length, width - _LEFT - _RIGHT)
     seconds = (stamps - start_us) / 1e6
     shown = (seconds >= first) & (seconds <= last)
     seconds, values = seconds[shown], records["values"][shown].astype(np.float64)
 
-    inner = width - _LEFT - _RIGHT
-    x = _LEFT + (seconds - first) / (last - first) * inner
-
-    def at(second: float) -> float:
-        return _LEFT + (second - first) / (last - first) * inner
-
-    own, beyond = at(0), at(length)
-    panels = _fitted(_panels(values, narrow), height)
     parts: list[str] = []
     names = [_legend(width - _RIGHT, _TOP - 6)]
     top = _TOP
-    for panel in panels:
-        held = np.concatenate([line[np.isfinite(line)] for _, line in panel.lines])
-        low, high, marks = _nice(
-            float(held.min()) if len(held) else 0.0,
-            float(held.max()) if len(held) else 0.0,
-            panel.least,
-            panel.centre,
-        )
-        scale = panel.height / (high - low)
-        bottom = top + panel.height
-        parts.append(f'<rect class="ground" x="{_LEFT}" y="{top}" width="{inner}" height="{panel.height}"/>')
-        parts.append(
-            f'<rect class="own" x="{own:.1f}" y="{top}" width="{beyond - own:.1f}" height="{panel.height}"/>'
-        )
-        for mark in marks:
-            y = bottom - (mark - low) * scale
-            parts.append(f'<path class="rule" d="M{_LEFT} {y:.1f}h{inner}"/>')
-            parts.append(
-                f'<text class="tick" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{mark:g}</text>'
-            )
-        for name, line in panel.lines:
-            drawn = _path(x, bottom - (line - low) * scale, seconds)
-            parts.append(f'<path class="line {name}" d="{drawn}"/>')
+    for panel in _fitted(_panels(values, narrow), height):
+        parts.append(_panel_body(panel, axis, seconds, top))
         names.append(f'<text class="name" x="{_LEFT}" y="{top - 6}">{panel.name}, {panel.unit}</text>')
-        top = bottom + _TOP + 6
+        top += panel.height + _TOP + 6
     top -= 4
-    parts.append(_steps_row(values[:, STEPS], x, top, inner))
+    parts.append(_steps_row(values[:, STEPS], axis.at(seconds), top, axis.inner))
     bottom = top + 14
-    for left, right in ((_LEFT, own), (beyond, width - _RIGHT)):
-        if right - left > 1:  # before and after are there to compare with, not to judge
-            parts.append(
-                f'<rect class="beside" x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" height="{bottom - _TOP}"/>'
-            )
-    parts.append(f'<path class="edge" d="M{own:.1f} {_TOP}V{bottom}M{beyond:.1f} {_TOP}V{bottom}"/>')
-    step = length / 2 if not narrow and (before or after) else length if before or after else length / 5
-    for second in np.arange(first, last + 1e-6, step):
-        anchor = "start" if second == first else "end" if second > last - 1e-6 else "middle"
-        parts.append(
-            f'<text class="tick" x="{at(second):.1f}" y="{bottom + 16}" text-anchor="{anchor}">{second:g} s</text>'
-        )
-    for words, left, right, there in (
-        ("before", _LEFT, own, before),
-        ("after", beyond, width - _RIGHT, after),
-    ):
-        if there:
-            parts.append(
-                f'<text class="tick aside" x="{(left + right) / 2:.1f}" y="{_TOP + 14}" '
-                f'text-anchor="middle">{words}</text>'
-            )
-    parts += names
+    parts += [_surroundings(axis, bottom), _time_marks(axis, bottom, narrow), *names]
     tall = bottom + 22
     return (
         f'<svg class="signals" viewBox="0 0 {width} {tall}" width="{width}" height="{tall}" role="img" '
@@ -218,8 +194,65 @@ def plot(
     )
 
 
+def _panel_body(panel: _Panel, axis: _Axis, seconds: np.ndarray, top: int) -> str:
+    """One panel: its ground, its scale, its lines."""
+    held = np.concatenate([line[np.isfinite(line)] for _, line in panel.lines])
+    low, high, marks = _nice(
+        float(held.min()) if len(held) else 0.0,
+        float(held.max()) if len(held) else 0.0,
+        panel.least,
+        panel.centre,
+    )
+    scale = panel.height / (high - low)
+    bottom = top + panel.height
+    own, beyond = axis.at(0), axis.at(axis.length)
+    parts = [
+        f'<rect class="ground" x="{_LEFT}" y="{top}" width="{axis.inner}" height="{panel.height}"/>',
+        f'<rect class="own" x="{own:.1f}" y="{top}" width="{beyond - own:.1f}" height="{panel.height}"/>',
+    ]
+    for mark in marks:
+        y = bottom - (mark - low) * scale
+        parts.append(f'<path class="rule" d="M{_LEFT} {y:.1f}h{axis.inner}"/>')
+        parts.append(f'<text class="tick" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{mark:g}</text>')
+    x = axis.at(seconds)
+    for name, line in panel.lines:
+        parts.append(f'<path class="line {name}" d="{_path(x, bottom - (line - low) * scale, seconds)}"/>')
+    return "".join(parts)
+
+
+def _surroundings(axis: _Axis, bottom: float) -> str:
+    """The shades over what came before and after, which is for comparison only, and the window's edges."""
+    own, beyond = axis.at(0), axis.at(axis.length)
+    parts = []
+    for words, left, right, there in (
+        ("before", float(_LEFT), own, axis.before),
+        ("after", beyond, float(_LEFT + axis.inner), axis.after),
+    ):
+        if there:
+            parts.append(
+                f'<rect class="beside" x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" height="{bottom - _TOP}"/>'
+                f'<text class="tick aside" x="{(left + right) / 2:.1f}" y="{_TOP + 14}" '
+                f'text-anchor="middle">{words}</text>'
+            )
+    parts.append(f'<path class="edge" d="M{own:.1f} {_TOP}V{bottom}M{beyond:.1f} {_TOP}V{bottom}"/>')
+    return "".join(parts)
+
+
+def _time_marks(axis: _Axis, bottom: float, narrow: bool) -> str:
+    """Seconds below the panels."""
+    around = axis.before or axis.after
+    step = axis.length / (1 if around and narrow else 2 if around else 5)
+    parts = []
+    for second in np.arange(axis.first, axis.last + 1e-6, step):
+        anchor = "start" if second == axis.first else "end" if second > axis.last - 1e-6 else "middle"
+        parts.append(
+            f'<text class="tick" x="{axis.at(second):.1f}" y="{bottom + 16}" text-anchor="{anchor}">{second:g} s</text>'
+        )
+    return "".join(parts)
+
+
 def _fitted(panels: list[_Panel], height: int) -> list[_Panel]:
-    """The panels as high as there is room for, within reason."""
+    """The panels scaled to the room there is, within limits."""
     if not height:
         return panels
     around = _TOP + (_TOP + 6) * len(panels) + 34
@@ -236,7 +269,7 @@ def _legend(right: float, y: float) -> str:
 
 
 def _steps_row(taken: np.ndarray, x: np.ndarray, top: float, inner: float) -> str:
-    """A mark where a step was counted."""
+    """A mark at each counted step."""
     if not np.isfinite(taken).any():
         return ""
     marks = "".join(f"M{at:.1f} {top + 1}v12" for at in x[np.nan_to_num(taken) > 0].tolist())

@@ -1,8 +1,7 @@
-"""The pages' sockets: each speaks for the pages of its own user, whatever page id it names.
+"""The pages' sockets: a socket may act only on pages that were built for its own user.
 
-NiceGUI takes a page id in a message for proof that the page is the sender's. Ids are long and random, but stand in
-addresses and logs; so the gate's word on who opened a socket is compared with whom the page was built for, at the
-handshake and at every message.
+NiceGUI accepts a message for any page whose id it names. Ids are long and random, but appear in addresses and logs; so
+the user who opened a socket is compared with the user the page was built for, at the handshake and at every message.
 """
 
 from __future__ import annotations
@@ -13,25 +12,23 @@ from functools import wraps
 from typing import Any
 from urllib.parse import parse_qs
 
+from nicegui import Client, core
+
 CLIENT_PATH = "/_nicegui/client/"  # addresses that belong to one page: CLIENT_PATH + its id + ...
 SOCKET_PATH = "/_nicegui_ws/"
 
 
 def built_for(page_id: object, name: str) -> bool:
-    """Whether the page of this id was built for the user of this name. False where there is no such page."""
-    from nicegui import Client
-
+    """Whether the page of this id was built for the user of this name. False if there is no such page."""
     page = Client.instances.get(page_id) if isinstance(page_id, str) else None
     user = getattr(page._request.state, "user", None) if page is not None and page._request else None
     return user is not None and bool(user.name == name)
 
 
 def of_another(query: str, name: str) -> bool:
-    """Whether a socket's address names a page that was built for another user, or goes on with a connection
-    (polling, or its upgrade) that another user has opened. A page that is gone is nobody's: NiceGUI refuses it by
-    itself, and the browser loads it anew."""
-    from nicegui import Client, core
-
+    """Whether a socket's address names a page that was built for another user, or continues a connection (polling, or
+    its upgrade) that another user has opened. A page that no longer exists belongs to nobody: NiceGUI refuses it, and
+    the browser loads it again."""
     named = parse_qs(query)
     if any(
         page_id in Client.instances and not built_for(page_id, name) for page_id in named.get("client_id", [])
@@ -42,9 +39,7 @@ def of_another(query: str, name: str) -> bool:
 
 
 def guard() -> None:
-    """Put the check in front of every message that NiceGUI takes; done again it does nothing."""
-    from nicegui import core
-
+    """Put the check before every message handler of NiceGUI; calling it again does nothing."""
     handlers = core.sio.handlers["/"]
     for event, handler in list(handlers.items()):
         if event != "disconnect" and not hasattr(handler, "_guarded"):
@@ -52,7 +47,7 @@ def guard() -> None:
 
 
 def _name(environ: Mapping[str, Any]) -> str | None:
-    """Who opened a socket, as the gate found it."""
+    """The user who opened a socket, as the gate determined it."""
     user = (environ.get("asgi.scope", {}).get("state") or {}).get("user")
     return user.name if user is not None else None
 
@@ -72,8 +67,6 @@ def _guarded_connect(handler: Callable[..., Any]) -> Callable[..., Awaitable[Any
 def _guarded(handler: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     @wraps(handler)
     async def take(sid: str, message: Any = None) -> Any:
-        from nicegui import core
-
         name = _name(core.sio.get_environ(sid) or {})
         page_id = message.get("client_id") if isinstance(message, dict) else None
         if name is None or not built_for(page_id, name):

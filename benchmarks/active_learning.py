@@ -30,7 +30,7 @@ from sklearn.metrics import f1_score
 
 from activitymodule import settings
 from activitymodule.learning import policy
-from activitymodule.learning.doubt import margin
+from activitymodule.learning.doubt.margin import margin
 from activitymodule.learning.policy import Candidate, Past, Rules
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -43,7 +43,7 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
 
-def _print(result: against_truth.Agreement) -> None:
+def _print(result: against_truth.Evaluation) -> None:
     typer.echo(
         f"{result.raw.compared:,} of {result.expected:,} windows with a known truth compared "
         f"({_share(result.coverage)}); not compared: {result.mixed:,} with a change of activity, "
@@ -75,7 +75,7 @@ def _print(result: against_truth.Agreement) -> None:
     )
 
 
-def _lines(result: against_truth.Agreement) -> Iterator[str]:
+def _lines(result: against_truth.Evaluation) -> Iterator[str]:
     for name, one in (("raw", result.raw), ("smoothed", result.smoothed)):
         yield f"{name:<9} accuracy {_share(one.accuracy)}, macro-F1 {_share(one.macro_f1)}"
     if result.kcal_mean_absolute_error is not None:

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from activitymodule import settings
-from activitymodule.learning.doubt import draw
+from activitymodule.learning.doubt import required
+from activitymodule.learning.draws import draw
+from activitymodule.settings import Settings
 
 AUDIT, COLD, DOUBT = "audit", "cold", "doubt"
 HOUR_US = 3_600_000_000
@@ -63,7 +64,8 @@ class Rules:
     salt: str = ""
 
     @classmethod
-    def of(cls, config: settings.Settings, salt: str = "") -> Rules:
+    def of(cls, config: Settings, salt: str = "") -> Rules:
+        """The rules of the settings. Raises ConfigError where `queue.doubt` is no reason for doubt."""
         queue = config.queue
         return cls(
             items_per_hour=queue.items_per_hour,
@@ -72,7 +74,7 @@ class Rules:
             cold_labels=queue.cold_labels,
             audit_share=queue.audit_share,
             overlap_share=queue.overlap_share,
-            measure=queue.doubt,
+            measure=required(queue.doubt).name,
             window_us=config.windows.length_seconds * 1_000_000,
             salt=salt,
         )

@@ -9,7 +9,10 @@ from activitymodule.store.connection import Connection
 from activitymodule.store.queries import fetch_all, fetch_one, fetch_row, fetch_value
 
 LEAST_SECONDS = 10.0
-"""No rate is computed over less: after a start, the backlog arrives within the first second."""
+"""A rate needs rows of at least this long: at a start the first second brings all that waited."""
+
+LIVE_SECONDS = 10.0
+"""The length of a window. Readings that waited in Kafka for longer were not scored live."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,10 @@ class Pulse:
     seconds: float  # the age of the oldest of these rows: less than a minute after a start
     latency_p50_seconds: float | None
     latency_p95_seconds: float | None
+    live_p50_seconds: float | None  # of windows that were scored live
+    live_p95_seconds: float | None
+    backlog_windows: int  # rows of the last minute that were not scored live
+    behind_seconds: float | None  # how far the newest rows are behind; None if they were scored live
     kcal_per_min: float | None  # mean over the watches
     dead_letters_last_minute: int
     model_name: str | None
@@ -68,18 +75,27 @@ WITH latest AS (
     FROM predictions
     WHERE processed_at > now() - interval '60 seconds'
     ORDER BY device_id, activity IS NULL, window_start DESC
+), timed AS (
+    SELECT readings_used, processed_at, max(processed_at) OVER () AS newest,
+           extract(epoch FROM processed_at - received_at)::double precision AS latency
+    FROM predictions
+    WHERE processed_at > now() - interval '60 seconds'
 ), written AS (
     SELECT count(*) AS windows, coalesce(sum(readings_used), 0)::bigint AS readings,
            extract(epoch FROM now() - min(processed_at))::double precision AS seconds,
-           percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (
-               ORDER BY extract(epoch FROM processed_at - received_at)::double precision) AS latency
-    FROM predictions
-    WHERE processed_at > now() - interval '60 seconds'
+           percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY latency) AS latency,
+           percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY latency)
+               FILTER (WHERE latency <= %(live_seconds)s) AS live,
+           count(*) FILTER (WHERE latency > %(live_seconds)s) AS backlog,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY latency)
+               FILTER (WHERE processed_at > newest - interval '10 seconds') AS behind
+    FROM timed
 )
 SELECT now(),
        (SELECT coalesce(json_object_agg(activity, n), '{}')
         FROM (SELECT activity, count(*) AS n FROM latest GROUP BY activity) AS counts),
-       windows, readings, coalesce(seconds, 0), latency[1], latency[2],
+       windows, readings, coalesce(seconds, 0), latency[1], latency[2], live[1], live[2], backlog,
+       CASE WHEN behind > %(live_seconds)s THEN behind END,
        (SELECT avg(kcal_per_min) FROM latest),
        (SELECT count(*) FROM dead_letters WHERE noticed_at > now() - interval '60 seconds')
 FROM written
@@ -96,15 +112,32 @@ _RECENT = """
 SELECT device_id, window_start, activity, confidence, smoothed_activity, kcal_per_min,
        cardinality(conformal_set), reason,
        extract(epoch FROM processed_at - received_at)::double precision, processed_at
-FROM predictions WHERE activity IS NOT NULL OR window_end < now() ORDER BY processed_at DESC LIMIT %s
+FROM predictions
+WHERE (activity IS NOT NULL OR window_end < now()) AND coverage >= %(least_coverage)s
+ORDER BY processed_at DESC LIMIT %(recent)s
 """
 
 
-def take_pulse(connection: Connection, topic: str, *, recent: int = 10) -> Pulse:
-    """The state of the stream now. Every query uses an index over new rows, however large the tables are."""
-    at, watches, windows, readings, seconds, p50, p95, kcal, dead = fetch_one(connection, _PULSE)
+def take_pulse(
+    connection: Connection,
+    topic: str,
+    *,
+    recent: int = 10,
+    live_seconds: float = LIVE_SECONDS,
+    least_coverage: float = 0.0,
+) -> Pulse:
+    """The state of the stream now. Every query uses an index over new rows, however large the tables are.
+
+    live_seconds : a window whose readings waited longer than this in Kafka was not scored live: it is of a backlog
+    least_coverage : windows with less are left out of `recent`
+    """
+    at, watches, windows, readings, seconds, *latency, backlog, behind, kcal, dead = fetch_one(
+        connection, _PULSE, {"live_seconds": live_seconds}
+    )
+    p50, p95, live_p50, live_p95 = latency
     batch = fetch_row(connection, _BATCH, (topic,)) or (None, None, None, {}, None, None)
     name, labels = fetch_row(connection, _MODEL, (batch[4],)) or (None, [])
+    shown = fetch_all(connection, _RECENT, {"recent": recent, "least_coverage": least_coverage})
     return Pulse(
         at=at,
         watches=watches,
@@ -113,6 +146,10 @@ def take_pulse(connection: Connection, topic: str, *, recent: int = 10) -> Pulse
         seconds=seconds,
         latency_p50_seconds=p50,
         latency_p95_seconds=p95,
+        live_p50_seconds=live_p50,
+        live_p95_seconds=live_p95,
+        backlog_windows=backlog,
+        behind_seconds=behind,
         kcal_per_min=kcal,
         dead_letters_last_minute=dead,
         model_name=name,
@@ -123,7 +160,7 @@ def take_pulse(connection: Connection, topic: str, *, recent: int = 10) -> Pulse
         batch_started_at=batch[1],
         batch_seconds=batch[2],
         offsets={int(number): int(until) for number, (_, until) in batch[3].items()},
-        recent=tuple(Recent(*row) for row in fetch_all(connection, _RECENT, (recent,))),
+        recent=tuple(Recent(*row) for row in shown),
     )
 
 

@@ -61,5 +61,10 @@ def acknowledging(main: Callable[..., Any]) -> Callable[..., Any]:
 if __name__ == "__main__":
     import pyspark.daemon
 
-    pyspark.daemon.worker_main = acknowledging(pyspark.daemon.worker_main)
+    if hasattr(pyspark.daemon, "worker_main"):
+        pyspark.daemon.worker_main = acknowledging(pyspark.daemon.worker_main)
+    else:  # Spark 4.1 and newer look the worker's program up after the fork
+        import pyspark.worker
+
+        pyspark.worker.main = acknowledging(pyspark.worker.main)
     pyspark.daemon.manager()

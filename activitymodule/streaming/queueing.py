@@ -26,6 +26,10 @@ import numpy as np
 import pyarrow as pa
 
 from activitymodule.learning import doubt, policy
+from activitymodule.learning.doubt import Need
+from activitymodule.learning.doubt.energy import expected_kcal
+from activitymodule.learning.doubt.reason import needing
+from activitymodule.learning.draws import draws
 from activitymodule.learning.policy import AUDIT, AuditPeriod, Budget, Candidate, Past, Rules
 from activitymodule.models.bundle import Scores, ScoringModel
 from activitymodule.models.smoothing import forward_filter
@@ -36,7 +40,6 @@ from activitymodule.store.batches import BatchRecord
 from activitymodule.store.connection import Connection
 from activitymodule.store.queue import QueueItem
 from activitymodule.streaming.waiting import say
-from activitymodule.synthesis.energy import METS
 from activitymodule.windows.assembling import WindowBatch, complete, distinct_readings
 from activitymodule.windows.catalogue import FEATURES_VERSION
 
@@ -145,7 +148,7 @@ def mark(
         values = np.ones(len(complete))
         if marking.power:
             evidence = _evidence(scored, complete, device, start, marking, model, settings, connection)
-            values = doubt.DOUBTS[marking.measure](evidence)
+            values = doubt.required(marking.measure)(evidence)
         weights = policy.weights(values, marking.power)
         keys = np.array(
             [
@@ -175,8 +178,9 @@ def mark_safely(
     scored: Scored, marking: Marking, model: ScoringModel, settings: Settings, connection: Connection
 ) -> Marks:
     """`mark`, but whatever goes wrong there loses no prediction: it is said, and nothing is marked."""
-    asks = marking.measure == "disagreement"
+    asks = False
     try:
+        asks = Need.PAST in doubt.required(marking.measure).needs
         if asks:
             _execute(connection, "SAVEPOINT marking")
         return mark(scored, marking, model, settings, connection)
@@ -208,17 +212,18 @@ def _evidence(
     scores = scored.scores
     probabilities = scores.probabilities[places]
     label = probabilities.argmax(1)
+    needs = doubt.required(marking.measure).needs
     standard = past = expected = None
-    if everything or marking.measure == "novelty":
+    if everything or Need.STANDARD_SCORES in needs:
         standard = model.standardised(scored.features[places])
-    if everything or marking.measure == "energy":
-        expected = doubt.expected_kcal(model.labels, METS, scored.weight_kg[places], label)
-    if marking.measure == "disagreement" and connection is not None:
+    if everything or Need.EXPECTED_KCAL in needs:
+        expected = expected_kcal(model.labels, scored.weight_kg[places], label)
+    if Need.PAST in needs and connection is not None:
         past = past_beliefs(connection, device, start, settings, len(model.labels), model.version)
     return doubt.Evidence(
         probabilities=probabilities,
         in_set=scores.in_set[places],
-        drawn=doubt.random(device, start),
+        drawn=draws(device, start),
         standard=standard,
         past=past,
         kcal_per_min=scores.kcal_per_min[places],
@@ -521,7 +526,7 @@ class QueueKeeper:
             chosen = self._choose(turn, pool, near, items, count, budget, model)
             budget = budget.less(chosen=len(chosen))
             items.extend(chosen)
-        self._fill_disagreement(connection, items, model)
+        self._fill_past_doubts(connection, items, model)
         new = queue.put(connection, items)
         if new != len(items):
             # somebody else queued one meanwhile; the budget is held, so that can be no scorer of ours
@@ -635,29 +640,33 @@ class QueueKeeper:
             expire_hours=self._settings.queue.expire_hours,
         )
 
-    def _fill_disagreement(self, connection: Connection, items: list[QueueItem], model: ScoringModel) -> None:
-        """The one doubt that needs the watch's past, for the few that are queued."""
+    def _fill_past_doubts(self, connection: Connection, items: list[QueueItem], model: ScoringModel) -> None:
+        """The doubts that need the past of a watch, which costs a query, for the few windows that are queued."""
+        reasons = needing(Need.PAST)
         lacking = [
             place
             for place, item in enumerate(items)
-            if not np.isfinite(item.doubts["disagreement"]) and item.model_version == model.version
+            if item.model_version == model.version
+            and any(not np.isfinite(item.doubts[one.name]) for one in reasons)
         ]
         if not lacking:
             return
-        past = past_beliefs(
-            connection,
-            [items[place].device_id for place in lacking],
-            [items[place].window_start_us for place in lacking],
-            self._settings,
-            len(model.labels),
-            model.version,
+        some = [items[place] for place in lacking]
+        device, start = [item.device_id for item in some], [item.window_start_us for item in some]
+        evidence = doubt.Evidence(
+            probabilities=np.stack([item.probabilities for item in some]),
+            in_set=np.array([[name in item.conformal_set for name in model.labels] for item in some]),
+            drawn=draws(device, start),
+            standard=model.standardised(np.stack([item.features for item in some])),
+            past=past_beliefs(connection, device, start, self._settings, len(model.labels), model.version),
+            kcal_per_min=np.array([item.kcal_per_min for item in some]),
         )
-        values = doubt.disagreement(np.stack([items[place].probabilities for place in lacking]), past)
-        for place, value in zip(lacking, values.tolist(), strict=True):
-            items[place].doubts["disagreement"] = value
-            if items[place].reason == "disagreement":
-                # marked in the batch that also brought its past
-                items[place] = replace(items[place], doubt=value)
+        for one in reasons:
+            for place, value in zip(lacking, one(evidence).tolist(), strict=True):
+                items[place].doubts[one.name] = value
+                if items[place].reason == one.name:
+                    # marked in the batch that also brought its past
+                    items[place] = replace(items[place], doubt=value)
 
     # ---- what the last items looked like
 

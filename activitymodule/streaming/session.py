@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 _LOGGING = Path(__file__).with_name("log4j2.properties")
 # Throughput over pauses (they stay far below a micro-batch), and room for what a batch makes and forgets.
 _JAVA = "-XX:+UseParallelGC -XX:NewRatio=1 -Xms1g"
+# Spark 4.1 moved the classes that write checkpoints
+_SPARK = tuple(map(int, version("pyspark").split(".")[:2]))
+_CHECKPOINTING = "org.apache.spark.sql.execution.streaming" + (".checkpointing" if _SPARK >= (4, 1) else "")
 _STATE = "org.apache.spark.sql.execution.streaming.state."
 # Messages of one Arrow batch on its way to Python. Spark would look at the batch's bytes after every row, which
 # costs as much as writing the row; a number this small bounds them too (to a gigabyte of messages of the largest
@@ -112,7 +116,7 @@ def spark_options(settings: Settings, app_name: str) -> dict[str, str]:
         "spark.sql.streaming.noDataMicroBatches.enabled": "false",
         "spark.sql.streaming.minBatchesToRetain": "20",
         "spark.sql.streaming.checkpointFileManagerClass": (
-            "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
+            f"{_CHECKPOINTING}.FileSystemBasedCheckpointFileManager"
         ),
         "spark.sql.sources.partitionOverwriteMode": "dynamic",
         "spark.python.worker.reuse": "true",

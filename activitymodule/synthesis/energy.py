@@ -1,8 +1,6 @@
 """Energy, heart rate, steps and speed of each wearer at any second, from the day plan by published relations.
 
-- METs: 2011 Compendium of Physical Activities (Ainsworth et al. 2011, Med Sci Sports Exerc 43(8), 1575); the
-  codes stand in METS. One MET is 3.5 ml O2 per kg and minute, a litre of oxygen about 5 kcal, hence
-  kcal/min = MET x 3.5 x kg / 200.
+- METs: 2011 Compendium of Physical Activities (models/mets).
 - Walking and jogging cost more at a longer or quicker step: the Compendium's value is scaled by the ACSM's
   equations, VO2 = 3.5 + 0.1 v on foot and 3.5 + 0.2 v at a run, v in m/min (ACSM's Guidelines for Exercise
   Testing and Prescription), between the wearer's speed and the speed of the code.
@@ -24,19 +22,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from activitymodule.models.mets import METS, kcal_per_min
 from activitymodule.synthesis.draws import normal, uniform
-from activitymodule.synthesis.people import OXYGEN_PER_MET, People, wearers
+from activitymodule.synthesis.people import People, wearers
 from activitymodule.synthesis.plans import DayPlans
 
-METS: dict[str, float] = {
-    "walking": 3.5,  # 17190: 2.8 to 3.2 mph, level, firm surface
-    "jogging": 7.0,  # 12020: jogging, general
-    "stairs": 5.4,  # mean of 17133 climbing slowly 4.0, 17134 fast 8.8 and 17070 descending 3.5
-    "sitting": 1.3,  # 07021: sitting quietly, general
-    "standing": 1.3,  # 07040: standing quietly, standing in a line
-    "kicking": 7.0,  # 15610: soccer, casual, general
-}
-OTHER_MET = 2.5  # an activity the table does not name
+OTHER_MET = 2.5  # an activity that METS lacks
 
 _MILES_PER_HOUR = 26.8  # m/min
 # activity -> ACSM's oxygen per m/min, speed of the Compendium's code in m/min, step length as a share of
@@ -110,7 +101,7 @@ class Bodies:
             activity[row, at],
             start[row, at],
             start[row, at + 1],
-            met[row, at] * OXYGEN_PER_MET * who.weight_kg[row] / 200,
+            kcal_per_min(met[row, at], who.weight_kg[row]),
             np.clip(pulse + self._waves(who.device, row, second), 35, 220),
             speed[row, at],
         )

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from activitymodule.models.mets import OXYGEN_PER_MET
 from activitymodule.synthesis.draws import normal, uniform
-
-OXYGEN_PER_MET = 3.5  # ml/kg/min
 
 
 @dataclass(frozen=True)

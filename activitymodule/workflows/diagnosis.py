@@ -18,6 +18,7 @@ from activitymodule.embedded.processes import port_free, who_listens
 from activitymodule.embedded.stack import Stack
 from activitymodule.errors import ActivityError
 from activitymodule.kafka import topics
+from activitymodule.learning import doubt
 from activitymodule.settings import Settings, load, project_root, read_env_file, resolve
 from activitymodule.store.connection import connect
 from activitymodule.streaming.jars import NEEDED, read_lock, sha256, wrong
@@ -169,6 +170,7 @@ def examine() -> list[Finding]:
     ]
     try:
         config = load()
+        doubt.required(config.queue.doubt)
     except ActivityError as error:
         return [*findings, Finding("configuration", "bad", str(error), "correct that setting")]
     findings.append(Finding("configuration", "good", "every key is known and every value valid"))

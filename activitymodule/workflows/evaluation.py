@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from activitymodule.errors import DataError
 from activitymodule.kafka.truth import read_truth
-from activitymodule.models.evaluation.against_truth import Agreement, compare
+from activitymodule.models.evaluation.against_truth import Evaluation, compare
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session
 from activitymodule.store.evaluation import predicted_windows
@@ -16,7 +16,7 @@ from activitymodule.store.evaluation import predicted_windows
 
 def evaluate(
     config: Settings, since: datetime | None = None, coverage: float = 0.0, device: str | None = None
-) -> Agreement:
+) -> Evaluation:
     """Compare the truth topic with the predictions in the store.
 
     since : only windows after it; coverage : the least share of a window's readings; device : only this watch.

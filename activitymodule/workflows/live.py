@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from activitymodule.errors import ActivityError, ServiceUnavailableError
 from activitymodule.kafka.clients import topic_ends
 from activitymodule.kafka.truth import TruthTail
-from activitymodule.models.evaluation.against_truth import Agreement, compare
+from activitymodule.models.evaluation.against_truth import Evaluation, compare
 from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection, connect, explained, session
 from activitymodule.store.evaluation import predicted_windows
@@ -33,7 +33,7 @@ class Snapshot:
     pulse: Pulse | None = None
     lag: int | None = None  # messages that are not scored yet
     dead_letters: int | None = None
-    agreement: Agreement | None = None
+    agreement: Evaluation | None = None
     store_trouble: str | None = None
     kafka_trouble: str | None = None
 
@@ -54,7 +54,7 @@ class _Slow:
 
     ends: dict[int, tuple[int, int]] | None = None
     dead_letters: int | None = None
-    agreement: Agreement | None = None
+    agreement: Evaluation | None = None
     trouble: str | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -134,7 +134,7 @@ class Watcher:
                     self._slow.dead_letters, self._slow.agreement = dead, agreement
                 self._stop.wait(1 if trouble or not dead else _SLOW_SECONDS if agreement else 2)
 
-    def _measure(self, truth: pa.Table | None) -> tuple[int | None, Agreement | None]:
+    def _measure(self, truth: pa.Table | None) -> tuple[int | None, Evaluation | None]:
         try:
             with session(self._config, read_only=True, statement_seconds=10) as connection:
                 dead = count_dead_letters(connection)

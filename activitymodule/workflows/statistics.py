@@ -11,9 +11,12 @@ import numpy as np
 
 from activitymodule.errors import ConfigError
 from activitymodule.settings import Settings, resolve
-from activitymodule.statistics import fidelity, portrait, recordings
 from activitymodule.statistics import measure as fit
-from activitymodule.statistics.fidelity import Line, Report, Synthesise
+from activitymodule.statistics import portrait, recordings
+from activitymodule.statistics.fidelity import protocol
+from activitymodule.statistics.fidelity.protocol import Report, Synthesise
+from activitymodule.statistics.fidelity.report import Line, summary
+from activitymodule.statistics.recipes import settings_used
 from activitymodule.statistics.recordings import Recording
 from activitymodule.statistics.reference import Origin, ReferenceStatistics
 from activitymodule.synthesis.signals import SignalGenerator
@@ -90,7 +93,7 @@ def measure(
             citation=citation or known.get("citation", "unknown"),
             people=count,
             activities=activities,
-            settings=fit.settings_used(set(activities)),
+            settings=settings_used(set(activities)),
             note="Each profile is fitted from its own person's recording alone, so that a subset of the people "
             "is what fitting that subset gives: leaving people out needs no second file.",
         ),
@@ -177,9 +180,9 @@ def compare(
     found = _read(config, real, people)
     synthesise, seeded = _synthesiser(config, synthetic, found, jitter)
     numbers = list(range(1, seeds + 1)) if seeded else [1]
-    steps = len(numbers) * (1 + fidelity.FOLDS) + fidelity.FOLDS + 2
-    report = fidelity.compare(found, synthesise, numbers, lambda text: step(text, steps))
-    lines = fidelity.summary(report)
+    steps = len(numbers) * (1 + protocol.FOLDS) + protocol.FOLDS + 2
+    report = protocol.compare(found, synthesise, numbers, lambda text: step(text, steps))
+    lines = summary(report)
     names = public_name(real), public_name(synthetic)
     if figure is not None:
         step("drawing", steps)

@@ -1,1 +1,1 @@
-"""The REST interface; each module has a `router`, which app.py includes."""
+"""The REST interface: one file a topic, each with a `router`; the application loads all of them."""

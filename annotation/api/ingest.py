@@ -1,7 +1,7 @@
-"""/ingest and /ingest/sensorlogger: readings by HTTP into Kafka, so that whatever can send HTTP is a watch.
+"""/ingest and /ingest/sensorlogger: readings sent by HTTP, written to Kafka.
 
-What comes is validated by the stream's own decode first; what is accepted is in Kafka, acknowledged by all replicas,
-before the answer leaves. The key is the device_id. Sending the same readings again is harmless: they count once.
+Readings are validated by the stream's own decode. The response is sent once all replicas have acknowledged the
+accepted ones. The key is the device_id. Readings that are sent twice count once.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
 
 from activitymodule.errors import ServiceUnavailableError
 from activitymodule.kafka.clients import client_options, reachable
@@ -30,7 +32,7 @@ from activitymodule.telemetry.encode import reading_texts
 from activitymodule.telemetry.identifiers import WHOLE_DEVICE_ID
 from activitymodule.telemetry.sources.sensor_logger import Pushed, readings_of_push
 from annotation import context
-from annotation.api.answers import (
+from annotation.answers import (
     Accepted,
     NothingUsable,
     Refused,
@@ -44,24 +46,24 @@ from annotation.auth import require_token
 router = APIRouter(tags=["ingest"])
 
 READINGS_PER_MESSAGE = 10
-_SEND_SECONDS = 5.0  # after which the broker counts as away
-_PAUSE_SECONDS = 3.0  # so long after that nobody waits for it again
+_SEND_SECONDS = 5.0  # without an acknowledgement the broker counts as unavailable
+_PAUSE_SECONDS = 3.0  # after that, requests are refused at once for so long
 _SENDERS = 4
-_PUSH_BODIES = 8  # a push of 100 Hz samples is wordier than our own messages
+_PUSH_BODIES = 8  # a push of 100 Hz samples is larger than our own messages
 _SESSIONS_KEPT = 10_000
 
 
 @router.post(
     "/ingest",
     status_code=202,
-    summary="Send readings of watches",
+    summary="Write readings to Kafka",
     response_model=Accepted,
-    responses={**problems(413), 422: {"model": NothingUsable, "description": "No item could be used"}},
-    openapi_extra=message_body("One reading, or an array of readings, of any watches"),
+    responses={**problems(413), 422: {"model": NothingUsable, "description": "No item can be used"}},
+    openapi_extra=message_body("One reading or an array of readings, of any watches"),
 )
 async def ingest(request: Request, _: Annotated[str, Depends(require_token)]) -> Any:
-    """The same JSON as the Kafka topic's. 202 once every accepted reading is in Kafka; items that cannot be used are
-    named in `refused`. 503: Kafka is away, and nothing counts as accepted; send it again."""
+    """The body is a message as in the Kafka topic. 202: all accepted readings are in Kafka; `refused` lists the items
+    that cannot be used. 503: Kafka is unavailable and nothing was accepted; send the request again."""
     body = await body_of(request, context.settings().telemetry.max_message_bytes)
     return await _run(_ingest, context.settings(), body)
 
@@ -72,7 +74,7 @@ def _ingest(settings: Settings, body: bytes) -> Any:
     )
     refused = refused_of(decoded.dead)
     if not len(decoded.readings):
-        return _unusable("no reading of the request could be used", refused)
+        return _unusable("the request has no usable reading", refused)
     sent = send_readings(settings, decoded.readings.drop_columns(["message", "item"]))
     return Accepted(readings=len(decoded.readings), messages=sent, refused=refused)
 
@@ -80,9 +82,9 @@ def _ingest(settings: Settings, body: bytes) -> Any:
 @router.post(
     "/ingest/sensorlogger",
     status_code=202,
-    summary="Push of the app Sensor Logger",
+    summary="Receive a push of the app Sensor Logger",
     response_model=Accepted,
-    responses={**problems(413), 422: {"model": NothingUsable, "description": "No item could be used"}},
+    responses={**problems(413), 422: {"model": NothingUsable, "description": "No item can be used"}},
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -124,19 +126,19 @@ async def sensorlogger(
     request: Request,
     _: Annotated[str, Depends(require_token)],
     device: Annotated[
-        str | None, Query(pattern=WHOLE_DEVICE_ID, description="In place of the push's deviceId")
+        str | None, Query(pattern=WHOLE_DEVICE_ID, description="Replaces the deviceId of the push")
     ] = None,
     frame: Annotated[
         Literal["core-motion", "android"],
-        Query(description="Signs of the axes: android also where 'Standardise Units & Frames' is on"),
+        Query(description="Signs of the axes; android also if 'Standardise Units & Frames' is on"),
     ] = "core-motion",
     token: Annotated[
-        str | None, Query(max_length=200, description="A token, where the app cannot send the header")
+        str | None, Query(max_length=200, description="A token, if the app cannot send the header")
     ] = None,
 ) -> Any:
-    """Accelerometer and gravity (or wrist motion, or total acceleration) become readings at 10 Hz in our units, with
-    rotation, heart rate, steps and speed where they come along; docs/rest.md has the table and how to set up the
-    app. The answer is as that of /ingest."""
+    """Accelerometer and gravity (or wrist motion, or total acceleration) are converted to readings at 10 Hz in the
+    units of the topic, with rotation, heart rate, steps and speed if they are sent. docs/rest.md has the table of
+    sensors and the set-up of the app. The response is that of /ingest."""
     limit = _PUSH_BODIES * context.settings().telemetry.max_message_bytes
     body = await body_of(request, limit)
     return await _run(_push, context.settings(), body, device, frame)
@@ -158,13 +160,13 @@ def _push(
         before = _steps.get(session)
     pushed = readings_of_push(given, frame=frame, device_id=device, steps_before=before)
     if not len(pushed.readings):
-        # a push of the app's "test" button, or one between two samples, is no error of the app
+        # the app's "test" button sends an empty push, and so may a push between two samples
         return JSONResponse(
             Accepted(readings=0, messages=0, refused=[], passed_over=pushed.passed_over).model_dump(), 202
         )
     readings, refused = _valid(settings, pushed)
     if not len(readings):
-        return _unusable("no reading of the push could be used", refused)
+        return _unusable("the push has no usable reading", refused)
     sent = send_readings(settings, readings)
     if pushed.steps is not None:
         with _steps_lock:
@@ -181,20 +183,20 @@ def _session_of(given: Any, device: str | None) -> tuple[str, str]:
 
 
 def _valid(settings: Settings, pushed: Pushed) -> tuple[pa.Table, list[Refused]]:
-    """Each reading judged as a message of its own, by the one validation there is."""
+    """Each reading validated as a message of its own, by the stream's decode."""
     texts = reading_texts(pushed.readings).cast(pa.binary())
     decoded = decode_messages(texts, now_us=time.time_ns() // 1000, limits=settings.telemetry)
     refused = [one.model_copy(update={"message": 0, "item": one.message}) for one in refused_of(decoded.dead)]
     return decoded.readings.drop_columns(["message", "item"]), refused
 
 
-def _unusable(says: str, refused: list[Refused]) -> JSONResponse:
-    return JSONResponse(NothingUsable(detail=says, refused=refused).model_dump(), 422)
+def _unusable(detail: str, refused: list[Refused]) -> JSONResponse:
+    return JSONResponse(NothingUsable(detail=detail, refused=refused).model_dump(), 422)
 
 
 # ---- Kafka ----------------------------------------------------------------------------------------------------
 
-# threads of its own: a broker that keeps silent must not hold up the pages
+# threads of its own: a broker that does not answer must not block the pages
 _threads = ThreadPoolExecutor(_SENDERS, thread_name_prefix="ingest")
 _producer: Any = None
 _producer_lock = threading.Lock()
@@ -207,18 +209,16 @@ async def _run(work: Callable[..., Any], *arguments: Any) -> Any:
 
 def _away(settings: Settings, why: str) -> ServiceUnavailableError:
     return ServiceUnavailableError(
-        f"Kafka at {settings.kafka.bootstrap_servers} {why}; nothing counts as accepted, send it again later "
-        "(what arrives twice counts once)"
+        f"Kafka at {settings.kafka.bootstrap_servers} {why}; nothing was accepted, send the request again later "
+        "(readings sent twice count once)"
     )
 
 
 def _the_producer(settings: Settings) -> Any:
-    """One producer for all requests: kafka-python's is safe to share between threads."""
+    """One producer for all requests; kafka-python's may be shared between threads."""
     global _producer
-    from kafka import KafkaProducer
-
     with _producer_lock:
-        _must_be_open(settings)  # whoever had the lock before may have found out
+        _must_be_open(settings)  # a request that held the lock before may have failed
         if _producer is None:
             _producer = KafkaProducer(
                 **client_options(settings),
@@ -233,7 +233,10 @@ def _the_producer(settings: Settings) -> Any:
 
 
 def _must_be_open(settings: Settings) -> None:
-    """Refuse at once what comes just after the broker was found away: one after the other would wait for it."""
+    """Refuse at once just after the broker was unavailable, so that requests do not wait one after the other.
+
+    Raises ServiceUnavailableError.
+    """
     if time.monotonic() < _shut_until:
         raise _away(settings, "did not answer a moment ago")
 
@@ -248,9 +251,7 @@ def _forget_producer() -> None:
 
 
 def _close(producer: Any) -> None:
-    """What it still holds runs out within _SEND_SECONDS; before that it cannot be closed."""
-    from kafka.errors import KafkaError
-
+    """Close a producer; what it still holds expires within _SEND_SECONDS."""
     with suppress(KafkaError):
         producer.close(timeout=3 * _SEND_SECONDS)
 
@@ -258,10 +259,8 @@ def _close(producer: Any) -> None:
 def send_readings(settings: Settings, readings: pa.Table) -> int:
     """Write readings to the topic, keyed by device; returns how many messages all replicas acknowledged.
 
-    Raises ServiceUnavailableError where that did not happen within seconds.
+    Raises ServiceUnavailableError if that takes longer than some seconds.
     """
-    from kafka.errors import KafkaError
-
     _must_be_open(settings)
     order = pc.sort_indices(readings, [("device_id", "ascending"), ("stamp", "ascending")])
     made = messages_of(readings.take(order), READINGS_PER_MESSAGE)

@@ -16,7 +16,7 @@ from activitymodule.monitoring.figures import SlowFigures, lag_of, prometheus_te
 from activitymodule.settings import Settings
 from activitymodule.store.batches import last_offsets
 from annotation import context
-from annotation.api.answers import problems
+from annotation.answers import problems
 from annotation.auth import require_token
 
 router = APIRouter(tags=["monitoring"])

@@ -1,4 +1,4 @@
-"""/health, /monitoring/drift, and retraining: begin one, see how far it is."""
+"""/health, /monitoring/drift, and retraining: start one, read its state."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from activitymodule.registry.versions import champion
 from activitymodule.settings import Settings
 from activitymodule.store.locks import SCORING, holder
 from activitymodule.store.retraining import find_run
-from annotation import context
-from annotation.api import retraining
-from annotation.api.answers import problems
+from annotation import context, retraining
+from annotation.answers import problems
 from annotation.auth import User, require_admin, require_token
 
 router = APIRouter(tags=["monitoring"])
@@ -29,19 +28,19 @@ router = APIRouter(tags=["monitoring"])
 Part = Literal["store", "broker", "registry", "scorer"]
 PARTS: tuple[Part, ...] = ("store", "broker", "registry", "scorer")
 
-_HEALTH_SECONDS = 1.0  # how long an answer is good: /health asks for no sign-in, and must cost little
+_HEALTH_SECONDS = 1.0  # answers are kept so long: /health needs no sign-in, and must cost little
 _DRIFT_SECONDS = 10.0
 
 
 class PartHealth(BaseModel):
-    """One service: whether it answered, and how long that took."""
+    """Whether a service answered, and in how many milliseconds."""
 
     ok: bool = Field(examples=[True])
     milliseconds: float = Field(examples=[1.3])
 
 
 class Health(BaseModel):
-    """`ok` where every part that was asked for is."""
+    """`ok` if every requested part is."""
 
     status: Literal["ok", "unavailable"] = Field(examples=["ok"])
     parts: dict[Part, PartHealth]
@@ -93,7 +92,7 @@ async def _look(part: Part) -> PartHealth:
 
 @router.get(
     "/health",
-    summary="Whether the services answer",
+    summary="Health of the services",
     response_model=Health,
     responses={503: {"model": Health, "description": "A part does not answer"}},
     tags=["health"],
@@ -101,11 +100,11 @@ async def _look(part: Part) -> PartHealth:
 async def health(
     need: Annotated[
         list[Part] | None,
-        Query(description="Only these parts count: `need=store` for a probe of the console alone"),
+        Query(description="Check only these parts; `need=store` for a probe of the console alone"),
     ] = None,
 ) -> Any:
-    """No sign-in needed. `scorer` is the streaming job: alive while it holds its lock in the store. Answers are kept
-    for a second."""
+    """Needs no sign-in. `scorer` is the streaming job: ok while it holds its lock in the store. Results are cached for
+    a second."""
     wanted = [part for part in PARTS if need is None or part in need]
     found = dict(zip(wanted, await asyncio.gather(*map(_look, wanted)), strict=True))
     ok = all(one.ok for one in found.values())
@@ -141,15 +140,20 @@ async def drift_now() -> DriftReport:
 
 @router.get(
     "/monitoring/drift",
-    summary="What has drifted from the champion's baseline",
+    summary="Drift report: current windows compared with the champion's training data",
     response_model=DriftReport,
     responses=problems(),
 )
 async def drift(
     _: Annotated[str, Depends(require_token)],
-    features: Annotated[int, Query(ge=0, le=1000, description="At most so many, the furthest first")] = 20,
+    features: Annotated[
+        int,
+        Query(
+            ge=0, le=1000, description="Return at most so many features, those with the largest drift first"
+        ),
+    ] = 20,
 ) -> Any:
-    """Compare the last monitoring.look_back_minutes of complete windows; docs/monitoring.md explains the measures."""
+    """Covers complete windows of the last monitoring.look_back_minutes; docs/monitoring.md explains the measures."""
     return (await drift_now()).limited(features)
 
 
@@ -157,30 +161,28 @@ async def drift(
 
 
 class Trigger(BaseModel):
-    """What to do, as in `activity retrain`."""
+    """Options, as of `activity retrain`."""
 
     model_config = ConfigDict(extra="forbid")
 
     why: str = Field("", max_length=500, examples=["drift after the firmware update"])
-    force: bool = Field(False, description="Whether or not there are new labels enough")
-    dry_run: bool = Field(False, description="Train and judge, but move nothing")
+    force: bool = Field(False, description="Ignore the label threshold")
+    dry_run: bool = Field(False, description="Dry run: train and evaluate, promote nothing")
     min_labels: int | None = Field(None, ge=1, le=1_000_000)
     seed: int = Field(1, ge=0, le=2**31 - 1)
-    require_approval: bool = Field(False, description="A better challenger waits for approval")
+    require_approval: bool = Field(False, description="A significantly better challenger waits for approval")
 
 
 class Triggered(BaseModel):
-    """A retraining that was begun; /monitoring/retraining/{run_id} tells how far it is."""
+    """A retraining that was started; /monitoring/retraining/{run_id} has its state."""
 
     run_id: str
     through: Literal["airflow", "job"]
-    held_back: str = Field(
-        "", description="Where another run waits for a person and this one for its end: which"
-    )
+    held_back: str = Field("", description="Which run this one waits for, if another one waits for approval")
 
 
 class RunState(BaseModel):
-    """How far a retraining is, or how it ended."""
+    """State of a retraining, and its result."""
 
     run_id: str
     state: str = Field(examples=["running"])
@@ -197,13 +199,13 @@ class RunState(BaseModel):
 @router.post(
     "/monitoring/retraining_trigger",
     status_code=202,
-    summary="Begin a retraining",
+    summary="Start a retraining",
     response_model=Triggered,
     responses=problems(409),
 )
 async def retraining_trigger(who: Annotated[User, Depends(require_admin)], asked: Trigger) -> Any:
-    """Admins only, signed in. Through Airflow where it answers, else as a job on this machine. 409: one is under
-    way."""
+    """For signed-in admins. Runs in Airflow if it answers, else as a job of this machine. 409: another run is in
+    progress."""
     settings = context.settings()
     try:
         begun = await context.run(lambda: retraining.begin(settings, by_whom=who.name, **asked.model_dump()))
@@ -214,7 +216,7 @@ async def retraining_trigger(who: Annotated[User, Depends(require_admin)], asked
 
 @router.get(
     "/monitoring/retraining/{run_id}",
-    summary="How far a retraining is",
+    summary="State of a retraining",
     response_model=RunState,
     responses=problems(404),
 )
@@ -230,5 +232,5 @@ async def retraining_state(
                 run_id=run_id, state="running", step="check", progress=0, summary=None, started_by="", why="",
                 started_at=None, finished_at=None, challenger=None,
             )  # fmt: skip
-        raise HTTPException(404, f"there is no retraining {run_id}; `activity retrain history` lists them")
+        raise HTTPException(404, f"no retraining has the id {run_id}; `activity retrain history` lists them")
     return RunState(**{name: getattr(run, name) for name in RunState.model_fields})

@@ -1,6 +1,6 @@
-"""/predict and /batch_predict: readings in, activities out, by the code of the stream from the first byte on.
+"""/predict and /batch_predict: score readings with the stream's own code.
 
-The messages go through the stream's own decode, panes and scoring; nothing is stored.
+Messages go through the stream's decode, panes, features and champion; nothing is stored.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from activitymodule.streaming import worker
 from activitymodule.windows.grouping import group_panes
 from activitymodule.windows.panes import decode_panes
 from annotation import context
-from annotation.api.answers import (
+from annotation.answers import (
     NothingUsable,
     Predictions,
     Refused,
@@ -30,28 +30,28 @@ from annotation.api.answers import (
     problems,
     refused_of,
 )
-from annotation.api.serving import Shared, serving
 from annotation.auth import require_token
+from annotation.serving import Shared, serving
 
 router = APIRouter(tags=["scoring"])
 
 BATCH_MESSAGES = 1000
-_BATCH_BODIES = 8  # a batch may be so many times as large as one message
+_BATCH_BODIES = 8  # the size limit of a batch, in message limits
 
 
 @router.post(
     "/predict",
     summary="Score one watch's readings",
     response_model=Predictions,
-    responses={**problems(413), 422: {"model": NothingUsable, "description": "No item could be used"}},
+    responses={**problems(413), 422: {"model": NothingUsable, "description": "No item can be used"}},
     openapi_extra=message_body(
         "One reading, or an array of readings, of one watch: a message as Kafka gets it"
     ),
 )
 async def predict(request: Request, _: Annotated[str, Depends(require_token)]) -> Any:
-    """Windows are cut where the stream cuts them (multiples of the slide since 1970), so readings of any ten seconds
-    usually fall into two: each is answered for what it holds. Items that cannot be used are named with the reason a
-    dead letter would have; the good ones still count. Nothing is stored."""
+    """Windows begin at multiples of the slide since 1970, as in the stream, so ten seconds of readings usually fall
+    into two windows; each is scored with the readings it has. `refused` lists the items that cannot be used, with the
+    reason a dead letter would have; the others count. Nothing is stored."""
     body = await body_of(request, context.settings().telemetry.max_message_bytes)
     return await context.run(_score, context.settings(), [body], True)
 
@@ -60,14 +60,14 @@ async def predict(request: Request, _: Annotated[str, Depends(require_token)]) -
     "/batch_predict",
     summary="Score readings of many watches",
     response_model=Predictions,
-    responses={**problems(413), 422: {"model": NothingUsable, "description": "No item could be used"}},
+    responses={**problems(413), 422: {"model": NothingUsable, "description": "No item can be used"}},
     openapi_extra=message_body(
         f"Up to {BATCH_MESSAGES} messages, each one reading or an array of readings, of any watches",
         several=True,
     ),
 )
 async def batch_predict(request: Request, _: Annotated[str, Depends(require_token)]) -> Any:
-    """As /predict, for many messages and watches at once; `refused` names the message and the item in it."""
+    """As /predict, for many messages and watches; `refused` names the message and the item in it."""
     limit = _BATCH_BODIES * context.settings().telemetry.max_message_bytes
     body = await body_of(request, limit)
     return await context.run(_score_batch, context.settings(), body)
@@ -80,9 +80,9 @@ def _score_batch(settings: Settings, body: bytes) -> Any:
         raise HTTPException(422, f"the body is not JSON: {error}") from None
     messages = given.get("messages") if isinstance(given, dict) else None
     if not isinstance(messages, list) or not messages:
-        raise HTTPException(422, "the body must be an object with a list `messages` that is not empty")
+        raise HTTPException(422, "the body must be an object with a non-empty list `messages`")
     if len(messages) > BATCH_MESSAGES:
-        raise HTTPException(422, f"{len(messages)} messages are too many; at most {BATCH_MESSAGES} are taken")
+        raise HTTPException(422, f"{len(messages)} messages exceed the limit of {BATCH_MESSAGES} a request")
     return _score(settings, [orjson.dumps(message) for message in messages], False)
 
 
@@ -103,10 +103,10 @@ def _score(settings: Settings, messages: list[bytes], one_watch: bool) -> Any:
     batch, dead = windows_of_messages(settings, messages)
     refused = refused_of(dead)
     if not batch.num_rows:
-        return _unusable("no reading of the request could be used", refused)
+        return _unusable("the request has no usable reading", refused)
     watches = len(set(batch.column("device_id").to_pylist()))
     if one_watch and watches > 1:
-        raise HTTPException(422, f"the readings are of {watches} watches; /batch_predict takes several")
+        raise HTTPException(422, f"the readings are of {watches} watches; use /batch_predict for several")
     champion = serving(settings)
     scorer = worker.Scorer(settings, Shared(champion.bundle), champion.classifier.version, batch_id=-1)
     rows = context.read(lambda connection: worker.score_windows(batch, scorer, connection))
@@ -118,12 +118,12 @@ def _score(settings: Settings, messages: list[bytes], one_watch: bool) -> Any:
     )
 
 
-def _unusable(says: str, refused: list[Refused]) -> JSONResponse:
-    return JSONResponse(NothingUsable(detail=says, refused=refused).model_dump(), 422)
+def _unusable(detail: str, refused: list[Refused]) -> JSONResponse:
+    return JSONResponse(NothingUsable(detail=detail, refused=refused).model_dump(), 422)
 
 
 def _answers(rows: Any) -> list[ScoredWindow]:
-    """Rows as the store would get them, one answer each."""
+    """The rows that the stream would store, as answers."""
     answers = []
     reasons = rows.reason.to_pylist() if isinstance(rows.reason, pa.Array) else list(rows.reason)
     for i, device in enumerate(rows.device_id.to_pylist()):

@@ -1,1 +1,1 @@
-"""The pages; importing one adds it to the console."""
+"""The pages: one file a page, each with a function that `frame.page` decorates; the application loads all of them."""

@@ -1,7 +1,7 @@
-"""The page on which windows are labelled, and the few routes its script talks to.
+"""The page for labelling windows, and the routes its script calls.
 
-The script (static/annotate.js) holds the next items ready, so that choosing a label shows the next window at once;
-the answer travels meanwhile. Every rule is kept by the store (store/leases.py, store/answers.py), none by the script.
+The script (static/annotate.js) keeps the next items ready, so that choosing a label shows the next window at once;
+the answer is sent in the background. All rules are in the store (store/leases.py, store/answers.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from html import escape
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from nicegui import ui
 from pydantic import BaseModel, Field
 
@@ -27,9 +27,7 @@ router = APIRouter(prefix="/annotate", include_in_schema=False)
 
 
 def signed_in(request: Request) -> User:
-    """Who asks; the gate has let nobody else in, but a token is no person."""
-    from fastapi import HTTPException
-
+    """The signed-in user. 401 for a token, which the gate lets through but which cannot label."""
     user = getattr(request.state, "user", None)
     if user is None:
         raise HTTPException(401, "sign in first")
@@ -41,7 +39,7 @@ Pixels = Annotated[int, Query(ge=0, le=10_000)]
 
 
 class Answered(BaseModel):
-    """An answer as the script sends it."""
+    """An answer, as the script sends it."""
 
     item_id: int
     answer: answers.Answer
@@ -61,7 +59,7 @@ class Together(BaseModel):
 
 
 class Held(BaseModel):
-    """Items that are given back, or held on to."""
+    """Items whose leases are renewed or released."""
 
     item_ids: list[int] = Field(max_length=100)
 
@@ -82,12 +80,12 @@ def _progress(connection: Connection, who: User) -> dict[str, Any]:
 
 @router.get("/next")
 async def next_item(who: Who, width: Pixels = 900, height: Pixels = 0, besides: str = "") -> dict[str, Any]:
-    """Lease one more item and make it ready; `besides`: the numbers of those on the screen."""
+    """Lease one more item and prepare it; `besides`: the items that the page has already."""
     shown = [int(one) for one in besides.split(",")[:20] if one.isdigit()]
 
     def work(connection: Connection) -> dict[str, Any]:
         item = leases.lease_next(connection, who.name, _minutes(), besides=shown)
-        connection.commit()  # the lease holds; what follows only reads
+        connection.commit()  # the lease is kept; the rest only reads
         ready = _ready(connection, item, width, height) if item else None
         return {"item": ready, "progress": _progress(connection, who)}
 
@@ -101,7 +99,7 @@ def _ready(connection: Connection, item: store_items.Item, width: int, height: i
 
 @router.post("/answer")
 async def give_answer(who: Who, given: Answered) -> dict[str, Any]:
-    """Keep an answer; 409 where the item is another's by now, 422 for a label that cannot be."""
+    """Save an answer; 409 if another annotator has the item by now, 422 for an invalid label."""
 
     def work(connection: Connection) -> dict[str, Any]:
         answers.answer(
@@ -122,7 +120,7 @@ async def give_answer(who: Who, given: Answered) -> dict[str, Any]:
 
 @router.post("/undo")
 async def take_back(who: Who, width: Pixels = 900, height: Pixels = 0) -> dict[str, Any]:
-    """Take back the last answer; the item comes back, ready to be shown."""
+    """Undo the last answer; returns its item, ready to be shown."""
 
     def work(connection: Connection) -> dict[str, Any]:
         undone = answers.undo(connection, who.name, _minutes())
@@ -143,7 +141,7 @@ async def take_back(who: Who, width: Pixels = 900, height: Pixels = 0) -> dict[s
 
 @router.post("/renew")
 async def hold_on(who: Who, held: Held) -> dict[str, Any]:
-    """Hold items for longer; says which are still the annotator's."""
+    """Renew leases; returns the items that are still the annotator's."""
     return {
         "held": await context.run_write(
             lambda connection: leases.lease_these(connection, held.item_ids, who.name, _minutes())
@@ -153,7 +151,7 @@ async def hold_on(who: Who, held: Held) -> dict[str, Any]:
 
 @router.post("/release")
 async def give_back(who: Who, held: Held) -> dict[str, Any]:
-    """Give items back unanswered: the page was left."""
+    """Release items unanswered: the page was left."""
     await context.run_write(lambda connection: leases.release(connection, held.item_ids, who.name))
     return {}
 
@@ -171,7 +169,7 @@ async def similar(who: Who, item_id: int) -> dict[str, Any]:
 
 @router.post("/together")
 async def label_together(who: Who, given: Together) -> dict[str, Any]:
-    """One label for several windows after a look; says which took it."""
+    """One label for several windows; returns those it was saved for."""
 
     def work(connection: Connection) -> dict[str, Any]:
         taken = answers.answer_many(
@@ -190,18 +188,94 @@ async def label_together(who: Who, given: Together) -> dict[str, Any]:
 
 # ---- the page -------------------------------------------------------------------------------------------------
 
+_ICON = '<path d="M3 12h3l2-6 4 13 3-9 2 4h4"/>'
 _KEYS = (
-    ("1 … 9", "choose the label with that number, and go on"),
-    ("letters", "the same, by the letter that is underlined"),
-    ("o", "another label: type it"),
-    ("s", "skip: somebody else may tell"),
-    ("u", "unsure: looked at it, cannot tell"),
+    ("1 … 9", "choose the label with this number"),
+    ("letters", "choose the label by its underlined letter"),
+    ("o", "type another label"),
+    ("s", "skip: leave the window to another annotator"),
+    ("u", "unsure: the activity cannot be determined"),
     ("f", "flag: something is wrong with this window (n: with a note)"),
-    ("z", "take back the last answer, up to ten"),
-    ("b", "similar windows of this person: label them together"),
-    ("h", "hide or show what the model says"),
-    ("?", "these keys"),
+    ("z", "undo the last answer, up to ten"),
+    ("b", "label similar windows of this person together"),
+    ("h", "hide or show the model's prediction"),
+    ("?", "show these keys"),
 )
+_OTHER_COLOUR = "#7d8794"
+
+
+@frame.page(
+    "/annotate",
+    "Annotate",
+    icon=_ICON,
+    group="Labels",
+    order=10,
+    wide=True,
+    assets=("annotate.css", "annotate.js"),
+)
+async def annotate(who: User) -> None:
+    """The frame that the script fills."""
+    config = context.settings()
+    known, others = await context.run_read(lambda connection: items.labels_for(connection, config))
+    if not known:
+        frame.empty(
+            "No champion yet",
+            "Labelling starts once a model is trained and windows are scored.",
+            ("Next steps", "/"),
+        )
+        return
+    start = json.dumps({"renew": config.queue.lease_minutes * 60 / 3, "who": who.name})
+    ui.html(
+        f'<div class="annotate" id="annotate" data-start="{escape(start)}" aria-busy="true">'
+        f"{_SIGHT}{_choices(known, others)}{_NOTHING}{_dialogs((*known, *others))}</div>",
+        sanitize=False,
+    ).classes("w-full")
+
+
+_SIGHT = """
+<div class="top">
+  <div class="subject"><h2 class="device">&nbsp;</h2><span class="when"></span><span class="figures"></span></div>
+  <div class="hour" title="Your labels in this clock hour, and the goal">
+    <span class="count"></span><span class="meter" role="progressbar" aria-label="Goal of the hour"><i></i></span>
+  </div>
+</div>
+<div class="sight">
+  <div class="plot" id="plot"><div class="waiting">Loading …</div></div>
+  <div class="below">
+    <section class="around"><h3>Activities before and after</h3><div class="strip-place"></div></section>
+    <section class="like"><h3>Similar labelled windows</h3><div class="tiles"></div></section>
+  </div>
+</div>"""
+_NOTHING = """
+<div class="nothing" hidden>
+  <h2>No windows to label</h2>
+  <p class="why">All queued windows are answered or held by other annotators. The scorer adds new ones within its
+    hourly budget. This page checks again every few seconds.</p>
+  <p><button type="button" class="button" data-act="undo"><kbd>z</kbd> Undo last answer</button></p>
+</div>
+<div class="toast" role="status" aria-live="polite"></div>
+<div class="sr" aria-live="polite" id="spoken"></div>"""
+
+
+def _choices(known: tuple[str, ...], others: tuple[str, ...]) -> str:
+    """The label buttons and the other answers."""
+    acts = "".join(
+        _act(key, words, act)
+        for key, words, act in (
+            ("s", "skip", "skip"),
+            ("u", "unsure", "unsure"),
+            ("f", "flag", "flag"),
+            ("z", "undo", "undo"),
+            ("b", "similar", "bulk"),
+            ("h", "hide model", "hide"),
+            ("?", "keys", "help"),
+        )
+    )
+    return (
+        f'<div class="choose"><p class="hidden-note" hidden></p>'
+        f'<div class="labels" role="group" aria-label="Labels">{_label_buttons(known, others)}</div>'
+        f'<div class="acts" role="group" aria-label="Other answers">{acts}</div></div>'
+    )
 
 
 def _label_buttons(known: tuple[str, ...], others: tuple[str, ...]) -> str:
@@ -219,8 +293,8 @@ def _label_buttons(known: tuple[str, ...], others: tuple[str, ...]) -> str:
             '<span class="bar"><i></i></span><span class="share"></span></button>'
         )
     buttons.append(
-        '<button type="button" class="label other" data-act="other" aria-keyshortcuts="o" style="--c:#7d8794">'
-        '<kbd>o</kbd><span class="word">other …</span></button>'
+        '<button type="button" class="label other" data-act="other" aria-keyshortcuts="o" '
+        f'style="--c:{_OTHER_COLOUR}"><kbd>o</kbd><span class="word">other …</span></button>'
     )
     return "".join(buttons)
 
@@ -239,77 +313,28 @@ def _act(key: str, words: str, act: str) -> str:
     )
 
 
-@frame.page("/annotate", "Annotate", wide=True)
-async def annotate(who: User) -> None:
-    config = context.settings()
-    known, others = await context.run_read(lambda connection: items.labels_for(connection, config))
-    if not known:
-        frame.empty(
-            "There is no champion yet",
-            "Windows can be labelled once a model has been trained and windows are scored.",
-            ("What to do first", "/"),
-        )
-        return
-    ui.add_head_html(
-        f'<link rel="stylesheet" href="{frame.asset("annotate.css")}">'
-        f'<script defer src="{frame.asset("annotate.js")}"></script>'
-    )
+def _dialogs(labels: tuple[str, ...]) -> str:
+    """Keys, another label, a flag's note, similar windows."""
     keys = "".join(f"<dt><kbd>{escape(key)}</kbd></dt><dd>{escape(words)}</dd>" for key, words in _KEYS)
-    known_labels = "".join(f'<option value="{escape(label)}">' for label in (*known, *others))
-    start = json.dumps({"renew": config.queue.lease_minutes * 60 / 3, "who": who.name})
-    ui.html(
-        f"""
-<div class="annotate" id="annotate" data-start="{escape(start)}" aria-busy="true">
-  <div class="top">
-    <div class="subject"><h2 class="device">&nbsp;</h2><span class="when"></span><span class="figures"></span></div>
-    <div class="hour" title="Labels of yours in this clock hour, and the goal">
-      <span class="told"></span><span class="meter" role="progressbar" aria-label="Goal of the hour"><i></i></span>
-    </div>
-  </div>
-  <div class="sight">
-    <div class="plot" id="plot"><div class="waiting">Looking for a window …</div></div>
-    <div class="below">
-      <section class="around"><h3>This person around it</h3><div class="strip-place"></div></section>
-      <section class="like"><h3>Labelled windows like it</h3><div class="tiles"></div></section>
-    </div>
-  </div>
-  <div class="choose">
-    <p class="hidden-note" hidden></p>
-    <div class="labels" role="group" aria-label="Labels">{_label_buttons(known, others)}</div>
-    <div class="acts" role="group" aria-label="Other answers">
-      {_act("s", "skip", "skip")}{_act("u", "unsure", "unsure")}{_act("f", "flag", "flag")}{_act("z", "undo", "undo")}
-      {_act("b", "similar", "bulk")}{_act("h", "hide model", "hide")}{_act("?", "keys", "help")}
-    </div>
-  </div>
-  <div class="nothing" hidden>
-    <h2>Nothing waits for you</h2>
-    <p class="why">Every window in the queue has its answer, or is in somebody's hands. New ones come as the budget
-      of the hour allows; this page looks again by itself.</p>
-    <p><button type="button" class="button" data-act="undo"><kbd>z</kbd> take back my last answer</button></p>
-  </div>
-  <div class="toast" role="status" aria-live="polite"></div>
-  <div class="sr" aria-live="polite" id="spoken"></div>
-  <dialog id="keys" aria-labelledby="keys-title"><h2 id="keys-title">Keys</h2><dl>{keys}</dl>
-    <form method="dialog"><button class="button primary" autofocus>Close</button></form></dialog>
-  <dialog id="other" aria-labelledby="other-title"><form method="dialog"><h2 id="other-title">Another label</h2>
-    <div class="field"><label for="other-label">What is it?</label>
-      <input id="other-label" list="known-labels" maxlength="60" autocomplete="off" spellcheck="false">
-      <datalist id="known-labels">{known_labels}</datalist></div>
-    <p class="note">A label that the champion does not know is kept; a later champion learns it once there are
-      enough.</p>
-    <div class="row-line"><button class="button primary" value="ok">Use it</button>
-      <button class="button" value="" type="submit" formnovalidate>Cancel</button></div></form></dialog>
-  <dialog id="note" aria-labelledby="note-title"><form method="dialog"><h2 id="note-title">Flag this window</h2>
-    <div class="field"><label for="note-words">What is wrong with it?</label>
-      <input id="note-words" maxlength="500" autocomplete="off"></div>
-    <div class="row-line"><button class="button primary" value="ok">Flag</button>
-      <button class="button" value="">Cancel</button></div></form></dialog>
-  <dialog id="bulk" aria-labelledby="bulk-title"><h2 id="bulk-title">Similar windows of this person</h2>
-    <p class="note">Look at each; a click (or <kbd>Tab</kbd> and <kbd>Space</kbd>) chooses one or leaves it out. Then
-      one key labels all that are framed, and the window you came from. Audit windows are never here.</p>
-    <div class="tiles" id="bulk-tiles"></div>
-    <div class="labels" id="bulk-labels" role="group" aria-label="Label for all"></div>
-    <p><button type="button" class="button" data-act="bulk-close"><kbd>Esc</kbd> back</button></p></dialog>
-</div>""",
-        sanitize=False,
-    ).classes("w-full")
+    known = "".join(f'<option value="{escape(label)}">' for label in labels)
+    return f"""
+<dialog id="keys" aria-labelledby="keys-title"><h2 id="keys-title">Keys</h2><dl>{keys}</dl>
+  <form method="dialog"><button class="button primary" autofocus>Close</button></form></dialog>
+<dialog id="other" aria-labelledby="other-title"><form method="dialog"><h2 id="other-title">Another label</h2>
+  <div class="field"><label for="other-label">Label</label>
+    <input id="other-label" list="known-labels" maxlength="60" autocomplete="off" spellcheck="false">
+    <datalist id="known-labels">{known}</datalist></div>
+  <p class="note">A new label is saved. A later champion learns it once there are enough examples.</p>
+  <div class="row-line"><button class="button primary" value="ok">Use label</button>
+    <button class="button" value="" type="submit" formnovalidate>Cancel</button></div></form></dialog>
+<dialog id="note" aria-labelledby="note-title"><form method="dialog"><h2 id="note-title">Flag this window</h2>
+  <div class="field"><label for="note-words">What is wrong with it?</label>
+    <input id="note-words" maxlength="500" autocomplete="off"></div>
+  <div class="row-line"><button class="button primary" value="ok">Flag</button>
+    <button class="button" value="">Cancel</button></div></form></dialog>
+<dialog id="bulk" aria-labelledby="bulk-title"><h2 id="bulk-title">Similar windows of this person</h2>
+  <p class="note">Select the windows that show the same activity: click, or <kbd>Tab</kbd> and <kbd>Space</kbd>. One
+    key then labels all selected windows and the current one. Audit windows are never included.</p>
+  <div class="tiles" id="bulk-tiles"></div>
+  <div class="labels" id="bulk-labels" role="group" aria-label="Label for all"></div>
+  <p><button type="button" class="button" data-act="bulk-close"><kbd>Esc</kbd> Cancel</button></p></dialog>"""

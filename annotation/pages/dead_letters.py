@@ -1,4 +1,4 @@
-"""Dead letters: what could not be used, by reason; the messages shown safely; sending them again after a fix."""
+"""Dead letters: messages that could not be used, by reason; what they hold; sending them again."""
 
 from __future__ import annotations
 
@@ -6,35 +6,36 @@ from html import escape
 
 from nicegui import ui
 
+from activitymodule.errors import ActivityError
 from activitymodule.store.dead_letters import DeadLetter, Selection, list_dead_letters, summarize_dead_letters
 from activitymodule.telemetry.reasons import Reason
 from activitymodule.workflows.dead_letters import Resent, send_again
 from annotation import context, frame
 from annotation.auth import User, must_be_admin
-from annotation.pages.live import sheet, watch_link
 
 _LETTERS = 20
 _LONGEST = 1200  # characters of a message that are shown
+_ICON = '<path d="M3 6h18v12H3zM3 7l9 6 9-6M15 15l4 4M19 15l-4 4"/>'
 _MEANING = {str(reason): reason.meaning for reason in Reason}
 
 
-@frame.page("/dead-letters", "Dead letters")
+@frame.page("/dead-letters", "Dead letters", icon=_ICON, group="Stream", order=60, assets=("fleet.css",))
 async def dead_letters(who: User, reason: str = "") -> None:
-    sheet()
+    """Counts by reason, then the newest messages (of one reason)."""
     counts = await context.run_read(summarize_dead_letters)
     if not counts:
         frame.empty(
             "No dead letters",
-            "Every message so far could be used. What cannot be (not JSON, no stamp, a value out of range) would be "
-            "kept here with its reason. Nothing is dropped without a word.",
-            ("Live", "/live"),
+            "All messages could be used so far. A message that cannot be used (not JSON, no stamp, a value out of "
+            "range) is kept here with the reason.",
+            ("Open Live", "/live"),
         )
         return
     known = {one.reason for one in counts}
     reason = reason if reason in known else ""
-    with frame.panel("By reason", note="choose one to see its messages"):
+    with frame.panel("By reason", note="choose a reason to see its messages"):
         frame.table(
-            ["Reason", "Letters", "Watches", "Sent again", "First", "Last", "Example"],
+            ["Reason", "Dead letters", "Watches", "Sent again", "First", "Last", "Example"],
             [
                 [
                     f'<a href="/dead-letters?reason={escape(one.reason)}"><b>{escape(one.reason)}</b></a>'
@@ -56,8 +57,8 @@ async def dead_letters(who: User, reason: str = "") -> None:
     letters = await context.run_read(
         lambda connection: list_dead_letters(connection, selection, limit=_LETTERS)
     )
-    title = f"The newest with {reason}" if reason else "The newest"
-    with frame.panel(title, note=f"at most {_LETTERS}; activity dead-letters export has all of them"):
+    title = f"Newest dead letters: {reason}" if reason else "Newest dead letters"
+    with frame.panel(title, note=f"the newest {_LETTERS}; activity dead-letters export writes all"):
         if reason:
             ui.html('<a href="/dead-letters">All reasons</a>', sanitize=False)
         for letter in letters:
@@ -65,9 +66,11 @@ async def dead_letters(who: User, reason: str = "") -> None:
 
 
 def _letter(letter: DeadLetter) -> None:
-    item = "the whole message" if letter.item < 0 else f"item {letter.item}"
+    item = "whole message" if letter.item < 0 else f"item {letter.item}"
     again = ' <span class="chip good">sent again</span>' if letter.replayed_at else ""
-    watch = watch_link(letter.device_id) if letter.device_id else '<span class="muted">unknown watch</span>'
+    watch = (
+        frame.watch_link(letter.device_id) if letter.device_id else '<span class="muted">unknown watch</span>'
+    )
     with ui.element("details").classes("version"):
         ui.html(
             f'<span class="chip warn">{escape(letter.reason)}</span><span>{watch}</span>'
@@ -77,15 +80,16 @@ def _letter(letter: DeadLetter) -> None:
             sanitize=False,
         )
         ui.html(
-            f'<dl class="facts"><dt>Place</dt><dd class="mono">{escape(letter.topic)}/{letter.partition}/'
-            f"{letter.offset}, {item}</dd><dt>Detail</dt><dd>{escape(letter.detail or '-')}</dd></dl>"
+            '<dl class="facts"><dt>Topic, partition, offset</dt><dd class="mono">'
+            f"{escape(letter.topic)}/{letter.partition}/{letter.offset}, {item}</dd>"
+            f"<dt>Detail</dt><dd>{escape(letter.detail or '-')}</dd></dl>"
             f"{payload_html(letter.payload)}",
             sanitize=False,
         )
 
 
 def payload_html(payload: bytes | None) -> str:
-    """A message for the eye: escaped text, or hexadecimal where it is none; cut."""
+    """A message as escaped text, or in hexadecimal if it is not text; cut after some length."""
     if payload is None:
         return '<p class="muted">The message had no value.</p>'
     if not payload:
@@ -105,7 +109,7 @@ def payload_html(payload: bytes | None) -> str:
     else:
         shown, rest = text[:_LONGEST], max(0, len(text) - _LONGEST)
     more = f'<p class="note">... and {rest:,} more {"bytes" if binary else "characters"}</p>' if rest else ""
-    kind = "not text; bytes in hexadecimal" if binary else f"{len(payload):,} bytes"
+    kind = "not text; hexadecimal" if binary else f"{len(payload):,} bytes"
     return f'<p class="note">{kind}</p><pre class="payload">{escape(shown)}</pre>{more}'
 
 
@@ -115,10 +119,10 @@ def _printable(part: bytes) -> str:
 
 def _replay(who: User, reason: str, waiting: int) -> None:
     what = f"with the reason {reason}" if reason else "of all reasons"
-    with frame.panel("Send them again", note="after what stood in their way is mended"):
+    with frame.panel("Send again", note="after the cause is fixed"):
         frame.text(
-            f"Not sent again yet: {_count(waiting, 'letter')} {what}. Messages go to Kafka once each, as they came; "
-            "what is still wrong comes back here, and good readings that were sent twice count once."
+            f"{_count(waiting, 'dead letter')} {what} not sent again yet. Each message is sent once to its topic, "
+            "unchanged. Items that still cannot be used return as dead letters; readings received twice count once."
         )
         said = ui.html("", sanitize=False)
         with ui.element("div").classes("row-line"):
@@ -128,12 +132,12 @@ def _replay(who: User, reason: str, waiting: int) -> None:
         async def send() -> None:
             with ui.dialog() as dialog, ui.card():
                 frame.heading("Send these messages again?")
-                frame.text(f"Dead letters {what}, to the topic they came from.")
+                frame.text(f"Dead letters {what}, to their original topic.")
                 with ui.element("div").classes("row-line"):
                     ui.button("Send", on_click=lambda: dialog.submit(True), color=None).classes(
                         "button primary"
                     ).props("flat no-caps")
-                    ui.button("Leave them", on_click=lambda: dialog.submit(False), color=None).classes(
+                    ui.button("Cancel", on_click=lambda: dialog.submit(False), color=None).classes(
                         "button"
                     ).props("flat no-caps")
             if not await dialog:
@@ -148,24 +152,20 @@ def _replay(who: User, reason: str, waiting: int) -> None:
 
 
 async def _send(who: User, selection: Selection) -> tuple[bool, str]:
-    """Whether they were sent, and what to say of it."""
-    from activitymodule.errors import ActivityError
-
-    settings = context.settings()
+    """Whether they were sent, and the notice that says so."""
+    config = context.settings()
 
     def work() -> Resent:
-        return send_again(settings, selection)
+        return send_again(config, selection)
 
     try:
         await must_be_admin(who)
         result = await context.run(work)
     except ActivityError as error:
         return False, f'<div class="notice bad" role="alert">{escape(str(error))}</div>'
-    rest = f" {result.left_out:,} left out: empty, or too long to be kept whole." if result.left_out else ""
-    return (
-        True,
-        f'<div class="notice good" role="status">{_count(result.messages, "message")} sent again.{rest}</div>',
-    )
+    rest = f" {result.left_out:,} not sent: empty, or too long to be kept whole." if result.left_out else ""
+    sent = _count(result.messages, "message")
+    return True, f'<div class="notice good" role="status">{sent} sent again.{rest}</div>'
 
 
 def _count(n: int, what: str) -> str:

@@ -12,15 +12,15 @@ from activitymodule.store.drift import Alarm, alarms
 from annotation import charts, context, frame
 from annotation.api.monitoring import drift_now
 from annotation.auth import User
-from annotation.pages.live import sheet
 
 _SHOWN = 8
+_ICON = '<path d="M3 17c3 0 3-9 6-9s3 9 6 9 3-12 6-12M3 21h18"/>'
 
 
-@frame.page("/drift", "Drift")
+@frame.page("/drift", "Drift", icon=_ICON, group="Stream", order=50, assets=("fleet.css",))
 async def drift(who: User) -> None:
-    sheet()
-    waiting = frame.text("Comparing ...", "muted")
+    """The report, the alarms, the features with the largest drift."""
+    waiting = frame.text("Loading ...", "muted")
     report = await drift_now()
     tripped = await context.run_read(lambda connection: alarms(connection, limit=60))
     waiting.delete()
@@ -28,11 +28,11 @@ async def drift(who: User) -> None:
     if found is None:
         frame.notice(report.summary)
         frame.empty(
-            "Nothing to compare yet",
+            "No drift report yet",
             "The scoring job counts complete windows. From "
             f"{context.settings().monitoring.least_windows} windows on, this page compares them with the champion's "
             "training data.",
-            ("Live", "/live"),
+            ("Open Live", "/live"),
         )
         _alarms(tripped)
         return
@@ -64,8 +64,8 @@ async def drift(who: User) -> None:
                     found.confidences_now,
                     found.confidences_baseline,
                     title="Windows by confidence: now, and of held-out people",
-                    low="0 %",
-                    high="100 %",
+                    low="0%",
+                    high="100%",
                     width=340,
                     height=130,
                 ),

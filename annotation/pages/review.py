@@ -1,107 +1,41 @@
-"""The review: windows that people disagree on, that were flagged, or whose label looks wrong; decided by keyboard.
-Beside it how far annotators agree, and labels out and in."""
+"""Review: disputed and flagged windows, and labels that are probably wrong, decided by keyboard; agreement between
+annotators; labels as files."""
 
 from __future__ import annotations
 
-import time
-import warnings
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from datetime import UTC
 from html import escape
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException
 from fastapi.responses import Response
 from nicegui import events, ui
 
-from activitymodule.errors import ActivityError, ConfigError, DataError
-from activitymodule.lake.labels import exported_text, read_labels
-from activitymodule.learning.agreement import PairAgreement, agreements, suspicious_labels
-from activitymodule.store import import_export
-from activitymodule.store import items as store_items
+from activitymodule.errors import ConfigError, DataError
+from activitymodule.lake.labels import exported_text
+from activitymodule.learning.agreement import PairAgreement
 from activitymodule.store import labels as store_labels
-from activitymodule.store import review as store_review
-from activitymodule.store.connection import Connection
-from activitymodule.store.review import Case, Vote
-from annotation import context, frame, items
+from annotation import context, frame
 from annotation.auth import User, require_admin
+from annotation.cases import Desk, Shown, kappas, waiting
+from annotation.label_files import label_files
 from annotation.palette import colours
 from annotation.signals import facts, microseconds, plot, unpack
 
 router = APIRouter(prefix="/review", include_in_schema=False)
 
-_MOST_SUSPICIOUS = 50
-_IMPORT_BYTES = 20 << 20
-_WHY = {
-    "disputed": ("Disputed", "people gave it different labels"),
-    "flagged": ("Flagged", "somebody says that something is wrong with it"),
-    "suspicious": ("Suspicious", "its label is unlike what the model expected, for a label of its kind"),
-}
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A case with what is shown of it."""
-
-    case: Case
-    item: store_items.Item
-    votes: tuple[Vote, ...]
-    label: str | None = None  # of a suspicious one: as it stands
-    suggested: str | None = None
-
-
-def suspicions(connection: Connection, classifier: str) -> list[tuple[Case, str, str]]:
-    """Labels that look wrong (case, label, what the model takes it for), the most suspicious first.
-
-    The probabilities are those the window was queued with: of a model that could not have learnt the label.
-    """
-    judged = store_labels.gold_predictions(connection, classifier)
-    if judged is None or len(judged.label) < 2:
-        return []
-    import numpy as np
-
-    with warnings.catch_warnings():
-        # that a class has few examples yet is no news to a reviewer
-        warnings.simplefilter("ignore", UserWarning)
-        found = suspicious_labels(
-            judged.probabilities, np.array(judged.label, object), judged.labels, most=_MOST_SUSPICIOUS
-        )
-    return [
-        (
-            Case(judged.item_id[one.row], "suspicious", judged.labelled_at[one.row]),
-            one.label,
-            one.suggested,
-        )
-        for one in found
-    ]
-
-
-def waiting(connection: Connection, classifier: str) -> list[Shown]:
-    """Everything that waits for a reviewer: disputed and flagged windows, then suspicious labels."""
-    told = [(case, None, None) for case in store_review.cases(connection)]
-    there = {case.item_id for case, _, _ in told}
-    doubtful = [one for one in suspicions(connection, classifier) if one[0].item_id not in there]
-    return [
-        Shown(
-            case,
-            store_items.get_item(connection, case.item_id),
-            tuple(store_review.votes(connection, case.item_id)),
-            label,
-            suggested,
-        )
-        for case, label, suggested in [*told, *doubtful]
-    ]
-
-
-def kappas(connection: Connection) -> list[PairAgreement]:
-    """How far each pair of annotators agrees."""
-    said = store_labels.pairs_of_labels(connection)
-    return agreements([a for a, _, _ in said], [w for _, w, _ in said], [label for _, _, label in said])
-
-
-# ---- out and in ---------------------------------------------------------------------------------------------
-
 Admin = Annotated[User, Depends(require_admin)]
+Decide = Callable[[str | None], Awaitable[None]]
+
+_ICON = '<path d="M12 4v16M5 20h14M5 8h14M5 8l-2 6h5L5 8ZM19 8l-3 6h5l-2-6Z"/>'
+_WHY = {
+    "disputed": ("Disputed", "annotators gave different labels"),
+    "flagged": ("Flagged", "an annotator reported a problem"),
+    "suspicious": ("Suspicious", "the label is improbable given the model's prediction"),
+}
+_MOST_LISTED = 200
+_ARROWS = {"ArrowDown": 1, "ArrowRight": 1, "ArrowUp": -1, "ArrowLeft": -1}
 
 
 @router.get("/export/{name}")
@@ -109,7 +43,7 @@ async def export(who: Admin, name: str) -> Response:
     """Labels as a file: labels.csv or labels.json (Label Studio)."""
     kind = {"labels.csv": "csv", "labels.json": "label-studio"}.get(name)
     if kind is None:
-        raise HTTPException(404, "there is labels.csv and labels.json")
+        raise HTTPException(404, "no such file; the exports are labels.csv and labels.json")
     text, _ = await context.run_read(lambda connection: exported_text(connection, kind))
     return Response(
         text,
@@ -118,120 +52,17 @@ async def export(who: Admin, name: str) -> Response:
     )
 
 
-def _labels_out_and_in(who: User) -> None:
-    with frame.panel("Labels out and in"):
-        frame.text("What people say now, one row an annotator and window; and labels from elsewhere.", "note")
-        ui.html(
-            '<div class="row-line"><a class="button" href="/review/export/labels.csv" download>CSV</a>'
-            '<a class="button" href="/review/export/labels.json" download>Label Studio JSON</a></div>',
-            sanitize=False,
-        )
-
-        async def take(upload: events.UploadEventArguments) -> None:
-            config = context.settings()
-            try:
-                text = (await upload.file.read()).decode("utf-8-sig")
-                rows = read_labels(text, annotator=who.name, window_seconds=config.windows.length_seconds)
-                count = await context.run_write(
-                    lambda connection: import_export.import_labels(
-                        connection, rows, minutes=config.queue.lease_minutes
-                    )
-                )
-            except UnicodeDecodeError:
-                ui.notify(f"{upload.file.name}: the file is not UTF-8 text.", type="negative")
-            except ActivityError as error:
-                ui.notify(f"{upload.file.name}: {error}.", type="negative", multi_line=True, timeout=15_000)
-            else:
-                ui.notify(
-                    f"{count.added} labels added, {count.known} were there already; {count.unmatched} are of "
-                    "windows that were never queued.",
-                    type="positive",
-                    multi_line=True,
-                )
-            finally:
-                # the same file, mended, may come again
-                box.reset()
-
-        box = ui.upload(
-            on_upload=take,
-            on_rejected=lambda: ui.notify(
-                f"Only a .csv or .json file of at most {_IMPORT_BYTES >> 20} MB is taken.", type="negative"
-            ),
-            auto_upload=True,
-            max_file_size=_IMPORT_BYTES,
-            label="Import CSV or Label Studio JSON",
-        )
-        box.props('flat bordered accept=".csv,.json"').classes("w-full").style("max-width: 420px")
-
-
-# ---- the page -------------------------------------------------------------------------------------------------
-
-
-class Desk:
-    """One reviewer's desk: what waits, what lies open."""
-
-    def __init__(self, who: User, labels: tuple[str, ...], cases: list[Shown]) -> None:
-        self.who, self.labels, self.cases = who, labels, cases
-        self.at = 0
-        self.since = time.monotonic()
-        self.busy = False
-        self.letters = items.label_key(labels)
-
-    @property
-    def open(self) -> Shown | None:
-        return self.cases[self.at] if self.cases else None
-
-    def move(self, by: int) -> None:
-        if self.cases:
-            self.at = (self.at + by) % len(self.cases)
-            self.since = time.monotonic()
-
-    async def decide(self, label: str | None) -> bool:
-        """A word on the open case: a label, or None: nobody can tell. The case leaves the desk."""
-        shown = self.open
-        if shown is None or self.busy:
-            return False
-        self.busy = True
-        try:
-            seconds = time.monotonic() - self.since
-            await context.run_write(
-                lambda connection: store_review.adjudicate(
-                    connection,
-                    shown.item.item_id,
-                    self.who.name,
-                    label,
-                    minutes=context.settings().queue.lease_minutes,
-                    seconds=seconds,
-                )
-            )
-        finally:
-            self.busy = False
-        self.cases = [one for one in self.cases if one.item.item_id != shown.item.item_id]
-        self.at = min(self.at, max(0, len(self.cases) - 1))
-        self.since = time.monotonic()
-        return True
-
-    async def take_back(self) -> bool:
-        """Undo the last word; its case lies open again."""
-        name = context.settings().registry.classifier
-        number = await context.run_write(
-            lambda connection: store_review.undo_adjudication(
-                connection, self.who.name, context.settings().queue.lease_minutes
-            )
-        )
-        if number is None:
-            return False
-        self.cases = await context.run_read(lambda connection: waiting(connection, name))
-        self.at = next((k for k, one in enumerate(self.cases) if one.item.item_id == number), 0)
-        return True
-
-
-@frame.page("/review", "Review", role="admin")
+@frame.page(
+    "/review",
+    "Review",
+    role="admin",
+    icon=_ICON,
+    group="Labels",
+    order=20,
+    assets=("annotate.css", "review.css"),
+)
 async def review(who: User) -> None:
-    ui.add_head_html(
-        f'<link rel="stylesheet" href="{frame.asset("annotate.css")}">'
-        f'<link rel="stylesheet" href="{frame.asset("review.css")}">'
-    )
+    """The list of cases with the open one beside it."""
     name = context.settings().registry.classifier
     known, others = await context.run_read(lambda connection: store_labels.offered_labels(connection, name))
     desk = Desk(who, (*known, *others), await context.run_read(lambda connection: waiting(connection, name)))
@@ -245,127 +76,122 @@ async def review(who: User) -> None:
         shown = desk.open
         try:
             if await desk.decide(label):
-                ui.notify(
-                    f"{shown.item.device_id if shown else ''}: {label or 'withdrawn'}",
-                    position="bottom-right",
-                )
+                device = shown.item.device_id if shown else ""
+                ui.notify(f"{device}: {label or 'withdrawn'}", position="bottom-right")
         except (ConfigError, DataError) as error:
             ui.notify(str(error), type="negative")
         board.refresh()
 
-    async def back() -> None:
-        if await desk.take_back():
-            ui.notify("Taken back.", position="bottom-right")
-        else:
-            ui.notify("Nothing to take back.", position="bottom-right")
+    async def undo() -> None:
+        ui.notify("Undone." if await desk.undo() else "Nothing to undo.", position="bottom-right")
         board.refresh()
 
     def choose(place: int) -> None:
-        desk.at, desk.since = place, time.monotonic()
+        desk.choose(place)
         board.refresh()
 
     async def key(event: events.KeyEventArguments) -> None:
-        if not event.action.keydown or event.action.repeat:
-            return
-        if event.modifiers.ctrl or event.modifiers.alt or event.modifiers.meta:
+        modifiers = event.modifiers
+        if (
+            not event.action.keydown
+            or event.action.repeat
+            or modifiers.ctrl
+            or modifiers.alt
+            or modifiers.meta
+        ):
             return
         pressed = str(event.key).lower() if len(str(event.key)) == 1 else str(event.key)
-        label = next(
-            (
-                one
-                for place, one in enumerate(desk.labels)
-                if pressed in (str(place + 1) if place < 9 else "", desk.letters.get(one, ""))
-            ),
-            None,
-        )
-        if label is not None:
+        label = desk.label_of(pressed)
+        if label is not None or pressed == "n":
             await decide(label)
-        elif pressed == "n":
-            await decide(None)
         elif pressed == "z":
-            await back()
-        elif pressed in ("ArrowDown", "ArrowRight", "ArrowUp", "ArrowLeft"):
-            desk.move(1 if pressed in ("ArrowDown", "ArrowRight") else -1)
-            board.refresh()
+            await undo()
+        elif pressed in _ARROWS:
+            choose(desk.at + _ARROWS[pressed])
 
     ui.keyboard(on_key=key, ignore=["input", "select", "textarea"])
     board()
     with frame.grid(340):
-        with frame.panel("How far annotators agree"):
+        with frame.panel("Agreement between annotators"):
             _agreement(pairs)
-        _labels_out_and_in(who)
+        label_files(who)
 
 
-def _board(desk: Desk, decide: Any, choose: Any) -> None:
+def _board(desk: Desk, decide: Decide, choose: Callable[[int], None]) -> None:
     counts = {why: sum(one.case.why == why for one in desk.cases) for why in _WHY}
-    ui.html(
-        '<p class="row-line" id="review-counts">'
-        + "".join(
-            frame.chip(f"{counts[why]} {name.lower()}", "warn" if counts[why] else "")
-            for why, (name, _) in _WHY.items()
-        )
-        + "</p>",
-        sanitize=False,
+    chips = "".join(
+        frame.chip(f"{counts[why]} {name.lower()}", "warn" if counts[why] else "")
+        for why, (name, _) in _WHY.items()
     )
+    ui.html(f'<p class="row-line" id="review-counts">{chips}</p>', sanitize=False)
     shown = desk.open
     if shown is None:
         with frame.panel():
-            frame.empty(
-                "Nothing waits for a reviewer", "No window is disputed or flagged, and no label looks wrong."
-            )
+            frame.empty("Nothing to review", "No window is disputed or flagged, and no label is suspicious.")
         return
     with ui.element("div").classes("review"):
         with ui.element("nav").classes("panel cases").props('aria-label="Cases"'):
-            for place, one in enumerate(desk.cases[:200]):
+            for place, one in enumerate(desk.cases[:_MOST_LISTED]):
                 current = ' aria-current="true"' if place == desk.at else ""
                 ui.html(
                     f'<button type="button" class="case"{current}><b>{escape(one.item.device_id)}</b>'
-                    f"<span>{_WHY[one.case.why][0].lower()}</span><small>{_said(one)}</small></button>",
+                    f"<span>{_WHY[one.case.why][0].lower()}</span><small>{_answers(one)}</small></button>",
                     sanitize=False,
                 ).on("click", lambda _, place=place: choose(place))
         with ui.element("section").classes("panel desk").props(f'id="desk" data-item="{shown.item.item_id}"'):
-            _desk(desk, shown, decide)
+            _window(shown)
+            _votes(shown)
+            _labels(desk, decide)
 
 
-def _said(shown: Shown) -> str:
+def _answers(shown: Shown) -> str:
     if shown.case.why == "suspicious":
-        return f"{escape(shown.label or '')}, or {escape(shown.suggested or '')}?"
-    return escape(" / ".join(vote.label or vote.answer for vote in shown.votes))
+        return f"{escape(shown.label or '')}, predicted {escape(shown.suggested or '')}"
+    return escape(" / ".join(one.label or one.answer for one in shown.votes))
 
 
-def _desk(desk: Desk, shown: Shown, decide: Any) -> None:
+def _window(shown: Shown) -> None:
     item = shown.item
     records = unpack([item.readings])
     low, high = microseconds(item.window_start), microseconds(item.window_end)
-    said = facts(records[(records["stamp_us"] >= low) & (records["stamp_us"] < high)])
+    summary = facts(records[(records["stamp_us"] >= low) & (records["stamp_us"] < high)]).sentence()
     title, why = _WHY[shown.case.why]
-    picture = plot(records, low, high, 820, height=330, what=said.sentence())
+    picture = plot(records, low, high, 820, height=330, what=summary)
     ui.html(
         f'<div class="panel-head"><h2>{escape(item.device_id)}</h2>'
         f'<span class="note">{item.window_start.astimezone(UTC):%a %d %b %H:%M:%S} UTC · {title}: {why}</span></div>'
         f'<div class="annotate plain"><div class="plot">{picture}</div></div>',
         sanitize=False,
     )
+
+
+def _votes(shown: Shown) -> None:
+    """What each annotator answered, and what the model predicted."""
     rows = [
         [
-            escape(vote.annotator),
-            frame.activity_chip(vote.label) if vote.label else frame.chip(vote.answer, "warn"),
-            "" if vote.seconds is None else f"{vote.seconds:.0f} s",
-            escape(vote.note or ""),
+            escape(one.annotator),
+            frame.activity_chip(one.label) if one.label else frame.chip(one.answer, "warn"),
+            "" if one.seconds is None else f"{one.seconds:.0f} s",
+            escape(one.note or ""),
         ]
-        for vote in shown.votes
+        for one in shown.votes
     ]
-    best = (
-        max(range(len(item.probabilities)), key=lambda k: item.probabilities[k])
-        if item.probabilities
-        else None
-    )
-    if best is not None and best < len(item.labels):
-        share = f"{item.probabilities[best]:.0%}"
+    item = shown.item
+    predicted = list(zip(item.labels, item.probabilities, strict=False))
+    if predicted:
+        label, probability = max(predicted, key=lambda pair: pair[1])
         rows.append(
-            [f"model {escape(item.model_version)}", frame.activity_chip(item.labels[best]), share, ""]
+            [
+                f"model version {escape(item.model_version)}",
+                frame.activity_chip(label),
+                f"{probability:.0%}",
+                "",
+            ]
         )
-    frame.table(["who", "says", "", "note"], rows)
+    frame.table(["By", "Answer", "Time or confidence", "Note"], rows)
+
+
+def _labels(desk: Desk, decide: Decide) -> None:
     shades = colours(desk.labels)
     with ui.element("div").classes("annotate plain"), ui.element("div").classes("labels"):
         for place, label in enumerate(desk.labels):
@@ -377,12 +203,12 @@ def _desk(desk: Desk, shown: Shown, decide: Any) -> None:
             ).on("click", lambda _, label=label: decide(label))
         ui.html(
             '<button type="button" class="label" data-act="withdraw" style="--c:#7d8794"><kbd>n</kbd>'
-            '<span class="word">nobody can tell</span></button>',
+            '<span class="word">Cannot be determined</span></button>',
             sanitize=False,
         ).on("click", lambda _: decide(None))
     ui.html(
-        '<p class="note"><kbd>1</kbd> to <kbd>9</kbd> decide, <kbd>n</kbd> withdraw it, <kbd>↑</kbd> <kbd>↓</kbd> '
-        "another case, <kbd>z</kbd> take back. A reviewer's word decides over all others.</p>",
+        '<p class="note"><kbd>1</kbd> to <kbd>9</kbd> decide, <kbd>n</kbd> withdraw the window, <kbd>↑</kbd> '
+        "<kbd>↓</kbd> select a case, <kbd>z</kbd> undo. A reviewer's decision overrides all other labels.</p>",
         sanitize=False,
     )
 
@@ -390,12 +216,12 @@ def _desk(desk: Desk, shown: Shown, decide: Any) -> None:
 def _agreement(pairs: list[PairAgreement]) -> None:
     if not pairs:
         frame.text(
-            "No window was labelled by two people yet. A share of the queue (`queue.overlap_share`) is shown to two.",
+            "No window has labels of two annotators yet. The share `queue.overlap_share` of the queue requires two.",
             "note",
         )
         return
     frame.table(
-        ["pair", "windows", "agree", "kappa", "95 % interval"],
+        ["Pair", "Windows", "Agreement", "Kappa", "95% interval"],
         [
             [
                 f"{escape(pair.first)} and {escape(pair.second)}",
@@ -409,6 +235,6 @@ def _agreement(pairs: list[PairAgreement]) -> None:
         numeric=frozenset({1, 2, 3, 4}),
     )
     frame.text(
-        "Cohen's kappa: 0 is chance, 1 is full agreement; it is not defined where both always gave one label.",
+        "Cohen's kappa: 0 is chance, 1 is full agreement; undefined if both annotators gave only one label.",
         "note",
     )

@@ -1,4 +1,4 @@
-"""Signing in and out: plain HTML that needs no script, the only page that is there for everybody."""
+"""Signing in and out: plain HTML without scripts, the only page that needs no session."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ def _form(target: str, name: str = "", trouble: str = "") -> str:
         '<div class="field"><label for="password">Password</label><input id="password" name="password" '
         f'type="password" autocomplete="current-password" required maxlength="200" {described}{focus_password}></div>'
         '<button class="button primary" type="submit">Sign in</button>'
-        '<p class="note">No account, or no password? An admin makes one: <code>activity users add NAME</code> '
+        '<p class="note">No account or password? Ask an admin to run <code>activity users add NAME</code> '
         "or <code>activity users password NAME</code>.</p></form>"
     )
 
 
 _FIRST = (
-    "<h1>No users yet</h1><p>Nobody can sign in until there is somebody. On the machine that runs the console, "
-    "make the first admin:</p><pre>activity users add NAME --role admin</pre>"
-    '<p>It prints a password, once. Then <a href="/signin">come back here</a>.</p>'
+    "<h1>No users yet</h1><p>Create the first admin on the machine that runs the console:</p>"
+    "<pre>activity users add NAME --role admin</pre>"
+    '<p>The command prints a password once. Then <a href="/signin">sign in</a>.</p>'
 )
 
 
@@ -76,7 +76,7 @@ def _theme(request: Request) -> str:
 
 @router.get("/signin")
 async def form(request: Request, next: str = "/") -> Response:
-    """The sign-in page; tells how to add the first user where there is none."""
+    """The sign-in page; explains how to add the first user if there is none."""
     target = auth.safe_target(next)
     if getattr(request.state, "user", None) is not None:
         return RedirectResponse(target, 303)
@@ -93,7 +93,7 @@ async def sign_in(request: Request) -> Response:
         _attempts = auth.Limiter(context.settings().console.sign_ins_per_minute)
     given = await _fields(request)
     if given is None:
-        return _page(_form("/", trouble="That was no sign-in form."), 400, theme=_theme(request))
+        return _page(_form("/", trouble="The form was incomplete. Try again."), 400, theme=_theme(request))
     name, target = given.get("name", "").strip().lower()[:40], auth.safe_target(given.get("next"))
     seconds = _attempts.wait(request.client.host if request.client else "")
     if seconds:

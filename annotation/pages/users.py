@@ -1,4 +1,4 @@
-"""Who may sign in: list, add, disable, new password, role; and the tokens of the REST interface."""
+"""Users and API tokens: list, add, disable, change role or password, revoke."""
 
 from __future__ import annotations
 
@@ -10,98 +10,184 @@ from nicegui import ui
 
 from activitymodule.errors import ActivityError
 from activitymodule.store import users as store
+from activitymodule.store.connection import Connection
 from activitymodule.store.users import Account, Role
 from annotation import auth, context, frame
 from annotation.auth import User
 
-_WHAT = {"annotator": "labels windows", "admin": "also reviews, promotes models, adds users"}
+_ICON = (
+    '<circle cx="9" cy="8" r="3.5"/><path d="M2.5 20c.5-4 3-6 6.5-6s6 2 6.5 6"/>'
+    '<path d="M16 4.8a3.5 3.5 0 0 1 0 6.4M18 14.5c2 .8 3.2 2.7 3.5 5.5"/>'
+)
+_PERMISSIONS = {"annotator": "labels windows", "admin": "also reviews, promotes models, manages users"}
 
 
-@frame.page("/users", "Users", role="admin")
+@frame.page(
+    "/users", "Users", role="admin", icon=_ICON, group="Administration", order=80, assets=("users.css",)
+)
 async def users(who: User) -> None:
-    ui.add_head_html(f'<link rel="stylesheet" href="{frame.asset("users.css")}">')
-    shown = ui.element("div").classes("w-full").props('aria-live="polite"')
+    """The forms and the two lists."""
+    desk = _Desk(who)
+    with frame.panel("Add a user"):
+        desk.user_form()
+    await desk.lists()
+
+
+class _Desk:
+    """One admin's page: changes something, shows what came of it, and renews the lists."""
+
+    def __init__(self, who: User) -> None:
+        self.who = who
+        self.result = ui.element("div").classes("w-full").props('aria-live="polite"')
 
     async def change(
-        work: Callable[[Any], Any], name: str, done: str, secret: Callable[[], str] | None = None
+        self,
+        work: Callable[[Connection], Any],
+        name: str,
+        done: str,
+        secret: Callable[[], str] | None = None,
     ) -> bool:
+        """Do `work` in the store; shows `done` (and a secret, once), or the error. Whether it was done."""
         try:
             await context.run_write(work)
         except ActivityError as error:
             ui.notify(str(error), type="negative", multi_line=True)
             return False
         auth.forget(name)
-        shown.clear()
-        with shown:
-            _said(done, secret() if secret else None)
-        await board.refresh()
+        self.result.clear()
+        with self.result:
+            shown = f'<code class="secret">{escape(secret())}</code>' if secret is not None else ""
+            ui.html(f"<span>{escape(done)}</span> {shown}", sanitize=False).classes("notice good").props(
+                'role="status"'
+            )
+        await self.lists.refresh()
         return True
 
-    @ui.refreshable
-    async def board() -> None:
+    @ui.refreshable_method
+    async def lists(self) -> None:
         accounts = await context.run_read(store.list_users)
         tokens = await context.run_read(store.list_tokens)
         with frame.panel("Users"), ui.element("div").classes("people"):
             for account in accounts:
-                _account(account, who, change)
-        with frame.panel("Tokens", note="for scripts, phones and Prometheus: Authorization: Bearer ..."):
+                self.account(account)
+        with frame.panel("API tokens", note="sent as Authorization: Bearer TOKEN; a token opens no page"):
             if not tokens:
-                frame.text("None yet.", "note")
+                frame.text("No tokens yet.", "note")
             with ui.element("div").classes("people"):
                 for token in tokens:
-                    _token(token, change)
-            with ui.element("form").classes("row-line").on("submit.prevent", lambda: add_token()):
-                token_name = _input("token-name", "What it is for", "my-phone")
-                ui.html('<button class="button" type="submit">Make a token</button>', sanitize=False)
+                    self.token(token)
+            self.token_form()
 
-        async def add_token() -> None:
+    def user_form(self) -> None:
+        """Name and role of a new user."""
+        role = {"value": "annotator"}
+
+        async def add() -> None:
+            name, password = new_name.value or "", store.new_password()
+            chosen = cast(Role, role["value"])
+            if await self.change(
+                lambda connection: store.add_user(connection, name, chosen, password),
+                name,
+                f"Added {name} as {chosen}. The password is shown only once:",
+                lambda: password,
+            ):
+                new_name.value = ""
+
+        with ui.element("form").classes("row-line").on("submit.prevent", add):
+            new_name = _input("new-name", "Name", "anna")
+            with ui.element("div").classes("field"):
+                ui.html('<label for="new-role">Role</label>', sanitize=False)
+                ui.html(
+                    '<select id="new-role"><option value="annotator">annotator</option>'
+                    '<option value="admin">admin</option></select>',
+                    sanitize=False,
+                ).on(
+                    "change",
+                    lambda event: role.update(value=event.args),
+                    js_handler="(e) => emit(e.target.value)",
+                )
+            ui.html('<button class="button primary" type="submit">Add</button>', sanitize=False)
+
+    def token_form(self) -> None:
+        """Name of a new token."""
+
+        async def add() -> None:
             made: list[str] = []
             name = token_name.value or ""
-            await change(
+            await self.change(
                 lambda connection: made.append(store.add_token(connection, name)),
                 "",
-                f"Token {name}. It is shown this once:",
+                f"Created the token {name}. It is shown only once:",
                 lambda: made[0],
             )
 
-    with (
-        frame.panel("Add a user"),
-        ui.element("form").classes("row-line").on("submit.prevent", lambda: add()),
-    ):
-        new_name = _input("new-name", "Name", "anna")
-        with ui.element("div").classes("field"):
-            ui.html('<label for="new-role">Role</label>', sanitize=False)
-            role = {"value": "annotator"}
+        with ui.element("form").classes("row-line").on("submit.prevent", add):
+            token_name = _input("token-name", "Purpose", "my-phone")
+            ui.html('<button class="button" type="submit">Create token</button>', sanitize=False)
+
+    def account(self, account: Account) -> None:
+        """A user with the buttons that change it."""
+        name, off = account.name, account.disabled_at is not None
+        with ui.element("div").classes("person").props(f'data-name="{escape(name)}"'):
             ui.html(
-                '<select id="new-role"><option value="annotator">annotator</option><option value="admin">admin'
-                "</option></select>",
+                f"<div><b>{escape(name)}</b> {frame.chip(account.role)} {frame.chip('disabled', 'bad') if off else ''}"
+                f"{frame.chip('you') if name == self.who.name else ''}</div>"
+                f'<div class="note">{_PERMISSIONS[account.role]} · since {account.created_at:%d %b %Y}</div>',
                 sanitize=False,
-            ).on(
-                "change",
-                lambda event: role.update(value=event.args),
-                js_handler="(e) => emit(e.target.value)",
+            ).classes("grow")
+            password = store.new_password()
+            other: Role = "annotator" if account.role == "admin" else "admin"
+            _button(
+                "New password",
+                f"Set a new password for {name}? Their open sessions end.",
+                lambda: self.change(
+                    lambda connection: store.set_password(connection, name, password),
+                    name,
+                    f"New password of {name}, shown only once:",
+                    lambda: password,
+                ),
             )
-        ui.html('<button class="button primary" type="submit">Add</button>', sanitize=False)
+            _button(
+                f"Make {other}",
+                f"Change the role of {name} to {other}? Their open sessions end.",
+                lambda: self.change(
+                    lambda connection: store.set_role(connection, name, other),
+                    name,
+                    f"{name} is now {other}.",
+                ),
+            )
+            _button(
+                "Enable" if off else "Disable",
+                f"Allow {name} to sign in again?" if off else f"Disable {name}? Their open sessions end.",
+                lambda: self.change(
+                    lambda connection: store.set_disabled(connection, name, not off),
+                    name,
+                    f"{name} can {'sign in again' if off else 'no longer sign in'}.",
+                ),
+                danger=not off,
+            )
 
-    async def add() -> None:
-        name, password = new_name.value or "", store.new_password()
-        wanted = cast(Role, role["value"])
-        if await change(
-            lambda connection: store.add_user(connection, name, wanted, password),
-            name,
-            f"{name} was added as {wanted}. The password is shown this once:",
-            lambda: password,
-        ):
-            new_name.value = ""
-
-    await board()
-
-
-def _said(done: str, secret: str | None) -> None:
-    shown = f'<code class="secret">{escape(secret)}</code>' if secret is not None else ""
-    ui.html(f"<span>{escape(done)}</span> {shown}", sanitize=False).classes("notice good").props(
-        'role="status"'
-    )
+    def token(self, token: store.Token) -> None:
+        """A token with its button."""
+        used = f"last used {token.last_used_at:%d %b %Y %H:%M} UTC" if token.last_used_at else "never used"
+        revoked = token.revoked_at is not None
+        with ui.element("div").classes("person"):
+            ui.html(
+                f"<div><b>{escape(token.name)}</b> {frame.chip('revoked', 'bad') if revoked else ''}</div>"
+                f'<div class="note">{used}</div>',
+                sanitize=False,
+            ).classes("grow")
+            if not revoked:
+                _button(
+                    "Revoke",
+                    f"Revoke the token {token.name}? Whatever uses it loses access at once. This cannot be undone.",
+                    lambda: self.change(
+                        lambda connection: store.revoke_token(connection, token.name),
+                        "",
+                        f"Revoked the token {token.name}.",
+                    ),
+                    danger=True,
+                )
 
 
 def _input(identity: str, label: str, example: str) -> ui.input:
@@ -112,70 +198,9 @@ def _input(identity: str, label: str, example: str) -> ui.input:
         )
 
 
-def _account(account: Account, who: User, change: Callable[..., Any]) -> None:
-    name = account.name
-    off = account.disabled_at is not None
-    with ui.element("div").classes("person").props(f'data-name="{escape(name)}"'):
-        ui.html(
-            f"<div><b>{escape(name)}</b> {frame.chip(account.role)} {frame.chip('disabled', 'bad') if off else ''}"
-            f"{frame.chip('you') if name == who.name else ''}</div>"
-            f'<div class="note">{_WHAT[account.role]} · since {account.created_at:%d %b %Y}</div>',
-            sanitize=False,
-        ).classes("grow")
-        password = store.new_password()
-        other: Role = "annotator" if account.role == "admin" else "admin"
-        _button(
-            "New password",
-            f"Give {name} a new password? Their open sessions end.",
-            lambda: change(
-                lambda connection: store.set_password(connection, name, password),
-                name,
-                f"New password of {name}, shown this once:",
-                lambda: password,
-            ),
-        )
-        _button(
-            f"Make {other}",
-            f"Make {name} {other}? Their open sessions end.",
-            lambda: change(
-                lambda connection: store.set_role(connection, name, other), name, f"{name} is {other} now."
-            ),
-        )
-        _button(
-            "Enable" if off else "Disable",
-            f"Let {name} sign in again?" if off else f"Shut {name} out? Their open sessions end.",
-            lambda: change(
-                lambda connection: store.set_disabled(connection, name, not off),
-                name,
-                f"{name} can {'sign in again' if off else 'no longer sign in'}.",
-            ),
-            danger=not off,
-        )
-
-
-def _token(token: store.Token, change: Callable[..., Any]) -> None:
-    used = f"last used {token.last_used_at:%d %b %Y %H:%M} UTC" if token.last_used_at else "never used"
-    over = token.revoked_at is not None
-    with ui.element("div").classes("person"):
-        ui.html(
-            f"<div><b>{escape(token.name)}</b> {frame.chip('revoked', 'bad') if over else ''}</div>"
-            f'<div class="note">{used}</div>',
-            sanitize=False,
-        ).classes("grow")
-        if not over:
-            _button(
-                "Revoke",
-                f"Revoke the token {token.name}? Whatever uses it is shut out for good.",
-                lambda: change(
-                    lambda connection: store.revoke_token(connection, token.name),
-                    "",
-                    f"The token {token.name} is worth nothing now.",
-                ),
-                danger=True,
-            )
-
-
 def _button(words: str, question: str, act: Callable[[], Any], *, danger: bool = False) -> None:
+    """A button that asks before it acts."""
+
     async def ask() -> None:
         with ui.dialog() as dialog, ui.element("div").classes("panel").style("width: min(92vw, 420px)"):
             frame.text(question)

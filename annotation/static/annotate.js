@@ -1,4 +1,4 @@
-// Labelling: shows items, keeps the next ones ready, sends answers behind the annotator's back.
+// Labelling: shows items, keeps the next ones ready, sends answers in the background.
 (() => {
   "use strict";
   const AHEAD = 2; // items held ready beside the one on the screen
@@ -15,12 +15,12 @@
     let again = 0; // timer, while nothing waits
     let sending = Promise.resolve(); // answers go out one after another
     let unsent = 0;
-    let given = 0; // answers and undos so far: what was counted before the last of them is out of date
+    let given = 0; // answers and undos so far: a count from before the last of them is out of date
     let hidden = localStorage.getItem("activity-hide-model") === "1";
     let bulk = null; // tiles on show
     const gaps = (window.annotateGaps = []); // ms from a key to the next item painted; tests read it
 
-    // who signs out is not led back here
+    // after signing out, do not ask to come back here
     let leaving = false;
     addEventListener("submit", (event) => (leaving ||= event.target.getAttribute("action") === "/signout"), true);
 
@@ -32,9 +32,9 @@
         if (!leaving) location.href = "/signin?next=/annotate";
         throw new Refused(401, "your session is over");
       }
-      const told = await answer.json().catch(() => ({}));
-      if (!answer.ok) throw new Refused(answer.status, typeof told.detail === "string" ? told.detail : "the console could not do this");
-      return told;
+      const reply = await answer.json().catch(() => ({}));
+      if (!answer.ok) throw new Refused(answer.status, typeof reply.detail === "string" ? reply.detail : "the console could not do this");
+      return reply;
     }
     class Refused extends Error {
       constructor(status, words) {
@@ -43,7 +43,7 @@
       }
     }
 
-    // the room for the picture; where the page scrolls (a phone) it is as high as it likes
+    // the room for the plot; on a phone the page scrolls and the plot takes its own height
     const plot = find("#plot");
     const size = () =>
       `width=${Math.round(plot.clientWidth / 4) * 4 || 900}&height=${matchMedia("(max-width: 899px)").matches ? 0 : plot.clientHeight}`;
@@ -55,14 +55,14 @@
       try {
         while (ready.length < AHEAD) {
           const before = unsent ? -1 : given;
-          const told = await ask(`next?${size()}&besides=${holding().concat(taken()).join(",")}`);
-          if (before === given) progress(told.progress);
-          if (!told.item) break;
-          ready.push(told.item);
+          const reply = await ask(`next?${size()}&besides=${holding().concat(taken()).join(",")}`);
+          if (before === given) progress(reply.progress);
+          if (!reply.item) break;
+          ready.push(reply.item);
           if (!current) show(ready.shift());
         }
       } catch (error) {
-        if (!(error instanceof Refused)) toast("The console does not answer; trying again.", true);
+        if (!(error instanceof Refused)) toast("The console does not answer; retrying.", true);
         else if (error.status !== 401) toast(error.message, true);
       } finally {
         fetching = false;
@@ -83,20 +83,20 @@
       sending = sending.then(async () => {
         for (let attempt = 0; ; attempt += 1) {
           try {
-            const told = await ask(path, body);
-            progress(told.progress);
-            if (done) done(told);
+            const reply = await ask(path, body);
+            progress(reply.progress);
+            if (done) done(reply);
             break;
           } catch (error) {
             if (error instanceof Refused && error.status < 500) {
-              toast(`Not kept: ${error.message}.`, true);
+              toast(`Not saved: ${error.message}.`, true);
               break;
             }
             if (attempt === 5) {
-              toast("The last answer could not be sent; the window comes back.", true);
+              toast("The last answer could not be saved; the window will come back.", true);
               break;
             }
-            toast("The console does not answer; trying again.", true);
+            toast("The console does not answer; retrying.", true);
             await new Promise((go) => setTimeout(go, 400 * 2 ** attempt));
           }
         }
@@ -124,13 +124,13 @@
       find("#plot").innerHTML = item.plot;
       find(".strip-place").innerHTML = item.strip
         ? item.strip
-        : '<p class="none-yet">No other windows of this watch are stored around it.</p>';
+        : '<p class="none-yet">No other windows of this watch nearby.</p>';
       find(".like .tiles").innerHTML = item.similar.length ? item.similar.join("") : '<p class="none-yet">None labelled yet.</p>';
       model();
       for (const button of all(".label.pressed")) button.classList.remove("pressed");
       const sight = find(".sight");
       sight.scrollTop = 0;
-      speak(`Next window: ${item.device}, ${item.says}.`);
+      speak(`Next window: ${item.device}, ${item.summary}.`);
       if (pressedAt !== undefined)
         requestAnimationFrame(() => setTimeout(() => gaps.push(performance.now() - pressedAt), 0));
       ask("renew", { item_ids: [item.item_id] }).catch(() => {});
@@ -147,8 +147,8 @@
       const note = find(".hidden-note");
       note.hidden = !quiet;
       note.textContent = current && current.audit
-        ? "An audit window: it judges the models, so none of them has a say here."
-        : "What the model says is hidden (h shows it).";
+        ? "Audit window: its label evaluates models, so the prediction is hidden."
+        : "The prediction is hidden (h to show it).";
       find('[data-act="hide"]').setAttribute("aria-pressed", hidden);
     }
 
@@ -160,7 +160,7 @@
 
     function progress(p) {
       if (!p) return;
-      find(".hour .told").textContent = `${p.hour} of ${p.goal} this hour · ${p.waiting} waiting`;
+      find(".hour .count").textContent = `${p.hour} of ${p.goal} this hour · ${p.waiting} in the queue`;
       const meter = find(".meter");
       meter.querySelector("i").style.width = `${Math.min(100, (p.hour / p.goal) * 100)}%`;
       meter.classList.toggle("full", p.hour >= p.goal);
@@ -186,7 +186,7 @@
       else {
         root.setAttribute("aria-busy", "true");
         delete root.dataset.item;
-        find("#plot").innerHTML = '<div class="waiting">Looking for a window …</div>';
+        find("#plot").innerHTML = '<div class="waiting">Loading …</div>';
       }
       fill();
     }
@@ -208,18 +208,18 @@
     }
 
     async function undo() {
-      await sending; // what was pressed before comes first
+      await sending; // answers given before go first
       given += 1;
       try {
-        const told = await ask(`undo?${size()}`, {});
-        progress(told.progress);
-        if (!told.undone) return toast("Nothing to take back.");
-        const what = told.undone.label || told.undone.answer;
-        toast(`Taken back: ${what}${told.undone.n > 1 ? ` of ${told.undone.n} windows` : ""}`);
-        if (!told.item) return toast("Taken back; somebody else has the window now.");
-        ready = ready.filter((one) => one.item_id !== told.item.item_id);
-        if (current && current.item_id !== told.item.item_id) ready.unshift(current);
-        show(told.item);
+        const reply = await ask(`undo?${size()}`, {});
+        progress(reply.progress);
+        if (!reply.undone) return toast("Nothing to undo.");
+        const what = reply.undone.label || reply.undone.answer;
+        toast(`Undone: ${what}${reply.undone.n > 1 ? ` of ${reply.undone.n} windows` : ""}`);
+        if (!reply.item) return toast("Undone; another annotator has the window now.");
+        ready = ready.filter((one) => one.item_id !== reply.item.item_id);
+        if (current && current.item_id !== reply.item.item_id) ready.unshift(current);
+        show(reply.item);
       } catch (error) {
         toast(error.message || "The console does not answer.", true);
       }
@@ -240,22 +240,22 @@
     // ---- several at once ----------------------------------------------------------------------------------
     async function openBulk() {
       if (!current) return;
-      if (current.audit) return toast("An audit window is judged alone.");
+      if (current.audit) return toast("Audit windows are labelled one by one.");
       const item = current;
       const opened = performance.now();
-      let told;
+      let reply;
       try {
-        told = await ask(`similar/${item.item_id}`);
+        reply = await ask(`similar/${item.item_id}`);
       } catch (error) {
         return toast(error.message, true);
       }
       if (current !== item) return;
-      if (!told.tiles.length) return toast("No other window of this person waits.");
-      bulk = { item, opened, ids: told.tiles.map((tile) => tile.item_id) };
+      if (!reply.tiles.length) return toast("No similar window of this person is in the queue.");
+      bulk = { item, opened, ids: reply.tiles.map((tile) => tile.item_id) };
       ready = ready.filter((one) => !bulk.ids.includes(one.item_id));
       const place = find("#bulk-tiles");
       place.innerHTML = "";
-      for (const tile of told.tiles) {
+      for (const tile of reply.tiles) {
         const button = document.createElement("button");
         button.type = "button";
         button.className = "tile";
@@ -290,7 +290,7 @@
       find("#bulk").close();
       const seconds = (performance.now() - Math.min(opened, shownAt)) / 1000 / (chosen.length + 1);
       const body = { item_ids: [item.item_id, ...chosen], label, seconds, model_hidden: hidden || item.audit };
-      send(body.item_ids, "together", body, (told) => toast(`${told.taken.length} windows: ${label}`));
+      send(body.item_ids, "together", body, (reply) => toast(`${reply.taken.length} windows: ${label}`));
       if (rest.length) ask("release", { item_ids: rest }).catch(() => {});
       advance();
     }
@@ -347,7 +347,7 @@
       }
     });
 
-    // what is held for us goes back when the page is left, and is held on to while it is looked at
+    // leases are released when the page is left, and renewed while it is open
     addEventListener("pagehide", () => {
       const body = new Blob([JSON.stringify({ item_ids: holding() })], { type: "application/json" });
       navigator.sendBeacon("/annotate/release", body);
@@ -357,12 +357,12 @@
     setInterval(async () => {
       const held = holding();
       if (!held.length || document.hidden) return;
-      const told = await ask("renew", { item_ids: held }).catch(() => null);
-      if (!told) return;
-      const lost = held.filter((id) => !told.held.includes(id) && !underway.has(id));
+      const reply = await ask("renew", { item_ids: held }).catch(() => null);
+      if (!reply) return;
+      const lost = held.filter((id) => !reply.held.includes(id) && !underway.has(id));
       ready = ready.filter((one) => !lost.includes(one.item_id));
       if (current && lost.includes(current.item_id)) {
-        toast("Your hold on that window ran out, and somebody else has it now.", true);
+        toast("Your lease on this window expired; another annotator has it now.", true);
         advance();
       }
     }, start.renew * 1000);

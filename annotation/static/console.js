@@ -1,14 +1,14 @@
-// What every page has: the switch of colours and, where the screen is narrow, the menu.
+// On every page: the theme switch and, on narrow screens, the menu.
 function activityTheme() {
   const next = { auto: "light", light: "dark", dark: "auto" };
   const held = (document.cookie.match(/(?:^|; )activity_theme=(\w+)/) || [])[1];
   const now = next[held] || "light";
   document.cookie = `activity_theme=${now}; path=/; max-age=31536000; samesite=lax`;
   setDark(now === "auto" ? null : now === "dark");
-  const says = "Colours: " + { auto: "as the system", light: "light", dark: "dark" }[now];
+  const words = "Theme: " + { auto: "system", light: "light", dark: "dark" }[now];
   for (const button of document.querySelectorAll(".theme")) {
-    button.title = says;
-    button.setAttribute("aria-label", says + "; change");
+    button.title = words;
+    button.setAttribute("aria-label", words + "; change");
   }
   dispatchEvent(new Event("activity-theme"));
 }

@@ -118,7 +118,7 @@ def named_champion(page: Any, number: str) -> None:
 
 def give_reason(page: Any, button: str, why: str) -> None:
     dialog = page.locator(".q-dialog")
-    dialog.get_by_label("Why").fill(why)
+    dialog.get_by_label("Reason").fill(why)
     dialog.get_by_role("button", name=button, exact=True).click()
 
 
@@ -143,7 +143,7 @@ def test_an_admin_promotes_with_a_reason_and_rolls_back(
 
     promote_button(page, other).click()
     give_reason(page, "Promote", "   ")
-    page.get_by_text("Say why in a few words").wait_for()
+    page.get_by_text("Enter a reason.").wait_for()
     assert acts(console) == []
     promote_button(page, other).click()
     why = "better on <b>cyclists</b> & runners"
@@ -190,13 +190,13 @@ def test_an_annotator_cannot_promote(running_console: Console, visit: Callable[.
     admin.on("websocket", lambda socket: socket.on("framesent", listen))
     admin.goto(f"{console.address}/models")
     promote_button(admin, other).click()
-    admin.locator(".q-dialog").get_by_label("Why").wait_for()
+    admin.locator(".q-dialog").get_by_label("Reason").wait_for()
     press = pressed[-1]
 
     page = visit("bob", "/models")
     named_champion(page, now)
     assert promote_button(page, other).count() == 0
-    version_block(page, other).get_by_text("Where it comes from").wait_for()
+    version_block(page, other).get_by_role("heading", name="Lineage").wait_for()
     assert page.get_by_role("button").filter(has_text="Promote").count() == 0
     assert page.get_by_role("button").filter(has_text="Roll back").count() == 0
     assert page.get_by_role("button").filter(has_text="Retrain").count() == 0
@@ -211,7 +211,7 @@ def test_an_annotator_cannot_promote(running_console: Console, visit: Callable[.
     console.rows("UPDATE users SET role = 'annotator' WHERE name = 'anna'")
     try:
         give_reason(admin, "Promote", "while nobody looks")
-        admin.get_by_text("only an admin may do this, and anna is none now").wait_for()
+        admin.get_by_text("only an admin may do this, and anna is no longer one").wait_for()
     finally:
         console.rows("UPDATE users SET role = 'admin' WHERE name = 'anna'")
     assert serving(console) == now
@@ -375,7 +375,7 @@ def test_a_thousand_watches_live_and_one_of_them(
     assert write_fleet(console, trained) == WATCHES * WINDOWS
     # what is new comes without a reload
     page.locator(".stat", has_text="Watches").get_by_text("1,000", exact=True).wait_for()
-    chart = page.locator("section.panel", has=page.get_by_role("heading", name="What the fleet does"))
+    chart = page.locator("section.panel", has=page.get_by_role("heading", name="Activities of the fleet"))
     chart.locator("svg path[fill] title").first.wait_for(state="attached")
     page.reload()
     predictions = page.locator("section.panel", has=page.get_by_role("heading", name="Predictions"))
@@ -414,13 +414,13 @@ def test_a_thousand_watches_live_and_one_of_them(
     # by doubt, then by activity
     field.fill("")
     field.press("Enter")
-    predictions.get_by_text("less than 60 % sure").click()
+    predictions.get_by_text("Confidence under 60%").click()
     page.wait_for_function(
         """() => { const all = [...document.querySelectorAll('section.panel tbody tr')]
             .filter(x => x.children.length === 9).map(x => parseInt(x.children[4].innerText));
             return all.length === 25 && all.every(x => x <= 60); }"""
     )
-    predictions.get_by_text("less than 60 % sure").click()
+    predictions.get_by_text("Confidence under 60%").click()
     rare = console.rows(
         "SELECT activity FROM predictions WHERE activity IS NOT NULL GROUP BY 1 ORDER BY count(*)"
     )
@@ -438,7 +438,7 @@ def test_a_thousand_watches_live_and_one_of_them(
     page.get_by_role("link", name="watch-00001").click()
     page.wait_for_url("**/watch?device=watch-00001")
     page.locator(".stat", has_text="In the last hour").get_by_text(f"{WINDOWS} windows").wait_for()
-    page.get_by_text("the archive of messages has none of this watch").wait_for()
+    page.get_by_text("The message archive has no heart rate of this watch").wait_for()
     fits_a_phone(page)
     page.goto(f"{console.address}/watch?device=%3Cscript%3Ewindow.owned=1%3C/script%3E")
     page.get_by_text("No window of this watch is stored").wait_for()
@@ -450,7 +450,7 @@ def test_a_thousand_watches_live_and_one_of_them(
 
 
 def drift_says(page: Any, words: str) -> None:
-    page.get_by_role("heading", name="Nothing to compare yet").wait_for()
+    page.get_by_role("heading", name="No drift report yet").wait_for()
     assert words in page.inner_text(".notice")
 
 
@@ -463,7 +463,7 @@ def test_drift_that_cannot_be_judged_yet_says_why(
     page = visit("anna", "/drift")
     said = complaints(page)
     drift_says(page, f"version {now.version} has not scored a complete window yet")
-    page.get_by_text("Nothing has tripped").wait_for()
+    page.get_by_text("No alarms.").wait_for()
     bare = tmp_path / "bare"
     shutil.copytree(trained / "activity", bare, ignore=shutil.ignore_patterns(BASELINE_FILE))
     old = register(console.settings, name, bare, {})

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from activitymodule.store.live import Pulse
+from activitymodule.store.views import Latency
 from annotation import charts
 from annotation.feed import BUCKET_SECONDS, MINUTES, Snapshot, ago
+from annotation.model_versions import Metrics, verdict_rows
 from annotation.pages.dead_letters import payload_html
-from annotation.pages.models import reliability_points, verdict_rows
+from annotation.pages.live import figures_of, latency_html, state_html
 
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 EVIL = '"><script>alert(1)</script>'
@@ -78,6 +82,45 @@ def test_spans_are_said_in_words():
     assert [ago(s) for s in (None, 3, 240, 7200, 432_000)] == ["-", "3 s", "4 min", "2 h", "5 days"]
 
 
+def pulse(**changed: Any) -> Pulse:
+    """A stream of ten watches that is scored live."""
+    values: dict[str, Any] = dict.fromkeys(Pulse.__dataclass_fields__)
+    values |= {
+        "at": AT,
+        "watches": {"walking": 10},
+        "windows": 600,
+        "readings": 6000,
+        "seconds": 60.0,
+        "live_p50_seconds": 0.6,
+        "live_p95_seconds": 1.2,
+        "backlog_windows": 0,
+        "model_version": "3",
+        "batch_started_at": AT - timedelta(seconds=2),
+        "recent": (),
+    }
+    return Pulse(**values | changed)
+
+
+def latency_figure(now: Pulse) -> tuple[str, str]:
+    return next((value, more) for name, value, more in figures_of(Snapshot(AT, now)) if name == "Latency")
+
+
+def test_latency_is_of_windows_scored_live_and_a_backlog_is_named():
+    live = pulse(latency_p50_seconds=90.0, backlog_windows=500)
+    assert latency_figure(live) == ("600 ms", "median; 95th percentile 1.2 s")
+    assert "Live." in state_html(Snapshot(AT, live))
+
+    behind = pulse(backlog_windows=4321, behind_seconds=150.0, live_p50_seconds=None, live_p95_seconds=None)
+    assert latency_figure(behind)[0] == "-"
+    said = state_html(Snapshot(AT, behind))
+    assert "Catching up" in said
+    assert "2 min behind" in said
+    assert "4,321 windows" in said
+    assert "svg" not in latency_html(Snapshot(AT, behind))
+    bucket = Snapshot(AT).buckets()[-1]
+    assert "svg" in latency_html(Snapshot(AT, live, latency={bucket: Latency(0.6, 1.2, 100)}))
+
+
 def test_a_verdict_of_any_shape_becomes_rows():
     rows = verdict_rows({"says": EVIL, "figures": {"f1": 0.91234, "by_label": {"a": [1, 2]}}, "none": None})
     assert rows == [
@@ -88,8 +131,8 @@ def test_a_verdict_of_any_shape_becomes_rows():
     assert len(verdict_rows({str(i): i for i in range(500)})) == 60
 
 
-def test_models_of_before_have_no_reliability_curve():
-    assert reliability_points({}) == []
-    assert reliability_points({"reliability": [{"confidence": 0.9, "accuracy": 0.8, "windows": 3}]}) == [
-        (0.9, 0.8, 3)
-    ]
+def test_metrics_of_older_models_lack_some_figures():
+    assert Metrics.model_validate({"macro_f1": 0.9}).reliability == []
+    point = {"confidence": 0.9, "accuracy": 0.8, "windows": 3}
+    (read,) = Metrics.model_validate({"reliability": [point], "unknown": 1}).reliability
+    assert read.model_dump() == point

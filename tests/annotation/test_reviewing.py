@@ -44,7 +44,7 @@ def test_a_reviewer_decides_by_keyboard(console: Console, visit: Callable[..., A
     page.locator("#desk .label[data-label='walking']").click()
     at_desk(page, flagged)
     page.keyboard.press("n")
-    page.wait_for_selector("text=Nothing waits for a reviewer")
+    page.wait_for_selector("text=Nothing to review")
     assert console.rows("SELECT closed_because FROM queue_items WHERE item_id = %s", (flagged,)) == [
         ("withdrawn",)
     ]
@@ -101,9 +101,9 @@ def test_labels_come_in_by_the_page(console: Console, visit: Callable[..., Any],
         ("c.csv", b"\xff\xfe\x00d", "c.csv: the file is not UTF-8 text."),
         ("d.json", "[{", "d.json: the file is not JSON"),
         ("e.json", '[{"annotations": []}]', "e.json: task 1 has no data; export tasks with their data"),
-        ("f.csv", f"device_id,window_start,label\n{device},{start},<b>\n", "f.csv: '<b>' is no valid label"),
-        ("g.png", b"\x89PNG", "Only a .csv or .json file of at most 20 MB is taken."),
-        ("h.csv", b"x" * ((20 << 20) + 1), "Only a .csv or .json file of at most 20 MB is taken."),
+        ("f.csv", f"device_id,window_start,label\n{device},{start},<b>\n", "f.csv: '<b>' cannot be a label"),
+        ("g.png", b"\x89PNG", "Only .csv and .json files of at most 20 MB can be imported."),
+        ("h.csv", b"x" * ((20 << 20) + 1), "Only .csv and .json files of at most 20 MB can be imported."),
     ):
         assert hand_in(name, content).startswith(says), name
     # the second row is bad: nothing of the file counts
@@ -112,9 +112,9 @@ def test_labels_come_in_by_the_page(console: Console, visit: Callable[..., Any],
     assert labels() == []
 
     good = f"device_id,window_start,label\n{device},{start},Walking\nelsewhere,2026-11-20T10:00:00Z,sitting\n"
-    told = "2 labels added, 0 were there already; 1 are of windows that were never queued."
+    told = "2 labels added, 0 already known; 1 belong to windows that were never queued."
     assert hand_in("f.csv", good) == told
-    assert hand_in("f.csv", good).startswith("0 labels added, 2 were there already")
+    assert hand_in("f.csv", good).startswith("0 labels added, 2 already known")
     task = {
         "data": {"device_id": other, "window_start": later.isoformat()},
         "annotations": [
@@ -170,13 +170,11 @@ def test_an_admin_adds_a_user_who_can_sign_in_until_disabled(
 def test_the_start_page_says_what_comes_next(console: Console, visit: Callable[..., Any]) -> None:
     page = visit("bob", "/")
     following = page.locator(".step.next")
-    assert (
-        "Windows wait to be labelled" in following.inner_text() or "Readings arrive" in following.inner_text()
-    )
+    assert following.get_attribute("data-step") in ("stream", "label")
     assert page.locator('.step a[href="/annotate"]').count() == 1
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to main content"
     console.rows("TRUNCATE queue_items, model_versions, predictions CASCADE")
     page.reload()
-    assert "There is no model yet" in page.inner_text(".step.next")
+    assert page.get_attribute(".step.next", "data-step") == "train"
     assert "activity train both --data synthetic" in page.inner_text(".step.next .command")

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.jobs import db, dead_letters, evaluate, options, output, watch, watch_view
-from activitymodule.models.evaluation.against_truth import Agreement, Score
+from activitymodule.models.evaluation.against_truth import Evaluation, Score
 from activitymodule.store.connection import session
 from activitymodule.store.dead_letters import DeadLetters, write_dead_letters
 from activitymodule.store.live import Pulse, Recent
@@ -305,7 +305,7 @@ def moment(labels=("walking", "sitting", "a label with a rather long name"), tro
         "2", 12, now, 0.2, {0: 10}, recent,
     )  # fmt: skip
     one = Score(100, 0.9, 0.8, (), (), ())
-    found = Agreement(110, 5, 5, 105, 0.95, one, one, 100, 0.4, 3.0, 3.1)
+    found = Evaluation(110, 5, 5, 105, 0.95, one, one, 100, 0.4, 3.0, 3.1)
     return Snapshot(
         "ticker-watch-data",
         beat if pulse else None,

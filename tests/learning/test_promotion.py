@@ -30,7 +30,7 @@ from activitymodule.learning.gate_simulation import CLARITY, LABELS, draw, passe
 from activitymodule.models import export
 from activitymodule.models.activity import TreesAndLinear, feature_names
 from activitymodule.models.bundle import ModelBytes
-from activitymodule.models.evaluation.held_out import confusion, macro_f1
+from activitymodule.models.evaluation.scores import confusion, macro_f1
 from activitymodule.models.export import Card
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
 

@@ -9,9 +9,11 @@ import pytest
 from known_recordings import sitter, walker
 
 from activitymodule.errors import DataError
-from activitymodule.statistics.measure import DEFAULT_RECIPE, measure, measure_profile, typical_spectrum
+from activitymodule.statistics.calibration import typical_spectrum
+from activitymodule.statistics.measure import measure, measure_profile
 from activitymodule.statistics.process import Process
 from activitymodule.statistics.profile import LEAST_FRAMES, Profile
+from activitymodule.statistics.recipes import DEFAULT_RECIPE
 
 
 @pytest.mark.parametrize("kind", ["walking_profile", "sitting_profile"])

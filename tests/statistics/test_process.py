@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from known_recordings import sitter, walker
 
 from activitymodule.statistics import gait
-from activitymodule.statistics.fidelity import autocorrelation
+from activitymodule.statistics.fidelity.distributions import autocorrelation
 from activitymodule.statistics.process import MINUTE, Process, Stream, random_stream
 from activitymodule.statistics.profile import Profile, tangent_basis, to_spherical
 

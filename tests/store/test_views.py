@@ -1,128 +1,118 @@
-"""The views on rows whose answer is known, and every query of docs/sql.md."""
+"""What the console's pages read: windows scored live and those of a backlog, predictions page by page, one watch."""
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from activitymodule.settings import project_root
-from activitymodule.store.models import record_model_version
+from activitymodule.store import views
+from activitymodule.store.live import take_pulse
+from activitymodule.store.predictions import PredictionRows, write_predictions
 
 pytestmark = pytest.mark.integration
-T0 = datetime(2026, 11, 20, 10, tzinfo=UTC)
 
 
-def insert(connection, device, start, activity, *, kcal=6.0, smoothed=None, length=10, received=None):
-    at = T0 + timedelta(seconds=start)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO predictions (device_id, window_start, window_end, activity, confidence, smoothed_activity,
-                probabilities, conformal_set, kcal_per_min, coverage, readings_used, reason, model_version,
-                received_at, processed_at)
-            VALUES (%s, %s, %s, %s, .5, %s, %s, %s, %s, 1, 100, %s, '1', %s, %s)
-            """,
-            (
-                device,
-                at,
-                at + timedelta(seconds=length),
-                activity,
-                smoothed,
-                [0.5, 0.5] if activity else None,
-                ["walking"] if activity else None,
-                kcal if activity else None,
-                None if activity else "too few readings",
-                at + timedelta(seconds=10),
-                at + timedelta(seconds=received if received is not None else 10.25),
-            ),
-        )
-
-
-def rows(connection, sql):
+def change(connection: Any, sql: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql)
-        return cursor.fetchall()
+    connection.commit()
 
 
-def test_current_activity_is_the_latest_that_is_known(connection):
-    insert(connection, "a", 0, "walking")
-    insert(connection, "a", 10, "sitting")
-    insert(connection, "a", 20, None)
-    insert(connection, "b", 0, "jogging", smoothed="walking")
-    insert(connection, "c", 0, None)
-    found = rows(
-        connection, "SELECT device_id, activity, smoothed_activity, age FROM current_activity ORDER BY 1"
+def test_windows_of_a_backlog_are_told_apart_from_those_scored_live(
+    connection: Any, make_rows: Callable[..., PredictionRows]
+) -> None:
+    write_predictions(connection, make_rows(4, 5, unscored=0))
+    # after a start: everything waited for more than a minute, some windows have too few readings
+    change(
+        connection, "UPDATE predictions SET processed_at = now(), received_at = now() - interval '90 seconds'"
     )
-    assert [row[:3] for row in found] == [("a", "sitting", None), ("b", "jogging", "walking")]
-    assert found[1][3] - found[0][3] == timedelta(seconds=10)
+    change(connection, "UPDATE predictions SET coverage = 0.1 WHERE device_id = 'watch-1'")
+    since = int(datetime.now(UTC).timestamp()) - 600
+    pulse = take_pulse(connection, "t", recent=50, least_coverage=0.5)
+    assert pulse.behind_seconds == pytest.approx(90, abs=1)
+    assert pulse.backlog_windows == 20
+    assert pulse.live_p50_seconds is None
+    assert pulse.latency_p50_seconds == pytest.approx(90, abs=1)
+    assert views.live_latency(connection, since, 30, 10) == {}
+    assert len(pulse.recent) == 15
+    assert "watch-1" not in {one.device_id for one in pulse.recent}
+    assert len(take_pulse(connection, "t", recent=50).recent) == 20
 
-
-def test_current_activity_of_nobody(connection):
-    assert rows(connection, "SELECT * FROM current_activity") == []
-
-
-def test_bouts_follow_the_smoothed_activity_and_end_in_silence(connection):
-    for i, activity in enumerate(["walking", "sitting", "walking", "sitting", "sitting"]):
-        insert(connection, "a", 10 * i, activity, smoothed="walking" if i < 3 else "sitting")
-    insert(connection, "a", 100, "sitting", smoothed="sitting")  # after 50 s: the same bout
-    insert(connection, "a", 300, "sitting", smoothed="sitting")  # after more than a minute: another
-    insert(connection, "b", 0, "jogging")  # not smoothed yet
-    found = rows(
+    # later two watches are scored live: the rows of the backlog are older
+    change(
         connection,
-        "SELECT device_id, activity, extract(epoch FROM bout_start - timestamptz '2026-11-20T10:00Z')::int, minutes, "
-        "windows, kcal FROM bouts ORDER BY 1, 3",
+        """UPDATE predictions SET processed_at = now() - interval '30 seconds', received_at = now() - interval
+           '120 seconds' WHERE device_id < 'watch-2'""",
     )
-    assert [(*row[:3], row[4]) for row in found] == [
-        ("a", "walking", 0, 3),
-        ("a", "sitting", 30, 3),
-        ("a", "sitting", 300, 1),
-        ("b", "jogging", 0, 1),
+    change(
+        connection,
+        """UPDATE predictions SET processed_at = now(), received_at = now() - interval '2 seconds', coverage = 1
+           WHERE device_id >= 'watch-2'""",
+    )
+    pulse = take_pulse(connection, "t", recent=50)
+    assert pulse.behind_seconds is None
+    assert 0 < pulse.backlog_windows < 20
+    assert pulse.live_p50_seconds == pytest.approx(2, abs=0.5)
+    assert pulse.live_p95_seconds == pytest.approx(2, abs=0.5)
+    (latency,) = views.live_latency(connection, since, 30, 10).values()
+    assert latency.windows == 20 - pulse.backlog_windows
+    assert latency.p95 == pytest.approx(2, abs=0.5)
+
+
+def test_predictions_come_page_by_page_and_by_filter(
+    connection: Any, make_rows: Callable[..., PredictionRows]
+) -> None:
+    write_predictions(connection, make_rows(4, 5))
+    connection.commit()
+    whole = views.list_predictions(connection, views.Filter(), limit=100)
+    assert len(whole) == 20
+    assert [one.place for one in whole] == sorted((one.place for one in whole), reverse=True)
+    seen: list[views.Prediction] = []
+    before = None
+    while page := views.list_predictions(connection, views.Filter(), before=before, limit=6):
+        seen += page
+        before = page[-1].place
+    assert seen == whole
+    name = whole[0].device_id
+    by_name = views.list_predictions(connection, views.Filter(device_prefix=name), limit=100)
+    assert {one.device_id for one in by_name} == {name}
+    assert views.list_predictions(connection, views.Filter(device_prefix="watch%"), limit=100) == []
+    without = views.list_predictions(connection, views.Filter(activity="none"), limit=100)
+    assert without == [one for one in whole if one.activity is None]
+    uncertain = views.list_predictions(connection, views.Filter(uncertain=True), limit=100)
+    assert uncertain == [
+        one for one in whole if one.confidence is not None and one.confidence < views.UNCERTAIN_BELOW
     ]
-    assert [row[3] for row in found] == pytest.approx([0.5, 80 / 60, 1 / 6, 1 / 6])
-    assert [row[5] for row in found] == pytest.approx([3.0, 3.0, 1.0, 1.0])
-    late = rows(connection, "SELECT count(*) FROM bouts_since(timestamptz '2026-11-20T10:01:00Z')")
-    assert late == [(2,)]
+    assert views.newest_labels(connection) == list(make_rows(1, 1).labels)
 
 
-def test_energy_of_overlapping_windows_counts_once(connection):
-    for start in range(0, 60, 5):
-        insert(connection, "a", start, "walking", smoothed="walking")
-    (found,) = rows(connection, "SELECT minutes, kcal FROM bouts")
-    assert found == pytest.approx((65 / 60, 65 / 60 * 6))
-
-
-def test_throughput_by_minute(connection):
-    for start in (0, 10, 20, 30):
-        insert(connection, "a", start, "walking")
-    insert(connection, "b", 30, None, received=11)
-    insert(connection, "b", 120, "walking")
-    found = rows(
-        connection,
-        "SELECT extract(minute FROM minute)::int, windows, without_activity, readings, watches, latency_p50_seconds "
-        "FROM throughput_by_minute ORDER BY 1",
+def test_one_watch_and_the_overview(connection: Any, make_rows: Callable[..., PredictionRows]) -> None:
+    assert views.last_hour_of(connection, "watch-00000") == []
+    assert views.recent_watches(connection) == []
+    empty = views.overview(connection, "m", "anna")
+    assert (empty.trained_version, empty.serving_version, empty.newest_at, empty.queued) == (
+        "1",
+        None,
+        None,
+        0,
     )
-    assert [tuple(map(int, row[:5])) for row in found] == [(0, 5, 1, 500, 2), (2, 1, 0, 100, 1)]
-    assert found[0][5] == pytest.approx(0.25)
-
-
-def test_predictions_readable_names_the_probabilities(connection):
-    record_model_version(
-        connection, name="m", version="1", labels=["walking", "sitting"], feature_version="f"
+    rows = make_rows(2, 5)
+    write_predictions(connection, rows)
+    connection.commit()
+    devices = sorted(set(rows.device_id.to_pylist()))
+    assert views.recent_watches(connection) == devices
+    windows = views.last_hour_of(connection, devices[0])
+    assert len(windows) == 5
+    assert [one.window_start for one in windows] == sorted(one.window_start for one in windows)
+    for bout in views.bouts_of(connection, devices[0], windows[0].window_start):
+        assert bout.bout_start < bout.bout_end
+    assert views.wearer_of(connection, devices[0]) is None
+    assert views.overview(connection, "m", "anna").newest_at is not None
+    counts = views.activity_counts(connection, 0, 30)
+    assert sum(n for one in counts.values() for n in one.values()) == sum(
+        one.activity is not None for one in views.list_predictions(connection, views.Filter(), limit=100)
     )
-    insert(connection, "a", 0, "walking")
-    ((found,),) = rows(connection, "SELECT probabilities FROM predictions_readable")
-    assert found == {"walking": 0.5, "sitting": 0.5}
-
-
-QUERIES = re.findall(r"```sql\n(.*?)```", (project_root() / "docs" / "sql.md").read_text(), re.DOTALL)
-
-
-def test_every_query_of_the_docs_runs(connection, make_rows):
-    from activitymodule.store.predictions import write_predictions
-
-    write_predictions(connection, make_rows(3, 6))
-    assert len(QUERIES) >= 10
-    for query in QUERIES:
-        rows(connection, query)
+    assert views.dead_letters_last_hour(connection) == 0

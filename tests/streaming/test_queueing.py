@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,9 @@ import pyarrow as pa
 import pytest
 from sklearn.pipeline import Pipeline
 
-from activitymodule.learning.policy import audit_draw
+from activitymodule.errors import ConfigError
+from activitymodule.learning import doubt
+from activitymodule.learning.policy import Rules, audit_draw
 from activitymodule.models.activity import TreesAndLinear
 from activitymodule.models.bundle import Scores, ScoringModel
 from activitymodule.models.export import Card
@@ -110,6 +114,44 @@ def test_a_marked_window_carries_all_that_is_labelled_and_learnt_from(model: Sco
         assert one.activity == LABELS[int(one.probabilities.argmax())]
         assert np.isfinite(one.doubts["novelty"])
         assert np.isnan(one.doubts["disagreement"])
+
+
+def doubting(name: str) -> Settings:
+    config = load({})
+    return config.model_copy(update={"queue": config.queue.model_copy(update={"doubt": name})})
+
+
+def test_a_new_reason_for_doubt_is_one_file(model: ScoringModel, tmp_path: Path) -> None:
+    """It can be set, decides what is marked, and its number travels with every marked window."""
+    path = tmp_path / "prefers_sitting.py"
+    path.write_text(
+        "from activitymodule.learning.doubt.reason import Need, reason\n\n"
+        "@reason(Need.PROBABILITIES, Need.STANDARD_SCORES)\n"
+        "def prefers_sitting(probabilities, standard):\n"
+        '    """How probable sitting is."""\n'
+        "    return probabilities[:, 1]\n"
+    )
+    spec = importlib.util.spec_from_file_location("prefers_sitting", path)
+    assert spec is not None
+    assert spec.loader is not None
+    try:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        config = doubting("prefers_sitting")
+        rules = Rules.of(config)
+        marking = Marking(1e-12, "s", rules.measure, power=50, bar=float("-inf"), keep=3)
+        found = mark(windows(30, model, config), marking, model, config)
+        assert found.marked is not None
+        for one in pickle.loads(found.marked):
+            assert one.doubts["prefers_sitting"] == pytest.approx(float(one.probabilities[1]))
+            assert one.activity == "sitting"
+    finally:
+        doubt.REASONS.pop("prefers_sitting", None)
+
+
+def test_a_misspelt_reason_is_refused_before_anything_is_scored() -> None:
+    with pytest.raises(ConfigError) as caught:
+        QueueKeeper(doubting("margn"))
+    assert "margin" in str(caught.value)
 
 
 def test_only_complete_windows_are_marked(model: ScoringModel) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from activitymodule.learning.doubt import margin
+from activitymodule.learning.doubt.margin import margin
 from activitymodule.models.activity import activity_pipeline
 from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from activitymodule.synthesis.energy import METS, Bodies, State
+from activitymodule.models.mets import METS
+from activitymodule.synthesis.energy import Bodies, State
 from activitymodule.synthesis.people import wearers
 from activitymodule.synthesis.plans import HABITS, DayPlans
 

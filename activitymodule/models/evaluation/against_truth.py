@@ -1,4 +1,4 @@
-"""How right the predictions were: windows of the store against spans of the truth. Pure functions of tables.
+"""Evaluation against the truth topic: predicted windows of the store against true spans. Pure functions of tables.
 
 A window is compared where at least a share of it (.9 by default) is one activity in truth; a window in which the
 activity changes has no single right answer and is only counted.
@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from activitymodule.models.evaluation.scores import accuracy, label_scores, macro_f1, truth_by_predicted
 
 SHARE = 0.9
 
@@ -61,7 +63,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Evaluation:
     """Predictions against the truth."""
 
     windows: int  # predicted windows that the truth says anything of
@@ -82,32 +84,20 @@ class Agreement:
 
 def score(truth: np.ndarray, predicted: np.ndarray) -> Score:
     """Accuracy, macro-F1 and confusion of two arrays of labels, shape (n,)."""
-    labels = sorted(set(truth.tolist()) | set(predicted.tolist()))
     if not len(truth):
         return Score(0, None, None, (), (), ())
-    place = {label: i for i, label in enumerate(labels)}
-    confusion = np.zeros((len(labels), len(labels)), np.int64)
-    np.add.at(
-        confusion,
-        ([place[label] for label in truth.tolist()], [place[label] for label in predicted.tolist()]),
-        1,
-    )
-    hits, actual, guessed = np.diag(confusion), confusion.sum(1), confusion.sum(0)
-    precision = hits / np.maximum(guessed, 1)
-    recall = hits / np.maximum(actual, 1)
-    f1 = 2 * hits / np.maximum(actual + guessed, 1)
-    classes = tuple(
-        ClassScore(label, int(actual[i]), float(precision[i]), float(recall[i]), float(f1[i]))
-        for i, label in enumerate(labels)
-        if actual[i]
-    )
+    table = truth_by_predicted(truth, predicted)
     return Score(
         compared=len(truth),
-        accuracy=float(hits.sum() / len(truth)),
-        macro_f1=float(np.mean([one.f1 for one in classes])),
-        classes=classes,
-        labels=tuple(labels),
-        confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        accuracy=float(accuracy(table.counts)),
+        macro_f1=float(macro_f1(table.counts)),
+        classes=tuple(
+            ClassScore(label, one.windows, one.precision, one.recall, one.f1)
+            for label, one in label_scores(table.counts, table.labels).items()
+            if one.windows
+        ),
+        labels=table.labels,
+        confusion=tuple(tuple(int(n) for n in row) for row in table.counts),
     )
 
 
@@ -194,35 +184,25 @@ def _expected(
 
 def compare(
     windows: pa.Table, truth: pa.Table, *, slide_seconds: float | None = None, share: float = SHARE
-) -> Agreement:
+) -> Evaluation:
     """Compare predicted windows (WINDOW_SCHEMA) with true spans (SPAN_SCHEMA); in any order.
 
     slide_seconds: from one window to the next, for the count of expected windows; by default their length.
     """
-    nothing = np.array([], object)
-    empty = Agreement(0, 0, 0, 0, None, score(nothing, nothing), score(nothing, nothing), 0, None, None, None)
-    if not truth.num_rows:
-        return empty
+    if not truth.num_rows or not windows.num_rows:
+        nothing = Score(0, None, None, (), (), ())
+        return Evaluation(0, 0, 0, 0, None, nothing, nothing, 0, None, None, None)
     spans = _spans(truth)
-    if not windows.num_rows:
-        return empty
-    device = np.array([spans.devices.get(name, -1) for name in windows.column("device_id").to_pylist()])
-    start_us, end_us = windows.column("start_us").to_numpy(), windows.column("end_us").to_numpy()
-    # times the truth does not reach are as good as an unknown watch
-    beyond = (end_us <= spans.origin) | (start_us >= spans.origin + spans.room)
-    device = np.where(beyond, -1, device)
-    length = end_us - start_us
-    begin, end = spans.at(device, start_us), spans.at(device, end_us)
-    covered = _integral(spans, np.ones(len(spans.start)), end) - _integral(
-        spans, np.ones(len(spans.start)), begin
-    )
-    known = (device >= 0) & (covered >= share * length)
-
     runs = _runs(spans)
+    placed = _placed(windows, spans)
+    length = placed.length
+    covered = _between(spans, np.ones(len(spans.start)), placed)
+    known = (placed.device >= 0) & (covered >= share * length)
+
     # at least half of the window in one run means that the run holds its middle
-    i = np.searchsorted(runs[0], (begin + end) // 2, "right") - 1
+    i = np.searchsorted(runs[0], (placed.begin + placed.end) // 2, "right") - 1
     inside = np.clip(i, 0, None)
-    overlap = np.minimum(end, runs[1][inside]) - np.maximum(begin, runs[0][inside])
+    overlap = np.minimum(placed.end, runs[1][inside]) - np.maximum(placed.begin, runs[0][inside])
     pure = known & (i >= 0) & (overlap >= share * length)
 
     activity = np.asarray(windows.column("activity").to_pylist(), object)
@@ -231,19 +211,13 @@ def compare(
     scored = pure & pc.is_valid(windows.column("activity")).to_numpy()
     true = runs[2][inside]
 
-    kcal = windows.column("kcal_per_min").cast(pa.float64()).fill_null(np.nan).to_numpy()
-    rate = np.nan_to_num(spans.kcal)
-    known_time = np.where(np.isnan(spans.kcal), 0.0, 1.0)
-    time = _integral(spans, known_time, end) - _integral(spans, known_time, begin)
-    energy = known & ~np.isnan(kcal) & (time >= share * length)
-    true_kcal = (_integral(spans, rate, end) - _integral(spans, rate, begin))[energy] / time[energy]
-    found_kcal = kcal[energy]
-
+    true_kcal, predicted_kcal = _energy(windows, spans, placed, known, share)
     whole = int(np.median(length))
     slide = round(slide_seconds * 1e6) if slide_seconds else whole
-    expected = _expected(runs, spans, whole, slide, int(end_us.max()), share)
+    expected = _expected(runs, spans, whole, slide, int(placed.end_us.max()), share)
     compared = int(scored.sum())
-    return Agreement(
+    energies = len(predicted_kcal) > 0
+    return Evaluation(
         windows=int(known.sum()),
         mixed=int((known & ~pure).sum()),
         not_scored=int((pure & ~scored).sum()),
@@ -251,8 +225,43 @@ def compare(
         coverage=min(1.0, compared / expected) if expected else None,
         raw=score(true[scored], activity[scored]),
         smoothed=score(true[scored], smoothed[scored]),
-        kcal_compared=len(found_kcal),
-        kcal_mean_absolute_error=float(np.abs(found_kcal - true_kcal).mean()) if len(found_kcal) else None,
-        kcal_mean_truth=float(true_kcal.mean()) if len(found_kcal) else None,
-        kcal_mean_predicted=float(found_kcal.mean()) if len(found_kcal) else None,
+        kcal_compared=len(predicted_kcal),
+        kcal_mean_absolute_error=float(np.abs(predicted_kcal - true_kcal).mean()) if energies else None,
+        kcal_mean_truth=float(true_kcal.mean()) if energies else None,
+        kcal_mean_predicted=float(predicted_kcal.mean()) if energies else None,
     )
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Predicted windows on the axis of the spans; device -1: a watch or time that the truth does not hold."""
+
+    device: np.ndarray
+    begin: np.ndarray
+    end: np.ndarray
+    end_us: np.ndarray
+    length: np.ndarray
+
+
+def _placed(windows: pa.Table, spans: _Spans) -> _Placed:
+    device = np.array([spans.devices.get(name, -1) for name in windows.column("device_id").to_pylist()])
+    start_us, end_us = windows.column("start_us").to_numpy(), windows.column("end_us").to_numpy()
+    # times the truth does not reach are as good as an unknown watch
+    beyond = (end_us <= spans.origin) | (start_us >= spans.origin + spans.room)
+    device = np.where(beyond, -1, device)
+    return _Placed(device, spans.at(device, start_us), spans.at(device, end_us), end_us, end_us - start_us)
+
+
+def _between(spans: _Spans, rate: np.ndarray, placed: _Placed) -> np.ndarray:
+    """Integral over each window of `rate` (one a span), rate x us."""
+    return _integral(spans, rate, placed.end) - _integral(spans, rate, placed.begin)
+
+
+def _energy(
+    windows: pa.Table, spans: _Spans, placed: _Placed, known: np.ndarray, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """True and predicted kcal/min of the windows of which both are known."""
+    kcal = windows.column("kcal_per_min").cast(pa.float64()).fill_null(np.nan).to_numpy()
+    time = _between(spans, np.where(np.isnan(spans.kcal), 0.0, 1.0), placed)
+    both = known & ~np.isnan(kcal) & (time >= share * placed.length)
+    return _between(spans, np.nan_to_num(spans.kcal), placed)[both] / time[both], kcal[both]

@@ -16,6 +16,13 @@ from activitymodule.models.calibration import (
     expected_calibration_error,
     reliability,
 )
+from activitymodule.models.evaluation.scores import (
+    LabelScores,
+    accuracy,
+    confusion,
+    label_scores,
+    macro_f1,
+)
 from activitymodule.models.smoothing import smooth_runs
 
 BOOTSTRAPS = 2000
@@ -30,16 +37,6 @@ class Spread:
     sd: float
     low: float
     high: float
-
-
-@dataclass(frozen=True)
-class LabelFigures:
-    """Of one activity: precision, recall and F1 over all windows, and how many windows it has."""
-
-    precision: float
-    recall: float
-    f1: float
-    windows: int
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class ActivityReport:
     labels: tuple[str, ...]
     accuracy: float
     macro_f1: float
-    per_label: dict[str, LabelFigures]
+    per_label: dict[str, LabelScores]
     ece: float
     conformal_alpha: float
     conformal_coverage: float
@@ -140,32 +137,6 @@ def held_out_probabilities(
     return out
 
 
-def confusion(predicted: np.ndarray, truth: np.ndarray, n_labels: int) -> np.ndarray:
-    """Counts of (truth, predicted), int ndarray of shape (n_labels, n_labels)."""
-    return np.bincount(truth * n_labels + predicted, minlength=n_labels * n_labels).reshape(
-        n_labels, n_labels
-    )
-
-
-def f1_scores(counts: np.ndarray) -> np.ndarray:
-    """F1 of each label from confusions (..., n_labels, n_labels); NaN for a label neither there nor predicted."""
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    total = counts.sum(-1) + counts.sum(-2)
-    with np.errstate(invalid="ignore"):
-        return 2 * hits / total
-
-
-def macro_f1(counts: np.ndarray) -> np.ndarray:
-    """Mean F1 over the labels that have windows in the truth; confusions (..., n_labels, n_labels)."""
-    there = counts.sum(-1) > 0
-    scores = np.where(there, f1_scores(counts), 0.0)
-    return scores.sum(-1) / np.maximum(there.sum(-1), 1)
-
-
-def _share_right(counts: np.ndarray) -> np.ndarray:
-    return np.trace(counts, axis1=-2, axis2=-1) / counts.sum((-2, -1))
-
-
 def _over_people(counts: np.ndarray, figure: Callable[[np.ndarray], np.ndarray], seed: int) -> Spread:
     """Spread of a figure of confusions; counts (n_people, n_labels, n_labels)."""
     own = figure(counts)
@@ -214,9 +185,6 @@ def activity_report(
     counts = confusion(predicted, truth, n)
     names, code = np.unique(person, return_inverse=True)
     each = np.stack([confusion(predicted[code == k], truth[code == k], n) for k in range(len(names))])
-    with np.errstate(invalid="ignore"):
-        precision, recall = np.diag(counts) / counts.sum(0), np.diag(counts) / counts.sum(1)
-    scores = f1_scores(counts)
     sets = held_out_coverage(probabilities, truth, person, alpha, folds)
     smoothed = smooth_runs(probabilities, run, smoothing_stay, smoothing_windows).argmax(1)
     smoothed_counts = confusion(smoothed, truth, n)
@@ -225,25 +193,17 @@ def activity_report(
         people=len(names),
         folds=min(folds, len(names)),
         labels=tuple(labels),
-        accuracy=float(_share_right(counts)),
+        accuracy=float(accuracy(counts)),
         macro_f1=float(macro_f1(counts)),
-        per_label={
-            label: LabelFigures(
-                precision=float(np.nan_to_num(precision[k])),
-                recall=float(np.nan_to_num(recall[k])),
-                f1=float(np.nan_to_num(scores[k])),
-                windows=int(counts[k].sum()),
-            )
-            for k, label in enumerate(labels)
-        },
+        per_label=label_scores(counts, labels),
         ece=expected_calibration_error(probabilities, truth),
         conformal_alpha=alpha,
         conformal_coverage=float(sets[np.arange(len(truth)), truth].mean()),
         conformal_set_size=float(sets.sum(1).mean()),
         conformal_empty=float((~sets.any(1)).mean()),
-        accuracy_over_people=_over_people(each, _share_right, seed),
+        accuracy_over_people=_over_people(each, accuracy, seed),
         macro_f1_over_people=_over_people(each, macro_f1, seed),
-        smoothed_accuracy=float(_share_right(smoothed_counts)),
+        smoothed_accuracy=float(accuracy(smoothed_counts)),
         smoothed_macro_f1=float(macro_f1(smoothed_counts)),
         mirrored_macro_f1=(
             None if mirrored is None else float(macro_f1(confusion(mirrored.argmax(1), truth, n)))

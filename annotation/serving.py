@@ -1,4 +1,4 @@
-"""The champion in this process, for scoring by REST: the one the stream serves, by the same code."""
+"""The champion in this process, for scoring by REST: the version the stream uses, loaded by the same code."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def _nothing(_: Champion) -> None:
 
 
 def serving(settings: Settings) -> Champion:
-    """The champion; the registry is asked every registry.poll_seconds at the most. Blocks.
+    """The champion; the registry is asked at most every registry.poll_seconds. Blocks.
 
-    Raises ModelError where there is none, ServiceUnavailableError where the registry is away and none is loaded.
+    Raises ModelError if there is none, ServiceUnavailableError if the registry is away and none is loaded.
     """
     global _watch, _looked
     with _lock:
@@ -40,7 +40,7 @@ def serving(settings: Settings) -> Champion:
 
 
 class Shared:
-    """Bytes as the stream's workers get them from Spark."""
+    """Bytes, wrapped as Spark's broadcast variables are."""
 
     def __init__(self, value: Any) -> None:
         self.value = value

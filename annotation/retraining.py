@@ -110,7 +110,7 @@ def _start_job(settings: Settings, run_id: str, asked: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "retrain.log").open("ab") as out:
         job = subprocess.Popen(
-            [sys.executable, "-m", "annotation.api.retraining"],
+            [sys.executable, "-m", "annotation.retraining"],
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=out,

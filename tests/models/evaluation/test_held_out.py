@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, mean_absolute_error, r2_score
 
+from activitymodule.models.activity import activity_pipeline
 from activitymodule.models.evaluation.held_out import (
     activity_report,
-    confusion,
     energy_report,
     held_out_probabilities,
-    macro_f1,
     person_folds,
 )
 
@@ -64,8 +63,6 @@ def test_a_label_that_only_one_person_has_is_not_fatal():
     truth = np.tile([0, 1, 0], 40)
     truth[person == 3] = 2
     X = (truth + np.random.default_rng(0).normal(0, 0.1, len(truth)))[:, None].astype(np.float32)
-    from activitymodule.models.activity import activity_pipeline
-
     p = held_out_probabilities(activity_pipeline, X, truth, person, 3, 4)[0]
     assert (p[person == 3, 2] == 0).all()
     assert np.allclose(p.sum(1), 1)
@@ -91,11 +88,6 @@ def test_the_interval_is_wider_where_people_differ():
     width = differing.accuracy_over_people.high - differing.accuracy_over_people.low
     assert width > 2 * (same.accuracy_over_people.high - same.accuracy_over_people.low)
     assert differing.accuracy_over_people.low < differing.accuracy < differing.accuracy_over_people.high
-
-
-def test_macro_f1_leaves_out_labels_that_are_not_there():
-    counts = confusion(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), 3)
-    assert macro_f1(counts) == 1.0
 
 
 def test_energy_figures_are_those_of_sklearn():

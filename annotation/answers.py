@@ -1,4 +1,4 @@
-"""What the REST routes share: answers as models (they make the OpenAPI description), bodies with a limit."""
+"""What the REST routes share: response models (the source of the OpenAPI description), bodies with a limit."""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ from activitymodule.telemetry.schema import reading_schema
 
 
 class Problem(BaseModel):
-    """Why a request was refused: one sentence, or for parameters the list of what is wrong with them."""
+    """Why a request was refused: a sentence, or for invalid parameters a list."""
 
     detail: str | list[Any] = Field(examples=["sign in first, or send a token: Authorization: Bearer ..."])
 
 
 class Refused(BaseModel):
-    """An item that could not be used; the reasons are those of dead letters (docs/telemetry.md)."""
+    """An item that cannot be used; the reasons are those of dead letters (docs/telemetry.md)."""
 
-    message: int = Field(description="Which message of the request, from 0", examples=[0])
-    item: int = Field(description="Which reading of the message, from 0; -1: the whole message", examples=[3])
+    message: int = Field(description="Index of the message in the request, from 0", examples=[0])
+    item: int = Field(
+        description="Index of the reading in the message, from 0; -1: the whole message", examples=[3]
+    )
     reason: str = Field(examples=["stamp_from_the_future"])
     detail: str = Field(examples=["2027-01-01T00:00:00Z is 40 days ahead"])
     device_id: str | None = Field(None, examples=["watch-00001"])
 
 
 class NothingUsable(Problem):
-    """Not one item could be used; `refused` says why of each."""
+    """No item of the request can be used; `refused` has the reason of each."""
 
     refused: list[Refused] = []
 
 
 class ScoredWindow(BaseModel):
-    """One window as the stream would store it. Without an activity, `reason` says why."""
+    """One window as the stream would store it. If `activity` is null, `reason` says why."""
 
     device_id: str = Field(examples=["watch-00001"])
     window_start: datetime
@@ -42,21 +44,22 @@ class ScoredWindow(BaseModel):
     activity: str | None = Field(examples=["walking"])
     confidence: float | None = Field(description="Probability of the activity", examples=[0.93])
     probabilities: dict[str, float] | None = Field(
-        description="Of every label; single precision, to the last bit",
+        description="Of every label, in single precision",
         examples=[{"sitting": 0.07, "walking": 0.93}],
     )
     conformal_set: list[str] | None = Field(
-        description="Labels that hold the true one as often as was promised", examples=[["walking"]]
+        description="Labels that contain the true one with the guaranteed probability (90 %)",
+        examples=[["walking"]],
     )
     kcal_per_min: float | None = Field(examples=[4.2])
     coverage: float = Field(description="Share of the window's slots that have a reading", examples=[1.0])
     readings_used: int = Field(examples=[100])
-    duplicates: int = Field(description="Readings whose stamp was there already", examples=[0])
-    reason: str | None = Field(description="Why there is no activity", examples=[None])
+    duplicates: int = Field(description="Readings whose stamp occurred before", examples=[0])
+    reason: str | None = Field(description="Why the activity is null", examples=[None])
 
 
 class Predictions(BaseModel):
-    """Windows in the order of watch and time, and what could not be used."""
+    """Windows by watch and time, and the items that cannot be used."""
 
     model_version: str = Field(examples=["3"])
     energy_version: str | None = Field(examples=["1"])
@@ -65,35 +68,35 @@ class Predictions(BaseModel):
 
 
 class Accepted(BaseModel):
-    """What was written to Kafka, acknowledged by all its replicas."""
+    """What was written to Kafka and acknowledged by all replicas."""
 
     readings: int = Field(examples=[100])
     messages: int = Field(examples=[10])
     refused: list[Refused]
     passed_over: dict[str, int] = Field(
-        default_factory=dict, description="Samples of sensors that no reading has a place for", examples=[{}]
+        default_factory=dict, description="Samples of sensors that readings have no field for", examples=[{}]
     )
 
 
 def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """`responses=` of a route: the refusals it may answer with, beside those of every route."""
-    says = {
+    """`responses=` of a route: the error statuses it may return, beside those of every route."""
+    descriptions = {
         400: "The body is cut off",
-        401: "Neither signed in nor a token",
-        403: "Another site asked, or the role does not suffice",
-        404: "There is none such",
-        409: "Understood, but refused as things are",
+        401: "Neither a session nor a token",
+        403: "Sent by another site, or the role is not sufficient",
+        404: "Not found",
+        409: "Refused in the current state",
         413: "The body is too large",
-        422: "The request cannot be used",
+        422: "The request is invalid",
         429: "Too many requests",
-        503: "A service is away, or there is no champion",
+        503: "A service is unavailable, or there is no champion",
     }
     chosen = sorted({401, 403, 422, 429, 503, *codes})
-    return {code: {"model": Problem, "description": says[code]} for code in chosen}
+    return {code: {"model": Problem, "description": descriptions[code]} for code in chosen}
 
 
 def message_body(description: str, *, several: bool = False) -> dict[str, Any]:
-    """`openapi_extra=` of a route that reads its body by itself: a telemetry message, or several."""
+    """`openapi_extra=` of a route that reads its body itself: one telemetry message, or several."""
     reading = {
         **reading_schema(),
         "example": {
@@ -124,20 +127,20 @@ def message_body(description: str, *, several: bool = False) -> dict[str, Any]:
 
 async def body_of(request: Request, limit: int) -> bytes:
     """The request's body; 413 as soon as it is longer than `limit` bytes, however it is sent."""
-    said = request.headers.get("content-length", "")
-    if said.isdigit() and int(said) > limit:
-        raise HTTPException(413, f"the body has {said} bytes; at most {limit} are taken")
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise HTTPException(413, f"the body has {length} bytes; the limit is {limit}")
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
         if size > limit:
-            raise HTTPException(413, f"the body has more than the {limit} bytes that are taken")
+            raise HTTPException(413, f"the body exceeds the limit of {limit} bytes")
         parts.append(part)
     return b"".join(parts)
 
 
 def refused_of(dead: Any, places: list[int] | None = None) -> list[Refused]:
-    """Dead letters of `decode` as an answer; places: which message of the request each decoded one was."""
+    """Dead letters of `decode` as items of a response; places: index of each decoded message in the request."""
     return [
         Refused(
             message=row["message"] if places is None else places[row["message"]],

@@ -1,0 +1,286 @@
+"""What the console's pages show of the stream: one query a view, each along an index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from activitymodule.store.connection import Connection
+
+UNCERTAIN_BELOW = 0.6
+"""A prediction with less confidence counts as uncertain."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The state of the whole loop, for the start page. Counts of the queue and of labels are of all time."""
+
+    trained_version: str | None  # the newest version that was registered
+    serving_version: str | None  # the version of the newest batch
+    newest_at: datetime | None  # when the newest window was written
+    age_seconds: float | None  # since then
+    watches: int  # with a window in the last hour
+    waiting: int
+    queued: int
+    gold_labels: int
+    new_gold_labels: int  # since the last retraining that came to a decision
+    disputed: int
+    labelled_this_hour: int  # by the user who asks
+
+
+_OVERVIEW = """
+SELECT
+  (SELECT version FROM model_versions WHERE name = %(classifier)s ORDER BY registered_at DESC LIMIT 1),
+  (SELECT model_version FROM batches WHERE model_version IS NOT NULL ORDER BY started_at DESC LIMIT 1),
+  (SELECT max(processed_at) FROM predictions),
+  extract(epoch FROM clock_timestamp() - (SELECT max(processed_at) FROM predictions))::double precision,
+  (SELECT count(DISTINCT device_id) FROM predictions WHERE window_start > clock_timestamp() - interval '1 hour'),
+  (SELECT count(*) FROM queue_items WHERE closed_at IS NULL AND expires_at > clock_timestamp()),
+  (SELECT count(*) FROM queue_items),
+  (SELECT count(*) FROM gold_labels WHERE label IS NOT NULL),
+  (SELECT count(*) FROM gold_labels WHERE label IS NOT NULL AND labelled_at > coalesce(
+     (SELECT max(started_at) FROM retrain_runs WHERE state IN ('promoted', 'rejected')), '-infinity')),
+  (SELECT count(*) FROM gold_labels WHERE disputed),
+  (SELECT count(*) FROM annotations_in_force a WHERE a.answer = 'label' AND a.annotator = %(annotator)s
+     AND a.created_at > date_trunc('hour', clock_timestamp()))
+"""
+
+
+def overview(connection: Connection, classifier: str, annotator: str) -> Overview:
+    """The state of the loop now; `labelled_this_hour` is of `annotator`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OVERVIEW, {"classifier": classifier, "annotator": annotator})
+        return Overview(*cursor.fetchone())
+
+
+# ---- predictions, page by page --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which predictions: of watches whose name begins with `device_prefix`, of one activity ("none": without one),
+    with a confidence under UNCERTAIN_BELOW."""
+
+    device_prefix: str = ""
+    activity: str = ""
+    uncertain: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.device_prefix or self.activity or self.uncertain)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One scored window. activity : of the window alone; smoothed_activity : given the watch's last windows."""
+
+    device_id: str
+    window_start: datetime
+    activity: str | None
+    confidence: float | None
+    smoothed_activity: str | None
+    kcal_per_min: float | None
+    coverage: float
+    conformal_set: Sequence[str] | None
+    reason: str | None
+    model_version: str | None
+
+    @property
+    def place(self) -> tuple[datetime, str]:
+        """Where the next, older page begins."""
+        return self.window_start, self.device_id
+
+
+_PREDICTIONS = """
+SELECT device_id, window_start, activity, confidence, smoothed_activity, kcal_per_min, coverage, conformal_set, reason,
+       model_version
+FROM predictions
+WHERE window_end <= now() - interval '5 seconds' AND (%(device)s = '' OR device_id LIKE %(device)s)
+  AND (%(activity)s = '' OR coalesce(smoothed_activity, activity) = %(activity)s
+       OR (%(activity)s = 'none' AND activity IS NULL))
+  AND (%(uncertain)s = false OR confidence < %(below)s)
+  AND (%(before)s::timestamptz IS NULL OR (window_start, device_id) < (%(before)s, %(before_device)s))
+ORDER BY window_start DESC, device_id DESC
+LIMIT %(limit)s
+"""
+_ESCAPED = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
+
+
+def list_predictions(
+    connection: Connection, which: Filter, *, before: tuple[datetime, str] | None = None, limit: int
+) -> list[Prediction]:
+    """Predictions of windows that have ended, newest first; before : the `place` of the last one of the page before."""
+    start, device = before or (None, "")
+    asked = {
+        "device": which.device_prefix.translate(_ESCAPED) + "%" if which.device_prefix else "",
+        "activity": which.activity,
+        "uncertain": which.uncertain,
+        "below": UNCERTAIN_BELOW,
+        "before": start,
+        "before_device": device,
+        "limit": limit,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_PREDICTIONS, asked)
+        return [Prediction(*row) for row in cursor.fetchall()]
+
+
+def newest_labels(connection: Connection) -> list[str]:
+    """The label set of the newest model version; empty if there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT labels FROM model_versions ORDER BY registered_at DESC LIMIT 1")
+        row = cursor.fetchone()
+    return list(row[0]) if row else []
+
+
+# ---- the fleet over the last half hour ----------------------------------------------------------------------------
+
+_COUNTS = """
+SELECT floor(extract(epoch FROM window_start) / %(bucket)s)::bigint * %(bucket)s AS bucket,
+       coalesce(smoothed_activity, activity) AS activity, count(*) AS n
+FROM predictions
+WHERE window_start >= to_timestamp(%(since)s) AND window_start <= now() AND activity IS NOT NULL
+GROUP BY 1, 2
+"""
+_LATENCY = """
+SELECT floor(extract(epoch FROM processed_at) / %(bucket)s)::bigint * %(bucket)s AS bucket,
+       percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (
+           ORDER BY extract(epoch FROM processed_at - received_at)::double precision) AS seconds, count(*) AS n
+FROM predictions
+WHERE processed_at >= to_timestamp(%(since)s) AND coverage >= 0.99
+  AND processed_at - received_at <= make_interval(secs => %(live_seconds)s)
+GROUP BY 1
+"""
+
+
+@dataclass(frozen=True)
+class Latency:
+    """From a window's last message in Kafka to its row in the store, in seconds, over `windows` complete windows."""
+
+    p50: float
+    p95: float
+    windows: int
+
+
+def activity_counts(connection: Connection, since: int, bucket_seconds: int) -> dict[int, dict[str, int]]:
+    """Windows by start and activity since a Unix time: bucket (Unix seconds) -> activity -> windows."""
+    counts: dict[int, dict[str, int]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNTS, {"bucket": bucket_seconds, "since": since})
+        for bucket, activity, n in cursor.fetchall():
+            counts.setdefault(bucket, {})[activity] = n
+    return counts
+
+
+def live_latency(
+    connection: Connection, since: int, bucket_seconds: int, live_seconds: float
+) -> dict[int, Latency]:
+    """Latency of complete windows by when they were written, since a Unix time: bucket (Unix seconds) -> Latency.
+
+    Windows that waited in Kafka for more than live_seconds are a backlog, and left out.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_LATENCY, {"bucket": bucket_seconds, "since": since, "live_seconds": live_seconds})
+        return {bucket: Latency(p50, p95, n) for bucket, (p50, p95), n in cursor.fetchall()}
+
+
+def dead_letters_last_hour(connection: Connection) -> int:
+    """How many dead letters were noticed in the last hour."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM dead_letters WHERE noticed_at > now() - interval '1 hour'")
+        return int(cursor.fetchone()[0])
+
+
+# ---- one watch --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WatchWindow:
+    """One window of a watch."""
+
+    window_start: datetime
+    window_end: datetime
+    activity: str | None
+    smoothed_activity: str | None
+    confidence: float | None
+    kcal_per_min: float | None
+    reason: str | None
+    processed_at: datetime
+
+    @property
+    def label(self) -> str | None:
+        """The activity to show: smoothed where it is known."""
+        return self.smoothed_activity or self.activity
+
+
+@dataclass(frozen=True)
+class Bout:
+    """A stretch of one activity; mean_confidence : over its windows."""
+
+    activity: str
+    bout_start: datetime
+    bout_end: datetime
+    minutes: float
+    mean_confidence: float | None
+    kcal: float | None
+
+
+@dataclass(frozen=True)
+class Wearer:
+    """What is known of the person who wears a watch."""
+
+    age_years: float | None
+    sex: str | None
+    height_cm: float | None
+    weight_kg: float | None
+    resting_heart_rate_bpm: float | None
+
+
+_WATCH_WINDOWS = """
+SELECT window_start, window_end, activity, smoothed_activity, confidence, kcal_per_min, reason, processed_at
+FROM predictions
+WHERE device_id = %(device)s
+  AND window_start > (SELECT max(window_start) FROM predictions WHERE device_id = %(device)s) - interval '1 hour'
+ORDER BY window_start
+"""
+_BOUTS = """
+SELECT activity, bout_start, bout_end, minutes, mean_confidence, kcal FROM bouts_since(%(since)s)
+WHERE device_id = %(device)s ORDER BY bout_start DESC LIMIT 30
+"""
+_WEARER = (
+    "SELECT age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm FROM people WHERE device_id = %s"
+)
+_WATCHES = """
+SELECT DISTINCT device_id FROM predictions
+WHERE window_start > (SELECT max(window_start) FROM predictions) - interval '10 minutes'
+ORDER BY device_id LIMIT 200
+"""
+
+
+def last_hour_of(connection: Connection, device_id: str) -> list[WatchWindow]:
+    """The windows of a watch in the hour up to its newest one, oldest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WATCH_WINDOWS, {"device": device_id})
+        return [WatchWindow(*row) for row in cursor.fetchall()]
+
+
+def bouts_of(connection: Connection, device_id: str, since: datetime) -> list[Bout]:
+    """The last thirty bouts of a watch since a time, newest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BOUTS, {"device": device_id, "since": since})
+        return [Bout(*row) for row in cursor.fetchall()]
+
+
+def wearer_of(connection: Connection, device_id: str) -> Wearer | None:
+    """The wearer of a watch; None if nothing is known."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WEARER, (device_id,))
+        row = cursor.fetchone()
+    return Wearer(*row) if row else None
+
+
+def recent_watches(connection: Connection) -> list[str]:
+    """Up to 200 watches with a window in the last ten minutes of data, by name."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WATCHES)
+        return [device for (device,) in cursor.fetchall()]

@@ -1,0 +1,283 @@
+"""Every page on a desktop and on a phone, light and dark: it fits, has its content, and the browser does not complain.
+
+    PICTURES=docs/figures .venv/bin/python -m pytest tests/annotation/test_pictures.py
+
+keeps what it sees as PNG files in that folder: with PICTURES_ALL=1 every page in every way, else the pictures of the
+documentation.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from console_process import PASSWORDS, ROLES, Console, start_console
+from disputes import disagree
+from filled_queue import Scored, fill, scored
+from own_settings import register_champion, replaced, settings_of_ones_own
+
+from activitymodule.embedded.processes import any_free_port
+from activitymodule.models.baseline import Counter, read_baseline
+from activitymodule.registry.versions import register
+from activitymodule.settings import Settings
+from activitymodule.store.batches import begin_batch, finish_batch
+from activitymodule.store.connection import Connection, session
+from activitymodule.store.drift import write_minutes
+from activitymodule.store.users import add_token, add_user
+from activitymodule.synthesis.history import training_parts
+from activitymodule.telemetry.encode import messages
+
+pytestmark = pytest.mark.integration
+
+DEVICES, MINUTES, ITEMS = 24, 30, 80
+WIDE = {"width": 1280, "height": 800}
+NARROW = {"width": 390, "height": 844}
+PAGES = {
+    "start": "/",
+    "annotate": "/annotate",
+    "review": "/review",
+    "live": "/live",
+    "watch": "/watch?device={watch}",
+    "models": "/models",
+    "drift": "/drift",
+    "dead-letters": "/dead-letters",
+    "users": "/users",
+}
+IN_THE_DOCUMENTS = {"start", "annotate", "live", "models", "drift"}
+# what a page has once all of it is there
+READY = {
+    "annotate": "#annotate[data-item] .like .tile, #annotate[data-item] .like .none-yet",
+    "review": "#desk svg",
+    "live": "section.panel tbody tr:nth-child(8)",
+    "watch": "section.panel tbody tr",
+    "models": "table.confusion",
+    "drift": ".feature",
+    "dead-letters": "details.version",
+    "users": ".person",
+    "start": ".steps",
+}
+FOLDER = os.environ.get("PICTURES")
+ALL = bool(os.environ.get("PICTURES_ALL"))
+
+_LIVE = """
+UPDATE predictions SET
+    smoothed_activity = activity,
+    received_at = window_end + interval '150 milliseconds' * (1 + random()),
+    processed_at = least(window_end + interval '350 milliseconds' * (1.4 + random() + 3 * random() ^ 8), now()),
+    kcal_per_min = CASE activity WHEN 'jogging' THEN 9.1 WHEN 'kicking' THEN 8.3 WHEN 'stairs' THEN 6.6
+                                 WHEN 'walking' THEN 4.2 ELSE 1.5 END * (0.9 + 0.2 * random())
+"""
+# the newest window has just ended: the pictures are of a stream that is live
+_SHIFT = """
+UPDATE predictions SET
+    window_start = window_start + by, window_end = window_end + by, received_at = received_at + by,
+    processed_at = processed_at + by
+FROM (SELECT now() - interval '1300 milliseconds' - max(window_end) AS by FROM predictions) AS shift
+"""
+_PEOPLE = """
+INSERT INTO people (device_id, age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm)
+SELECT DISTINCT device_id, 24 + (hashtext(device_id) & 31), 'female', 168, 63, 58 FROM predictions
+"""
+_RUNS = """
+INSERT INTO retrain_runs (run_id, started_by, why, state, step, progress, summary, started_at, finished_at, challenger)
+VALUES
+  ('scheduled-2026-11-21', 'airflow', 'on schedule', 'rejected', 'report', 1,
+   'Rejected: macro-F1 .903 is not significantly better than .901 (120 audit labels of 14 people).',
+   now() - interval '8 days', now() - interval '8 days' + interval '4 minutes', '2'),
+  ('scheduled-2026-11-28', 'airflow', 'on schedule', 'unneeded', 'check', 1,
+   'Not needed: 31 new gold labels, 50 are required.',
+   now() - interval '1 day', now() - interval '1 day', NULL)
+"""
+_PROMOTIONS = """
+INSERT INTO promotions (name, version, before, act, by_whom, why, verdict, at) VALUES
+  (%(name)s, '2', '1', 'rejected', 'airflow', 'macro-F1 .903 is not significantly better than .901',
+   '{"labels": 120, "people": 14, "champion_macro_f1": 0.901, "challenger_macro_f1": 0.903, "p_value": 0.31}',
+   now() - interval '8 days')
+"""
+_ALARMS = """
+INSERT INTO drift_alarms (model_version, measure, subject, value, bar, since, last_seen, over_at) VALUES
+  ('1', 'psi', 'gravity_path_log', 0.41, 0.25, now() - interval '5 hours', now() - interval '4 minutes', NULL),
+  ('1', 'class_shift', 'all', 0.33, 0.3, now() - interval '9 hours', now() - interval '7 hours',
+   now() - interval '6 hours')
+"""
+_LETTERS = """
+INSERT INTO dead_letters (topic, kafka_partition, kafka_offset, item, device_id, reason, detail, payload)
+VALUES
+  (%(topic)s, 0, 100, -1, NULL, 'not_json', 'Expecting value: line 1 column 1', 'hello, is this the watch topic?'),
+  (%(topic)s, 1, 200, 0, 'watch-00003', 'stamp_from_the_future', '2027-01-01T00:00:00Z is 33 days ahead',
+   '[{"device_id": "watch-00003", "stamp": "2027-01-01T00:00:00Z", "pitch": 0.1}]'),
+  (%(topic)s, 1, 201, 2, 'watch-00007', 'out_of_range', 'heart_rate 900 is above 250',
+   '[{"device_id": "watch-00007", "stamp": "2026-11-29T09:00:00Z", "heart_rate": 900}]')
+"""
+
+
+@pytest.fixture(scope="module")
+def running_console(
+    stack: Any,
+    trained: Path,
+    environment_of: Callable[[Settings], dict[str, str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Console]:
+    """A console with something to see on every page."""
+    folder = tmp_path_factory.mktemp("pictures")
+    with settings_of_ones_own(stack, folder) as own:
+        settings = replaced(
+            own,
+            console={
+                "port": any_free_port(),
+                "secret": secrets.token_urlsafe(24),
+                "sign_ins_per_minute": 1000,
+            },
+        )
+        first = register_champion(settings, trained)
+        register(settings, first.name, trained / "activity", {}, tags={"data": "labels of annotators"})
+        made = scored(DEVICES, MINUTES)
+        with session(settings) as connection:
+            for name, password in PASSWORDS.items():
+                add_user(connection, name, ROLES[name], password)  # type: ignore[arg-type]
+            add_token(connection, "prometheus")
+            fill_store(connection, settings, made, trained)
+        write_archive(settings, made)
+        log = folder / "console.log"
+        process = start_console(settings, environment_of(settings), log)
+        held = Console(f"http://127.0.0.1:{settings.console.port}", settings, made, process, log)
+        disagree(held)
+        label_some(held)
+        yield held
+        if process.poll() is None:
+            held.stop()
+        print(log.read_text())
+
+
+def fill_store(connection: Connection, settings: Settings, made: Scored, trained: Path) -> None:
+    """Predictions, queue, batches, drift, dead letters, runs."""
+    fill(connection, settings, items=ITEMS, devices=DEVICES, minutes=MINUTES)
+    baseline = read_baseline(trained / "activity")
+    assert baseline is not None
+    totals = Counter(baseline).by_minute(
+        made.windows.window_start_us, made.features.copy(), made.probabilities, made.batch.coverage >= 0.9
+    )
+    write_minutes(connection, totals, model_version="1", query_id="pictures", batch_id=1, part=0)
+    with connection.cursor() as cursor:
+        for statement in (_LIVE, _PEOPLE, _RUNS, _PROMOTIONS, _ALARMS, _LETTERS):
+            cursor.execute(statement, {"name": settings.registry.classifier, "topic": settings.kafka.topic})
+
+
+def write_archive(settings: Settings, made: Scored) -> None:
+    """The messages of one watch, a file a minute, as the stream writes them."""
+    begin = int(made.windows.window_start_us.min()) // 1_000_000
+    device = watch_of(made)
+    parts = training_parts(DEVICES + 4, MINUTES, 7, start=begin)
+    readings = pa.concat_tables(
+        [
+            part.readings.filter(pc.equal(part.readings.column("device_id"), device)).drop_columns(
+                ["activity", "kcal_per_min"]
+            )
+            for part in parts
+        ]
+    )
+    for minute in range(MINUTES):
+        low = begin + 60 * minute
+        encoded = messages(readings.slice(600 * minute, 600), 10)
+        day = (
+            Path(settings.archive.folder)
+            / settings.kafka.topic
+            / f"date={datetime.fromtimestamp(low, UTC):%F}"
+        )
+        day.mkdir(parents=True, exist_ok=True)
+        path = day / f"part-{minute}.parquet"
+        keys = pa.array([name.encode() for name in encoded.device_id], pa.binary())
+        pq.write_table(pa.table({"key": keys, "value": pa.array(encoded.value, pa.binary())}), path)
+        os.utime(path, (low + 90, low + 90))
+
+
+def watch_of(made: Scored) -> str:
+    return str(made.windows.device_id[0].as_py())
+
+
+def label_some(console: Console) -> None:
+    """A dozen windows labelled by the REST routes of the page, as their truth is."""
+    client = console.session("cleo")
+    for _ in range(12):
+        item = client.get(f"{console.address}/annotate/next", timeout=30).json()["item"]
+        label = max(item["model"], key=item["model"].get)
+        answer = client.post(
+            f"{console.address}/annotate/answer",
+            json={"item_id": item["item_id"], "answer": "label", "label": label, "seconds": 3.1},
+            timeout=30,
+        )
+        assert answer.ok, answer.text
+
+
+def make_live(console: Console) -> None:
+    console.rows(_SHIFT)
+    with session(console.settings) as connection:
+        number = int(time.time())
+        begin_batch(
+            connection,
+            query_id="pictures",
+            batch_id=number,
+            topic=console.settings.kafka.topic,
+            offsets={0: (0, 0)},
+            model_version="1",
+            energy_version="1",
+        )
+        finish_batch(connection, query_id="pictures", batch_id=number, windows=24)
+
+
+def stays_inside(page: Any, width: int) -> None:
+    wide = page.evaluate(
+        "[...document.querySelectorAll('main *')].filter(x => x.getBoundingClientRect().right > innerWidth + 1 &&"
+        " !x.closest('.table-wrap, .scroll-x, .plot, svg')).map(x => x.outerHTML.slice(0, 120))"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, wide
+
+
+def keep(page: Any, name: str, *, whole: bool) -> None:
+    if FOLDER is not None:
+        Path(FOLDER).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(Path(FOLDER) / f"{name}.png"), full_page=whole)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("place", ["desktop", "phone"])
+def test_every_page_fits_and_has_its_content(
+    running_console: Console, browser: Any, theme: str, place: str
+) -> None:
+    console = running_console
+    view = WIDE if place == "desktop" else NARROW
+    context = browser.new_context(viewport=view, device_scale_factor=1, color_scheme=theme)
+    context.set_default_timeout(45_000)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"{console.address}/signin")
+    if ALL:
+        keep(page, f"signin-{place}-{theme}", whole=False)
+    page.fill("#name", "anna")
+    page.fill("#password", PASSWORDS["anna"])
+    page.press("#password", "Enter")
+    page.wait_for_url(f"{console.address}/")
+    for name, path in PAGES.items():
+        make_live(console)
+        page.goto(console.address + path.format(watch=watch_of(console.made)))
+        page.wait_for_selector(READY[name])
+        page.wait_for_function("!document.body.innerText.includes('Loading ...')")
+        page.wait_for_timeout(600)
+        stays_inside(page, view["width"])
+        if ALL:
+            keep(page, f"{name}-{place}-{theme}", whole=name != "annotate")
+        elif name in IN_THE_DOCUMENTS and (place, theme) == ("desktop", "light"):
+            keep(page, name, whole=name in ("live", "drift"))
+    assert complaints == []
+    context.close()
