@@ -1,7 +1,7 @@
-"""Who we are, as Google's Managed Service for Apache Kafka wants to be told by a Python client (OAUTHBEARER).
+"""OAUTHBEARER tokens for kafka-python, as Google's Managed Service for Apache Kafka expects them.
 
-Java clients have Google's own GcpLoginCallbackHandler for it; kafka-python asks an object for a token. Both go by
-the credentials of the environment (a service account, or `gcloud auth application-default login`).
+Java clients use Google's GcpLoginCallbackHandler, kafka-python an object with `token()`. Both take the credentials
+of the environment (a service account, or `gcloud auth application-default login`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def _part(content: bytes) -> str:
 
 
 class GoogleTokens(AbstractTokenProvider):
-    """Tokens for kafka-python, renewed when they are about to end; safe to share between threads.
+    """Tokens for kafka-python, renewed before they expire; may be shared between threads.
 
-    A token is three parts with dots between them: what it is, whom it names and until when, and the access token
-    itself, each in base64url. It looks like a JWT and is not signed: the broker asks Google about the access token.
+    A token has three parts in base64url, joined by dots: a header, claims with subject and expiry, and the access
+    token. It looks like a JWT but is not signed: the broker validates the access token with Google.
     """
 
     def __init__(self, credentials: Any = None, **config: Any) -> None:
@@ -36,6 +36,7 @@ class GoogleTokens(AbstractTokenProvider):
         self._lock = threading.Lock()
 
     def _valid(self) -> Any:
+        # an optional extra (cloud)
         from google.auth import default
         from google.auth.exceptions import GoogleAuthError
         from google.auth.transport.requests import Request
@@ -48,15 +49,15 @@ class GoogleTokens(AbstractTokenProvider):
                     self._credentials.refresh(Request())
             except GoogleAuthError as error:
                 raise ServiceUnavailableError(
-                    f"Kafka asks for Google's credentials and there are none ({str(error).splitlines()[0]}); run as a "
+                    f"Kafka needs Google's credentials and found none ({str(error).splitlines()[0]}); run as a "
                     "service account, or `gcloud auth application-default login`"
                 ) from error
             return self._credentials
 
     def token(self) -> str:
-        """The token as it is sent. Raises ServiceUnavailableError where there are no credentials."""
+        """The token as it is sent. Raises ServiceUnavailableError without credentials."""
         credentials = self._valid()
-        # google-auth tells the end of a token as UTC without saying so
+        # google-auth's expiry is UTC without a time zone
         until = credentials.expiry.replace(tzinfo=UTC).timestamp() if credentials.expiry else None
         now = datetime.now(UTC).timestamp()
         claims = {

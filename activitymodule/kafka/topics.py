@@ -1,10 +1,14 @@
-"""Kafka topics: made with the settings' partitions and retention, listed and described."""
+"""Kafka topics: created with the settings' partitions and retention, listed and described."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from kafka import TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from activitymodule.errors import ConfigError, ServiceUnavailableError
 from activitymodule.kafka import clients
@@ -13,7 +17,7 @@ from activitymodule.settings import Settings
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic: `messages` is what it holds now, `retention_hours` None where the broker's default rules."""
+    """One topic. messages : retained now; retention_hours : None for the broker's default"""
 
     name: str
     partitions: int
@@ -23,96 +27,89 @@ class Topic:
     retention_hours: float | None
 
 
-def create(settings: Settings, names: Sequence[str] | None = None) -> list[str]:
-    """Makes the settings' topics (or `names`) where they are missing; returns the names it made."""
-    from kafka.errors import KafkaError, TopicAlreadyExistsError
-
-    kafka = settings.kafka
-    made = []
-    # the broker's clock, not the producer's: by it is judged whether a stamp lies ahead, and how quick the stream is
+def create(config: Settings, names: Sequence[str] | None = None) -> list[str]:
+    """Create those of the settings' topics (or of `names`) that do not exist; returns their names."""
+    kafka = config.kafka
+    created = []
+    # the broker's clock, not the producer's, decides whether a stamp lies ahead and measures latency
     configs = {
         "retention.ms": str(kafka.retention_hours * 3_600_000),
         "message.timestamp.type": "LogAppendTime",
     }
-    with clients.admin(settings) as admin:
+    with clients.admin(config) as admin:
         try:
-            there = set(admin.list_topics())
-            for name in _wanted(settings, names):
-                if name in there:
+            existing = set(admin.list_topics())
+            for name in _chosen(config, names):
+                if name in existing:
                     continue
                 try:
                     admin.create_topics(
                         {name: {"num_partitions": kafka.partitions, "configs": configs}},
                         wait_for_metadata=True,
                     )
-                    made.append(name)
+                    created.append(name)
                 except TopicAlreadyExistsError:
                     continue
         except KafkaError as error:
-            raise ServiceUnavailableError(f"Kafka would not make the topics: {error}") from error
-    return made
+            raise ServiceUnavailableError(f"Kafka did not create the topics: {error}") from error
+    return created
 
 
-def grow(settings: Settings, names: Sequence[str] | None = None) -> list[str]:
-    """Adds partitions to the settings' topics (or `names`) that have fewer than kafka.partitions; the names of those.
+def grow(config: Settings, names: Sequence[str] | None = None) -> list[str]:
+    """Add partitions to those of the settings' topics (or of `names`) that have fewer than kafka.partitions.
 
-    Kafka never takes partitions away. A watch's readings may then come by another partition than before; the stream
-    gathers them by watch and does not mind.
+    Returns their names. Partitions are never removed. A watch's readings may move to another partition, which the
+    stream allows: it groups them by watch.
     """
-    from kafka.errors import KafkaError
-
-    kafka = settings.kafka
-    with clients.admin(settings) as admin:
+    kafka = config.kafka
+    with clients.admin(config) as admin:
         try:
             small = [
-                told["name"]
-                for told in admin.describe_topics(_wanted(settings, names))
-                if 0 < len(told["partitions"]) < kafka.partitions
+                topic["name"]
+                for topic in admin.describe_topics(_chosen(config, names))
+                if 0 < len(topic["partitions"]) < kafka.partitions
             ]
             if small:
                 admin.create_partitions(dict.fromkeys(small, kafka.partitions))
         except KafkaError as error:
-            raise ServiceUnavailableError(f"Kafka would not add partitions: {error}") from error
+            raise ServiceUnavailableError(f"Kafka did not add partitions: {error}") from error
     return small
 
 
-def _wanted(settings: Settings, names: Sequence[str] | None) -> list[str]:
-    """`names`, or the settings' topics; each once."""
-    return list(dict.fromkeys(names or [settings.kafka.topic, settings.kafka.truth_topic]))
+def _chosen(config: Settings, names: Sequence[str] | None) -> list[str]:
+    """`names`, or the settings' topics, without repeats."""
+    return list(dict.fromkeys(names or [config.kafka.topic, config.kafka.truth_topic]))
 
 
-def names(settings: Settings) -> list[str]:
-    """Every topic but Kafka's own."""
-    with clients.admin(settings) as admin:
+def names(config: Settings) -> list[str]:
+    """Every topic except Kafka's internal ones."""
+    with clients.admin(config) as admin:
         return sorted(name for name in admin.list_topics() if not name.startswith("__"))
 
 
-def delete(settings: Settings, wanted: Sequence[str]) -> None:
-    """Removes topics with all their messages."""
-    with clients.admin(settings) as admin:
-        admin.delete_topics(list(wanted))
+def delete(config: Settings, chosen: Sequence[str]) -> None:
+    """Delete topics with all their messages."""
+    with clients.admin(config) as admin:
+        admin.delete_topics(list(chosen))
 
 
-def describe(settings: Settings, wanted: Sequence[str] | None = None) -> list[Topic]:
-    """Partitions, offsets and retention of topics; ConfigError names one that does not exist."""
-    from kafka import TopicPartition
-    from kafka.admin import ConfigResource, ConfigResourceType
-
-    there = names(settings)
-    chosen = list(wanted) if wanted else there
-    if missing := [name for name in chosen if name not in there]:
+def describe(config: Settings, chosen: Sequence[str] | None = None) -> list[Topic]:
+    """Partitions, offsets and retention of topics. Raises ConfigError for one that does not exist."""
+    existing = names(config)
+    chosen = list(chosen or existing)
+    if missing := [name for name in chosen if name not in existing]:
         raise ConfigError(
             f"there is no topic {missing[0]}; `activity topics list` shows them, "
-            "`activity topics create` makes ours"
+            "`activity topics create` creates the settings' topics"
         )
     if not chosen:
         return []
     described = []
-    with clients.admin(settings) as admin:
-        told = admin.describe_configs(
+    with clients.admin(config) as admin:
+        configs = admin.describe_configs(
             [ConfigResource(ConfigResourceType.TOPIC, name) for name in chosen], config_filter="all"
         )
-    with clients.consumer(settings) as consumer:
+    with clients.consumer(config) as consumer:
         for name in chosen:
             parts = [TopicPartition(name, n) for n in sorted(consumer.partitions_for_topic(name) or ())]
             first, after = consumer.beginning_offsets(parts), consumer.end_offsets(parts)
@@ -123,15 +120,15 @@ def describe(settings: Settings, wanted: Sequence[str] | None = None) -> list[To
                     sum(after[part] - first[part] for part in parts),
                     tuple(first[part] for part in parts),
                     tuple(after[part] for part in parts),
-                    _retention_hours(told, name),
+                    _retention_hours(configs, name),
                 )
             )
     return described
 
 
-def _retention_hours(told: Any, name: str) -> float | None:
+def _retention_hours(configs: Any, name: str) -> float | None:
     try:
-        entry = told["topic"][name]["retention.ms"]
+        entry = configs["topic"][name]["retention.ms"]
         value = entry["value"] if isinstance(entry, dict) else entry
         milliseconds = int(value)
     except (KeyError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""The truth topic: spans of what really happened. Read by what measures, never by what scores."""
+"""The truth topic: spans of the true activity. Read by evaluation, never by scoring."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
+from kafka import TopicPartition
 
 from activitymodule.errors import ServiceUnavailableError
 from activitymodule.kafka.clients import consumer
@@ -30,7 +31,7 @@ _MESSAGE = pa.schema(
 
 
 def parse_spans(messages: Sequence[bytes]) -> pa.Table:
-    """Messages of the truth topic as SPAN_SCHEMA; what is no span is left out."""
+    """Messages of the truth topic as SPAN_SCHEMA; messages that are no spans are left out."""
     if not messages:
         return SPAN_SCHEMA.empty_table()
     try:
@@ -74,16 +75,14 @@ def _parse(lines: bytes) -> pa.Table:
     return table.filter(keep)
 
 
-def read_truth(settings: Settings, since: datetime | None = None) -> pa.Table | None:
-    """Every span that arrived (since then) and is there now, SPAN_SCHEMA; None where there is no truth topic.
+def read_truth(config: Settings, since: datetime | None = None) -> pa.Table | None:
+    """Every retained span (that arrived since a time), SPAN_SCHEMA; None where the topic does not exist.
 
-    Raises ServiceUnavailableError where the broker is away.
+    Raises ServiceUnavailableError where Kafka does not answer.
     """
-    from kafka import TopicPartition
-
-    topic = settings.kafka.truth_topic
+    topic = config.kafka.truth_topic
     messages: list[bytes] = []
-    with consumer(settings) as client:
+    with consumer(config) as client:
         numbers = client.partitions_for_topic(topic)
         if not numbers:
             return None
@@ -91,10 +90,10 @@ def read_truth(settings: Settings, since: datetime | None = None) -> pa.Table | 
         begin = client.beginning_offsets(parts, timeout_ms=_TIMEOUT_MS)
         end = client.end_offsets(parts, timeout_ms=_TIMEOUT_MS)
         if since is not None:
-            found = client.offsets_for_times(
+            by_time = client.offsets_for_times(
                 {part: int(since.timestamp() * 1000) for part in parts}, timeout_ms=_TIMEOUT_MS
             )
-            begin = {part: found[part].offset if found.get(part) else end[part] for part in parts}
+            begin = {part: by_time[part].offset if by_time.get(part) else end[part] for part in parts}
         left = {part for part in parts if begin[part] < end[part]}
         client.assign(parts)
         for part in parts:
@@ -103,7 +102,7 @@ def read_truth(settings: Settings, since: datetime | None = None) -> pa.Table | 
             polled = client.poll(timeout_ms=_TIMEOUT_MS, max_records=5000)
             if not polled:
                 raise ServiceUnavailableError(
-                    f"Kafka at {settings.kafka.bootstrap_servers} stopped sending the topic {topic}; try again"
+                    f"Kafka at {config.kafka.bootstrap_servers} stopped sending the topic {topic}; try again"
                 )
             for part, records in polled.items():
                 messages += [
@@ -116,10 +115,10 @@ def read_truth(settings: Settings, since: datetime | None = None) -> pa.Table | 
 
 
 class TruthTail:
-    """The newest spans, followed as they arrive; for one thread. `with TruthTail(settings, 300) as tail:`."""
+    """The newest spans as they arrive; for one thread. `with TruthTail(config, 300) as tail:`."""
 
-    def __init__(self, settings: Settings, seconds: float) -> None:
-        self._settings = settings
+    def __init__(self, config: Settings, seconds: float) -> None:
+        self._config = config
         self._seconds = seconds
         self._held: deque[tuple[float, pa.Table]] = deque()
         self._context: Any = None
@@ -132,33 +131,35 @@ class TruthTail:
         self.close()
 
     def close(self) -> None:
+        """Close the consumer."""
         context, self._context, self._client = self._context, None, None
         if context is not None:
             context.__exit__(None, None, None)
 
     def _open(self, now: float) -> bool:
-        from kafka import TopicPartition
-
-        self._context = consumer(self._settings)
+        self._context = consumer(self._config)
         self._client = self._context.__enter__()
-        topic = self._settings.kafka.truth_topic
+        topic = self._config.kafka.truth_topic
         numbers = self._client.partitions_for_topic(topic)
         if not numbers:
             self.close()
             return False
         parts = [TopicPartition(topic, number) for number in sorted(numbers)]
         self._client.assign(parts)
-        found = self._client.offsets_for_times(
+        by_time = self._client.offsets_for_times(
             {part: int((now - self._seconds) * 1000) for part in parts}, timeout_ms=_TIMEOUT_MS
         )
         end = self._client.end_offsets(parts, timeout_ms=_TIMEOUT_MS)
         for part in parts:
-            self._client.seek(part, found[part].offset if found.get(part) else end[part])
+            self._client.seek(part, by_time[part].offset if by_time.get(part) else end[part])
         self._held.clear()
         return True
 
     def poll(self, now: float) -> pa.Table:
-        """Spans that arrived in the last `seconds` before `now` (Unix time); ServiceUnavailableError if away."""
+        """Spans that arrived in the last `seconds` before `now` (Unix time).
+
+        Raises ServiceUnavailableError where Kafka does not answer.
+        """
         try:
             if self._client is None and not self._open(now):
                 return SPAN_SCHEMA.empty_table()
@@ -181,7 +182,7 @@ class TruthTail:
             if isinstance(error, ServiceUnavailableError):
                 raise
             raise ServiceUnavailableError(
-                f"Kafka at {self._settings.kafka.bootstrap_servers} does not answer; start it with `activity up`"
+                f"Kafka at {self._config.kafka.bootstrap_servers} does not answer; start it with `activity up`"
             ) from error
         while self._held and self._held[0][0] < now - self._seconds:
             self._held.popleft()

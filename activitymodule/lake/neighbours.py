@@ -29,17 +29,17 @@ _LOG_APPEND_TIME = 1
 
 
 def neighbours(
-    settings: Settings, labelled: Iterable[tuple[str, int]], each_side: int
+    config: Settings, labelled: Iterable[tuple[str, int]], each_side: int
 ) -> dict[tuple[str, int], Neighbours]:
     """By (device_id, window_us) of a labelled window: up to `each_side` windows before and after it, as far as the
     archive has their readings. Nothing where there is no archive."""
     wanted = sorted(set(labelled))
-    slide_us = settings.windows.slide_seconds * 1_000_000
+    slide_us = config.windows.slide_seconds * 1_000_000
     offsets = [k * slide_us for k in range(-each_side, each_side + 1) if k]
     asked = sorted({(device, us + offset) for device, us in wanted for offset in offsets})
     if not asked:
         return {}
-    found = _windows(settings, asked)
+    found = _windows(config, asked)
     out: dict[tuple[str, int], Neighbours] = {}
     for device, us in wanted:
         near = [us + offset for offset in offsets if (device, us + offset) in found]
@@ -54,13 +54,13 @@ def neighbours(
 
 
 def _windows(
-    settings: Settings, asked: list[tuple[str, int]]
+    config: Settings, asked: list[tuple[str, int]]
 ) -> dict[tuple[str, int], tuple[np.ndarray, bool]]:
     """Features of windows, and whether they have readings enough, by (device_id, window_us)."""
-    messages = _messages(settings, asked)
+    messages = _messages(config, asked)
     if not messages.num_rows:
         return {}
-    windows = settings.windows
+    windows = config.windows
     kafka_us = messages.column("timestamp").cast(pa.int64()).to_numpy()
     by_broker = messages.column("timestampType").to_numpy() == _LOG_APPEND_TIME
     now_us = int(datetime.now(UTC).timestamp() * 1e6)
@@ -68,7 +68,7 @@ def _windows(
         messages.column("value").combine_chunks(),
         kafka_us,
         now_us=np.where(by_broker, kafka_us, now_us),
-        limits=settings.telemetry,
+        limits=config.telemetry,
         slide_seconds=windows.slide_seconds,
     )
     grouped = group_panes(panes, windows)
@@ -87,10 +87,10 @@ def _windows(
     return out
 
 
-def _messages(settings: Settings, asked: list[tuple[str, int]]) -> pa.Table:
+def _messages(config: Settings, asked: list[tuple[str, int]]) -> pa.Table:
     """Archived messages of the watches from the first window asked for until _LATE_DAYS after the last one, each
     once."""
-    path = archive_path(settings)
+    path = archive_path(config)
     files, base = fs.FileSystem.from_uri(path)
     names = ["key", "value", "partition", "offset", "timestamp", "timestampType"]
     empty = pa.table({name: [] for name in names})

@@ -42,8 +42,8 @@ class Stored:
 class _Lake:
     """Files of the lake by their place in it, on a disk or in object storage; a file appears whole or not at all."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.root = location(settings.lake.folder)
+    def __init__(self, config: Settings) -> None:
+        self.root = location(config.lake.folder)
         try:
             self.files, self.base = fs.FileSystem.from_uri(self.root)
         except (pa.ArrowInvalid, OSError) as error:
@@ -132,9 +132,9 @@ def _write_windows(lake: _Lake, sha256: str, windows: TrainingWindows, weight: n
     lake.write(place, sink.getvalue())
 
 
-def write_snapshot(settings: Settings, training: TrainingSet) -> Stored:
+def write_snapshot(config: Settings, training: TrainingSet) -> Stored:
     """Keep a training set; one whose content is there already is not written again."""
-    lake, snapshot_id = _Lake(settings), training.sha256()
+    lake, snapshot_id = _Lake(config), training.sha256()
     place = f"{FOLDER}/snapshot-{snapshot_id}.json"
     if lake.there(place):
         return Stored(snapshot_id, place, False)
@@ -155,9 +155,9 @@ def write_snapshot(settings: Settings, training: TrainingSet) -> Stored:
     return Stored(snapshot_id, place, True)
 
 
-def read_snapshot(settings: Settings, snapshot_id: str) -> TrainingSet:
+def read_snapshot(config: Settings, snapshot_id: str) -> TrainingSet:
     """A training set by its id. Raises DataError where it is gone, or is not what its name says."""
-    lake = _Lake(settings)
+    lake = _Lake(config)
     described = json.loads(lake.read(f"{FOLDER}/snapshot-{snapshot_id}.json"))
     base, _ = _windows(lake.read(_windows_place(described["base"])), "the base")
     taught, weight = _windows(lake.read(_windows_place(described["taught"])), "the labels")
@@ -175,25 +175,25 @@ def read_snapshot(settings: Settings, snapshot_id: str) -> TrainingSet:
     return training
 
 
-def read_base(settings: Settings, sha256: str) -> TrainingWindows | None:
+def read_base(config: Settings, sha256: str) -> TrainingWindows | None:
     """Windows a model once learnt from, by the fingerprint in its lineage; None where the lake has them not."""
-    lake, place = _Lake(settings), _windows_place(sha256)
+    lake, place = _Lake(config), _windows_place(sha256)
     if not lake.there(place):
         return None
     return _windows(lake.read(place), place)[0]
 
 
-def write_evaluation(settings: Settings, run_id: str, arrays: dict[str, np.ndarray]) -> str:
+def write_evaluation(config: Settings, run_id: str, arrays: dict[str, np.ndarray]) -> str:
     """Keep what a run's models said of the audit windows; its place within the lake."""
     sink = io.BytesIO()
     np.savez_compressed(sink, **arrays)  # type: ignore[arg-type]
     place = f"{FOLDER}/runs/{run_id}.npz"
-    _Lake(settings).write(place, sink.getvalue())
+    _Lake(config).write(place, sink.getvalue())
     return place
 
 
-def read_evaluation(settings: Settings, run_id: str) -> dict[str, np.ndarray]:
+def read_evaluation(config: Settings, run_id: str) -> dict[str, np.ndarray]:
     """What `write_evaluation` kept. Raises DataError where it is gone."""
-    content = _Lake(settings).read(f"{FOLDER}/runs/{run_id}.npz")
+    content = _Lake(config).read(f"{FOLDER}/runs/{run_id}.npz")
     with np.load(io.BytesIO(content), allow_pickle=False) as held:
         return {name: held[name] for name in held.files}

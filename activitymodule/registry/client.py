@@ -1,4 +1,4 @@
-"""MLflow's REST interface, as far as we need it: the scorer asks it every second, and must not import MLflow.
+"""The part of MLflow's REST API that the project needs: the scorer calls it every second and must not import MLflow.
 
 Endpoints: https://mlflow.org/docs/latest/api_reference/rest-api.html
 """
@@ -12,26 +12,28 @@ from urllib.parse import quote
 
 import requests
 
-from activitymodule import settings
 from activitymodule.errors import ModelError, ServiceUnavailableError
+from activitymodule.settings import Settings
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
 ARTIFACTS = "mlflow-artifacts:"
 
+Json = dict[str, Any]  # MLflow's own objects
+
 _sessions: dict[int, requests.Session] = {}
 
 
 class NotFoundError(Exception):
-    """The registry answered that there is no such thing."""
+    """The registry answered that the object does not exist."""
 
 
 def _session() -> requests.Session:
-    """One connection a process, kept open: a fork must not share its parent's socket."""
+    """One session a process, kept open: a fork must not share its parent's socket."""
     session = _sessions.get(os.getpid())
     if session is None:
         session = requests.Session()
-        # MLflow's own variables for a server that wants to know who asks
+        # MLflow's own variables, for a server with authentication
         token, user = os.environ.get("MLFLOW_TRACKING_TOKEN"), os.environ.get("MLFLOW_TRACKING_USERNAME")
         if token:
             session.headers["Authorization"] = f"Bearer {token}"
@@ -42,25 +44,26 @@ def _session() -> requests.Session:
     return session
 
 
-def away(config: settings.Settings, why: str) -> ServiceUnavailableError:
+def unavailable(config: Settings, why: str) -> ServiceUnavailableError:
+    """The error for a registry that does not answer."""
     return ServiceUnavailableError(
         f"the model registry at {config.registry.uri} does not answer ({why}); start it with `activity up`, or "
         "set registry.uri"
     )
 
 
-def _send(config: settings.Settings, method: str, path: str, **arguments: Any) -> requests.Response:
+def _send(config: Settings, method: str, path: str, **arguments: Any) -> requests.Response:
     url = config.registry.uri.rstrip("/") + path
     if not url.startswith(("http://", "https://")):
-        raise away(config, "registry.uri must be an http address")
+        raise unavailable(config, "registry.uri must be an http address")
     try:
         response = _session().request(method, url, timeout=(CONNECT_SECONDS, READ_SECONDS), **arguments)
     except requests.RequestException as error:
-        raise away(config, type(error).__name__) from None
+        raise unavailable(config, type(error).__name__) from None
     if response.status_code == 404:
         raise NotFoundError(_message(response))
     if response.status_code >= 500 or response.status_code in (401, 403, 429):
-        raise away(config, f"{response.status_code}: {_message(response)}")
+        raise unavailable(config, f"{response.status_code}: {_message(response)}")
     if response.status_code >= 400:
         raise ModelError(f"the model registry refused the request: {_message(response)}")
     return response
@@ -73,39 +76,40 @@ def _message(response: requests.Response) -> str:
         return response.reason or "no reason given"
 
 
-def ask(config: settings.Settings, path: str, **parameters: str) -> dict[str, Any]:
+def get(config: Settings, path: str, **parameters: str) -> Json:
     """GET /api/2.0/mlflow/{path}. Raises NotFoundError or ServiceUnavailableError."""
     return _json(config, _send(config, "GET", f"/api/2.0/mlflow/{path}", params=parameters))
 
 
-def tell(config: settings.Settings, path: str, body: dict[str, Any]) -> dict[str, Any]:
+def post(config: Settings, path: str, body: Json) -> Json:
     """POST /api/2.0/mlflow/{path}. Raises NotFoundError, ModelError or ServiceUnavailableError."""
     return _json(config, _send(config, "POST", f"/api/2.0/mlflow/{path}", json=body))
 
 
-def remove(config: settings.Settings, path: str, body: dict[str, Any]) -> dict[str, Any]:
+def delete(config: Settings, path: str, body: Json) -> Json:
     """DELETE /api/2.0/mlflow/{path}. Raises NotFoundError, ModelError or ServiceUnavailableError."""
     return _json(config, _send(config, "DELETE", f"/api/2.0/mlflow/{path}", json=body))
 
 
-def _json(config: settings.Settings, response: requests.Response) -> dict[str, Any]:
+def _json(config: Settings, response: requests.Response) -> Json:
     try:
         return response.json()
     except ValueError:
-        raise away(config, "what answers there is no MLflow server") from None
+        raise unavailable(config, "the server there is not MLflow") from None
 
 
-def download(config: settings.Settings, source: str, folder: Path) -> None:
-    """All files of a source of artifacts into an existing folder.
+def download(config: Settings, source: str, folder: Path) -> None:
+    """Download all files of a source of artifacts into an existing folder.
 
-    Sources the server passes on are read from it; any other (s3://, gs://, a folder) by MLflow's own client.
+    Sources proxied by the server are read over HTTP; any other (s3://, gs://, a folder) by MLflow's client. Raises
+    NotFoundError or ServiceUnavailableError.
     """
     if not source.startswith(ARTIFACTS):
         _download_with_mlflow(config, source, folder)
         return
     root = source.removeprefix(ARTIFACTS).strip("/")
     if "//" in source.removeprefix(ARTIFACTS):
-        # mlflow-artifacts://host/path: the host is the server we talk to
+        # mlflow-artifacts://host/path: the host is this server
         root = source.removeprefix(ARTIFACTS).lstrip("/").partition("/")[2]
     base = "/api/2.0/mlflow-artifacts/artifacts"
     listed = _json(config, _send(config, "GET", base, params={"path": root})).get("files", [])
@@ -117,11 +121,12 @@ def download(config: settings.Settings, source: str, folder: Path) -> None:
         (folder / name).write_bytes(content)
 
 
-def _download_with_mlflow(config: settings.Settings, source: str, folder: Path) -> None:
+def _download_with_mlflow(config: Settings, source: str, folder: Path) -> None:
+    # an import of some seconds
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     try:
         download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=config.registry.uri)
     except (MlflowException, OSError) as error:
-        raise away(config, f"artifacts at {source}: {str(error).splitlines()[0]}") from None
+        raise unavailable(config, f"artifacts at {source}: {str(error).splitlines()[0]}") from None

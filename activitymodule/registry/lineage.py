@@ -1,4 +1,4 @@
-"""Where a model comes from: fingerprints of its data, its configuration and its file, and what made it."""
+"""Lineage of a model: fingerprints of its data, configuration and file, the code and the libraries."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from activitymodule import __version__, settings
+from activitymodule import __version__
 from activitymodule.models.export import LINEAGE_FILE
+from activitymodule.settings import project_root
 from activitymodule.windows.catalogue import FEATURES_VERSION
 
 _LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "skops", "pyarrow")
@@ -26,16 +27,16 @@ def fingerprint(value: Mapping[str, Any]) -> str:
 
 def code_revision() -> str | None:
     """The commit of the checkout this code runs from, `+` where it was changed since; None outside of one."""
-    root = settings.project_root()
+    root = project_root()
     try:
-        said = subprocess.run(
+        described = subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
             capture_output=True,
             text=True,
             timeout=10,
             check=True,
         )
-        return said.stdout.strip() or None
+        return described.stdout.strip() or None
     except (OSError, subprocess.SubprocessError):
         return None
 

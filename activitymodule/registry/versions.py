@@ -1,5 +1,5 @@
-"""Versions of models in the registry, and which of them serves: MLflow's aliases `champion`, `previous`, and
-`challenger` for the one that wants to."""
+"""Versions of models in the registry, and MLflow's aliases of them: `champion` serves, `previous` served before it,
+`challenger` is to be evaluated."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from activitymodule import settings
 from activitymodule.errors import ModelError
 from activitymodule.models.export import LINEAGE_FILE, METRICS_FILE, MODEL_FILE
 from activitymodule.registry import client
 from activitymodule.registry.client import NotFoundError
-from activitymodule.settings import Settings
+from activitymodule.settings import Settings, resolve
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
@@ -29,19 +28,18 @@ EXPERIMENT = "activity"
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A version of a registered model. Name and version are enough to find it; the rest is what the registry
-    knows of it: the run that made it, where its artifacts are, when (UTC), its aliases and its tags."""
+    """A version of a registered model. Name and version identify it; the rest is read from the registry."""
 
     name: str
     version: str
     run_id: str = ""
-    source: str = ""
-    created_at: datetime | None = None
+    source: str = ""  # of its artifacts
+    created_at: datetime | None = None  # UTC
     aliases: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
-def _version(found: dict) -> ModelVersion:
+def _version(found: client.Json) -> ModelVersion:
     created = found.get("creation_timestamp")
     return ModelVersion(
         name=found["name"],
@@ -57,61 +55,59 @@ def _version(found: dict) -> ModelVersion:
 def _aliased(config: Settings, name: str, alias: str) -> ModelVersion | None:
     try:
         return _version(
-            client.ask(config, "registered-models/alias", name=name, alias=alias)["model_version"]
+            client.get(config, "registered-models/alias", name=name, alias=alias)["model_version"]
         )
     except NotFoundError:
         return None
     except ModelError as error:
-        # MLflow answers 400 and not 404 where the model is there but the alias is not
+        # MLflow answers 400, not 404, where the model exists but the alias does not
         if f"alias {alias} not found" in str(error):
             return None
         raise
 
 
-def champion(settings: Settings, name: str) -> ModelVersion | None:
-    """The version that serves, by one HTTP call; None where there is none yet.
+def champion(config: Settings, name: str) -> ModelVersion | None:
+    """The version that serves, by one HTTP request; None where there is none yet.
 
-    Raises ServiceUnavailableError where the registry is away.
+    Raises ServiceUnavailableError where the registry does not answer.
     """
-    return _aliased(settings, name, CHAMPION)
+    return _aliased(config, name, CHAMPION)
 
 
-def challenger(settings: Settings, name: str) -> ModelVersion | None:
-    """The version that wants to serve; None where there is none."""
-    return _aliased(settings, name, CHALLENGER)
+def challenger(config: Settings, name: str) -> ModelVersion | None:
+    """The version to be evaluated against the champion; None where there is none."""
+    return _aliased(config, name, CHALLENGER)
 
 
-def previous(settings: Settings, name: str) -> ModelVersion | None:
+def previous(config: Settings, name: str) -> ModelVersion | None:
     """The version that served before the champion; None where there is none."""
-    return _aliased(settings, name, PREVIOUS)
+    return _aliased(config, name, PREVIOUS)
 
 
-def get(settings: Settings, name: str, version: str) -> ModelVersion:
-    """A version by its number. Raises ModelError where there is none."""
+def get(config: Settings, name: str, version: str) -> ModelVersion:
+    """A version by its number. Raises ModelError where it does not exist."""
     try:
-        return _version(
-            client.ask(settings, "model-versions/get", name=name, version=version)["model_version"]
-        )
+        return _version(client.get(config, "model-versions/get", name=name, version=version)["model_version"])
     except (NotFoundError, ModelError):
         raise ModelError(
             f"the registry has no version {version} of {name}; `activity models list` shows what it has"
         ) from None
 
 
-def versions(settings: Settings, name: str) -> list[ModelVersion]:
-    """All versions of a model, newest first; none where the model is not known."""
+def versions(config: Settings, name: str) -> list[ModelVersion]:
+    """All versions of a model, newest first; empty where the model is not registered."""
     found: list[ModelVersion] = []
     page = ""
     while True:
-        asked = {"filter": f"name='{name}'", "max_results": "200"} | ({"page_token": page} if page else {})
-        answer = client.ask(settings, "model-versions/search", **asked)
+        query = {"filter": f"name='{name}'", "max_results": "200"} | ({"page_token": page} if page else {})
+        answer = client.get(config, "model-versions/search", **query)
         found += [_version(entry) for entry in answer.get("model_versions", [])]
         page = answer.get("next_page_token", "")
         if not page:
             break
     if found:
-        # a search does not say which aliases a version has
-        model = client.ask(settings, "registered-models/get", name=name)["registered_model"]
+        # a search does not return aliases
+        model = client.get(config, "registered-models/get", name=name)["registered_model"]
         named: dict[str, list[str]] = {}
         for entry in model.get("aliases", []):
             named.setdefault(str(entry["version"]), []).append(entry["alias"])
@@ -131,34 +127,34 @@ def versions(settings: Settings, name: str) -> list[ModelVersion]:
 
 
 def cache_folder(config: Settings) -> Path:
-    """Where versions are kept once they were fetched; may be deleted at any time."""
-    return settings.resolve(config.local.folder) / "models"
+    """The folder of downloaded versions; may be deleted at any time."""
+    return resolve(config.local.folder) / "models"
 
 
-def fetch(settings: Settings, version: ModelVersion) -> Path:
-    """A folder with the version's artifacts, fetched once.
+def fetch(config: Settings, version: ModelVersion) -> Path:
+    """A folder with the version's artifacts, downloaded once.
 
-    The folder appears whole or not at all, and is named by the run as well as the number, so that a registry
-    begun anew does not find another's version 1. Raises ModelError where the model file is not the one that was
-    registered, ServiceUnavailableError where the registry is away.
+    The folder appears complete or not at all, and is named by run and number, so that a new registry does not find
+    the version 1 of an old one. Raises ModelError where the model file is not the one that was registered,
+    ServiceUnavailableError where the registry does not answer.
     """
     if not version.run_id or not version.source:
-        version = get(settings, version.name, version.version)
-    folder = cache_folder(settings) / version.name / f"{version.version}-{version.run_id}"
+        version = get(config, version.name, version.version)
+    folder = cache_folder(config) / version.name / f"{version.version}-{version.run_id}"
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".fetching-", dir=folder.parent))
     try:
-        with contextlib.suppress(NotFoundError):  # the check below says what is missing
-            client.download(settings, version.source, partial)
+        with contextlib.suppress(NotFoundError):  # the check below names what is missing
+            client.download(config, version.source, partial)
         _check(version, partial)
         try:
             os.replace(partial, folder)
         except OSError:
             if not folder.is_dir():
                 raise
-            # another process was quicker; what it fetched is the same
+            # another process was faster; its files are the same
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
@@ -179,7 +175,7 @@ def _check(version: ModelVersion, folder: Path) -> None:
 
 
 def register(
-    settings: Settings,
+    config: Settings,
     name: str,
     folder: Path,
     metrics: Mapping[str, float],
@@ -187,22 +183,24 @@ def register(
     parameters: Mapping[str, object] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> ModelVersion:
-    """A new version of a model from a folder of artifacts (model.skops, model.json, lineage.json, ...).
+    """Register a folder of artifacts (model.skops, model.json, lineage.json, ...) as a new version.
 
-    metrics : the figures to compare versions by. The new version serves only after `set_champion`.
+    metrics : to compare versions by. The new version serves only after `set_champion`. Raises ModelError for a
+    folder that is not complete, ServiceUnavailableError where the registry does not answer.
     """
     for needed in (MODEL_FILE, LINEAGE_FILE, METRICS_FILE):
         if not (folder / needed).is_file():
-            raise ModelError(f"{folder} holds no {needed}; a model is registered with all its files")
-    champion(settings, name)  # away? say so now: MLflow's client would try for minutes
+            raise ModelError(f"{folder} has no {needed}; a model is registered with all its files")
+    champion(config, name)  # fail now if it does not answer: MLflow's client would retry for minutes
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    # stdout is the command's own: it may be JSON
+    # MLflow must not print to stdout, which may be JSON
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # an import of some seconds
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    mlflow = MlflowClient(tracking_uri=settings.registry.uri, registry_uri=settings.registry.uri)
+    mlflow = MlflowClient(tracking_uri=config.registry.uri, registry_uri=config.registry.uri)
     try:
         experiment = mlflow.get_experiment_by_name(EXPERIMENT)
         experiment_id = experiment.experiment_id if experiment else mlflow.create_experiment(EXPERIMENT)
@@ -226,62 +224,63 @@ def register(
             await_creation_for=0,
         )
     except MlflowException as error:
-        raise client.away(settings, str(error).splitlines()[0][:200]) from None
-    return get(settings, name, str(made.version))
+        raise client.unavailable(config, str(error).splitlines()[0][:200]) from None
+    return get(config, name, str(made.version))
 
 
-def set_champion(settings: Settings, version: ModelVersion) -> None:
-    """Make a version serve; the one that served until now becomes `previous`. Also how one rolls back."""
-    get(settings, version.name, version.version)
-    before = champion(settings, version.name)
+def set_champion(config: Settings, version: ModelVersion) -> None:
+    """Make a version the champion; the former champion becomes `previous`. Raises ModelError for an unknown version."""
+    get(config, version.name, version.version)
+    before = champion(config, version.name)
     if before is not None and before.version != version.version:
-        _point(settings, before, PREVIOUS)
-    _point(settings, version, CHAMPION)
+        _point(config, before, PREVIOUS)
+    _point(config, version, CHAMPION)
 
 
-def set_challenger(settings: Settings, version: ModelVersion) -> None:
-    """Say that a version wants to serve."""
-    _point(settings, version, CHALLENGER)
+def set_challenger(config: Settings, version: ModelVersion) -> None:
+    """Make a version the challenger."""
+    _point(config, version, CHALLENGER)
 
 
-def drop_challenger(settings: Settings, name: str, version: str) -> None:
-    """A version no longer wants to serve: it was let in or turned away. Another that does is left alone."""
-    found = challenger(settings, name)
+def drop_challenger(config: Settings, name: str, version: str) -> None:
+    """Remove the alias `challenger` from a version that was promoted or rejected; another challenger keeps it."""
+    found = challenger(config, name)
     if found is not None and found.version == version:
         with contextlib.suppress(NotFoundError):
-            client.remove(settings, "registered-models/alias", {"name": name, "alias": CHALLENGER})
+            client.delete(config, "registered-models/alias", {"name": name, "alias": CHALLENGER})
 
 
-def tag(settings: Settings, version: ModelVersion, tags: Mapping[str, str]) -> None:
-    """Write tags onto a version; an older value of the same key is replaced."""
+def tag(config: Settings, version: ModelVersion, tags: Mapping[str, str]) -> None:
+    """Set tags of a version; values of existing keys are replaced."""
     for key, value in tags.items():
         body = {"name": version.name, "version": version.version, "key": key, "value": value[:4000]}
-        client.tell(settings, "model-versions/set-tag", body)
+        client.post(config, "model-versions/set-tag", body)
 
 
-def keep_json(settings: Settings, version: ModelVersion, file: str, content: Mapping[str, object]) -> None:
-    """Put a JSON file beside a version's artifacts; the model itself stays what it was."""
-    found = version if version.run_id else get(settings, version.name, version.version)
-    champion(settings, version.name)  # away? say so now: MLflow's client would try for minutes
+def keep_json(config: Settings, version: ModelVersion, file: str, content: Mapping[str, object]) -> None:
+    """Add a JSON file to a version's artifacts; the model itself does not change."""
+    found = version if version.run_id else get(config, version.name, version.version)
+    champion(config, version.name)  # fail now if it does not answer: MLflow's client would retry for minutes
+    # an import of some seconds
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    mlflow = MlflowClient(tracking_uri=settings.registry.uri, registry_uri=settings.registry.uri)
+    mlflow = MlflowClient(tracking_uri=config.registry.uri, registry_uri=config.registry.uri)
     try:
         mlflow.log_text(found.run_id, json.dumps(content, indent=1, default=str) + "\n", file)
     except MlflowException as error:
-        raise client.away(settings, str(error).splitlines()[0][:200]) from None
+        raise client.unavailable(config, str(error).splitlines()[0][:200]) from None
 
 
-def rollback(settings: Settings, name: str) -> ModelVersion:
-    """Make the version serve that served before the champion; the two change places."""
-    before = _aliased(settings, name, PREVIOUS)
+def rollback(config: Settings, name: str) -> ModelVersion:
+    """Make the previous version the champion; the two swap aliases. Raises ModelError where there is none."""
+    before = _aliased(config, name, PREVIOUS)
     if before is None:
         raise ModelError(f"no version of {name} served before this one; promote one by its number")
-    set_champion(settings, before)
-    return get(settings, name, before.version)
+    set_champion(config, before)
+    return get(config, name, before.version)
 
 
 def _point(config: Settings, version: ModelVersion, alias: str) -> None:
     body = {"name": version.name, "alias": alias, "version": version.version}
-    client.tell(config, "registered-models/alias", body)
+    client.post(config, "registered-models/alias", body)

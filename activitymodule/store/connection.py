@@ -24,14 +24,14 @@ _OPTIONS = (
 )
 
 
-def place(settings: Settings) -> str:
+def place(config: Settings) -> str:
     """`host:port` of the store, for sentences."""
-    return f"{settings.store.host}:{settings.store.port}"
+    return f"{config.store.host}:{config.store.port}"
 
 
-def connection_arguments(settings: Settings) -> dict[str, Any]:
+def connection_arguments(config: Settings) -> dict[str, Any]:
     """Arguments of psycopg2.connect for the store."""
-    store = settings.store
+    store = config.store
     arguments: dict[str, Any] = {
         "host": store.host,
         "port": store.port,
@@ -44,7 +44,7 @@ def connection_arguments(settings: Settings) -> dict[str, Any]:
     return arguments
 
 
-def psql_environment(settings: Settings) -> dict[str, str]:
+def psql_environment(config: Settings) -> dict[str, str]:
     """The same as variables that psql and other programs of PostgreSQL understand."""
     names = {
         "host": "PGHOST",
@@ -54,7 +54,7 @@ def psql_environment(settings: Settings) -> dict[str, str]:
         "sslmode": "PGSSLMODE",
         "password": "PGPASSWORD",
     }
-    return {names[key]: str(value) for key, value in connection_arguments(settings).items()}
+    return {names[key]: str(value) for key, value in connection_arguments(config).items()}
 
 
 def default_name() -> str:
@@ -62,14 +62,14 @@ def default_name() -> str:
     return f"activity pid {os.getpid()} on {socket.gethostname()}"[:63]
 
 
-def connect(settings: Settings, *, application_name: str | None = None, seconds: int = 5) -> Any:
+def connect(config: Settings, *, application_name: str | None = None, seconds: int = 5) -> Any:
     """A new psycopg2 connection that speaks UTC; transactions begin by themselves and the caller commits.
 
     Raises ServiceUnavailableError where nobody answers within `seconds`, ConfigError where we are refused.
     """
     try:
         return psycopg2.connect(
-            **connection_arguments(settings),
+            **connection_arguments(config),
             options=_OPTIONS,
             connect_timeout=max(2, seconds),
             application_name=application_name or default_name(),
@@ -78,12 +78,12 @@ def connect(settings: Settings, *, application_name: str | None = None, seconds:
             keepalives_count=3,
         )
     except psycopg2.OperationalError as error:
-        raise _refusal(settings, str(error)) from error
+        raise _refusal(config, str(error)) from error
 
 
-def _refusal(settings: Settings, message: str) -> ActivityError:
-    store = settings.store
-    at = f"PostgreSQL at {place(settings)}"
+def _refusal(config: Settings, message: str) -> ActivityError:
+    store = config.store
+    at = f"PostgreSQL at {place(config)}"
     if "no password supplied" in message:
         return ConfigError(
             f"{at} asks for the password of {store.user}: set ACTIVITY_STORE__PASSWORD in .env "
@@ -105,30 +105,30 @@ def _refusal(settings: Settings, message: str) -> ActivityError:
     return ServiceUnavailableError(f"{at} does not answer; start it with `activity up`")
 
 
-def reachable(settings: Settings) -> bool:
+def reachable(config: Settings) -> bool:
     """Whether the store takes connections now. A wrong password is not a matter of waiting: ConfigError."""
     try:
-        connect(settings, seconds=2).close()
+        connect(config, seconds=2).close()
     except ServiceUnavailableError:
         return False
     return True
 
 
 @contextmanager
-def explained(settings: Settings) -> Iterator[None]:
+def explained(config: Settings) -> Iterator[None]:
     """Turn errors of psycopg2 within the block into errors of ours, each one sentence."""
     try:
         yield
     except (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedFunction) as error:
         raise ServiceUnavailableError(
-            f"the store at {place(settings)} lacks what is needed ({_first_line(error)}); "
+            f"the store at {place(config)} lacks what is needed ({_first_line(error)}); "
             "bring it up to date with `activity db upgrade`"
         ) from error
     except (psycopg2.errors.CheckViolation, psycopg2.DataError) as error:
         raise DataError(f"the store refuses a value: {_first_line(error)}") from error
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         raise ServiceUnavailableError(
-            f"the connection to PostgreSQL at {place(settings)} broke ({_first_line(error)}); try again, "
+            f"the connection to PostgreSQL at {place(config)} broke ({_first_line(error)}); try again, "
             "or start it with `activity up`"
         ) from error
 
@@ -139,12 +139,12 @@ def _first_line(error: BaseException) -> str:
 
 @contextmanager
 def session(
-    settings: Settings, *, read_only: bool = False, statement_seconds: float | None = None
+    config: Settings, *, read_only: bool = False, statement_seconds: float | None = None
 ) -> Iterator[Any]:
     """A connection for one piece of work: committed at the end, rolled back on an error, always closed."""
-    connection = connect(settings)
+    connection = connect(config)
     try:
-        with explained(settings):
+        with explained(config):
             if read_only:
                 connection.set_session(readonly=True)
             if statement_seconds is not None:

@@ -35,13 +35,13 @@ class Answer:
     more: bool
 
 
-def ask(settings: Settings, sql: str, *, limit: int = 1000, seconds: float = 30) -> Answer:
+def ask(config: Settings, sql: str, *, limit: int = 1000, seconds: float = 30) -> Answer:
     """Run one statement in a read-only transaction; at most `limit` rows, at most `seconds` long.
 
     Raises ConfigError where the statement is wrong, takes too long or is none that returns rows.
     """
     with (
-        session(settings, read_only=True, statement_seconds=seconds) as connection,
+        session(config, read_only=True, statement_seconds=seconds) as connection,
         connection.cursor() as cursor,
     ):
         try:

@@ -45,8 +45,8 @@ def _config() -> Config:
     return config
 
 
-def _engine(settings: Settings) -> Engine:
-    return create_engine("postgresql+psycopg2://", creator=lambda: connect(settings), poolclass=NullPool)
+def _engine(config: Settings) -> Engine:
+    return create_engine("postgresql+psycopg2://", creator=lambda: connect(config), poolclass=NullPool)
 
 
 def _schema(connection: Connection, config: Config) -> Schema:
@@ -63,24 +63,24 @@ def _schema(connection: Connection, config: Config) -> Schema:
     return Schema(current, head, tuple(reversed(pending)))
 
 
-def schema(settings: Settings) -> Schema:
+def schema(config: Settings) -> Schema:
     """The store's revision and what is pending. Raises ConfigError for a revision this version does not know."""
-    with explained(settings), _engine(settings).connect() as connection:
+    with explained(config), _engine(config).connect() as connection:
         return _schema(connection, _config())
 
 
-def upgrade(settings: Settings) -> Schema:
+def upgrade(config: Settings) -> Schema:
     """Migrate the store to the newest revision, in one transaction; returns the schema before.
 
     May be called at any time, also by several processes at once: they wait for each other.
     """
-    config = _config()
-    with explained(settings), _engine(settings).begin() as connection:
+    migrations = _config()
+    with explained(config), _engine(config).begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATING})
-        before = _schema(connection, config)
+        before = _schema(connection, migrations)
         if before.pending:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            migrations.attributes["connection"] = connection
+            command.upgrade(migrations, "head")
         _grant(connection)
     return before
 

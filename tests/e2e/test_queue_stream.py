@@ -114,7 +114,7 @@ def test_windows_are_queued_once_whatever_happens_to_the_job(fresh_settings, cha
     assert live.interrupt() == 0
     with connect(settings) as connection:
         found = stats(connection, Rules.of(settings))
-        total = sum(counts["last_hour"] for counts in found.by_stratum.values())
+        total = sum(counts.last_hour for counts in found.by_stratum.values())
         assert found.waiting == total
         assert 0 <= (found.audit_tokens or 0) <= 12
         assert 0 <= (found.chosen_tokens or 0) <= 48

