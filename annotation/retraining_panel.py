@@ -9,7 +9,9 @@ from nicegui import ui
 
 from activitymodule.errors import ActivityError
 from activitymodule.store.retraining import Run, runs
-from annotation import context, frame, retraining
+from activitymodule.workflows.retraining import request as retraining
+from activitymodule.workflows.retraining.results import Options
+from annotation import context, frame
 from annotation.auth import User, must_be_admin
 
 _REFRESH_SECONDS = 1.5
@@ -75,10 +77,8 @@ class _Panel:
             made = await context.run(
                 lambda: retraining.begin(
                     config,
+                    Options(force=bool(self.force.value), dry_run=bool(self.dry_run.value)),
                     by_whom=who.name,
-                    why=f"started by {who.name} in the console",
-                    force=bool(self.force.value),
-                    dry_run=bool(self.dry_run.value),
                 )
             )
         except ActivityError as error:

@@ -1,4 +1,4 @@
-"""How often the gate lets a challenger in, by how much better it is in truth; the table of docs/retraining.md.
+"""How often the gate promotes a challenger, by its true difference; the table of docs/retraining.md.
 
 python benchmarks/gate.py --trials 1000
 python benchmarks/gate.py --trials 400 --tries 20     # no better challengers, again and again on the same labels
@@ -47,7 +47,7 @@ def main() -> None:
         print(json.dumps(rows, indent=1))
         return
     print(
-        "| people | audit labels | equal: F1 higher | equal: percentiles | equal: let in | +.03 | +.05 | +.10 |"
+        "| people | audit labels | equal: F1 higher | equal: percentiles | equal: promoted | +.03 | +.05 | +.10 |"
     )
     print("|---|---|---|---|---|---|---|---|")
     for row in rows:

@@ -192,11 +192,13 @@ def _job(config: Settings, arguments: list[str], log: Path) -> Any:
 
 def run_loop(config: Settings, plan: Plan, *, say: Callable[[str], None], logs: Path) -> Loop:
     """The loop, on services that run and a store that is empty. Raises ActivityError where it gets stuck."""
-    from activitymodule.jobs import retrain
     from activitymodule.store.connection import session
     from activitymodule.store.labels import label_counts
     from activitymodule.windows.catalogue import FEATURES_VERSION
     from activitymodule.workflows.labelling import run_oracle
+    from activitymodule.workflows.retraining.request import new_run_id
+    from activitymodule.workflows.retraining.results import Options
+    from activitymodule.workflows.retraining.run import run_all
 
     begin = time.monotonic()
     first = first_champion(config, plan)
@@ -229,15 +231,19 @@ def run_loop(config: Settings, plan: Plan, *, say: Callable[[str], None], logs: 
                     f"after {plan.at_most_seconds:.0f} s there are only {counts.teaching} labels to learn from and "
                     f"{counts.audit} audit labels; see {scorer.log}"
                 )
-        run_id = retrain.new_run_id()
-        report = retrain.run_all(config, run_id, say=lambda step, text: say(f"{step}: {text}"), force=True)
+        run_id = new_run_id()
+        report = run_all(config, run_id, Options(force=True), say=lambda step, text: say(f"{step}: {text}"))
+        steps = report.steps
+        assert steps.snapshot is not None
+        assert steps.evaluate is not None
+        assert report.challenger is not None
         swapped = time.monotonic()
         waited = None
-        if report["state"] == "promoted":
-            _until_served(config, report["challenger"])
+        if report.state == "promoted":
+            _until_served(config, report.challenger)
             waited = time.monotonic() - swapped
-            say(f"the running stream scores by version {report['challenger']}, {waited:.1f} s later")
-    before, after, gain, people, windows = measure(config, plan, (first, report["challenger"]))
+            say(f"the running stream scores by version {report.challenger}, {waited:.1f} s later")
+    before, after, gain, people, windows = measure(config, plan, (first, report.challenger))
     return Loop(
         plan=plan,
         people=people,
@@ -247,11 +253,11 @@ def run_loop(config: Settings, plan: Plan, *, say: Callable[[str], None], logs: 
         gain=gain[0],
         gain_low=gain[1],
         gain_high=gain[2],
-        teaching=report["parameters"]["steps"]["snapshot"]["labels"],
-        audit=report["parameters"]["steps"]["evaluate"]["audit_labels"],
+        teaching=steps.snapshot.labels,
+        audit=steps.evaluate.audit_labels,
         wrong=wrong,
-        state=report["state"],
-        says=report["summary"],
+        state=report.state,
+        says=report.summary or "",
         run_id=run_id,
         promoted_seconds=waited,
         seconds=time.monotonic() - begin,
@@ -278,9 +284,9 @@ def measure(
     people and windows."""
     import numpy as np
 
-    from activitymodule.jobs.retrain import _examine
     from activitymodule.learning.gate import Audit, compare, macro_f1_interval
     from activitymodule.learning.training_set import only_known
+    from activitymodule.workflows.retraining.judging import examine_version
     from activitymodule.workflows.training_data import load_windows
 
     (windows,) = load_windows(
@@ -297,7 +303,7 @@ def measure(
         features=windows.features,
         propensity=np.ones(len(windows)),
     )
-    sides = [_examine(config, version, windows.features) for version in versions]
+    sides = [examine_version(config, version, windows.features) for version in versions]
     measured = []
     for side in sides:
         value, low, high = macro_f1_interval(side, audit, config.learning.bootstrap)

@@ -102,9 +102,9 @@ class GoldPredictions:
 
 _GOLD = """
 SELECT q.device_id, (extract(epoch FROM q.window_start) * 1000000)::bigint, g.label, q.stratum, q.propensity,
-       q.features, g.labelled_at
+       CASE WHEN %(features)s THEN q.features ELSE '{}' END, g.labelled_at
 FROM gold_labels g JOIN queue_items q USING (device_id, window_start)
-WHERE g.label IS NOT NULL AND q.features_version = %s
+WHERE g.label IS NOT NULL AND q.features_version = %(version)s
 ORDER BY q.device_id, q.window_start
 """
 _COUNTS = """
@@ -140,9 +140,13 @@ WHERE votes > 1
 """
 
 
-def gold_rows(connection: Connection, features_version: str) -> list[GoldRow]:
-    """Every gold label whose window has features of this version, ordered by watch and time."""
-    return [GoldRow(*row) for row in fetch_all(connection, _GOLD, (features_version,))]
+def gold_rows(connection: Connection, features_version: str, *, features: bool = True) -> list[GoldRow]:
+    """Every gold label whose window has features of this version, ordered by watch and time.
+
+    features : whether to read them; they are most of the bytes
+    """
+    values = {"features": features, "version": features_version}
+    return [GoldRow(*row) for row in fetch_all(connection, _GOLD, values)]
 
 
 def label_counts(connection: Connection, features_version: str, since: datetime | None) -> LabelCounts:

@@ -122,6 +122,16 @@ def prepared_sources(config: Settings) -> list[str]:
     return sorted(one.name for one in folder.iterdir() if one.is_dir() and any(one.rglob("*.parquet")))
 
 
+def sources_to_refresh(config: Settings, source: str = "") -> list[str]:
+    """The prepared sources, or only `source`. Raises ConfigError where that one is not prepared."""
+    prepared = prepared_sources(config)
+    if not source:
+        return prepared
+    if source not in prepared:
+        raise ConfigError(f"the lake holds no prepared source {source}; run `activity prepare {source} PATH`")
+    return [source]
+
+
 def refresh(config: Settings, source: str, force: bool = False) -> Refreshed:
     """Measure the reference statistics of a prepared source into lake/statistics/SOURCE.parquet, where its recordings
     changed since the last time, or with `force`."""

@@ -1,7 +1,7 @@
-"""Looks at drift: what was scored lately against the champion's baseline. Keeps a report and the alarms up to date.
+"""Drift monitoring: compares current readings with the champion's training data, keeps a report and the alarms.
 
 The report is `reports/drift/latest.json`. Where the configured rule recommends a retraining, one is triggered, unless
-there was one lately or it is not wanted (Params).
+there was one lately or the Params say no.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
+from activitymodule.orchestration.names import DRIFT_REPORT, RETRAIN
 from activitymodule.settings import load
 
 log = logging.getLogger(__name__)
 
-SETTINGS = load()
+CONFIG = load()
 
 
 @dag(
-    dag_id="drift_report",
-    schedule=CronTriggerTimetable(SETTINGS.airflow.drift, timezone="UTC") if SETTINGS.airflow.drift else None,
+    dag_id=DRIFT_REPORT,
+    schedule=CronTriggerTimetable(CONFIG.airflow.drift, timezone="UTC") if CONFIG.airflow.drift else None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
@@ -31,15 +32,15 @@ SETTINGS = load()
         "retrain": Param(
             True,
             type="boolean",
-            title="Retrain where it is recommended",
-            description="Trigger the retraining when the rule recommends it. Off: the report alone.",
+            title="Retrain where recommended",
+            description="Trigger the retraining where the rule recommends it. Off: only the report is made.",
         ),
         "pause_hours": Param(
             24,
             type="number",
             minimum=0,
             title="Pause (hours)",
-            description="Drift lasts: no retraining is triggered so soon after the last one began.",
+            description="Drift lasts: no retraining is triggered within so many hours of the last one.",
         ),
     },
     tags=["activity", "monitoring"],
@@ -50,27 +51,29 @@ def drift_report() -> None:
     @task
     def look() -> dict[str, Any]:
         """The report."""
-        from activitymodule.jobs import airflow_tasks
+        # NumPy takes a second, and the DAG processor reads this file every minute
+        from activitymodule.workflows import drift
 
-        found = airflow_tasks.look_at_drift(SETTINGS)
-        log.info("%s", found["says"])
-        return found
+        result = drift.monitor(CONFIG)
+        log.info("%s", result.summary)
+        return result.model_dump(mode="json")
 
     @task.short_circuit
-    def recommended(found: dict[str, Any], params: Any = None) -> bool:
-        """Whether a retraining is to be triggered; else the run ends here."""
-        from activitymodule.jobs import airflow_tasks
+    def recommended(result: dict[str, Any], params: Any = None) -> bool:
+        """Whether a retraining is to be triggered; otherwise the run ends here."""
+        # scikit-learn and PyArrow take seconds
+        from activitymodule.workflows.retraining import checking
 
         return bool(
-            found["retrain"]
+            result["retrain_recommended"]
             and params["retrain"]
-            and not airflow_tasks.retrained_within(SETTINGS, params["pause_hours"])
+            and not checking.retrained_within(CONFIG, params["pause_hours"])
         )
 
     trigger = TriggerDagRunOperator(
         task_id="retrain",
-        trigger_dag_id="retrain_activity_model",
-        conf={"why": "drift: {{ ti.xcom_pull(task_ids='look')['says'] | truncate(480) }}"},
+        trigger_dag_id=RETRAIN,
+        conf={"why": "drift: {{ ti.xcom_pull(task_ids='look')['summary'] | truncate(480) }}"},
     )
     recommended(look()) >> trigger
 

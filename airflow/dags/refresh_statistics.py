@@ -1,12 +1,11 @@
-"""Measures the reference statistics anew from the prepared recordings in the lake, where there are any.
+"""Measures the reference statistics again from the prepared recordings in the lake, where there are any.
 
 What `activity prepare` wrote under `lake/prepared/SOURCE` becomes `lake/statistics/SOURCE.parquet`, of which
-`fleet.reference` can be the path. A source whose recordings have not changed is passed over.
+`fleet.reference` can be the path. A source whose recordings have not changed is skipped.
 """
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,17 +14,24 @@ from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, Param, Retry
 from airflow.sdk.exceptions import AirflowSkipException
 
 from activitymodule.errors import ConfigError, DataError
+from activitymodule.orchestration.names import REFRESH_STATISTICS
 from activitymodule.settings import load
 
-log = logging.getLogger(__name__)
+CONFIG = load()
 
-SETTINGS = load()
+
+def _statistics() -> Any:
+    """The workflow."""
+    # SciPy and PyArrow take seconds, and the DAG processor reads this file every minute
+    from activitymodule.workflows import statistics
+
+    return statistics
 
 
 @dag(
-    dag_id="refresh_statistics",
-    schedule=CronTriggerTimetable(SETTINGS.airflow.statistics, timezone="UTC")
-    if SETTINGS.airflow.statistics
+    dag_id=REFRESH_STATISTICS,
+    schedule=CronTriggerTimetable(CONFIG.airflow.statistics, timezone="UTC")
+    if CONFIG.airflow.statistics
     else None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
@@ -36,13 +42,13 @@ SETTINGS = load()
             None,
             type=["null", "string"],
             title="Source",
-            description="Only this prepared source (wisdm, casas ...); empty: every one there is in the lake.",
+            description="Only this prepared source (wisdm, casas ...); empty: every one in the lake.",
         ),
         "force": Param(
             False,
             type="boolean",
-            title="Measure in any case",
-            description="Measure also what has not changed since it was measured.",
+            title="Measure unchanged recordings too",
+            description="Measure also recordings that have not changed since the last time.",
         ),
     },
     tags=["activity", "statistics"],
@@ -59,27 +65,16 @@ SETTINGS = load()
 def refresh_statistics() -> None:
     @task
     def sources(params: Any = None) -> list[str]:
-        """The sources that are prepared."""
-        from activitymodule.workflows import statistics
-
-        there = statistics.prepared_sources(SETTINGS)
-        if wanted := (params["source"] or "").strip():
-            if wanted not in there:
-                raise ConfigError(
-                    f"the lake holds no prepared source {wanted}; run `activity prepare {wanted} PATH`"
-                )
-            return [wanted]
-        return there
+        """Names of the prepared sources to measure."""
+        return list(_statistics().sources_to_refresh(CONFIG, (params["source"] or "").strip()))
 
     @task(max_active_tis_per_dag=1)
     def measure(source: str, params: Any = None) -> dict[str, Any]:
         """The statistics of one source."""
-        from activitymodule.workflows import statistics
-
-        refreshed = statistics.refresh(SETTINGS, source, params["force"])
-        if not refreshed.measured:
+        result = _statistics().refresh(CONFIG, source, params["force"])
+        if not result.measured:
             raise AirflowSkipException(f"{source} has not changed since it was measured")
-        return asdict(refreshed)
+        return asdict(result)
 
     measure.expand(source=sources())
 

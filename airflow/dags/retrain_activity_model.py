@@ -1,12 +1,13 @@
-"""Retrain the activity model on what people labelled; promote it only if it is honestly better.
+"""Retrain the activity model on gold labels; promote it only if it is significantly better.
 
     check -> snapshot -> train -> evaluate -> gate -> promote [-> approval -> settle] -> report
 
-**When it runs**: once a day, whenever enough new labels came (the asset `new_labels`), when drift recommends it, and
-whenever somebody triggers it here, from the console or by `activity airflow trigger retrain_activity_model`.
-`check` ends a run that is not worth while. Each step is one function of `activitymodule/jobs/retrain.py`, safe to
-repeat and keyed by the id of the run: clear the failed task (or `activity airflow rerun`) and the run goes on where it
-failed. A run that fails leaves the champion as it is.
+**When it runs**: once a day, when there are enough new labels (the asset `new_labels`), when drift monitoring
+recommends it, and when somebody triggers it here, from the console or by
+`activity airflow trigger retrain_activity_model`. `check` ends a run that is not needed, with the reason, and the other
+tasks are skipped. Each task is one function of `activitymodule/workflows/retraining/`, safe to repeat and keyed by the
+id of the run: clear the failed task (or `activity airflow rerun`) and the run continues where it failed. A run that
+fails leaves the champion as it is.
 """
 
 from __future__ import annotations
@@ -29,28 +30,28 @@ from airflow.sdk import (
 )
 
 from activitymodule.errors import ConfigError, DataError, ModelError
+from activitymodule.orchestration.names import APPROVAL, LABELS, LABELS_URI, RETRAIN
 from activitymodule.settings import load
 
 log = logging.getLogger(__name__)
 
-SETTINGS = load()
-LABELS = Asset(name="new_labels", uri="activity://gold-labels/new", group="activity")
-BY_ITSELF = {"scheduled": "its time had come", "asset_triggered": "enough new labels came"}
+CONFIG = load()
+NEW_LABELS = Asset(name=LABELS, uri=LABELS_URI, group="activity")
 
 PARAMS = {
     "min_labels": Param(
-        SETTINGS.learning.min_labels,
+        CONFIG.learning.min_labels,
         type="integer",
         minimum=1,
         title="New labels needed",
-        description="So many gold labels must have come since the last retraining. With fewer the run ends at its "
-        "check, unless drift recommends a retraining or it is forced.",
+        description="Gold labels that must be new since the last retraining. With fewer the run ends at its check, "
+        "unless drift monitoring recommends a retraining or the threshold is ignored.",
     ),
     "force": Param(
         False,
         type="boolean",
-        title="Retrain in any case",
-        description="Go on though there are too few new labels and no drift. The gate judges all the same.",
+        title="Ignore the label threshold",
+        description="Retrain although there are too few new labels and no drift. The gate decides as always.",
     ),
     "seed": Param(
         1,
@@ -63,67 +64,48 @@ PARAMS = {
     "dry_run": Param(
         False,
         type="boolean",
-        title="Only try",
-        description="Train and judge a challenger, say what would happen, and leave the champion as it is.",
+        title="Dry run",
+        description="Train and evaluate a challenger and report the verdict; the champion stays.",
     ),
     "require_approval": Param(
         False,
         type="boolean",
-        title="Ask a person first",
+        title="Require approval",
         description="A challenger that passed the gate waits until somebody approves it: under Required Actions "
-        "here, or with the command activity airflow answer. If nobody does within three days it is not promoted.",
+        "here, or with the command activity airflow answer. After three days without an answer it is rejected.",
     ),
-    # null: the form lets nobody through who leaves a field of text empty
+    # null: the form does not accept an empty text
     "why": Param(
         None,
         type=["null", "string"],
         maxLength=500,
-        title="Why",
+        title="Reason",
         description="Your reason, kept with the run and with the promotion. May be left empty.",
     ),
 }
 
 
-def _asked(params: Any, dag_run: Any) -> dict[str, Any]:
-    """The options of a run, as `check` takes them."""
-    kind = str(getattr(dag_run.run_type, "value", dag_run.run_type))
-    return {
-        **{name: params[name] for name in ("min_labels", "force", "seed", "dry_run", "require_approval")},
-        "why": str(params["why"] or "").strip() or BY_ITSELF.get(kind, "somebody asked for it"),
-        "started_by": f"airflow: {dag_run.triggering_user_name or kind}",
-    }
+def _retraining() -> Any:
+    """The tasks' functions."""
+    # scikit-learn, LightGBM and PyArrow take seconds, and the DAG processor reads this file every minute
+    from activitymodule.workflows.retraining import tasks
 
-
-def _step(name: str, params: Any, run_id: str, dag_run: Any) -> dict[str, Any]:
-    """One step of jobs/retrain. A run that had failed is taken up again first: somebody has cleared the task."""
-    from activitymodule.jobs import retrain
-    from activitymodule.store.connection import session
-    from activitymodule.store.retraining import find_run
-
-    with session(SETTINGS, read_only=True) as connection:
-        run = find_run(connection, run_id)
-    if run is not None and run.state == "failed":
-        retrain.check(SETTINGS, run_id, **{**_asked(params, dag_run), "force": True})
-    gave: dict[str, Any] = getattr(retrain, name)(SETTINGS, run_id)
-    log.info("%s: %s", name, gave.get("says") or gave)
-    return gave
+    return tasks
 
 
 def _failed(context: Any) -> None:
-    """Marks the run as failed in the store; the champion is left as it is."""
-    from activitymodule.jobs import retrain
-
+    """Marks the run as failed in the store; the champion stays."""
     error = context.get("exception") or "its process was killed"
-    retrain.fail(SETTINGS, context["run_id"], f"{context['ti'].task_id}: {error}")
+    _retraining().fail(CONFIG, context["run_id"], f"{context['ti'].task_id}: {error}")
 
 
 @dag(
-    dag_id="retrain_activity_model",
+    dag_id=RETRAIN,
     schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable(SETTINGS.airflow.retrain, timezone="UTC"), assets=[LABELS]
+        timetable=CronTriggerTimetable(CONFIG.airflow.retrain, timezone="UTC"), assets=[NEW_LABELS]
     )
-    if SETTINGS.airflow.retrain
-    else [LABELS],
+    if CONFIG.airflow.retrain
+    else [NEW_LABELS],
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
@@ -136,7 +118,7 @@ def _failed(context: Any) -> None:
         "retry_delay": timedelta(seconds=10),
         "retry_exponential_backoff": 3.0,
         "max_retry_delay": timedelta(minutes=10),
-        # what will be as wrong the next time is not tried again
+        # a wrong setting, wrong data and a missing model stay so: no retry
         "retry_policy": ExceptionRetryPolicy(
             rules=[RetryRule([ConfigError, DataError, ModelError], action=RetryAction.FAIL)]
         ),
@@ -146,55 +128,53 @@ def _failed(context: Any) -> None:
 )
 def retrain_activity_model() -> None:
     @task.short_circuit
-    def check(params: Any = None, run_id: Any = None, dag_run: Any = None) -> bool:
-        """Enough new labels, or drift, or forced? Else the run ends here."""
-        from activitymodule.jobs import retrain
-
-        found = retrain.check(SETTINGS, run_id, **_asked(params, dag_run))
-        log.info("%s", found["says"])
-        return bool(found["needed"])
+    def check(params: Any = None, run_id: Any = None, dag_run: Any = None, ti: Any = None) -> bool:
+        """Are there enough new labels, or drift, or is it forced? Otherwise the run ends here."""
+        result = _retraining().check(CONFIG, run_id, params, dag_run)
+        ti.xcom_push("result", result)
+        return bool(result["needed"])
 
     @task
     def snapshot(params: Any = None, run_id: Any = None, dag_run: Any = None) -> dict[str, Any]:
         """The training set, kept under the SHA-256 of its content."""
-        return _step("snapshot", params, run_id, dag_run)
+        return _retraining().step("snapshot", CONFIG, run_id, params, dag_run)
 
     @task
     def train(params: Any = None, run_id: Any = None, dag_run: Any = None) -> dict[str, Any]:
         """A challenger by the champion's recipe, registered."""
-        return _step("train", params, run_id, dag_run)
+        return _retraining().step("train", CONFIG, run_id, params, dag_run)
 
     @task
     def evaluate(params: Any = None, run_id: Any = None, dag_run: Any = None) -> dict[str, Any]:
-        """Champion and challenger answer for the audit windows, loaded as the scorer loads them."""
-        return _step("evaluate", params, run_id, dag_run)
+        """Champion and challenger score the audit windows, loaded as the scorer loads them."""
+        return _retraining().step("evaluate", CONFIG, run_id, params, dag_run)
 
     @task
     def gate(params: Any = None, run_id: Any = None, dag_run: Any = None) -> dict[str, Any]:
         """The verdict, with every figure."""
-        return _step("gate", params, run_id, dag_run)
+        return _retraining().step("gate", CONFIG, run_id, params, dag_run)
 
     @task
     def promote(params: Any = None, run_id: Any = None, dag_run: Any = None) -> dict[str, Any]:
-        """Acts on the verdict: the alias moves, or the challenger is turned away, or a person is asked."""
-        return _step("promote", params, run_id, dag_run)
+        """Acts on the verdict: moves the alias, rejects the challenger, or waits for approval."""
+        return _retraining().step("promote", CONFIG, run_id, params, dag_run)
 
     @task.branch
     def must_be_asked(done: dict[str, Any]) -> str:
-        return "approval" if done["state"] == "waiting" else "report"
+        return APPROVAL if done["state"] == "waiting" else "report"
 
-    # not ApprovalOperator: it skips what follows a no, and loses who said it
+    # not ApprovalOperator: it skips what follows a no, and loses who gave the answer
     approval = HITLOperator(
-        task_id="approval",
+        task_id=APPROVAL,
         options=["Approve", "Reject"],
         subject="Promote version {{ ti.xcom_pull(task_ids='train')['challenger'] }} of the activity model?",
         body="""\
-{{ ti.xcom_pull(task_ids='gate')['says'] }}
+{{ ti.xcom_pull(task_ids='gate')['summary'] }}
 
 {% for check in ti.xcom_pull(task_ids='gate')['checks'] -%}
-- {{ 'passed' if check['passed'] else '**not passed**' }}: {{ check['says'] }}
+- {{ 'passed' if check['passed'] else '**not passed**' }}: {{ check['message'] }}
 {% endfor %}
-It would take the place of version {{ ti.xcom_pull(task_ids='gate')['champion'] }}. Run {{ run_id }}.""",
+It would replace version {{ ti.xcom_pull(task_ids='gate')['champion'] }}. Run {{ run_id }}.""",
         response_timeout=timedelta(days=3),
         defaults="Reject",
         execution_timeout=None,
@@ -202,30 +182,19 @@ It would take the place of version {{ ti.xcom_pull(task_ids='gate')['champion'] 
 
     @task
     def settle(run_id: Any = None, ti: Any = None) -> dict[str, Any]:
-        """Somebody said yes: the alias moves. No, or no answer in time: the challenger is turned away."""
-        from activitymodule.jobs import airflow_tasks, retrain
-
-        said = ti.xcom_pull(task_ids="approval")
-        by = said["responded_by_user"]
-        by_whom = f"airflow: {by['name']}" if by else "airflow: nobody answered"
-        if said["chosen_options"] == ["Approve"]:
-            return retrain.promote(SETTINGS, run_id, dry_run=False, approved_by=by_whom)
-        return airflow_tasks.turn_away(SETTINGS, run_id, by_whom)
+        """Approved: the alias moves. Rejected, or no answer in time: the challenger is rejected."""
+        return _retraining().settle(CONFIG, run_id, ti.xcom_pull(task_ids=APPROVAL))
 
     @task(trigger_rule="none_failed_min_one_success")
     def report(run_id: Any = None) -> dict[str, Any]:
-        """All that is known of the run."""
-        from activitymodule.jobs import retrain
-
-        told = retrain.report(SETTINGS, run_id)
-        log.info("%s: %s", told["state"], told["summary"])
-        return {name: told[name] for name in ("run_id", "state", "summary", "challenger", "snapshot_id")}
+        """How the run ended."""
+        return _retraining().report(CONFIG, run_id)
 
     done = promote()
-    asked, told = must_be_asked(done), report()
+    asked, reported = must_be_asked(done), report()
     check() >> snapshot() >> train() >> evaluate() >> gate() >> done >> asked
-    asked >> approval >> settle() >> told
-    asked >> told
+    asked >> approval >> settle() >> reported
+    asked >> reported
 
 
 retrain_activity_model()

@@ -19,7 +19,9 @@ from activitymodule.registry.versions import champion
 from activitymodule.settings import Settings
 from activitymodule.store.locks import SCORING, holder
 from activitymodule.store.retraining import find_run
-from annotation import context, retraining
+from activitymodule.workflows.retraining import request as retraining
+from activitymodule.workflows.retraining.results import Options
+from annotation import context
 from annotation.answers import problems
 from annotation.auth import User, require_admin, require_token
 
@@ -208,7 +210,14 @@ async def retraining_trigger(who: Annotated[User, Depends(require_admin)], asked
     progress."""
     settings = context.settings()
     try:
-        begun = await context.run(lambda: retraining.begin(settings, by_whom=who.name, **asked.model_dump()))
+        begun = await context.run(
+            lambda: retraining.begin(
+                settings,
+                Options.model_validate(asked.model_dump(exclude={"why"})),
+                by_whom=who.name,
+                why=asked.why,
+            )
+        )
     except RefusedError as error:
         raise HTTPException(409, str(error)) from None
     return Triggered(run_id=begun.run_id, through=begun.through, held_back=begun.held_back)

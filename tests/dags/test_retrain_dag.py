@@ -1,10 +1,11 @@
-"""The retraining DAG, whole, by `dag.test()` against the embedded stack, with labels in the store's own tables."""
+"""The retraining RETRAIN, whole, by `dag.test()` against the embedded stack, with labels in the store's own tables."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +13,11 @@ from labelling import put_gold_labels, runs_in_store
 from trials import replaced
 
 from activitymodule.embedded.processes import wait_until
-from activitymodule.registry.versions import ModelVersion, champion, versions
+from activitymodule.orchestration.names import RETRAIN
+from activitymodule.registry.versions import ModelVersion, champion, register, set_champion, versions
 from activitymodule.settings import Settings
 
 pytestmark = pytest.mark.integration
-
-DAG = "retrain_activity_model"
 
 
 def serving(settings: Settings) -> str:
@@ -26,16 +26,30 @@ def serving(settings: Settings) -> str:
     return found.version
 
 
-def test_without_labels_the_run_ends_at_its_check(
-    airflow_settings: Settings, weak_champion: ModelVersion, try_dag: Callable[..., Any]
+def ended_at_its_check(settings: Settings, run: dict[str, Any]) -> str:
+    """The reason of a run that its check ended: green, all other tasks skipped."""
+    assert run["state"] == "success"
+    assert run["tasks"].pop("check") == "success"
+    assert set(run["tasks"].values()) == {"skipped"}
+    stored = next(one for one in runs_in_store(settings) if one["run_id"] == run["run_id"])
+    assert stored["state"] == "unneeded"
+    assert stored["summary"]
+    return str(stored["parameters"]["steps"]["check"]["reason"])
+
+
+def test_a_run_that_is_not_needed_ends_at_its_check_with_the_reason(
+    airflow_settings: Settings, weak_model: Path, try_dag: Callable[..., Any]
 ) -> None:
-    told = try_dag(DAG, "2026-11-01T03:00:00+00:00").result()
-    assert told["state"] == "success"
-    assert told["tasks"].pop("check") == "success"
-    assert set(told["tasks"].values()) == {"skipped"}
-    (run,) = runs_in_store(airflow_settings)
-    assert (run["run_id"], run["state"]) == (told["run_id"], "unneeded")
-    assert serving(airflow_settings) == weak_champion.version
+    settings = airflow_settings
+    first = try_dag(RETRAIN, "2026-11-01T03:00:00+00:00").result()
+    assert ended_at_its_check(settings, first) == "no_champion"
+    version = register(settings, settings.registry.classifier, weak_model, {})
+    set_champion(settings, version)
+    # forced, with labels of which none may be learned from: they all evaluate
+    put_gold_labels(settings, people=4, minutes=4, seed=2, audit=20, taught=0)
+    forced = try_dag(RETRAIN, "2026-11-01T04:00:00+00:00", force=True).result()
+    assert ended_at_its_check(settings, forced) == "nothing_to_learn"
+    assert serving(settings) == version.version
 
 
 def test_a_run_that_failed_and_was_killed_goes_on_and_promotes(
@@ -47,16 +61,16 @@ def test_a_run_that_failed_and_was_killed_goes_on_and_promotes(
 
     # a step that fails for good: the training set cannot be put together
     broken = replaced(settings, learning={"base": "/nowhere/readings.parquet"})
-    told = try_dag(DAG, at, broken).result()
-    assert told["state"] == "failed"
-    assert told["tasks"]["snapshot"] == "failed"
+    done = try_dag(RETRAIN, at, broken).result()
+    assert done["state"] == "failed"
+    assert done["tasks"]["snapshot"] == "failed"
     (run,) = runs_in_store(settings)
     assert run["state"] == "failed"
     assert "there is no training data at /nowhere/readings.parquet" in run["summary"]
     assert serving(settings) == before
 
     # the same run again, mended; killed while it trains
-    trial = try_dag(DAG, at)
+    trial = try_dag(RETRAIN, at)
 
     def trains() -> bool:
         (run,) = runs_in_store(settings)
@@ -70,13 +84,13 @@ def test_a_run_that_failed_and_was_killed_goes_on_and_promotes(
     assert run["state"] == "running"
 
     # and again: it goes on, and the better model serves
-    told = try_dag(DAG, at).result()
+    done = try_dag(RETRAIN, at).result()
     (run,) = runs_in_store(settings)
-    assert told["run_id"] == run["run_id"]
-    assert told["state"] == "success"
-    assert (told["tasks"]["report"], told["tasks"]["approval"]) == ("success", "skipped")
+    assert done["run_id"] == run["run_id"]
+    assert done["state"] == "success"
+    assert (done["tasks"]["report"], done["tasks"]["approval"]) == ("success", "skipped")
     assert run["state"] == "promoted", run["summary"]
-    assert run["why"] == "somebody asked for it"
+    assert run["why"] == "triggered by hand"
     assert run["started_by"].startswith("airflow: ")
     assert serving(settings) == run["challenger"] != before
     assert len(versions(settings, settings.registry.classifier)) == 2

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 import pytest
 
 from activitymodule.errors import LockedError
-from activitymodule.store.locks import ScorerLease
+from activitymodule.store.locks import ScorerLease, retrain_lease
 
 integration = pytest.mark.integration
 
@@ -44,3 +45,26 @@ def test_a_lost_lock_is_taken_again_unless_another_scorer_has_it(fresh_settings,
         cut(lease)
         with ScorerLease(fresh_settings, "t"), pytest.raises(LockedError):
             lease.check()
+
+
+@integration
+def test_the_lock_of_a_retraining_refuses_others_and_not_its_own_run(fresh_settings):
+    settings = fresh_settings
+    with retrain_lease(settings, "a"):
+        with retrain_lease(settings, "a"):
+            pass
+        caught: list[BaseException] = []
+
+        def other() -> None:
+            try:
+                with retrain_lease(settings, "b", patience_seconds=0.2):
+                    pass
+            except LockedError as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        assert "retrain a" in str(caught[0])
+    with retrain_lease(settings, "b", patience_seconds=0.2):
+        pass

@@ -1,0 +1,55 @@
+"""Drift monitoring: compare current readings with the champion's training data, keep the report and the alarms."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic_core import to_json
+
+from activitymodule.monitoring.report import drift_report
+from activitymodule.settings import Settings, project_root
+from activitymodule.store.connection import session
+
+FEATURES_KEPT = 40
+"""How many features a kept report lists, those that drifted furthest first."""
+
+
+class DriftResult(BaseModel):
+    """What drift monitoring found. path : of the report that was kept"""
+
+    model_config = ConfigDict(frozen=True)
+
+    retrain_recommended: bool = Field(validation_alias=AliasChoices("retrain_recommended", "retrain"))
+    summary: str = Field(validation_alias=AliasChoices("summary", "says"))
+    path: str
+
+
+def reports_folder() -> Path:
+    """Where the reports are kept."""
+    return project_root() / "reports" / "drift"
+
+
+def monitor(config: Settings, folder: Path | None = None) -> DriftResult:
+    """Make the report, open and end alarms, and keep it as drift-TIME.json and latest.json.
+
+    folder : of the reports; those older than monitoring.keep_days are removed
+    """
+    folder = folder or reports_folder()
+    with session(config) as connection:
+        report = drift_report(config, connection, record=True)
+    now = datetime.now(UTC)
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"made_at": now, **report.limited(FEATURES_KEPT).model_dump()}
+    text = to_json(content, indent=1, inf_nan_mode="null") + b"\n"
+    path = folder / f"drift-{now:%Y%m%dT%H%M%SZ}.json"
+    for target in (path, folder / "latest.json"):
+        part = target.with_name(f".{target.name}.part")
+        part.write_bytes(text)
+        part.replace(target)
+    for old in folder.glob("drift-*.json"):
+        if time.time() - old.stat().st_mtime > config.monitoring.keep_days * 86_400:
+            old.unlink(missing_ok=True)
+    return DriftResult(retrain_recommended=report.retrain_recommended, summary=report.summary, path=str(path))

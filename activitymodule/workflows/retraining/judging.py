@@ -1,0 +1,122 @@
+"""Evaluation and gate: both models on the audit windows, and the verdict on the challenger."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from datetime import UTC, datetime
+
+import numpy as np
+
+from activitymodule.errors import ModelError
+from activitymodule.lake.snapshots import read_evaluation, write_evaluation
+from activitymodule.learning.gate import Audit, Candidate, examine, judge
+from activitymodule.learning.training_set import AUDIT
+from activitymodule.models.bundle import ModelBytes
+from activitymodule.registry.versions import ModelVersion, fetch, keep_json, tag
+from activitymodule.settings import Settings
+from activitymodule.store import labels
+from activitymodule.store import retraining as store
+from activitymodule.store.connection import session
+from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
+from activitymodule.workflows.retraining.gold import audit_of
+from activitymodule.workflows.retraining.record import required, save, working
+from activitymodule.workflows.retraining.results import (
+    CheckResult,
+    EvaluationResult,
+    GateResult,
+    Side,
+    TrainingResult,
+)
+
+
+def evaluate(config: Settings, run_id: str) -> EvaluationResult:
+    """Load champion and challenger as the scorer loads them, and score the audit windows with both."""
+    with working(config, run_id, "evaluate") as run:
+        serving = str(required(run, "check", CheckResult).champion)
+        made = required(run, "train", TrainingResult).challenger
+        with session(config, read_only=True) as connection:
+            rows = labels.gold_rows(connection, FEATURES_VERSION)
+        audit = audit_of(rows)
+        champion = examine_version(config, serving, audit.features)
+        challenger = examine_version(config, made, audit.features)
+        arrays = {"label": audit.label, "person": audit.person, "propensity": audit.propensity}
+        for side, candidate in (("champion", champion), ("challenger", challenger)):
+            if candidate.probabilities is not None:
+                arrays[f"{side}_probabilities"] = candidate.probabilities
+        result = EvaluationResult(
+            champion=_side(champion),
+            challenger=_side(challenger),
+            audit_labels=len(audit),
+            audit_people=len(np.unique(audit.person)),
+            audit_until=max((row.labelled_at for row in rows if row.stratum == AUDIT), default=None),
+            place=write_evaluation(config, run_id, arrays),
+        )
+        return save(config, run_id, "evaluate", result)
+
+
+def examine_version(config: Settings, version: str, features: np.ndarray) -> Candidate:
+    """One version of the classifier on `features` (n, len(FEATURE_NAMES)), or the reason why it does not serve."""
+    try:
+        folder = fetch(config, ModelVersion(config.registry.classifier, version))
+        # its size is a check of the gate
+        stored = ModelBytes.read(folder, version, max_megabytes=float("inf"))
+    except ModelError as error:
+        return Candidate(version, refusal=str(error))
+    return examine(stored, features, config.windows, max_megabytes=config.models.max_megabytes)
+
+
+def _side(candidate: Candidate) -> Side:
+    values = {one.name: getattr(candidate, one.name) for one in fields(candidate)}
+    return Side(**{name: value for name, value in values.items() if name in Side.model_fields})
+
+
+def _candidate(side: Side, probabilities: np.ndarray | None) -> Candidate:
+    return Candidate(**side.model_dump(), probabilities=probabilities)
+
+
+def gate(config: Settings, run_id: str) -> GateResult:
+    """The verdict on the challenger, kept with the run and on the model version; no alias moves yet."""
+    with working(config, run_id, "gate") as run:
+        champion, challenger, audit = _evaluated(config, run)
+        seed = required(run, "train", TrainingResult).seed
+        with session(config, read_only=True) as connection:
+            before = store.judged_before(
+                connection,
+                run_id,
+                name=config.registry.classifier,
+                features_version=FEATURES_VERSION,
+                snapshot_id=run.snapshot_id,
+                seed=seed,
+            )
+        verdict = judge(champion, challenger, audit, config.learning, seed=seed, judged_before=before)
+        content = json.loads(json.dumps(verdict.as_json(), default=float))
+        version = ModelVersion(config.registry.classifier, challenger.version)
+        word = "promote" if verdict.promote else "reject"
+        tag(config, version, {"verdict": word, "verdict_says": verdict.says})
+        keep_json(config, version, "verdict.json", {"run": run_id, **content})
+        result = GateResult(
+            at=datetime.now(UTC),
+            verdict=word,
+            summary=verdict.says,
+            champion=champion.version,
+            challenger=challenger.version,
+            figures=content["figures"],
+            checks=content["checks"],
+        )
+        return save(config, run_id, "gate", result)
+
+
+def _evaluated(config: Settings, run: store.Run) -> tuple[Candidate, Candidate, Audit]:
+    result, arrays = required(run, "evaluate", EvaluationResult), read_evaluation(config, run.run_id)
+    audit = Audit(
+        label=arrays["label"],
+        person=arrays["person"],
+        features=np.empty((len(arrays["label"]), len(FEATURE_NAMES)), np.float32),
+        propensity=arrays["propensity"],
+    )
+    return (
+        _candidate(result.champion, arrays.get("champion_probabilities")),
+        _candidate(result.challenger, arrays.get("challenger_probabilities")),
+        audit,
+    )
