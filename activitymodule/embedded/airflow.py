@@ -15,6 +15,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 import psycopg2
+from typing_extensions import override
 
 from activitymodule.embedded import airflow_configuration as configuration
 from activitymodule.embedded.processes import Command
@@ -41,21 +42,26 @@ class _Part(Service):
         self.begun: float | None = None
 
     @property
+    @override
     def folder(self) -> Path:
         return resolve(self.settings.airflow.folder)
 
     @property
+    @override
     def host(self) -> str:
         return urlsplit(self.settings.airflow.uri).hostname or ""
 
     @property
+    @override
     def port(self) -> int | None:
         return None
 
     @property
+    @override
     def ours(self) -> bool:
         return super().ours and urlsplit(self.settings.airflow.uri).scheme == "http"
 
+    @override
     def check(self) -> None:
         configuration.release()
         client.password(self.settings)
@@ -64,10 +70,12 @@ class _Part(Service):
                 f"there is no folder of DAGs at {configuration.dags_folder()}; restore it with `git checkout`"
             )
 
+    @override
     def prepare(self) -> None:
         self.begun = time.time()
         configuration.write_configuration(self.settings)
 
+    @override
     def command(self) -> Command:
         env = {
             **environment_of(self.settings),
@@ -86,6 +94,7 @@ class _Part(Service):
         module = "activitymodule.embedded.airflow_process"
         return Command([sys.executable, "-m", module, self.part], env, folder=self.folder)
 
+    @override
     def healthy(self) -> bool:
         """Whether this part has a heartbeat in the database, since it was started and in the last half minute."""
         try:
@@ -104,18 +113,22 @@ class _Part(Service):
 
 
 class Airflow(_Part):
+    """The API server: pages and REST."""
+
     name = "airflow"
     title = "Airflow"
     part = "api-server"
     stop_seconds = 15
 
     @property
+    @override
     def port(self) -> int | None:
         try:
             return urlsplit(self.settings.airflow.uri).port or 80
         except ValueError as error:
             raise ConfigError(f"the setting airflow.uri has no valid port: {error}") from None
 
+    @override
     def healthy(self) -> bool:
         with contextlib.suppress(ActivityError):
             return client.health(self.settings).get("metadatabase") == "healthy"
@@ -123,6 +136,8 @@ class Airflow(_Part):
 
 
 class Scheduler(_Part):
+    """The scheduler, which runs the tasks."""
+
     name = "airflow-scheduler"
     title = "Airflow's scheduler"
     part = "scheduler"
@@ -133,6 +148,8 @@ class Scheduler(_Part):
 
 
 class DagProcessor(_Part):
+    """The process that reads the DAG files."""
+
     name = "airflow-dags"
     title = "Airflow's DAG processor"
     part = "dag-processor"

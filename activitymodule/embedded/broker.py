@@ -10,6 +10,8 @@ import subprocess
 import uuid
 from pathlib import Path
 
+from typing_extensions import override
+
 from activitymodule.embedded.processes import Command, any_free_port, clean_environment
 from activitymodule.embedded.service import Service, address_of
 from activitymodule.errors import ServiceUnavailableError
@@ -28,6 +30,8 @@ appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss.SSS} %p %c{1} %m%n
 
 
 class Broker(Service):
+    """One KRaft node, broker and controller."""
+
     name = "kafka"
     title = "Kafka"
     setting = "kafka.bootstrap_servers"
@@ -38,17 +42,21 @@ class Broker(Service):
         return address_of(self.settings.kafka.bootstrap_servers.split(",")[0].strip(), self.setting)
 
     @property
+    @override
     def host(self) -> str:
         return self._first[0]
 
     @property
+    @override
     def port(self) -> int:
         return self._first[1]
 
     @property
     def jars(self) -> Path:
+        """The folder of Kafka's jars."""
         return resolve(self.settings.local.kafka_jars)
 
+    @override
     def check(self) -> None:
         if not any(self.jars.glob("kafka_2.13-*.jar")):
             raise ServiceUnavailableError(f"Kafka's jars are missing in {self.jars}; run ./init.sh")
@@ -77,7 +85,7 @@ class Broker(Service):
             "num.partitions": kafka.partitions,
             "log.retention.hours": kafka.retention_hours,
             "log.retention.check.interval.ms": 60_000,
-            # what is larger than a reading's message may be must still arrive, to be named a dead letter
+            # a message above telemetry.max_message_bytes must still arrive, to become a dead letter
             "message.max.bytes": 4 * max(self.settings.telemetry.max_message_bytes, 1 << 20),
             "offsets.topic.replication.factor": 1,
             "offsets.topic.num.partitions": 4,
@@ -96,11 +104,12 @@ class Broker(Service):
             "controlled.shutdown.enable": "true",
         }
 
+    @override
     def prepare(self) -> None:
         data = self.folder / "data"
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.folder / "log4j2.properties").write_text(LOG4J)
-        # The controller talks to nobody but this node: any port will do, a new one at every start.
+        # only this node connects to the controller: any free port, a new one at every start
         controller = any_free_port()
         properties = {
             **self.rules,
@@ -119,7 +128,7 @@ class Broker(Service):
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        if cluster.startswith("-"):  # it would pass for an option
+        if cluster.startswith("-"):  # it would be parsed as an option
             cluster = "A" + cluster[1:]
         done = subprocess.run(
             self._java(
@@ -139,9 +148,10 @@ class Broker(Service):
         with open(self.log, "a") as log:
             log.write(done.stdout + done.stderr)
         if done.returncode:
-            said = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
-            raise ServiceUnavailableError(f"Kafka's storage could not be made ({said[-1]}); see {self.log}")
+            lines = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
+            raise ServiceUnavailableError(f"Kafka's storage could not be made ({lines[-1]}); see {self.log}")
 
+    @override
     def command(self) -> Command:
         argv = self._java(
             "kafka.Kafka",
@@ -150,8 +160,9 @@ class Broker(Service):
         )
         return Command(argv, folder=self.folder)
 
+    @override
     def healthy(self) -> bool:
-        """Asks for the broker's API versions, Kafka's own first question (API key 18, version 0)."""
+        """Whether the broker answers a request for its API versions (API key 18, version 0)."""
         body = struct.pack(">hhih", 18, 0, 1, -1)
         with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), 2) as talk:
             talk.sendall(struct.pack(">i", len(body)) + body)

@@ -13,5 +13,6 @@ CLASSES: tuple[type[Service], ...] = (Postgres, Broker, Registry, Airflow, Sched
 NAMES = tuple(service.name for service in CLASSES)
 
 
-def services_of(settings: Settings) -> list[Service]:
-    return [service(settings) for service in CLASSES]
+def services_of(config: Settings) -> list[Service]:
+    """One of each, in the order they start."""
+    return [service(config) for service in CLASSES]

@@ -18,9 +18,13 @@ import subprocess
 import tempfile
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import psutil
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import QuotedString
+from typing_extensions import override
 
 from activitymodule.embedded.processes import Account, Command, as_account, clean_environment
 from activitymodule.embedded.service import Service
@@ -34,6 +38,8 @@ ELSEWHERE = Path("/var/lib/activitymodule")
 
 
 class Postgres(Service):
+    """PostgreSQL on loopback, with scram passwords."""
+
     name = "postgres"
     title = "PostgreSQL"
     setting = "store.port"
@@ -41,15 +47,18 @@ class Postgres(Service):
     stop_seconds = 40
 
     @property
+    @override
     def host(self) -> str:
         return self.settings.store.host
 
     @property
+    @override
     def port(self) -> int:
         return self.settings.store.port
 
     @property
     def data(self) -> Path:
+        """PostgreSQL's data folder."""
         return self.folder.resolve() / "data"
 
     def _password(self, key: str) -> str:
@@ -61,6 +70,7 @@ class Postgres(Service):
             )
         return str(secret.get_secret_value())
 
+    @override
     def check(self) -> None:
         self._password("password")
         self._password("admin_password")
@@ -98,7 +108,7 @@ class Postgres(Service):
 
     @cached_property
     def account(self) -> Account | None:
-        """Who runs it: None for ourselves; as root the owner of the data, or an unprivileged user."""
+        """Who runs it: None for the own user; as root the owner of the data, or an unprivileged user."""
         if os.geteuid() != 0:
             return None
         with contextlib.suppress(OSError, KeyError):
@@ -185,7 +195,7 @@ class Postgres(Service):
             self.folder.symlink_to(elsewhere)
 
     def _run(self, argv: list[str], text: str | None = None) -> None:
-        """One of PostgreSQL's own programs, as the account; what it says goes to the log."""
+        """Run one of PostgreSQL's own programs, as the account; its output goes to the log."""
         done = subprocess.run(
             argv,
             input=text,
@@ -204,6 +214,7 @@ class Postgres(Service):
                 f"{Path(argv[0]).name} failed ({last.strip() or 'no reason given'}); see {self.log}"
             )
 
+    @override
     def prepare(self) -> None:
         self._make_folder()
         if not (self.data / "PG_VERSION").exists():
@@ -243,8 +254,11 @@ class Postgres(Service):
         part.rename(self.data)
 
     def _remove_stale_lock(self) -> None:
-        """After a kill -9 the process id in postmaster.pid may be another program's by now, and PostgreSQL
-        would refuse to start for ever. No postmaster of ours runs: the supervisor holds the lock."""
+        """Remove postmaster.pid where no postmaster runs.
+
+        After a kill -9 the process id in it may be another program's, and PostgreSQL would refuse to start for ever.
+        No postmaster of ours runs: the supervisor holds the lock.
+        """
         lock = self.data / "postmaster.pid"
         with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
             pid = int(lock.read_text().splitlines()[0])
@@ -254,7 +268,7 @@ class Postgres(Service):
 
     @property
     def rules(self) -> dict[str, object]:
-        """Options of the server that hold wherever it runs; tests give them to a container, too."""
+        """Options of the server that hold wherever it runs; tests pass them to a container too."""
         return {
             "max_connections": 200,
             "shared_buffers": "128MB",
@@ -266,6 +280,7 @@ class Postgres(Service):
             "dynamic_shared_memory_type": "mmap",
         }
 
+    @override
     def command(self) -> Command:
         options = {
             **self.rules,
@@ -278,10 +293,8 @@ class Postgres(Service):
             argv += ["-c", f"{key}={value}"]
         return Command(argv, {"LC_ALL": "C", "TZ": "UTC"}, self.account, Path("/"))
 
-    def connect(self, database: str = SUPERUSER) -> Any:
-        """A superuser's connection of psycopg2, in autocommit."""
-        import psycopg2
-
+    def connect(self, database: str = SUPERUSER) -> psycopg2.extensions.connection:
+        """A superuser's connection, in autocommit."""
         connection = psycopg2.connect(
             host=self.host,
             port=self.port,
@@ -294,20 +307,19 @@ class Postgres(Service):
         connection.autocommit = True
         return connection
 
+    @override
     def healthy(self) -> bool:
-        import psycopg2
-
         try:
             self.connect().close()
         except psycopg2.OperationalError as error:
+            # psycopg2 gives no code to an error of the connection itself; its text has the server's
             if "password authentication failed" in str(error):
                 raise WrongPasswordError from error
             return False
         return True
 
+    @override
     def settle(self) -> None:
-        from psycopg2 import sql
-
         store = self.settings.store
         with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
             role, password = sql.Identifier(store.user), sql.Literal(self._password("password"))
@@ -325,12 +337,10 @@ class Postgres(Service):
                     )
 
     def set_admin_password(self) -> None:
-        """Makes the superuser's password the one of .env, in single-user mode; PostgreSQL must be stopped.
+        """Set the superuser's password to that of .env, in single-user mode; PostgreSQL must be stopped.
 
         For a .env made anew beside an older data folder: who may write the folder owns the database anyway.
         """
-        from psycopg2.extensions import QuotedString
-
         password = QuotedString(self._password("admin_password")).getquoted().decode()
         self._run(
             [str(self.binaries / "postgres"), "--single", "-D", str(self.data), "postgres"],

@@ -39,6 +39,7 @@ class Identity:
 
     @classmethod
     def of(cls, pid: int) -> Identity | None:
+        """The process that has this id now; None where there is none."""
         try:
             return cls(pid, psutil.Process(pid).create_time())
         except psutil.Error:
@@ -55,6 +56,7 @@ class Identity:
             return None
 
     def alive(self) -> bool:
+        """Whether it still runs."""
         return self.process() is not None
 
 
@@ -78,6 +80,7 @@ class Command:
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of this process without the project's variables, plus `extra`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ACTIVITY_")}
     return {**kept, **(extra or {})}
 
@@ -88,23 +91,25 @@ def as_account(account: Account | None) -> dict[str, Any]:
 
 
 def _die_with_parent(signum: int) -> Callable[[], None] | None:
-    """On Linux the kernel signals the child when its parent dies, even by kill -9; elsewhere nothing does,
-    and what is left over is found by its record."""
+    """Have the kernel signal the child when its parent dies, even by kill -9.
+
+    On Linux alone; elsewhere a child that is left over is found by its record.
+    """
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
 
-    def ask() -> None:
+    def request_signal() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, int(signum), 0, 0, 0)
-        if os.getppid() != parent:  # it died before we could ask
+        if os.getppid() != parent:  # it died before the request
             os._exit(1)
 
-    return ask
+    return request_signal
 
 
 def spawn(command: Command, log: Path, mark: str, death_signal: int) -> subprocess.Popen[bytes]:
-    """Starts a process in a session of its own, its output appended to `log`."""
+    """Start a process in a session of its own, its output appended to `log`."""
     account = command.account
     with open(log, "ab") as output:
         return subprocess.Popen(
@@ -121,7 +126,7 @@ def spawn(command: Command, log: Path, mark: str, death_signal: int) -> subproce
 
 
 def signal_group(pid: int, signum: int) -> None:
-    """Signals the session that `spawn` started with the process `pid`, also the groups made within it."""
+    """Signal the session that `spawn` started with the process `pid`, also the groups made within it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signum)
     for other in psutil.pids():
@@ -131,7 +136,7 @@ def signal_group(pid: int, signum: int) -> None:
 
 
 def marked(mark: str) -> list[psutil.Process]:
-    """Processes of a stack, whoever started them, ourselves excepted."""
+    """Processes of a stack, whoever started them, without this one."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
@@ -141,7 +146,7 @@ def marked(mark: str) -> list[psutil.Process]:
 
 
 def end(processes: Iterable[psutil.Process], signum: int = signal.SIGTERM, seconds: float = 20) -> None:
-    """Ends processes: asks first, then kills what is still there after `seconds`."""
+    """End processes: signal them, then kill those that still run after `seconds`."""
     waiting = list(processes)
     for process in waiting:
         with contextlib.suppress(psutil.Error):
@@ -166,8 +171,10 @@ def port_free(host: str, port: int) -> bool:
 
 
 def any_free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody has, below those that systems give to outgoing connections (from 32768 on Linux): no
-    connection takes it while a service that listens there is started again."""
+    """A free port below those that systems use for outgoing connections (from 32768 on Linux).
+
+    So no connection takes it while a service that listens there restarts.
+    """
     for port in random.SystemRandom().sample(_PORTS, 100):
         if port_free(host, port):
             return port
@@ -175,7 +182,7 @@ def any_free_port(host: str = "127.0.0.1") -> int:
 
 
 def who_listens(port: int) -> str | None:
-    """`name (process 123)` of who listens on a port; None where the system does not tell."""
+    """`name (process 123)` of the listener on a port; None where the system does not show it."""
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
             local = connection.laddr

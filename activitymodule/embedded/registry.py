@@ -8,6 +8,8 @@ import os
 import sys
 from urllib.parse import quote, urlsplit
 
+from typing_extensions import override
+
 from activitymodule.embedded.postgres import REGISTRY_DATABASE
 from activitymodule.embedded.processes import Command
 from activitymodule.embedded.service import Service
@@ -16,6 +18,8 @@ from activitymodule.settings import location, resolve
 
 
 class Registry(Service):
+    """MLflow's server."""
+
     name = "mlflow"
     title = "MLflow"
     setting = "registry.uri"
@@ -23,10 +27,12 @@ class Registry(Service):
     stop_seconds = 15
 
     @property
+    @override
     def host(self) -> str:
         return urlsplit(self.settings.registry.uri).hostname or ""
 
     @property
+    @override
     def port(self) -> int:
         try:
             return urlsplit(self.settings.registry.uri).port or 80
@@ -34,14 +40,17 @@ class Registry(Service):
             raise ConfigError(f"the setting registry.uri has no valid port: {error}") from None
 
     @property
+    @override
     def ours(self) -> bool:
         return super().ours and urlsplit(self.settings.registry.uri).scheme == "http"
 
+    @override
     def prepare(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if "://" not in self.settings.local.artifacts:
             resolve(self.settings.local.artifacts).mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    @override
     def command(self) -> Command:
         store = self.settings.store
         host = f"[{store.host}]" if ":" in store.host else store.host
@@ -61,7 +70,7 @@ class Registry(Service):
             "PGPASSWORD": store.password.get_secret_value() if store.password else "",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",
-            # its job runner, for judging language models, is nothing we use
+            # its job runner, for the evaluation of language models, is not used
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "GIT_PYTHON_REFRESH": "quiet",
             "PYTHONUNBUFFERED": "1",
@@ -69,6 +78,7 @@ class Registry(Service):
         }
         return Command(argv, env, folder=self.folder)
 
+    @override
     def healthy(self) -> bool:
         with contextlib.suppress(OSError, http.client.HTTPException):
             talk = http.client.HTTPConnection(self.host, self.port, timeout=2)

@@ -20,54 +20,60 @@ class Service:
     title: ClassVar[str]
     setting: ClassVar[str]  # the setting that holds its port
     needs: ClassVar[tuple[str, ...]] = ()
-    optional: ClassVar[bool] = False  # starts only when it is asked for, not with plain `activity up`
+    optional: ClassVar[bool] = False  # started only by name, not with plain `activity up`
     stop_signal: ClassVar[int] = signal.SIGTERM
     stop_seconds: ClassVar[float] = 20
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.stack_folder = resolve(settings.local.folder)
+    def __init__(self, config: Settings) -> None:
+        self.settings = config
+        self.stack_folder = resolve(config.local.folder)
 
     @property
     def folder(self) -> Path:
+        """Its own folder in the stack's."""
         return self.stack_folder / self.name
 
     @property
     def log(self) -> Path:
+        """Where its output goes."""
         return self.stack_folder / "logs" / f"{self.name}.log"
 
     @property
     def host(self) -> str:
+        """The host of its address."""
         raise NotImplementedError
 
     @property
     def port(self) -> int | None:
-        """None where it listens nowhere."""
+        """The port of its address; None where it does not listen."""
         raise NotImplementedError
 
     @property
     def address(self) -> str:
+        """`host:port`, or nothing."""
         return f"{self.host}:{self.port}" if self.port is not None else ""
 
     @property
     def ours(self) -> bool:
-        """Whether its address is on this machine; another machine's service is not ours to start."""
+        """Whether its address is on this machine; another machine's service is not started here."""
         return self.host in LOOPBACK
 
     def check(self) -> None:
-        """What must be there before anything starts; raises one sentence that says what to do."""
+        """Check what must be there before anything starts. Raises an ActivityError that names what to do."""
 
     def prepare(self) -> None:
-        """Makes its folder and files where they are missing; runs before every start."""
+        """Make its folder and files where they are missing; runs before every start."""
 
     def command(self) -> Command:
+        """What to start."""
         raise NotImplementedError
 
     def healthy(self) -> bool:
+        """Whether it answers."""
         raise NotImplementedError
 
     def settle(self) -> None:
-        """What is to be done once it answers (roles, databases), after every start; changes nothing twice."""
+        """Set up what it holds (roles, databases) once it answers, after every start; may be repeated."""
 
 
 def address_of(text: str, setting: str, default_port: int | None = None) -> tuple[str, int]:

@@ -38,7 +38,7 @@ UP_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Status:
-    """The stack as it is now. `services` holds one state for each service there is."""
+    """The stack as it is now. services : one state for each service"""
 
     folder: Path
     supervisor: int | None
@@ -46,6 +46,7 @@ class Status:
 
     @property
     def running(self) -> bool:
+        """Whether its supervisor runs."""
         return self.supervisor is not None
 
     @property
@@ -56,53 +57,53 @@ class Status:
 
 
 def _quiet(_: str) -> None:
-    """Nobody listens."""
+    """Shows nothing."""
 
 
 class Stack:
     """One embedded stack: that of the settings' local.folder."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.folder = resolve(settings.local.folder)
-        self.services: dict[str, Service] = {service.name: service for service in services_of(settings)}
+    def __init__(self, config: Settings) -> None:
+        self.settings = config
+        self.folder = resolve(config.local.folder)
+        self.services: dict[str, Service] = {service.name: service for service in services_of(config)}
 
     # ---- what runs
 
     def status(self) -> Status:
-        """The services that everybody has, and the optional ones that were started."""
+        """The services that are not optional, and the optional ones that were started."""
         every = self._every_status()
         shown = (
-            told
-            for told in every.services
-            if told.status != "stopped" or not self.services[told.name].optional
+            state
+            for state in every.services
+            if state.status != "stopped" or not self.services[state.name].optional
         )
         return replace(every, services=tuple(shown))
 
     def _every_status(self) -> Status:
-        state = read_state(self.folder)
-        alive = state.supervisor is not None and state.supervisor.alive()
+        stack = read_state(self.folder)
+        alive = stack.supervisor is not None and stack.supervisor.alive()
         services = []
         for name, service in self.services.items():
-            told = state.services.get(name, ServiceState(name))
+            state = stack.services.get(name, ServiceState(name))
             if not alive:
                 # the supervisor is gone; a service may still be there
-                left = told.process is not None and told.process.alive()
-                told = ServiceState(
-                    name, "orphaned" if left else "stopped", process=told.process if left else None
+                left = state.process is not None and state.process.alive()
+                state = ServiceState(
+                    name, "orphaned" if left else "stopped", process=state.process if left else None
                 )
-            elif told.status == "healthy" and not (told.process and told.process.alive()):
-                # its end is not in the supervisor's account yet
-                told = replace(told, status="waiting")
-            services.append(replace(told, address=told.address or service.address))
+            elif state.status == "healthy" and not (state.process and state.process.alive()):
+                # its end is not in stack.json yet
+                state = replace(state, status="waiting")
+            services.append(replace(state, address=state.address or service.address))
         return Status(
-            self.folder, state.supervisor.pid if alive and state.supervisor else None, tuple(services)
+            self.folder, stack.supervisor.pid if alive and stack.supervisor else None, tuple(services)
         )
 
     def pid(self, name: str) -> int | None:
         """The process of a service, None where it does not run."""
-        told = read_state(self.folder).services.get(self._known(name))
-        return told.process.pid if told and told.process and told.process.alive() else None
+        state = read_state(self.folder).services.get(self._known(name))
+        return state.process.pid if state and state.process and state.process.alive() else None
 
     # ---- up
 
@@ -185,7 +186,7 @@ class Stack:
         status = self._every_status()
         if status.running:
             self._refuse_other_addresses(status, {service.name for service in chosen})
-            running = {told.name for told in status.services if told.status != "stopped"}
+            running = {state.name for state in status.services if state.status != "stopped"}
             self._refuse_taken_ports([service for service in chosen if service.name not in running])
             write_wanted(self.folder, read_wanted(self.folder) | {service.name for service in chosen})
             return False
@@ -198,11 +199,11 @@ class Stack:
 
     def _refuse_other_addresses(self, status: Status, chosen: set[str]) -> None:
         """The supervisor goes by the settings it was started with, also for what it is to start now."""
-        for told in status.services:
-            service = self.services[told.name]
-            if (told.status != "stopped" or told.name in chosen) and told.address != service.address:
+        for state in status.services:
+            service = self.services[state.name]
+            if (state.status != "stopped" or state.name in chosen) and state.address != service.address:
                 raise ConfigError(
-                    f"{service.title} of {self.folder} was set up for {told.address} and {service.setting} now "
+                    f"{service.title} of {self.folder} was set up for {state.address} and {service.setting} now "
                     f"says {service.address}; run `activity down` first, "
                     "or set ACTIVITY_LOCAL__FOLDER to another folder"
                 )
@@ -252,13 +253,13 @@ class Stack:
         deadline = time.monotonic() + seconds
         while waiting:
             status = self._every_status()
-            told = {state.name: state for state in status.services}
+            states = {state.name: state for state in status.services}
             if not status.running:
                 raise ServiceUnavailableError(
                     f"the supervisor ended; see {self.folder / 'logs/supervisor.log'}"
                 )
             for name in list(waiting):
-                state, service = told[name], self.services[name]
+                state, service = states[name], self.services[name]
                 if state.status == "healthy":
                     where = f"answers at {service.address}" if service.address else "runs"
                     say(f"{service.title} {where}")
@@ -311,7 +312,9 @@ class Stack:
             # by the supervisor's own account, which it gives after the process has ended
             wait_until(
                 lambda: all(
-                    told.status == "stopped" for told in self._every_status().services if told.name in names
+                    state.status == "stopped"
+                    for state in self._every_status().services
+                    if state.name in names
                 ),
                 120,
                 0.05,
@@ -321,8 +324,8 @@ class Stack:
     def _end_leftovers(self, say: Callable[[str], None]) -> bool:
         """Ends what a killed supervisor left behind: by its record, and by the mark its processes carry."""
         left: dict[int, psutil.Process] = {}
-        for told in read_state(self.folder).services.values():
-            process = told.process.process() if told.process else None
+        for state in read_state(self.folder).services.values():
+            process = state.process.process() if state.process else None
             if process:
                 left[process.pid] = process
         left |= {process.pid: process for process in marked(str(self.folder))}

@@ -1,6 +1,6 @@
-"""What the supervisor and the commands tell each other: two small files in the stack's folder.
+"""How the supervisor and the commands communicate: two small files in the stack's folder.
 
-`stack.json` is the supervisor's account of its services, `wanted.json` the commands' list of what should run.
+`stack.json` is the supervisor's state of its services, `wanted.json` the commands' list of what should run.
 Both are replaced whole, so that a reader never sees half of one.
 """
 
@@ -33,17 +33,21 @@ class ServiceState:
 
 @dataclass(frozen=True)
 class StackState:
+    """The supervisor and its services."""
+
     supervisor: Identity | None = None
     services: dict[str, ServiceState] = field(default_factory=dict)
 
 
-def replace(path: Path, content: Any) -> None:
+def replace(path: Path, content: object) -> None:
+    """Write JSON to a file, whole or not at all."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
     part.write_text(json.dumps(content, indent=1) + "\n")
     part.replace(path)
 
 
 def write_state(folder: Path, state: StackState) -> None:
+    """Write stack.json."""
     replace(folder / "stack.json", asdict(state))
 
 
@@ -52,7 +56,7 @@ def _identity(record: dict[str, Any] | None) -> Identity | None:
 
 
 def read_state(folder: Path) -> StackState:
-    """The last account given; an empty one where there is none or it cannot be read."""
+    """The content of stack.json; an empty state where it is missing or cannot be read."""
     try:
         content = json.loads((folder / "stack.json").read_text())
         services = {
@@ -65,10 +69,12 @@ def read_state(folder: Path) -> StackState:
 
 
 def write_wanted(folder: Path, names: set[str]) -> None:
+    """Write wanted.json."""
     replace(folder / "wanted.json", sorted(names))
 
 
 def read_wanted(folder: Path) -> set[str]:
+    """The names in wanted.json; none where it is missing or cannot be read."""
     try:
         return set(json.loads((folder / "wanted.json").read_text()))
     except (OSError, ValueError, TypeError):
@@ -77,7 +83,7 @@ def read_wanted(folder: Path) -> set[str]:
 
 @contextmanager
 def lock(path: Path, wait: bool) -> Iterator[bool]:
-    """Holds a file's lock, which ends with this process however that dies; yields whether it was got."""
+    """Hold a file's lock, which ends with this process however that dies; yields whether it is held."""
     with open(path, "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

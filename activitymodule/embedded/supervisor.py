@@ -1,4 +1,4 @@
-"""The supervisor of the embedded stack: starts what is wanted, probes it, starts it again when it dies.
+"""The supervisor of the embedded stack: starts the wanted services, probes them, restarts them when they die.
 
 `Stack.up` starts it as `python -m activitymodule.embedded.supervisor`, detached, with the settings as JSON on
 its standard input (they hold passwords, which neither arguments nor environment should). It ends on SIGTERM,
@@ -20,21 +20,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from activitymodule import settings as config
 from activitymodule.embedded.catalogue import services_of
 from activitymodule.embedded.postgres import Postgres, WrongPasswordError
 from activitymodule.embedded.processes import Identity, signal_group, spawn, wait_until
 from activitymodule.embedded.service import Service
 from activitymodule.embedded.state import ServiceState, StackState, lock, read_wanted, write_state
 from activitymodule.errors import ActivityError
+from activitymodule.settings import Settings, build, resolve
 
 log = logging.getLogger("supervisor")
 
 TICK_SECONDS = 0.1
 PROBE_SECONDS = 2.0
-# a service that answers no probe for so long is stuck, and started again
+# a service that answers no probe for so long is stuck, and restarted
 PROBES_BEFORE_KILL = 60
-# so many starts that never got healthy, and it has failed: whoever waits for `up` is told
+# after so many starts without becoming healthy it has failed, and `up` ends with the reason
 STARTS_BEFORE_FAILED = 3
 LONGEST_BACK_OFF_SECONDS = 15.0
 LOG_BYTES = 20 << 20
@@ -42,7 +42,7 @@ LOG_BYTES = 20 << 20
 
 @dataclass
 class Charge:
-    """A service in the supervisor's care."""
+    """A service that the supervisor starts and probes."""
 
     service: Service
     process: subprocess.Popen[bytes] | None = None
@@ -59,9 +59,11 @@ class Charge:
 
     @property
     def running(self) -> bool:
+        """Whether it has a process."""
         return self.process is not None
 
     def state(self) -> ServiceState:
+        """Its line of stack.json."""
         identity = Identity.of(self.process.pid) if self.process else None
         service = self.service
         return ServiceState(
@@ -70,15 +72,18 @@ class Charge:
 
 
 def length_of(path: Path) -> int:
+    """Bytes of a file; 0 where there is none."""
     try:
         return path.stat().st_size
     except OSError:
         return 0
 
 
-def last_words(path: Path, since: int = 0) -> str:
-    """The last line of a log that tells of an error, for the one sentence a person sees. since: bytes that are
-    of an earlier start (unless the log was begun anew)."""
+def last_error(path: Path, since: int = 0) -> str:
+    """The last line of a log that reports an error.
+
+    since : bytes of an earlier start, which do not count (unless the log was truncated)
+    """
     with contextlib.suppress(OSError), open(path, "rb") as file:
         size = length_of(path)
         file.seek(max(since if since < size else 0, size - 16_384))
@@ -88,11 +93,11 @@ def last_words(path: Path, since: int = 0) -> str:
             for line in reversed(lines):
                 if word in line:
                     return line.strip()[:300]
-    return "it said nothing"
+    return "its log has no error"
 
 
 def limit_log(path: Path) -> None:
-    """Keeps a log under its limit: what is there moves to `.1`. Writers append, so they begin anew."""
+    """Keep a log under its limit: its content moves to `.1`. Writers append, so they continue in the empty file."""
     with contextlib.suppress(OSError):
         if path.stat().st_size > LOG_BYTES:
             shutil.copyfile(path, path.with_suffix(".log.1"))
@@ -102,32 +107,33 @@ def limit_log(path: Path) -> None:
 class Supervisor:
     """The loop. One thread: the kernel's death signal follows the thread that started a child."""
 
-    def __init__(self, settings: config.Settings, tied_to: Identity | None) -> None:
-        self.folder = config.resolve(settings.local.folder)
-        self.charges = {service.name: Charge(service) for service in services_of(settings)}
+    def __init__(self, config: Settings, tied_to: Identity | None) -> None:
+        self.folder = resolve(config.local.folder)
+        self.charges = {service.name: Charge(service) for service in services_of(config)}
         self.tied_to = tied_to
         self.ending = False
-        self.told: StackState | None = None
+        self.written: StackState | None = None
 
     def run(self) -> None:
+        """Loop until SIGTERM, or until the process it is tied to is gone; then stop all services."""
         signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGINT, self._end)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         log.info("begins, process %d", os.getpid())
-        self._tell()
+        self._write_state()
         next_limit = 0.0
         try:
             while not self.ending:
                 wanted = read_wanted(self.folder)
                 for charge in self.charges.values():
                     self._tend(charge, charge.service.name in wanted)
-                self._tell()
+                self._write_state()
                 if time.monotonic() > next_limit:
                     next_limit = time.monotonic() + 10
                     for path in (self.folder / "logs").glob("*.log"):
                         limit_log(path)
                     if self.tied_to and not self.tied_to.alive():
-                        log.info("process %d, which this stack was for, is gone", self.tied_to.pid)
+                        log.info("process %d, which this stack is tied to, is gone", self.tied_to.pid)
                         self.ending = True
                 time.sleep(TICK_SECONDS)
         finally:
@@ -137,15 +143,15 @@ class Supervisor:
     def _end(self, *_: Any) -> None:
         self.ending = True
 
-    def _tell(self) -> None:
+    def _write_state(self) -> None:
         state = StackState(
             Identity.of(os.getpid()), {name: charge.state() for name, charge in self.charges.items()}
         )
-        if state != self.told:
+        if state != self.written:
             try:
                 write_state(self.folder, state)
-                self.told = state
-            except OSError as error:  # the disk is full: go on, the services may cope
+                self.written = state
+            except OSError as error:  # the disk is full: go on, the services may still run
                 log.error("cannot write the process file: %s", error)
 
     def _tend(self, charge: Charge, wanted: bool) -> None:
@@ -161,7 +167,7 @@ class Supervisor:
         elif process.poll() is not None:
             self._gone(
                 charge,
-                f"ended with code {process.returncode}: {last_words(charge.service.log, charge.log_before)}",
+                f"ended with code {process.returncode}: {last_error(charge.service.log, charge.log_before)}",
             )
         elif time.monotonic() >= charge.next_probe:
             self._probe(charge)
@@ -173,7 +179,7 @@ class Supervisor:
     def _start(self, charge: Charge) -> None:
         service = charge.service
         charge.status, charge.settled, charge.bad_probes = "starting", False, 0
-        self._tell()
+        self._write_state()
         charge.log_before = length_of(service.log)
         try:
             service.prepare()
@@ -212,12 +218,12 @@ class Supervisor:
         charge.bad_probes += 1
         charge.next_probe = time.monotonic() + (PROBE_SECONDS if was_healthy else 0.3)
         if was_healthy and charge.bad_probes >= PROBES_BEFORE_KILL and charge.process:
-            log.warning("%s answers nothing and is stopped", service.name)
+            log.warning("%s does not answer and is stopped", service.name)
             self._stop(charge)
             self._gone(charge, "it did not answer and was stopped")
 
     def _mend_password(self, charge: Charge) -> None:
-        log.warning("the superuser's password is not the one of .env, and is set to it")
+        log.warning("the superuser's password is not that of .env, and is set to it")
         self._stop(charge)
         assert isinstance(charge.service, Postgres)
         try:
@@ -260,25 +266,26 @@ class Supervisor:
         charge.process, charge.since, charge.status = None, None, "stopped"
 
     def stop_all(self) -> None:
-        """Those that need others first."""
+        """Stop all services, those that need others first."""
         for charge in reversed(self.charges.values()):
             self._stop(charge)
-        self._tell()
+        self._write_state()
 
 
 def main() -> int:
-    given = json.loads(sys.stdin.read())
-    settings = config.build(given["settings"])
-    folder = config.resolve(settings.local.folder)
+    """Supervise the stack of the settings on stdin; the exit code."""
+    content = json.loads(sys.stdin.read())
+    config = build(content["settings"])
+    folder = resolve(config.local.folder)
     logging.basicConfig(
         level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s", force=True
     )
-    tied_to = Identity.of(given["tied_to"]) if given["tied_to"] else None
-    with lock(folder / "stack.lock", wait=False) as got:
-        if not got:
+    tied_to = Identity.of(content["tied_to"]) if content["tied_to"] else None
+    with lock(folder / "stack.lock", wait=False) as held:
+        if not held:
             log.info("another supervisor runs here; this one ends")
             return 1
-        Supervisor(settings, tied_to).run()
+        Supervisor(config, tied_to).run()
     return 0
 
 
