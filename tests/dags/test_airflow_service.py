@@ -1,10 +1,8 @@
-"""A real Airflow of the embedded stack: one run, from the REST interface to a new champion; who may ask; what a kill
-does."""
+"""A real Airflow of the embedded stack: one run from the REST interface to a new champion, passwords, kills."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import socket
 import stat
@@ -33,7 +31,7 @@ from activitymodule.errors import (
 from activitymodule.orchestration import client as airflow
 from activitymodule.orchestration.names import APPROVAL, RETRAIN
 from activitymodule.registry.versions import ModelVersion, champion, register, set_champion, versions
-from activitymodule.settings import Settings, environment_of
+from activitymodule.settings import Settings
 from activitymodule.statistics.reference import ReferenceStatistics
 from activitymodule.store.connection import session
 from activitymodule.store.promotions import promotions
@@ -70,7 +68,7 @@ def own(stack_settings: Settings, tmp_path: Path) -> Iterator[Stack]:
     stack.down()
 
 
-def test_without_a_password_or_with_a_taken_port_it_says_what_to_do(own: Stack) -> None:
+def test_without_a_password_or_with_a_taken_port_it_does_not_start(own: Stack) -> None:
     bare = Stack(replaced(own.settings, airflow={"password": None}))
     with pytest.raises(ConfigError, match=r"airflow.password is missing; run ./init.sh"):
         bare.up(services.NAMES, tied=True)
@@ -90,7 +88,7 @@ def started(own: Stack, weak_model: Path) -> ModelVersion:
     """Airflow is up, with a weak champion (which is returned) and labels of which a better one can be made."""
     settings = own.settings
     own.up(["postgres", "mlflow"], tied=True)
-    assert {told.name for told in own.status().services} == {"postgres", "kafka", "mlflow"}
+    assert {state.name for state in own.status().services} == {"postgres", "kafka", "mlflow"}
     weak = register(settings, settings.registry.classifier, weak_model, {})
     set_champion(settings, weak)
     put_gold_labels(settings, people=40, minutes=12, seed=2, audit=250, taught=250)
@@ -165,15 +163,15 @@ def test_a_run_from_the_rest_interface_to_a_new_champion(own: Stack, weak_model:
     for name in ("airflow.cfg", "passwords.json", "secrets.json"):
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
 
-    # what it cannot do it says
+    # errors by their class
     with pytest.raises(NotFoundError):
         airflow.trigger(settings, "no_such_dag")
     with pytest.raises(DataError):
         airflow.trigger(settings, RETRAIN, {"min_labels": 0})
 
     run_id = waits_for_approval(settings, why="a test of it")
-    (told,) = runs_in_store(settings)
-    assert (told["run_id"], told["state"], told["why"]) == (run_id, "waiting", "a test of it"), told[
+    (stored,) = runs_in_store(settings)
+    assert (stored["run_id"], stored["state"], stored["why"]) == (run_id, "waiting", "a test of it"), stored[
         "summary"
     ]
     serving = champion(settings, settings.registry.classifier)
@@ -184,11 +182,11 @@ def test_a_run_from_the_rest_interface_to_a_new_champion(own: Stack, weak_model:
     own.kill("airflow-scheduler")
     airflow.answer(settings, RETRAIN, run_id, APPROVAL, True)
     assert airflow.wait(settings, RETRAIN, run_id, 360).state == "success"
-    (told,) = runs_in_store(settings)
-    assert told["state"] == "promoted"
+    (stored,) = runs_in_store(settings)
+    assert stored["state"] == "promoted"
     serving = champion(settings, settings.registry.classifier)
     assert serving is not None
-    assert serving.version == told["challenger"] != weak.version
+    assert serving.version == stored["challenger"] != weak.version
     assert airflow.run_of(settings, RETRAIN, run_id).state == "success"
     assert [run.run_id for run in airflow.runs(settings, RETRAIN)] == [run_id]
 
@@ -229,7 +227,7 @@ def the_deadline_passes(settings: Settings, run_id: str) -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("by_whom", ["airflow: admin", "airflow: nobody answered"])
-def test_a_challenger_that_nobody_lets_in_leaves_the_champion(
+def test_a_challenger_that_nobody_approves_leaves_the_champion(
     own: Stack, weak_model: Path, by_whom: str
 ) -> None:
     settings, weak = own.settings, started(own, weak_model)
@@ -239,21 +237,21 @@ def test_a_challenger_that_nobody_lets_in_leaves_the_champion(
     if by_whom == "airflow: admin":
         say_no(settings, run_id)
     else:
-        # who triggers another one meanwhile is told what it waits for
+        # another one that is triggered meanwhile names the run it waits for
         other = airflow.trigger(settings, RETRAIN)
         held = airflow.held_back(settings, RETRAIN, other)
         assert run_id in held
         the_deadline_passes(settings, run_id)
     assert set(ended(settings, RETRAIN, run_id).values()) == {"success"}
 
-    told = next(run for run in runs_in_store(settings) if run["run_id"] == run_id)
-    assert told["state"] == "rejected"
-    assert told["summary"].startswith(f"not approved ({by_whom}); the gate: version ")
-    assert told["finished_at"]
+    stored = next(run for run in runs_in_store(settings) if run["run_id"] == run_id)
+    assert stored["state"] == "rejected"
+    assert stored["summary"].startswith(f"not approved ({by_whom}); the gate: version ")
+    assert stored["finished_at"]
     with session(settings, read_only=True) as connection:
         newest = promotions(connection, name=name)[0]
     assert (newest.act, newest.by_whom, newest.run_id) == ("rejected", by_whom, run_id)
-    assert newest.version == told["challenger"]
+    assert newest.version == stored["challenger"]
     # nothing is half promoted
     assert {one.version: one.aliases for one in versions(settings, name) if one.aliases} == {
         weak.version: ("champion",)
@@ -262,7 +260,7 @@ def test_a_challenger_that_nobody_lets_in_leaves_the_champion(
 
 @pytest.mark.soak
 @pytest.mark.timeout(1200)
-def test_labels_that_came_set_off_a_retraining_and_statistics_are_measured_again(
+def test_new_labels_trigger_a_retraining_and_statistics_are_measured_again(
     own: Stack, weak_model: Path, data_folder: Path, environment_of: Callable[[Settings], dict[str, str]]
 ) -> None:
     settings, weak = own.settings, started(own, weak_model)
@@ -296,17 +294,10 @@ def test_labels_that_came_set_off_a_retraining_and_statistics_are_measured_again
     assert airflow.run_of(settings, "refresh_statistics", wrong).state == "failed"
 
     assert ended(settings, RETRAIN, begun.run_id)["report"] == "success"
-    (told,) = runs_in_store(settings)
-    assert (told["state"], told["why"]) == ("promoted", "enough new labels"), told["summary"]
+    (stored,) = runs_in_store(settings)
+    assert (stored["state"], stored["why"]) == ("promoted", "enough new labels"), stored["summary"]
     serving = champion(settings, settings.registry.classifier)
     assert serving is not None
-    assert serving.version == told["challenger"] != weak.version
+    assert serving.version == stored["challenger"] != weak.version
     # no label since: nothing is said
     assert states("watch_labels", pause_minutes=0) == {"enough": "success", "announce": "skipped"}
-
-
-def test_settings_reach_a_task_unchanged(own: Stack) -> None:
-    from activitymodule.settings import load
-
-    assert load(environment_of(own.settings)) == own.settings
-    assert os.environ.get("ACTIVITY_AIRFLOW__PASSWORD") != own.settings.airflow.password

@@ -1,4 +1,4 @@
-"""What every DAG file must hold, looked at as Airflow's DAG processor sees it: with no service there to ask."""
+"""What every DAG file must hold, looked at as Airflow's DAG processor sees it: without a service."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
 
 bag = DagBag(sys.argv[1])
-told = {"errors": bag.import_errors, "files": len(bag.dagbag_stats), "dags": {}}
+found = {"errors": bag.import_errors, "files": len(bag.dagbag_stats), "dags": {}}
 for dag in bag.dags.values():
-    told["dags"][dag.dag_id] = {
+    found["dags"][dag.dag_id] = {
         "runs": dag.max_active_runs,
         "catchup": dag.catchup,
         "doc": dag.doc_md,
@@ -33,14 +33,14 @@ for dag in bag.dags.values():
         "outlets": [asset.name for one in dag.tasks for asset in one.outlets],
         "tasks": {one.task_id: {
             "retries": one.retries, "back_off": one.retry_exponential_backoff,
-            "told": bool(one.on_failure_callback), "after": sorted(one.downstream_task_ids),
+            "callback": bool(one.on_failure_callback), "after": sorted(one.downstream_task_ids),
         } for one in dag.tasks},
         "size": len(json.dumps(DagSerialization.to_dict(dag))),
     }
 heavy = ("pyspark", "sklearn", "mlflow", "psycopg2", "kafka", "numpy", "pandas", "pyarrow", "lightgbm")
-told["heavy"] = [name for name in heavy if name in sys.modules]
-told["ours"] = sorted(name for name in sys.modules if name.startswith("activitymodule"))
-print("ANSWER " + json.dumps(told))
+found["heavy"] = [name for name in heavy if name in sys.modules]
+found["ours"] = sorted(name for name in sys.modules if name.startswith("activitymodule"))
+print("ANSWER " + json.dumps(found))
 """
 
 
@@ -64,8 +64,8 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     )
     answers = [line for line in done.stdout.splitlines() if line.startswith("ANSWER ")]
     assert answers, done.stdout + done.stderr
-    told: dict[str, Any] = json.loads(answers[-1].removeprefix("ANSWER "))
-    return told
+    found: dict[str, Any] = json.loads(answers[-1].removeprefix("ANSWER "))
+    return found
 
 
 def test_every_file_is_read_and_no_more_dags_are_there(bag: dict[str, Any]) -> None:
@@ -89,7 +89,7 @@ def test_no_file_makes_a_package_that_would_hide_airflow() -> None:
     assert not (Path(__file__).parents[1] / "airflow").exists()
 
 
-def test_one_run_at_a_time_and_none_for_times_gone_by(bag: dict[str, Any]) -> None:
+def test_one_run_at_a_time_and_none_for_the_past(bag: dict[str, Any]) -> None:
     for name, dag in bag["dags"].items():
         assert (dag["runs"], dag["catchup"]) == (1, False), name
 
@@ -100,7 +100,7 @@ def test_every_param_is_a_described_field_of_the_form(bag: dict[str, Any]) -> No
         for name, param in dag["params"].items():
             assert len(param["description"]) > 20, name
             assert param["schema"]["title"], name
-            # the form takes an empty text for a missing one, and does not let it pass
+            # the form does not accept an empty text
             if param["value"] in (None, ""):
                 assert param["schema"]["type"] == ["null", "string"], name
             else:
@@ -115,7 +115,7 @@ def test_every_param_is_a_described_field_of_the_form(bag: dict[str, Any]) -> No
     }
 
 
-def test_every_task_is_tried_again_with_back_off(bag: dict[str, Any]) -> None:
+def test_every_task_is_retried_with_back_off(bag: dict[str, Any]) -> None:
     for dag in bag["dags"].values():
         for name, one in dag["tasks"].items():
             # asking for a run of another DAG is at once done or wrong
@@ -123,9 +123,9 @@ def test_every_task_is_tried_again_with_back_off(bag: dict[str, Any]) -> None:
             assert one["back_off"] >= 2, name
 
 
-def test_the_retraining_is_one_line_of_steps_that_tell_when_they_fail(bag: dict[str, Any]) -> None:
+def test_the_retraining_is_one_line_of_steps_with_a_callback_on_failure(bag: dict[str, Any]) -> None:
     tasks = bag["dags"][RETRAIN]["tasks"]
-    assert all(one["told"] for one in tasks.values())
+    assert all(one["callback"] for one in tasks.values())
     assert {name: one["after"] for name, one in tasks.items()} == {
         "check": ["snapshot"],
         "snapshot": ["train"],
@@ -140,6 +140,6 @@ def test_the_retraining_is_one_line_of_steps_that_tell_when_they_fail(bag: dict[
     }
 
 
-def test_new_labels_set_off_the_retraining(bag: dict[str, Any]) -> None:
+def test_new_labels_trigger_the_retraining(bag: dict[str, Any]) -> None:
     assert bag["dags"][RETRAIN]["assets"] == [LABELS]
     assert bag["dags"]["watch_labels"]["outlets"] == [LABELS]

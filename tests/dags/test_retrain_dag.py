@@ -52,7 +52,7 @@ def test_a_run_that_is_not_needed_ends_at_its_check_with_the_reason(
     assert serving(settings) == version.version
 
 
-def test_a_run_that_failed_and_was_killed_goes_on_and_promotes(
+def test_a_run_that_failed_and_was_killed_continues_and_promotes(
     airflow_settings: Settings, weak_champion: ModelVersion, try_dag: Callable[..., Any]
 ) -> None:
     settings, at = airflow_settings, "2026-11-02T03:00:00+00:00"

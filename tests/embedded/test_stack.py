@@ -75,7 +75,7 @@ def test_everything_answers_and_is_loopback_only(stack: Stack) -> None:
     assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
 
 
-def test_passwords_are_asked_of_everybody(stack: Stack) -> None:
+def test_every_connection_needs_a_password(stack: Stack) -> None:
     import psycopg2
 
     for user in ("postgres", stack.settings.store.user):
@@ -147,16 +147,16 @@ def test_a_stopped_service_stays_stopped_until_up(stack: Stack) -> None:
     assert topics.names(stack.settings)
 
 
-def test_a_service_whose_end_nobody_has_told_yet_is_not_healthy(own_stack: Stack) -> None:
+def test_a_service_whose_end_is_not_recorded_yet_is_not_healthy(own_stack: Stack) -> None:
     gone = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     ended = Identity.of(gone.pid)
     gone.communicate()
     own_stack.folder.mkdir(parents=True)
-    told = {"kafka": ServiceState("kafka", "healthy", process=ended)}
-    write_state(own_stack.folder, StackState(Identity.of(os.getpid()), told))
+    states = {"kafka": ServiceState("kafka", "healthy", process=ended)}
+    write_state(own_stack.folder, StackState(Identity.of(os.getpid()), states))
     status = {service.name: service.status for service in own_stack.status().services}
     # before anything can fail: the end of the test ends the supervisor, which is said to be this very process
-    write_state(own_stack.folder, StackState(None, told))
+    write_state(own_stack.folder, StackState(None, states))
     assert status["kafka"] == "waiting"
 
 
@@ -244,7 +244,7 @@ def test_missing_passwords_and_jars_name_init(own_stack: Stack, tmp_path: Path) 
         no_jars.up(["kafka"])
 
 
-def test_another_machines_service_is_not_ours_to_start(own_stack: Stack) -> None:
+def test_another_machines_service_is_not_started(own_stack: Stack) -> None:
     remote = Stack(replaced(own_stack.settings, kafka={"bootstrap_servers": "broker.example:9092"}))
     with pytest.raises(ConfigError, match="not this machine"):
         remote.up(["kafka"])
@@ -294,6 +294,6 @@ def test_two_ups_at_once_make_one_stack(own_stack: Stack) -> None:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(given)
             process.stdin.close()
-    told = [process.stdout.read().strip() for process in both if process.stdout]
+    pids = [process.stdout.read().strip() for process in both if process.stdout]
     assert [process.wait() for process in both] == [0, 0]
-    assert told[0] == told[1] == str(own_stack.status().supervisor)
+    assert pids[0] == pids[1] == str(own_stack.status().supervisor)

@@ -61,8 +61,8 @@ class Trial:
         print(said[-8000:])
         answers = [line.removeprefix(ANSWER) for line in said.splitlines() if line.startswith(ANSWER)]
         assert answers, f"dag.test() ended with code {code}"
-        told: dict[str, Any] = json.loads(answers[-1])
-        return told
+        ended: dict[str, Any] = json.loads(answers[-1])
+        return ended
 
 
 def replaced(settings: Settings, **sections: dict[str, Any]) -> Settings:
