@@ -16,7 +16,7 @@ from activitymodule.streaming.archive import archive_path
 from activitymodule.synthesis.history import training_readings
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features
-from activitymodule.windows.packing import windows_of
+from activitymodule.windows.panes import windows_of
 
 pytestmark = pytest.mark.integration
 
