@@ -14,7 +14,7 @@ FLOORS := activitymodule/telemetry/*,activitymodule/windows/*,activitymodule/sta
 UNIT := not integration and not recordings and not e2e and not soak and not docker
 
 .PHONY: help init up down demo demo-loop check unit coverage unit-on test test-services test-docker test-spark42 wheel-check \
-	soak bench lock audit docs clean
+	soak bench lock audit docs pictures clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14

@@ -20,7 +20,7 @@ from activitymodule.store.connection import Connection
 from activitymodule.store.live import Pulse, take_pulse
 from activitymodule.store.views import Latency, activity_counts, dead_letters_last_hour, live_latency
 from annotation import context
-from annotation.api.metrics import lag_now
+from annotation.current import lag_now
 
 BUCKET_SECONDS = 30
 MINUTES = 30

@@ -10,14 +10,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import PlainTextResponse
 
-from activitymodule.errors import ActivityError, ServiceUnavailableError
-from activitymodule.kafka.clients import topic_ends
-from activitymodule.monitoring.figures import SlowFigures, lag_of, prometheus_text, slow_figures
+from activitymodule.errors import ActivityError
+from activitymodule.monitoring.figures import SlowFigures, prometheus_text, slow_figures
 from activitymodule.settings import Settings
-from activitymodule.store.batches import last_offsets
 from annotation import context
 from annotation.answers import problems
 from annotation.auth import require_token
+from annotation.current import lag_from, partition_ends
 
 router = APIRouter(tags=["monitoring"])
 
@@ -30,25 +29,6 @@ _refreshing: asyncio.Task[None] | None = None
 _lock = asyncio.Lock()
 
 
-def _ends(settings: Settings) -> dict[int, tuple[int, int]] | None:
-    try:
-        return topic_ends(settings, settings.kafka.topic)
-    except ServiceUnavailableError:
-        return None
-
-
-def _lag(settings: Settings, ends: dict[int, tuple[int, int]] | None) -> dict[int, int] | None:
-    if ends is None:
-        return None
-    scored = context.read(lambda connection: last_offsets(connection, settings.kafka.topic))
-    return lag_of(ends, scored or {})
-
-
-def lag_now(settings: Settings) -> dict[int, int] | None:
-    """Messages of each partition that are not scored yet; None where the broker is away. Blocks."""
-    return _lag(settings, _ends(settings))
-
-
 async def _refresh() -> None:
     global _slow
     settings = context.settings()
@@ -56,13 +36,13 @@ async def _refresh() -> None:
         found = await context.run_read(lambda connection: slow_figures(settings, connection))
         _slow = (time.monotonic(), found)
     except ActivityError as error:
-        # better no figure than one of then
+        # no figure is better than an outdated one
         _slow = None
         _log.warning("no figures of agreement and drift: %s", error)
 
 
 def _begin_refresh() -> None:
-    """Look up anew what is older than a minute, beside the answer: Prometheus waits ten seconds at the most."""
+    """Renew figures older than a minute in the background: Prometheus waits ten seconds at most."""
     global _refreshing
     if _refreshing is not None and not _refreshing.done():
         return
@@ -71,8 +51,8 @@ def _begin_refresh() -> None:
 
 
 def _text(settings: Settings) -> str:
-    slow, ends = _slow[1] if _slow else None, _ends(settings)
-    lag = _lag(settings, ends)
+    slow, ends = _slow[1] if _slow else None, partition_ends(settings)
+    lag = lag_from(settings, ends)
     return context.read(
         lambda connection: prometheus_text(settings, connection, lag=lag, ends=ends, slow=slow)
     )
@@ -91,8 +71,8 @@ def _text(settings: Settings) -> str:
     },
 )
 async def metrics(_: Annotated[str, Depends(require_token)]) -> Any:
-    """Kept for five seconds, however often it is asked; agreement and drift, which the first answer lacks, for a
-    minute. Prometheus sends the token as `authorization`."""
+    """Cached for five seconds; accuracy and drift, which the first response lacks, for a minute. Prometheus sends the
+    token as `authorization`."""
     global _kept
     _begin_refresh()
     async with _lock:

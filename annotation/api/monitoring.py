@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from activitymodule.errors import ActivityError, RefusedError
 from activitymodule.kafka.clients import reachable
-from activitymodule.monitoring.report import DriftReport, drift_report
+from activitymodule.monitoring.report import DriftReport
 from activitymodule.registry.versions import champion
 from activitymodule.settings import Settings
 from activitymodule.store.locks import SCORING, holder
@@ -24,6 +24,7 @@ from activitymodule.workflows.retraining.results import Options
 from annotation import context
 from annotation.answers import problems
 from annotation.auth import User, require_admin, require_token
+from annotation.current import drift_now
 
 router = APIRouter(tags=["monitoring"])
 
@@ -31,7 +32,6 @@ Part = Literal["store", "broker", "registry", "scorer"]
 PARTS: tuple[Part, ...] = ("store", "broker", "registry", "scorer")
 
 _HEALTH_SECONDS = 1.0  # answers are kept so long: /health needs no sign-in, and must cost little
-_DRIFT_SECONDS = 10.0
 
 
 class PartHealth(BaseModel):
@@ -115,29 +115,6 @@ async def health(
 
 
 # ---- drift ------------------------------------------------------------------------------------------------------
-
-
-_drift: tuple[float, DriftReport] | None = None
-_drift_lock = asyncio.Lock()
-
-
-async def drift_now() -> DriftReport:
-    """The comparison with the baseline of the version that serves now, at most ten seconds old."""
-    global _drift
-    settings = context.settings()
-    serving = await context.run(champion, settings, settings.registry.classifier)
-    number = serving.version if serving else None
-    async with _drift_lock:
-        if (
-            _drift is None
-            or time.monotonic() - _drift[0] > _DRIFT_SECONDS
-            or _drift[1].model_version != number
-        ):
-            report = await context.run_read(
-                lambda connection: drift_report(settings, connection, version=serving)
-            )
-            _drift = (time.monotonic(), report)
-        return _drift[1]
 
 
 @router.get(

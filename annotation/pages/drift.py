@@ -10,8 +10,8 @@ from activitymodule.monitoring.measures import feature_measures, title_of
 from activitymodule.monitoring.report import ALL, Comparison, FeatureDrift
 from activitymodule.store.drift import Alarm, alarms
 from annotation import charts, context, frame
-from annotation.api.monitoring import drift_now
 from annotation.auth import User
+from annotation.current import drift_now
 
 _SHOWN = 8
 _ICON = '<path d="M3 17c3 0 3-9 6-9s3 9 6 9 3-12 6-12M3 21h18"/>'
