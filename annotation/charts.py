@@ -104,7 +104,7 @@ def stacked(
                 f'<path d="{"".join(path)}" fill="{colours[label]}"><title>{escape(label)}</title></path>'
             )
     parts.append(_clock(width, height, times))
-    return _svg(width, height, title, "".join(parts))
+    return _svg(width, height, title, "".join(parts), least=520)
 
 
 def lines(
@@ -233,7 +233,7 @@ def reliability(
     points: Sequence[tuple[float, float, int]], *, title: str, width: int = 300, height: int = 240
 ) -> str:
     """A reliability diagram of (confidence, accuracy, windows) a bin; the diagonal is perfect calibration."""
-    left, bottom, top = 40, height - 30, 8
+    left, bottom, top = 56, height - 30, 8
     wide, tall = width - left - 22, bottom - top
     parts = [
         f'<rect x="{left}" y="{top}" width="{wide}" height="{tall}" fill="none" stroke="var(--line)"/>',
@@ -256,6 +256,8 @@ def reliability(
             f'fill="{LINE}"><title>confidence {c:.0%}, accuracy {right:.0%}, {n:,} windows</title></circle>'
         )
     parts.append(_text(left + wide / 2, height - 4, "confidence", "middle"))
+    middle = top + tall / 2
+    parts.append(_text(12, middle, "accuracy", "middle", f'transform="rotate(-90 12 {middle:.1f})"'))
     return _svg(width, height, title, "".join(parts))
 
 

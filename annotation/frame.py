@@ -20,6 +20,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
 from html import escape
@@ -242,9 +243,19 @@ def chip(words: str, kind: Literal["", "good", "warn", "bad"] = "") -> str:
     return f'<span class="chip {kind}">{escape(words)}</span>'
 
 
+def moment(at: datetime, form: str = "%m-%d %H:%M") -> str:
+    """HTML of a time (UTC) that is not broken over two lines."""
+    return f'<span class="nowrap">{at.astimezone(UTC):{form}}</span>'
+
+
+def count(n: int, what: str) -> str:
+    """A number of things: "1 window", "1,234 windows"."""
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+
+
 def watch_link(device: str) -> str:
     """HTML of a link to a watch's page."""
-    return f'<a href="/watch?device={quote(device, safe="")}">{escape(device)}</a>'
+    return f'<a class="nowrap" href="/watch?device={quote(device, safe="")}">{escape(device)}</a>'
 
 
 def activity_chip(label: str | None) -> str:

@@ -123,7 +123,7 @@ def _rows(rows: list[Prediction]) -> str:
         ],
         [
             [
-                f"{row.window_start:%m-%d %H:%M:%S}",
+                frame.moment(row.window_start, "%m-%d %H:%M:%S"),
                 frame.watch_link(row.device_id),
                 frame.activity_chip(row.smoothed_activity or row.activity)
                 if row.activity

@@ -109,7 +109,7 @@ def _runs(latest: list[Run], starting: str) -> str:
         )
     rows = [
         [
-            f"{run.started_at:%Y-%m-%d %H:%M}",
+            frame.moment(run.started_at, "%Y-%m-%d %H:%M"),
             frame.chip(run.state, _CHIPS.get(run.state, "")),
             escape(run.started_by),
             f'<span class="small">{escape((run.summary or run.why)[:300])}</span>',

@@ -43,8 +43,8 @@ async def dead_letters(who: User, reason: str = "") -> None:
                     f"{one.letters:,}",
                     f"{one.devices:,}",
                     f"{one.replayed:,}",
-                    f"{one.first_noticed:%m-%d\u00a0%H:%M}",
-                    f"{one.last_noticed:%m-%d\u00a0%H:%M}",
+                    frame.moment(one.first_noticed),
+                    frame.moment(one.last_noticed),
                     f'<span class="small">{escape((one.an_example or "")[:120])}</span>',
                 ]
                 for one in counts
@@ -121,7 +121,7 @@ def _replay(who: User, reason: str, waiting: int) -> None:
     what = f"with the reason {reason}" if reason else "of all reasons"
     with frame.panel("Send again", note="after the cause is fixed"):
         frame.text(
-            f"{_count(waiting, 'dead letter')} {what} not sent again yet. Each message is sent once to its topic, "
+            f"{frame.count(waiting, 'dead letter')} {what} not sent again yet. Each message is sent once to its topic, "
             "unchanged. Items that still cannot be used return as dead letters; readings received twice count once."
         )
         said = ui.html("", sanitize=False)
@@ -164,9 +164,5 @@ async def _send(who: User, selection: Selection) -> tuple[bool, str]:
     except ActivityError as error:
         return False, f'<div class="notice bad" role="alert">{escape(str(error))}</div>'
     rest = f" {result.left_out:,} not sent: empty, or too long to be kept whole." if result.left_out else ""
-    sent = _count(result.messages, "message")
+    sent = frame.count(result.messages, "message")
     return True, f'<div class="notice good" role="status">{sent} sent again.{rest}</div>'
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"

@@ -103,7 +103,7 @@ def _alarms(found: list[Alarm]) -> None:
                 ui.html(f"{len(over)} ended", tag="summary", sanitize=False)
                 frame.table(
                     ["Measure", "Feature", "Value", "Threshold", "Since", "Until"],
-                    [[*_row(one)[:5], f"{one.over_at:%m-%d %H:%M}"] for one in over[:20]],
+                    [[*_row(one)[:5], frame.moment(one.over_at or one.last_seen)] for one in over[:20]],
                     numeric=frozenset({2, 3}),
                 )
 
@@ -114,8 +114,8 @@ def _row(one: Alarm) -> list[str]:
         escape("" if one.subject == ALL else one.subject),
         f"{one.value:.2f}",
         f"{one.bar:.2f}",
-        f"{one.since:%m-%d %H:%M}",
-        f"{one.last_seen:%m-%d %H:%M}",
+        frame.moment(one.since),
+        frame.moment(one.last_seen),
     ]
 
 

@@ -132,7 +132,9 @@ def _fleet(now: Snapshot) -> str:
         times, values, palette, title="Watches by activity over the last 30 minutes, a bar every 30 seconds"
     )
     more = {label: f"{latest.get(label, 0) / per_watch:,.0f}" for label in order}
-    return chart + charts.legend({label: palette[label] for label in order}, more)
+    return f'<div class="scroll-x">{chart}</div>' + charts.legend(
+        {label: palette[label] for label in order}, more
+    )
 
 
 def latency_html(now: Snapshot) -> str:
@@ -156,6 +158,7 @@ def latency_html(now: Snapshot) -> str:
         ],
         title="Latency over the last 30 minutes",
         unit=" s",
+        height=220,
     )
     return chart + charts.legend({"median": charts.LINE, "95th percentile": charts.SECOND_LINE})
 

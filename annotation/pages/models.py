@@ -128,7 +128,7 @@ def _promotions(history: list[Promotion]) -> None:
             ["When", "Version", "Previous", "Action", "By", "Reason"],
             [
                 [
-                    f"{one.at:%Y-%m-%d %H:%M}",
+                    frame.moment(one.at, "%Y-%m-%d %H:%M"),
                     escape(one.version),
                     escape(one.before or "-"),
                     act_chip(one.act),

@@ -57,7 +57,7 @@ def _stream(state: Overview) -> Step:
         return Step(
             "stream",
             "Stream readings",
-            f"{state.watches:,} watches sent readings in the last hour.",
+            f"{state.watches:,} {'watch' if state.watches == 1 else 'watches'} sent readings in the last hour.",
             _link("Open Live", "/live", primary=False),
             True,
         )
@@ -78,7 +78,7 @@ def _stream(state: Overview) -> Step:
 
 def _label(state: Overview) -> Step:
     if state.waiting:
-        text = f"{state.waiting:,} windows are in the annotation queue."
+        text = f"Annotation queue: {frame.count(state.waiting, 'window')}."
     elif state.queued:
         text = "All queued windows are answered. The scorer adds new ones within its hourly budget."
     else:
@@ -145,7 +145,7 @@ async def start(who: User) -> None:
     )
     if who.is_admin and state.disputed:
         frame.notice(
-            f"{state.disputed:,} windows are disputed: annotators gave different labels. Decide them under Review.",
+            f"Annotators disagree on {frame.count(state.disputed, 'window')}. Open Review to decide.",
             "warn",
         )
     with frame.panel("Next steps"):

@@ -19,7 +19,10 @@ _ICON = (
     '<circle cx="9" cy="8" r="3.5"/><path d="M2.5 20c.5-4 3-6 6.5-6s6 2 6.5 6"/>'
     '<path d="M16 4.8a3.5 3.5 0 0 1 0 6.4M18 14.5c2 .8 3.2 2.7 3.5 5.5"/>'
 )
-_PERMISSIONS = {"annotator": "labels windows", "admin": "also reviews, promotes models, manages users"}
+_PERMISSIONS = {
+    "annotator": "labels windows",
+    "admin": "labels and reviews windows, promotes models, manages users",
+}
 
 
 @frame.page(

@@ -29,6 +29,7 @@ from annotation.signals import microseconds
 _HEART_RATE = CHANNELS.index("heart_rate")
 _HEART_SECONDS = 20  # a point of the chart is the mean of so many
 _STEP = timedelta(minutes=20)
+_WIDTH = 300  # of the small charts
 
 
 @frame.page("/watch", "Watch", assets=("fleet.css",))
@@ -200,7 +201,7 @@ def _line(
     values = [known.get(at) for at in times]
     if not any(v is not None for v in values):
         return '<p class="muted">No values in this hour.</p>'
-    return charts.lines(times, [(title, values, colour)], title=title)
+    return charts.lines(times, [(title, values, colour)], title=title, width=_WIDTH)
 
 
 def _heart(device: str, first: datetime, last: datetime) -> str:
@@ -226,7 +227,9 @@ def _heart(device: str, first: datetime, last: datetime) -> str:
     series = [float(m) if n else None for m, n in zip(means, count, strict=True)]
     times = [first + timedelta(seconds=_HEART_SECONDS * i) for i in range(len(series))]
     title = f"Heart rate, {values.min():.0f} to {values.max():.0f} bpm"
-    return charts.lines(times, [("heart rate", series, charts.HEART_LINE)], title=title, least=None)
+    return charts.lines(
+        times, [("heart rate", series, charts.HEART_LINE)], title=title, least=None, width=_WIDTH
+    )
 
 
 def _duration(minutes: float) -> str:

@@ -3,7 +3,7 @@
     PICTURES=docs/figures .venv/bin/python -m pytest tests/annotation/test_pictures.py
 
 keeps what it sees as PNG files in that folder: with PICTURES_ALL=1 every page in every way, else the pictures of the
-documentation.
+documentation (`make pictures`), with a model that has learnt from more people.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ PAGES = {
     "dead-letters": "/dead-letters",
     "users": "/users",
 }
-IN_THE_DOCUMENTS = {"start", "annotate", "live", "models", "drift"}
+# the pictures of the documentation, and their heights
+IN_THE_DOCUMENTS = {"start": 1040, "annotate": 800, "live": 900, "models": 1280, "drift": 1000}
 # what a page has once all of it is there
 READY = {
     "annotate": "#annotate[data-item] .like .tile, #annotate[data-item] .like .none-yet",
@@ -121,9 +122,22 @@ VALUES
 
 
 @pytest.fixture(scope="module")
+def models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of the two models: for pictures trained on 24 people, else those all tests share."""
+    if FOLDER is None:
+        return Path(request.getfixturevalue("trained"))
+    from activitymodule.workflows.training import Request, train
+
+    folder = tmp_path_factory.mktemp("pictured")
+    config = request.getfixturevalue("stack_settings")
+    train(Request(what="both", data="synthetic", devices=24, minutes=30, folds=4, folder=folder), config)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def running_console(
     stack: Any,
-    trained: Path,
+    models: Path,
     environment_of: Callable[[Settings], dict[str, str]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Console]:
@@ -138,14 +152,14 @@ def running_console(
                 "sign_ins_per_minute": 1000,
             },
         )
-        first = register_champion(settings, trained)
-        register(settings, first.name, trained / "activity", {}, tags={"data": "labels of annotators"})
+        first = register_champion(settings, models)
+        register(settings, first.name, models / "activity", {}, tags={"data": "labels of annotators"})
         made = scored(DEVICES, MINUTES)
         with session(settings) as connection:
             for name, password in PASSWORDS.items():
                 add_user(connection, name, ROLES[name], password)  # type: ignore[arg-type]
             add_token(connection, "prometheus")
-            fill_store(connection, settings, made, trained)
+            fill_store(connection, settings, made, models)
         write_archive(settings, made)
         log = folder / "console.log"
         process = start_console(settings, environment_of(settings), log)
@@ -158,10 +172,10 @@ def running_console(
         print(log.read_text())
 
 
-def fill_store(connection: Connection, settings: Settings, made: Scored, trained: Path) -> None:
+def fill_store(connection: Connection, settings: Settings, made: Scored, models: Path) -> None:
     """Predictions, queue, batches, drift, dead letters, runs."""
     fill(connection, settings, items=ITEMS, devices=DEVICES, minutes=MINUTES)
-    baseline = read_baseline(trained / "activity")
+    baseline = read_baseline(models / "activity")
     assert baseline is not None
     totals = Counter(baseline).by_minute(
         made.windows.window_start_us, made.features.copy(), made.probabilities, made.batch.coverage >= 0.9
@@ -242,10 +256,18 @@ def stays_inside(page: Any, width: int) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width, wide
 
 
-def keep(page: Any, name: str, *, whole: bool) -> None:
-    if FOLDER is not None:
-        Path(FOLDER).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=str(Path(FOLDER) / f"{name}.png"), full_page=whole)
+def keep(page: Any, name: str, height: int) -> None:
+    """Save what is on the screen, on one of this height (0: as the page is)."""
+    if FOLDER is None:
+        return
+    Path(FOLDER).mkdir(parents=True, exist_ok=True)
+    before = page.viewport_size
+    page.set_viewport_size(
+        {"width": before["width"], "height": height or page.evaluate("document.body.scrollHeight")}
+    )
+    page.wait_for_timeout(300)
+    page.screenshot(path=str(Path(FOLDER) / f"{name}.png"))
+    page.set_viewport_size(before)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -263,7 +285,7 @@ def test_every_page_fits_and_has_its_content(
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(f"{console.address}/signin")
     if ALL:
-        keep(page, f"signin-{place}-{theme}", whole=False)
+        keep(page, f"signin-{place}-{theme}", view["height"])
     page.fill("#name", "anna")
     page.fill("#password", PASSWORDS["anna"])
     page.press("#password", "Enter")
@@ -276,8 +298,8 @@ def test_every_page_fits_and_has_its_content(
         page.wait_for_timeout(600)
         stays_inside(page, view["width"])
         if ALL:
-            keep(page, f"{name}-{place}-{theme}", whole=name != "annotate")
+            keep(page, f"{name}-{place}-{theme}", view["height"] if name == "annotate" else 0)
         elif name in IN_THE_DOCUMENTS and (place, theme) == ("desktop", "light"):
-            keep(page, name, whole=name in ("live", "drift"))
+            keep(page, name, IN_THE_DOCUMENTS[name])
     assert complaints == []
     context.close()
