@@ -1,4 +1,4 @@
-"""Cleaning of recordings: impossible values become missing, rows without a usable reading go, all counted."""
+"""Cleaning of recordings: impossible values become null, rows without a usable reading are removed, all counted."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ USABLE = (
     "heart_rate",
     "steps",
 )
-"""A row with none of these says nothing about what the wearer does."""
+"""A row with none of these has no usable reading."""
 _FIRST_US = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 _DAY_US = 86_400_000_000
 
 
 def clean(table: pa.Table, now_us: int | None = None) -> tuple[pa.Table, dict[str, int], dict[str, int]]:
-    """A chunk of readings without what cannot be: the table, rows removed by reason, values noticed by field.
+    """A chunk of readings without impossible stamps and values.
 
-    A stamp before the year 2000 or more than a day ahead of `now_us` is impossible, as is a number outside
-    its field's range; the row goes for the first, the value (to null) for the second.
+    A row whose stamp is before the year 2000 or more than a day ahead of `now_us` is removed; a number outside its
+    field's range becomes null; then a row without a usable reading is removed.
+    Returns the table, the rows removed by reason, and the values set to null by `impossible_value:FIELD`.
     """
     now_us = int(time.time() * 1e6) if now_us is None else now_us
     noticed: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Readings to messages: the inverse of decode, vectorised. What decode makes of them is the readings again."""
+"""Readings to messages: the vectorised inverse of decoding, which returns the same readings."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ SPAN_US = 10_000_000  # truth spans end at multiples of this
 
 @dataclass(frozen=True)
 class Messages:
-    """device_id, value : lists of n messages; newest_us : int64 ndarray of shape (n,), the last reading's
-    stamp; readings : int ndarray of shape (n,), how many each message holds."""
+    """Messages of a table of readings.
+
+    device_id, value : lists of n messages; newest_us : int64 ndarray of shape (n,), the last reading's
+    stamp; readings : int ndarray of shape (n,), how many each message holds.
+    """
 
     device_id: list[str]
     value: list[bytes]
@@ -30,7 +33,7 @@ def stamp_texts(stamp_us: np.ndarray) -> np.ndarray:
     """ISO-8601 in UTC with Z, milliseconds where they are enough; str ndarray of shape (n,)."""
     whole = bool(np.all(stamp_us % 1000 == 0))
     texts = np.datetime_as_string(stamp_us.astype("datetime64[us]"), unit="ms" if whole else "us")
-    return np.char.add(texts, "Z")
+    return np.asarray(np.char.add(texts, "Z"))
 
 
 def reading_texts(readings: pa.Table) -> pa.StringArray:
@@ -105,39 +108,39 @@ def truth_spans(readings: pa.Table, source: str) -> list[tuple[int, str, bytes]]
     stamps = pc.cast(readings.column("stamp"), pa.int64()).to_numpy()
     device = _one(readings.column("device_id")).dictionary_encode()
     activity = _one(readings.column("activity")).dictionary_encode()
-    what = activity.indices.fill_null(-1).to_numpy()
-    who, part = device.indices.to_numpy(), stamps // SPAN_US
+    label_code = activity.indices.fill_null(-1).to_numpy()
+    device_code, part = device.indices.to_numpy(), stamps // SPAN_US
     new = np.ones(len(stamps), bool)
     new[1:] = (
-        (who[1:] != who[:-1])
-        | (what[1:] != what[:-1])
+        (device_code[1:] != device_code[:-1])
+        | (label_code[1:] != label_code[:-1])
         | (part[1:] != part[:-1])
         | (np.diff(stamps) > 10 * PERIOD_US)
     )
     starts = np.flatnonzero(new)
     lasts = np.append(starts[1:], len(stamps)) - 1
-    labelled = what[starts] >= 0
+    labelled = label_code[starts] >= 0
     starts, lasts = starts[labelled], lasts[labelled]
     ends_us = np.minimum(stamps[lasts] + PERIOD_US, (part[lasts] + 1) * SPAN_US)
     names, labels = device.dictionary.to_pylist(), activity.dictionary.to_pylist()
     spans = []
-    for start, end, end_us, device_code, label in zip(
+    for start, end, end_us, code, label in zip(
         stamp_texts(stamps[starts]),
         stamp_texts(ends_us),
         ends_us.tolist(),
-        who[starts].tolist(),
-        what[starts].tolist(),
+        device_code[starts].tolist(),
+        label_code[starts].tolist(),
         strict=True,
     ):
         span = {
-            "device_id": names[device_code],
+            "device_id": names[code],
             "start": str(start),
             "end": str(end),
             "activity": labels[label],
             "kcal_per_min": None,
             "source": source,
         }
-        spans.append((end_us, names[device_code], orjson.dumps(span)))
+        spans.append((end_us, names[code], orjson.dumps(span)))
     return spans
 
 

@@ -53,4 +53,4 @@ def _moving_mean(values: np.ndarray) -> np.ndarray:
     sums = np.vstack([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
     low = np.maximum(np.arange(n) - _HALF_WIDTH, 0)
     high = np.minimum(np.arange(n) + _HALF_WIDTH + 1, n)
-    return (sums[high] - sums[low]) / (high - low)[:, None]
+    return np.asarray((sums[high] - sums[low]) / (high - low)[:, None])

@@ -1,4 +1,4 @@
-"""Prepared recordings: Parquet by person and date, as `activity prepare` writes it and everybody reads it."""
+"""Prepared recordings: Parquet by person and date, as `activity prepare` writes it."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def people_in(folder: str | Path) -> list[str]:
 
 
 def folder_name(person: str) -> str:
-    """A person as the name of a partition's folder has it."""
+    """A person as part of the name of a partition's folder."""
     return quote(person, safe=" ._-+@")
 
 
-def choose(known: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
-    """The people asked for, all of them if none are; ConfigError where one is not known."""
-    if not wanted:
+def choose(known: Sequence[str], people: Sequence[str] | None) -> list[str]:
+    """These people, in the order of `known`; all of them if none are named. ConfigError where one is not known."""
+    if not people:
         return list(known)
-    unknown = [person for person in wanted if person not in known]
+    unknown = [person for person in people if person not in known]
     if unknown:
         shown = ", ".join(known[:8]) + (" ..." if len(known) > 8 else "")
         raise ConfigError(f"there is no recording of person {unknown[0]}; there are {shown}")
-    return [person for person in known if person in wanted]
+    return [person for person in known if person in people]

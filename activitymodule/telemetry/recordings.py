@@ -1,4 +1,4 @@
-"""Recordings as a timed sequence of messages, in the order of time over all people: what a replay sends."""
+"""Recordings as a timed sequence of messages, in the order of time over all people, for a replay."""
 
 from __future__ import annotations
 
@@ -34,12 +34,14 @@ class Event:
 
 
 class Recordings:
-    """The recordings of some people, prepared or raw; nothing is read before it is asked for.
+    """The recordings of some people, prepared or raw; they are read when they are used.
 
-    source : name for the truth topic. people : those chosen.
+    source : name of the source in the truth topic; parts : the files of each person; limit_seconds : what is sent of
+    each recording at most, None for all.
     """
 
     def __init__(self, source: str, parts: dict[str, list[Unit | Path]], limit_seconds: float | None) -> None:
+        """Raw parts are units, prepared ones folders of a day; both in the order of time."""
         self.source = source
         self._parts = parts
         self._limit_us = None if limit_seconds is None else int(limit_seconds * 1e6)
@@ -47,13 +49,13 @@ class Recordings:
 
     @property
     def people(self) -> list[str]:
-        """Those with a usable reading."""
+        """The people with a usable reading."""
         return [person for person in self._parts if self.span(person)]
 
     def span(self, person: str) -> tuple[int, int] | None:
-        """First and last stamp of a person's recording, UTC microseconds; it is read for that.
+        """First and last stamp of a person's recording, UTC microseconds; reads the recording.
 
-        None without a usable reading: a copy of another person's, say.
+        None without a usable reading, as in a copy of another person's recording.
         """
         if person not in self._spans:
             first, last = None, None
@@ -69,7 +71,7 @@ class Recordings:
         return self._spans[person]
 
     def _tables(self, person: str, ends_only: bool = False) -> Iterator[pa.Table]:
-        """Readings in the order of time, a piece at a time; ends_only: of prepared ones the first and last day."""
+        """Readings in the order of time, a piece at a time; ends_only: only the first and last day of prepared ones."""
         parts = self._parts[person]
         for part in parts:
             if isinstance(part, Unit):
@@ -109,8 +111,8 @@ class Recordings:
     def schedule(self, start_us: int | None, align_us: int, readings_per_message: int) -> Iterator[Event]:
         """All people's events in the order of time.
 
-        start_us : where every recording starts, a multiple of align_us; None: recorded time is kept. A move
-        is by multiples of align_us, so that windows cut the recording at the same readings as before.
+        start_us : when every recording starts, a multiple of align_us; None: recorded time is kept. Recordings are
+        moved by multiples of align_us, so that windows cut them at the same readings as before.
         """
         flows = []
         for person in self.people:
@@ -146,7 +148,7 @@ def find(
 ) -> Recordings:
     """Recordings by the name of a prepared source, a prepared folder, or a path of raw recordings.
 
-    Raises ConfigError where there is nothing of that name, or where a person is not among the recorded.
+    Raises ConfigError where there is nothing of that name, or no recording of one of these people.
     """
     path = Path(what)
     if what in SOURCES and not path.exists():
@@ -178,10 +180,10 @@ def _raw(path: Path) -> list[Unit]:
 
 
 def start_of_replay(now_us: int, longest_us: int, speed: float | None, align_us: int) -> int:
-    """Where moved recordings start, so that no stamp is ever ahead of the clock while they are sent.
+    """When moved recordings start, so that no stamp is ever ahead of the clock while they are sent.
 
-    speed : recorded seconds per second, None for as fast as it goes. A recording sent faster than it was made
-    must start in the past: by its length less the time that sending takes.
+    speed : recorded seconds per second, None for as fast as possible. A recording that is sent faster than it was
+    made starts in the past, by its length less the time that sending takes.
     """
     sending_us = 0.0 if speed is None else longest_us / speed
     start = now_us + min(0, int(sending_us) - longest_us)

@@ -1,0 +1,1 @@
+"""Windows: readings packed into panes, panes grouped and assembled into windows, windows to features."""

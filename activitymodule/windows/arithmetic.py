@@ -10,7 +10,7 @@ TINY = np.float32(1e-6)
 
 def mean(values: np.ndarray) -> np.ndarray:
     """Mean along the last axis."""
-    return np.add.reduce(values, axis=-1) * np.float32(1 / values.shape[-1])
+    return np.asarray(np.add.reduce(values, axis=-1) * np.float32(1 / values.shape[-1]))
 
 
 def sums_of_neighbours(values: np.ndarray, width: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Windows on a regular grid, from packed panes that come in any order, split anyhow, some of them twice."""
+"""Windows on a regular grid, from packed panes in any order and split, some of them duplicated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from activitymodule.windows.packing import CHANNELS, RECORD
 
 _STEPS = CHANNELS.index("steps")
 _ACCELERATION = slice(0, 3)
-_LAST_SLOTS = 1.5  # before a window's end: who has a reading there has come to it
+_LAST_SLOTS = 1.5  # before a window's end: a reading there shows that the window has ended
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class WindowBatch:
     newest_us: np.ndarray
 
     def __len__(self) -> int:
+        """The number of windows."""
         return len(self.grid)
 
     def take(self, rows: np.ndarray) -> WindowBatch:
@@ -58,7 +59,7 @@ def assemble(window_start_us: np.ndarray, panes: pa.ListArray, windows: Windows)
 
     Readings of one stamp count once: where they differ, the one whose bytes come first in lexicographic order
     is taken. Readings of one slot are averaged channel by channel over what is there; steps are added up, as
-    they count since the last reading. A reading outside its window is passed over. Raises DataError where a
+    they count since the last reading. A reading outside its window is ignored. Raises DataError where a
     pane is not whole records.
     """
     window_start_us = np.asarray(window_start_us, np.int64)
@@ -87,8 +88,8 @@ def distinct_readings(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The readings that windows are made of, by `assemble`'s rules: in the order of window and stamp, one a stamp.
 
-    Returns RECORDs (n_readings,), the place of each one's window (n_readings,), and how many readings each window
-    was given (n_windows,), duplicates among them.
+    Returns RECORDs (n_readings,), the index of each one's window (n_readings,), and how many readings each window
+    received (n_windows,), duplicates among them.
     """
     records, window = _unpack(panes)
     stamps = records["stamp_us"]
@@ -134,11 +135,11 @@ def _unpack(panes: pa.ListArray | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarr
 
 
 def _order_of_distinct(records: np.ndarray, window: np.ndarray, stamps: np.ndarray) -> np.ndarray | None:
-    """Indices that sort by window and stamp and keep one reading a stamp; None where all is well already."""
+    """Indices that sort by window and stamp and keep one reading a stamp; None where they are so already."""
     same_window = window[1:] == window[:-1]
     if not np.any(same_window & (stamps[1:] <= stamps[:-1])):
         return None
-    # windows stand in order already, so a stable sort by stamp within the window is all it takes
+    # windows are in order already, so a stable sort by stamp within the window suffices
     order = np.lexsort((stamps, window))
     sorted_stamps, sorted_window = stamps[order], window[order]
     first = np.ones(len(order), bool)
@@ -194,7 +195,7 @@ def _average_slots(
 def _slots(window: np.ndarray, since_start_us: np.ndarray, n: int, windows: Windows) -> np.ndarray:
     """Slot of each reading within its window, 0 to slots - 1; readings in the order of window and time.
 
-    A watch whose readings fall on the boundaries of the slots, give or take some milliseconds, would leave
+    A watch whose readings fall on the boundaries of the slots within some milliseconds would leave
     every other slot empty. So the slots of a window are taken half a slot earlier where that fills more.
     """
     slots = windows.length_seconds * windows.rate_hz
@@ -214,14 +215,16 @@ def _distinct(window: np.ndarray, slot: np.ndarray, n: int) -> np.ndarray:
     """How many different slots each of n windows has readings in; both arrays in rising order."""
     new = np.ones(len(slot), bool)
     new[1:] = (slot[1:] != slot[:-1]) | (window[1:] != window[:-1])
-    return np.bincount(window[new], minlength=n)
+    return np.asarray(np.bincount(window[new], minlength=n))
 
 
 def complete(
     window_start_us: np.ndarray, newest_us: np.ndarray, coverage: np.ndarray, windows: Windows
 ) -> np.ndarray:
-    """Which windows have come to their end and hold nearly all of it (windows.queue_coverage): bool, of the shape of
-    all three. The reading of a window's last slot comes once; half a slot more is allowed for, as the readings of a
-    watch may fall on the boundaries of the slots, give or take."""
+    """Which windows have ended and hold at least windows.queue_coverage of their slots: bool, shape as the arguments.
+
+    A window has ended when the reading of its last slot has come; half a slot more is allowed for, as the readings of
+    a watch may fall on the boundaries of the slots.
+    """
     last_us = windows.length_seconds * 1_000_000 - int(_LAST_SLOTS * 1_000_000 / windows.rate_hz)
-    return (coverage >= windows.queue_coverage) & (newest_us - window_start_us >= last_us)
+    return np.asarray((coverage >= windows.queue_coverage) & (newest_us - window_start_us >= last_us))

@@ -23,7 +23,7 @@ the other windows of the batch.
    taken, so that the order of arrival does not matter.
 3. Readings are averaged into slots of 1/`windows.rate_hz` s; steps are added up. Slots begin with
    the window, or half a slot earlier where that leaves fewer of them empty: a watch whose stamps
-   fall on the boundaries, give or take some milliseconds, would otherwise seem to have gaps.
+   fall on the boundaries within some milliseconds would otherwise seem to have gaps.
 4. `coverage` is the share of slots that hold a whole acceleration (x, y and z).
 
 ## From a window to features

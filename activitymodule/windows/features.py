@@ -111,4 +111,4 @@ def _bridged(values: np.ndarray, there: np.ndarray) -> np.ndarray:
     weight = ((now - before) / np.maximum(after - before, 1)).astype(np.float32)
     left = np.take_along_axis(values, before[None], axis=2)
     right = np.take_along_axis(values, after[None], axis=2)
-    return left + (right - left) * weight
+    return np.asarray(left + (right - left) * weight)

@@ -2,7 +2,7 @@
 
 A pane is the readings of one device that one task saw for one slide of time. A window starts at a multiple of the
 slide since the epoch (or since an origin) and holds the panes of length / slide slides. `group_panes` is the
-definition in numpy. Spark groups panes in its state; what it is told to do stands beside it (`spark_window`,
+definition in numpy. Spark groups panes in its state; its specification is beside it (`spark_window`,
 SPARK_AGGREGATES, SPARK_WINDOWS), and a test compares the two.
 """
 

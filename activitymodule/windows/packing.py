@@ -52,11 +52,11 @@ def stamps_us(stamps: pa.ChunkedArray) -> np.ndarray:
     """UTC microseconds, int64 ndarray of shape (n,), of a column of timestamps."""
     if stamps.null_count:
         raise DataError("a reading has no stamp; clean the readings with `activity prepare` first")
-    return stamps.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
+    return np.asarray(stamps.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy())
 
 
 def to_records(readings: pa.Table) -> np.ndarray:
-    """Canonical readings as packed records, in the order they stand in.
+    """Canonical readings as packed records, in the same order.
 
     readings : table with `stamp` and any of the fields of telemetry.schema; an absent column is all missing.
     Returns ndarray of RECORD of shape (n_readings,). Raises DataError where a stamp is missing.
@@ -66,7 +66,7 @@ def to_records(readings: pa.Table) -> np.ndarray:
     def column(name: str) -> np.ndarray:
         if name not in present:
             return np.full(len(readings), np.nan, np.float32)
-        return readings.column(name).cast(pa.float32()).to_numpy()
+        return np.asarray(readings.column(name).cast(pa.float32()).to_numpy())
 
     records = np.empty(len(readings), RECORD)
     records["stamp_us"] = stamps_us(readings.column("stamp"))

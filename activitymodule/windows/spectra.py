@@ -55,7 +55,7 @@ def power(signals: np.ndarray, length: int) -> np.ndarray:
     """|rFFT|^2 along the last axis, zero-padded to `length`; (..., length // 2 + 1)."""
     parts = fft.rfft(signals, n=length, axis=-1).view(np.float32)
     parts *= parts
-    return parts[..., 0::2] + parts[..., 1::2]
+    return np.asarray(parts[..., 0::2] + parts[..., 1::2])
 
 
 def with_sum_of_axes(power_of_channels: np.ndarray) -> np.ndarray:

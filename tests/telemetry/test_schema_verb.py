@@ -1,4 +1,4 @@
-"""The committed schema and tables are what the code says."""
+"""The committed schema and documents agree with the code."""
 
 from __future__ import annotations
 

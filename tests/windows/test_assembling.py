@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from activitymodule import settings
 from activitymodule.errors import DataError
+from activitymodule.settings import Windows
 from activitymodule.windows.assembling import WindowBatch, assemble, complete
 from activitymodule.windows.packing import CHANNELS, RECORD
 
 START_US = 1_700_000_000_000_000
-WINDOWS = settings.Windows()
+WINDOWS = Windows()
 STEPS = CHANNELS.index("steps")
 
 
@@ -29,7 +29,7 @@ def pane(*rows: tuple[int, list[float]]) -> bytes:
     return records.tobytes()
 
 
-def one_window(panes: list[bytes], windows: settings.Windows = WINDOWS) -> WindowBatch:
+def one_window(panes: list[bytes], windows: Windows = WINDOWS) -> WindowBatch:
     return assemble(np.array([START_US]), pa.array([panes], pa.list_(pa.binary())), windows)
 
 
@@ -104,13 +104,13 @@ def test_large_binary_is_read_too():
     assert assemble(np.array([START_US]), panes, WINDOWS).grid[0, 0, 0] == 5
 
 
-def test_readings_outside_their_window_are_passed_over():
+def test_readings_outside_their_window_are_ignored():
     batch = one_window([pane((-1, [1, 1, 1]), (0, [2, 2, 2]), (10_000_000, [3, 3, 3]))])
     assert batch.readings_used.tolist() == [1]
     assert batch.grid[0, 0, 0] == 2
 
 
-def test_a_pane_of_broken_records_is_refused():
+def test_a_pane_of_broken_records_is_rejected():
     with pytest.raises(DataError, match="45 bytes"):
         one_window([bytes(RECORD.itemsize + 1)])
 
@@ -120,7 +120,7 @@ def test_a_pane_of_broken_records_is_refused():
 def test_nothing_depends_on_split_order_or_neighbours(data):
     """The law of the stream: any split into panes, order, repetition and company gives the same bits."""
     rate = data.draw(st.sampled_from([5, 10, 20]))
-    windows = settings.Windows(rate_hz=rate)
+    windows = Windows(rate_hz=rate)
     draw = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     n = data.draw(st.integers(1, 150))
     records = np.empty(n, RECORD)
@@ -146,7 +146,7 @@ def test_nothing_depends_on_split_order_or_neighbours(data):
 
 
 def test_a_window_is_complete_once_its_last_slot_is_there():
-    own = settings.Windows(length_seconds=10, rate_hz=10, queue_coverage=0.9)
+    own = Windows(length_seconds=10, rate_hz=10, queue_coverage=0.9)
     start = np.full(5, 1_000_000_000)
     newest = start + np.array([9_900_000, 9_850_000, 9_849_999, 9_999_999, 0])
     coverage = np.array([1.0, 0.9, 1.0, 0.89, 1.0])

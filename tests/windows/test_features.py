@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from activitymodule import settings
+from activitymodule.settings import Telemetry, Windows
 from activitymodule.telemetry import decoding
 from activitymodule.telemetry.gravity import STANDARD_GRAVITY
 from activitymodule.windows import assembling, catalogue, document, packing
@@ -29,7 +29,7 @@ from activitymodule.windows.panes import decode_panes, panes_of_readings, window
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("ACTIVITYDATA", ROOT.parent / "shared" / "data"))
 START_US = 1_700_000_000_000_000
-WINDOWS = settings.Windows()
+WINDOWS = Windows()
 MOTION = slice(0, catalogue.COLUMNS["autocorrelation"].stop)
 GAIT_HZ = 2.0
 
@@ -61,7 +61,7 @@ def named(matrix: np.ndarray, name: str) -> np.ndarray:
     return matrix[:, catalogue.FEATURE_NAMES.index(name)]
 
 
-def random_grid(seed: int, n: int, windows: settings.Windows, missing: float = 0.0) -> np.ndarray:
+def random_grid(seed: int, n: int, windows: Windows, missing: float = 0.0) -> np.ndarray:
     """Windows of gravity, a gait and noise, with everything a watch may send."""
     draw = np.random.default_rng(seed)
     slots = windows.length_seconds * windows.rate_hz
@@ -103,7 +103,7 @@ def test_names_are_unique_and_fit_the_families():
     assert all(name.replace("_", "").isalnum() for name in catalogue.FEATURE_NAMES)
 
 
-def test_the_document_is_what_the_code_says():
+def test_the_document_agrees_with_the_code():
     assert (ROOT / "docs" / "features.md").read_text() == document.markdown()
 
 
@@ -203,7 +203,7 @@ def test_eigenvalues_are_those_of_linear_algebra():
 # The plain reference
 
 
-def compare(acceleration: np.ndarray, windows: settings.Windows) -> None:
+def compare(acceleration: np.ndarray, windows: Windows) -> None:
     # the float32 grid is what both see, so that only the arithmetic differs
     grid = grid_of_acceleration(acceleration)
     seen = (grid[:, :, :3] * np.float32(STANDARD_GRAVITY)).astype(np.float64)
@@ -228,14 +228,14 @@ def test_real_windows_give_what_the_plain_reference_gives(wisdm):
     ("length", "rate"), [(5, 10), (5, 20), (10, 20), (10, 50), (30, 10), (60, 25), (7, 13)]
 )
 def test_other_lengths_and_rates_agree_with_the_plain_reference(length, rate):
-    windows = settings.Windows(length_seconds=length, slide_seconds=length, rate_hz=rate)
+    windows = Windows(length_seconds=length, slide_seconds=length, rate_hz=rate)
     acceleration = random_grid(length, 200, windows)[:, :, :3].astype(np.float64) * STANDARD_GRAVITY
     compare(acceleration, windows)
 
 
 @pytest.mark.parametrize(("length", "rate"), [(5, 10), (10, 20), (20, 10), (60, 50), (10, 10)])
 def test_bands_and_lags_are_in_hz_and_seconds(length, rate):
-    windows = settings.Windows(length_seconds=length, slide_seconds=length, rate_hz=rate)
+    windows = Windows(length_seconds=length, slide_seconds=length, rate_hz=rate)
     t = np.arange(length * rate) / rate
     acceleration = np.zeros((1, len(t), 3))
     acceleration[0, :, 2] = -9.80665 - 3 * np.sin(2 * np.pi * GAIT_HZ * t)
@@ -248,7 +248,7 @@ def test_bands_and_lags_are_in_hz_and_seconds(length, rate):
 
 @pytest.mark.parametrize("length", [2, 3])
 def test_the_shortest_windows_and_slowest_rates_work(length):
-    windows = settings.Windows(length_seconds=length, slide_seconds=length, rate_hz=5)
+    windows = Windows(length_seconds=length, slide_seconds=length, rate_hz=5)
     matrix = fast.features(batch_of(random_grid(0, 20, windows)), windows)
     assert np.isfinite(matrix[:, MOTION]).all()
 
@@ -259,7 +259,7 @@ def test_the_shortest_windows_and_slowest_rates_work(length):
 @given(st.integers(0, 2**32 - 1), st.sampled_from([10, 20, 13]), st.sampled_from([0.0, 0.1]))
 @hypothesis_settings(max_examples=15, deadline=None)
 def test_no_feature_changes_when_an_axis_is_mirrored(seed, rate, missing):
-    windows = settings.Windows(rate_hz=rate)
+    windows = Windows(rate_hz=rate)
     grid = random_grid(seed, 30, windows, missing)
     expected = fast.features(batch_of(grid), windows)
     for axis in range(6):
@@ -273,7 +273,7 @@ def test_no_feature_changes_when_an_axis_is_mirrored(seed, rate, missing):
 )
 @hypothesis_settings(max_examples=25, deadline=None)
 def test_a_window_is_the_same_to_the_bit_in_any_batch(seed, n, shape):
-    windows = settings.Windows(length_seconds=shape[0], slide_seconds=shape[0], rate_hz=shape[1])
+    windows = Windows(length_seconds=shape[0], slide_seconds=shape[0], rate_hz=shape[1])
     grid = random_grid(seed, n, windows, 0.05)
     expected = fast.features(batch_of(grid), windows)
     draw = np.random.default_rng(seed)
@@ -286,7 +286,7 @@ def test_a_window_is_the_same_to_the_bit_in_any_batch(seed, n, shape):
 def test_the_stream_gives_the_features_of_the_batch(data):
     """Panes cut anyhow by whoever saw them, in any order, some twice, windows in micro-batches of any size."""
     overlap = data.draw(st.sampled_from([1, 2]))
-    windows = settings.Windows(slide_seconds=10 // overlap)
+    windows = Windows(slide_seconds=10 // overlap)
     draw = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     n = data.draw(st.integers(50, 900))
     stamps = START_US + np.sort(draw.choice(60_000, n, replace=False)) * 1_000
@@ -350,7 +350,7 @@ def test_messages_through_the_stream_give_the_features_of_decoded_readings(seed,
         reading |= {name: round(float(draw.normal()), 4) for name in names if draw.random() > 0.05}
         rows.append(reading | {"heart_rate": int(draw.integers(60, 90)), "steps": int(draw.integers(0, 2))})
     messages = [json.dumps(r if k % 3 else [r]).encode() for k, r in enumerate(rows)]
-    limits, now_us = settings.Telemetry(), START_US + 60_000_000
+    limits, now_us = Telemetry(), START_US + 60_000_000
 
     decoded = decoding.decode_messages(pa.array(messages), now_us=now_us, limits=limits)
     paned = windows_of(decoded.readings, WINDOWS)

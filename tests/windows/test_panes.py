@@ -1,4 +1,4 @@
-"""decode_panes: the stream's panes hold just what the readings tables give, bit by bit."""
+"""Panes of messages hold the same records as panes of decoded readings, to the last bit."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from activitymodule import settings
+from activitymodule.settings import Telemetry
 from activitymodule.telemetry.decoding import decode_messages
 from activitymodule.windows import packing
 from activitymodule.windows.grouping import PANES_SCHEMA
 from activitymodule.windows.panes import decode_panes
 
 NOW_US = 1_790_000_000_000_000
-LIMITS = settings.Telemetry()
+LIMITS = Telemetry()
 START = 1_789_900_000_000
 
 number = st.one_of(st.none(), st.floats(-3, 3, width=32))

@@ -17,6 +17,7 @@ class Batch:
     """
 
     def __init__(self, values: pa.BinaryArray, newline_terminated: bool) -> None:
+        """Take over an array of `as_binary`; newline_terminated : each value ends with a line feed of its own."""
         self.values = values
         self.terminated = newline_terminated
         _, offsets, data = values.buffers()
@@ -27,11 +28,11 @@ class Batch:
 
     def first_bytes(self, messages: np.ndarray) -> np.ndarray:
         """The first byte of each of these messages, which are not empty."""
-        return self._data[self.starts[messages]]
+        return np.asarray(self._data[self.starts[messages]])
 
     def last_bytes(self, messages: np.ndarray) -> np.ndarray:
         """The last byte of each of these messages, which are not empty."""
-        return self._data[self.ends[messages] - 1]
+        return np.asarray(self._data[self.ends[messages] - 1])
 
     def message(self, index: int) -> bytes:
         """One message, without the line feed."""

@@ -20,7 +20,7 @@ from activitymodule.telemetry.schema import Field
 _CHUNK_BYTES = 32 << 20  # of one call of Arrow's reader
 _LEAF = 8  # fewer messages than this are not worth a call of Arrow's reader
 _BACKOFF = 32  # messages parsed one by one after a bad one near the start; doubles while they stay bad
-_SAFE_DEPTH = 1000  # orjson refuses 1,024; with fewer brackets than this nothing can be nested that deep
+_SAFE_DEPTH = 1000  # orjson rejects 1,024; with fewer brackets than this nothing can be nested that deep
 _ROW = re.compile(r"in row (\d+)")
 
 
@@ -32,6 +32,7 @@ class FastReader:
     """
 
     def __init__(self, batch: Batch, fields: Sequence[Field], limits: Telemetry) -> None:
+        """fields : those to convert; limits : how many items an array may have."""
         self._batch = batch
         self._fields = fields
         self._limits = limits

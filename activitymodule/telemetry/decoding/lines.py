@@ -1,7 +1,7 @@
 """Messages of one shape as lines of JSON, and which of them Arrow's reader may take otherwise than RFC 8259.
 
 Every line is one message: each message starts with its opening and ends with its closing bracket, and raw
-control bytes cannot stand in a string, so that messages cannot grow together. Hence as many rows as messages
+control bytes cannot occur in a string, so that messages cannot grow together. Hence as many rows as messages
 means one row a message.
 """
 
@@ -49,6 +49,7 @@ class Lines:
         return cls(messages, in_arrays, text, offsets.astype(np.int64) - first)
 
     def __len__(self) -> int:
+        """The number of lines."""
         return len(self.messages)
 
     def doubtful(self) -> np.ndarray:
@@ -70,7 +71,7 @@ class Lines:
     def holding(self, token: re.Pattern[bytes]) -> np.ndarray:
         """Whether each line holds a match; bool ndarray of shape (n,)."""
         at = np.array([m.start() for m in token.finditer(self.text)], np.int64)
-        return np.diff(np.searchsorted(at, self.offsets)) > 0
+        return np.asarray(np.diff(np.searchsorted(at, self.offsets)) > 0)
 
     def nested_beyond(self, start: int, stop: int, depth: int, flat_brackets: int) -> np.ndarray | None:
         """Which of the lines [start, stop) may nest deeper than `depth`; None where none can.
@@ -82,7 +83,7 @@ class Lines:
             return None
         if self.text.count(b"{", first, last) + self.text.count(b"[", first, last) == flat_brackets:
             return None
-        return self._opening[start:stop] > depth
+        return np.asarray(self._opening[start:stop] > depth)
 
     def _not_utf8(self) -> np.ndarray:
         wrong = np.zeros(len(self), bool)
@@ -98,9 +99,9 @@ class Lines:
 
     def _count(self, byte: bytes) -> np.ndarray:
         at = np.flatnonzero(np.frombuffer(self.text, np.uint8) == ord(byte))
-        return np.diff(np.searchsorted(at, self.offsets))
+        return np.asarray(np.diff(np.searchsorted(at, self.offsets)))
 
     @cached_property
     def _opening(self) -> np.ndarray:
         """Opening brackets of each line."""
-        return self._count(b"{") + self._count(b"[")
+        return np.asarray(self._count(b"{") + self._count(b"["))

@@ -29,7 +29,7 @@ def decode_messages(
     values : binary array of shape (n_messages,), nulls allowed. now_us : UTC microseconds that stamps are
     compared with, one for all or int64 ndarray of shape (n_messages,). newline_terminated : each value already
     ends with a line feed that is not part of the message (Spark SQL appended it), so that the column's data
-    buffer is read as it stands.
+    buffer is read as it is.
     """
     rows = decode_rows(
         values, fields=FIELDS, now_us=now_us, limits=limits, newline_terminated=newline_terminated

@@ -65,6 +65,7 @@ class DeadLetters:
     """Dead letters of a batch, collected in any order."""
 
     def __init__(self) -> None:
+        """Start with none."""
         self._rows: list[tuple[int, int, str, str, str | None]] = []
 
     def add(

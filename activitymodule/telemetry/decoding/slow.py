@@ -1,4 +1,4 @@
-"""The slow path: messages one by one, each refusal with its reason."""
+"""The slow path: messages one by one, each rejection with its reason."""
 
 from __future__ import annotations
 

@@ -43,4 +43,4 @@ def parse_stamps(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
 def local_stamps(text: pa.StringArray) -> np.ndarray:
     """Whether each text is a time that only lacks its offset; bool ndarray of shape (n,), false for null."""
     is_time = pc.match_substring_regex(text, _DATE_TIME + r"(:\d{2}(\.\d{1,9})?)?$")
-    return is_time.fill_null(False).to_numpy(zero_copy_only=False)
+    return np.asarray(is_time.fill_null(False).to_numpy(zero_copy_only=False))

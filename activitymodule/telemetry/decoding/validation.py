@@ -76,7 +76,7 @@ def _devices(checked: _Checked) -> tuple[pa.StringArray, np.ndarray]:
     device = one_chunk(checked.table.column("device_id")).dictionary_encode()
     if device.null_count:
         absent = device.is_null().to_numpy(zero_copy_only=False)
-        checked.reject(absent, Reason.NO_DEVICE_ID, lambda row: "the reading has no device_id")
+        checked.reject(absent, Reason.NO_DEVICE_ID, lambda _: "the reading has no device_id")
     code = device.indices.fill_null(0).to_numpy()
     well_formed = pc.match_substring_regex(device.dictionary, WHOLE_DEVICE_ID).to_numpy(zero_copy_only=False)
     if not well_formed.all():
@@ -122,7 +122,7 @@ def _numbers(checked: _Checked, field: Field) -> np.ndarray:
                 lambda row: f"{field.name} {values[row]:g} is not in {low:g} to {high:g}",
             )
     # orjson reads -0 as 0, Arrow as -0.0
-    return values.astype(np.float32) + np.float32(0)
+    return np.asarray(values.astype(np.float32) + np.float32(0))
 
 
 def _stamps(checked: _Checked) -> np.ndarray:
@@ -136,7 +136,7 @@ def _stamps(checked: _Checked) -> np.ndarray:
         has_text = text.is_valid().to_numpy(zero_copy_only=False)
         stamp_us[has_text], known[has_text] = parse_stamps(text.drop_null())
         absent = ~has_text & epoch.is_null().to_numpy(zero_copy_only=False)
-        checked.reject(absent, Reason.NO_STAMP, lambda row: "the reading has no stamp")
+        checked.reject(absent, Reason.NO_STAMP, lambda _: "the reading has no stamp")
     if epoch.null_count < n:
         has_epoch = epoch.is_valid().to_numpy(zero_copy_only=False)
         ms = epoch.fill_null(0).to_numpy()

@@ -43,6 +43,7 @@ class Arwise:
     name = "arwise"
 
     def scan(self, path: Path) -> list[Unit]:
+        """One unit a file; ConfigError or DataError where there is no such file."""
         found = files_in(path, ".csv")
         units = []
         for file, member in found:
@@ -53,28 +54,29 @@ class Arwise:
             return units
         if any(_is_features(Unit(self.name, file, "", member)) for file, member in found):
             raise DataError(
-                f"{path} holds windows of 60 s already turned into features, no readings; "
-                "give the cnndata files (p1_train.csv ...)"
+                f"{path} holds features of windows of 60 s, not readings; "
+                "name the cnndata files (p1_train.csv ...)"
             )
         raise ConfigError(f"{path} holds no ArWISE recording (cnndata/p1_train.csv ...)")
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
+        """The unit's readings in the order of time; DataError where it has another format."""
         taken = self._stamps_of_earlier_people(unit)
         labels = label_table()
         with opened(unit) as file:
             first = file.readline()
             header = first.decode("utf-8-sig", "replace").rstrip("\r\n").split(",")
-            wanted = [f"{channel}_{step + 1}" for step in range(STEPS) for channel in _CHANNELS]
-            lacking = [name for name in ("stamp", *wanted) if name not in header]
+            channels = [f"{channel}_{step + 1}" for step in range(STEPS) for channel in _CHANNELS]
+            lacking = [name for name in ("stamp", *channels) if name not in header]
             if lacking:
-                raise DataError(f"{unit} is no ArWISE recording: the column {lacking[0]} is missing")
-            for rows, malformed in stream_csv(file, header, ["stamp", "activity_label", *wanted]):
+                raise DataError(f"{unit} is not an ArWISE recording: the column {lacking[0]} is missing")
+            for rows, malformed in stream_csv(file, header, ["stamp", "activity_label", *channels]):
                 for start in range(0, max(len(rows), 1), _ROWS_IN_CHUNK):
                     part = rows.slice(start, _ROWS_IN_CHUNK)
-                    yield _chunk(part, wanted, unit, taken, labels, malformed if start == 0 else 0)
+                    yield _chunk(part, channels, unit, taken, labels, malformed if start == 0 else 0)
 
     def _stamps_of_earlier_people(self, unit: Unit) -> set[str]:
-        """Stamps of those named before this one: p1 and p2 of the sample hold the same windows."""
+        """Stamps of people with a smaller number: p1 and p2 of the sample hold the same windows."""
         folder = Path(unit.path) if unit.member else Path(unit.path).parent
         number = int(unit.person[1:])
         stamps: set[str] = set()
@@ -94,7 +96,7 @@ def _is_features(unit: Unit) -> bool:
 
 def _chunk(
     rows: pa.Table,
-    wanted: list[str],
+    channels: list[str],
     unit: Unit,
     taken: set[str],
     labels: dict[str, str | None],
@@ -110,7 +112,7 @@ def _chunk(
         removed["copy_of_another_person"] = int((copy & known).sum()) * STEPS
     keep = known & ~copy
     rows, stamps = rows.filter(pa.array(keep)), stamps[keep]
-    values = [numbers(rows.column(name))[0] for name in wanted]
+    values = [numbers(rows.column(name))[0] for name in channels]
     readings = np.column_stack(values).reshape(-1, len(_CHANNELS))
     activity, noticed = activity_of(rows.column("activity_label").to_pylist(), labels)
     columns: dict[str, np.ndarray] = {name: readings[:, i] for i, name in enumerate(_CHANNELS)}

@@ -33,12 +33,13 @@ class Unit:
     member: str | None = None
 
     def __str__(self) -> str:
+        """The file, and the member where it is in an archive."""
         return f"{self.path}:{self.member}" if self.member else self.path
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Where the rows of a source went: rows = readings + all removed. `noticed` counts what stayed.
+    """Accounts for the rows of a source: rows = readings + all removed. `noticed` counts what was kept.
 
     A row is what the source measured at one instant.
     """
@@ -49,6 +50,7 @@ class Ledger:
     noticed: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: Ledger) -> Ledger:
+        """The counts of both."""
         return Ledger(
             self.rows + other.rows,
             self.readings + other.readings,
@@ -58,6 +60,7 @@ class Ledger:
 
     @property
     def balanced(self) -> bool:
+        """Whether every row is accounted for."""
         return self.rows == self.readings + sum(self.removed.values())
 
 
@@ -96,8 +99,11 @@ def register(source: type[_S]) -> type[_S]:
 
 
 def files_in(path: Path, ending: str) -> list[tuple[str, str | None]]:
-    """What stands at a path as (file, member of the archive or None): the files of an archive or a folder with
-    this ending, or the one file. Raises as `must_exist` does."""
+    """The files at a path, each as (file, member of the archive or None).
+
+    They are the files with this ending in an archive or a folder, or the one file. Raises ConfigError where there is
+    no such path.
+    """
     must_exist(path)
     if is_archive(path):
         return [(str(path), name) for name in members(path) if name.endswith(ending)]
@@ -107,11 +113,13 @@ def files_in(path: Path, ending: str) -> list[tuple[str, str | None]]:
 
 
 def must_exist(path: Path) -> None:
+    """Raises ConfigError where there is no such file or folder."""
     if not path.exists():
         raise ConfigError(f"there is no file or folder {path}")
 
 
 def is_archive(path: Path) -> bool:
+    """Whether a path is named as a tar archive, compressed or not."""
     return path.name.endswith((".tar.gz", ".tgz", ".tar"))
 
 
@@ -142,7 +150,7 @@ def opened(unit: Unit) -> Iterator[IO[bytes]]:
 def chunk_table(
     columns: Mapping[str, pa.Array | np.ndarray], person: str, device_id: str, n: int
 ) -> pa.Table:
-    """A chunk's table: the columns given, as float32 or text; all others null; NaN is null."""
+    """A chunk's table of n rows: these columns, as float32 or text, and null for all others; NaN becomes null."""
     schema = chunk_schema()
     names = {f.name: f for f in FIELDS}
     arrays = []

@@ -56,6 +56,7 @@ class Casas:
     name = "casas"
 
     def scan(self, path: Path) -> list[Unit]:
+        """One unit a file; ConfigError or DataError where there is no such file."""
         must_exist(path)
         files = sorted(path.rglob("*.csv")) if path.is_dir() else [path]
         if not files:
@@ -67,6 +68,7 @@ class Casas:
         return units
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
+        """The unit's readings in the order of time; DataError where it has another format."""
         means = self._position_means(unit)
         device_id = f"casas-{unit.person}"[:128]
         labels = label_table()
@@ -99,24 +101,24 @@ def _person_of(file: Path) -> str:
 
 
 def _header(file: IO[bytes], unit: Unit) -> list[str]:
-    """Names of the columns; the stream stands at the first row of data afterwards."""
+    """Names of the columns; reads the stream up to the first row of data."""
     names = [
         name.strip() for name in file.readline().decode("utf-8-sig", "replace").rstrip("\r\n").split(",")
     ]
     types = [kind.strip() for kind in file.readline().decode("utf-8", "replace").rstrip("\r\n").split(",")]
     if not set(types) <= _TYPES or len(types) != len(names):
         raise DataError(
-            f"{unit} is no CASAS recording: its second row must hold the types of the columns (dt, f or s)"
+            f"{unit} is not a CASAS recording: its second row must hold the types of the columns (dt, f or s)"
         )
     if "stamp" not in names or not any(name in names for name in _FLOATS):
         raise DataError(
-            f"{unit} is no CASAS recording: it needs the column stamp and a channel such as pitch"
+            f"{unit} is not a CASAS recording: it needs the column stamp and a channel such as pitch"
         )
     return names
 
 
 class _Held:
-    """Values that stand in a row now and then and hold until the next, ten minutes at the most."""
+    """Values that are in a row every few minutes and hold until the next, ten minutes at most."""
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[int, object]] = {}
@@ -143,7 +145,7 @@ def _is_none(values: np.ndarray) -> np.ndarray:
 def _columns(
     rows: pa.Table, malformed: int, means: dict[str, float], held: _Held, labels: dict[str, str | None]
 ) -> tuple[dict[str, np.ndarray], Ledger]:
-    """Columns of a block, `label` the raw one and `answer` its activity ('' for a prompt that gives none)."""
+    """Columns of a block, `answer` the activity of a label ('' for a prompt without one)."""
     removed = {"malformed_row": malformed} if malformed else {}
     noticed = Counter[str]()
     total = len(rows) + malformed
@@ -191,7 +193,7 @@ def _texts(column: pa.ChunkedArray) -> list[str | None]:
 
 
 class _Backfill:
-    """Holds the last five minutes back until it is known which label, if any, reaches them."""
+    """Keeps the last five minutes until the label that reaches them, if any, is known."""
 
     def __init__(self) -> None:
         self._columns: dict[str, np.ndarray] = {}
@@ -208,28 +210,28 @@ class _Backfill:
         self._ledger += ledger
         stamps = columns["stamp"]
         if len(stamps):
-            yield from self._give(stamps <= stamps.max() - BACKFILL_US - 1, unit, device_id)
+            yield from self._release(stamps <= stamps.max() - BACKFILL_US - 1, unit, device_id)
 
     def finish(self, unit: Unit, device_id: str) -> Iterator[Chunk]:
         if self._columns:
-            yield from self._give(np.ones(len(self._columns["stamp"]), bool), unit, device_id)
+            yield from self._release(np.ones(len(self._columns["stamp"]), bool), unit, device_id)
 
-    def _give(self, ready: np.ndarray, unit: Unit, device_id: str) -> Iterator[Chunk]:
+    def _release(self, ready: np.ndarray, unit: Unit, device_id: str) -> Iterator[Chunk]:
         stamps, answers = self._columns["stamp"], self._columns.get("answer")
         activity = np.full(len(stamps), None, object)
         if answers is not None:
             answered = ~_is_none(answers)
             at = np.concatenate([self._answers_us, stamps[answered]])
             order = np.argsort(at, kind="stable")
-            at, said = at[order], np.concatenate([self._answers, answers[answered]])[order]
+            at, labels = at[order], np.concatenate([self._answers, answers[answered]])[order]
             if len(at):
                 following = np.searchsorted(at, stamps, side="left")
                 inside = np.minimum(following, len(at) - 1)
                 reached = (following < len(at)) & (at[inside] - stamps <= BACKFILL_US)
-                activity[reached] = said[inside][reached]
-            # an answer stays known for rows that come out of order
-            given = answered & ready
-            self._answers_us, self._answers = stamps[given][-100:], answers[given][-100:]
+                activity[reached] = labels[inside][reached]
+            # an answer is kept for rows that come out of order
+            done = answered & ready
+            self._answers_us, self._answers = stamps[done][-100:], answers[done][-100:]
         activity[activity == ""] = None
         columns = {name: values[ready] for name, values in self._columns.items() if name != "answer"}
         columns["activity"] = activity[ready]

@@ -20,7 +20,7 @@ def label_table() -> dict[str, str | None]:
 def activity_of(
     labels: Sequence[str | None], table: dict[str, str | None]
 ) -> tuple[list[str | None], dict[str, int]]:
-    """The activity of each label (None where there is none), and counts of what gave none."""
+    """The activity of each label (None where it has none), and counts of the labels without one."""
     noticed = Counter[str]()
     activities: list[str | None] = []
     for label in labels:

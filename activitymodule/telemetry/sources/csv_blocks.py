@@ -19,9 +19,9 @@ _NUMBER = r"^\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
 
 
 def stream_csv(
-    file: IO[bytes], header: Sequence[str], wanted: Sequence[str]
+    file: IO[bytes], header: Sequence[str], columns: Sequence[str]
 ) -> Iterator[tuple[pa.Table, int]]:
-    """Blocks of rows as text, with the number of rows of a wrong length left out of each; header rows read."""
+    """Blocks of rows as text, and how many rows of another length each left out; `file` is past its header."""
     malformed = 0
 
     def skip(_row: object) -> str:
@@ -38,7 +38,7 @@ def stream_csv(
             parse_options=pacsv.ParseOptions(invalid_row_handler=skip),
             convert_options=pacsv.ConvertOptions(
                 column_types={name: pa.string() for name in header},
-                include_columns=list(wanted),
+                include_columns=list(columns),
                 strings_can_be_null=True,
                 null_values=_MISSING,
                 check_utf8=False,
@@ -59,7 +59,7 @@ def stream_csv(
 
 
 def numbers(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
-    """float64 ndarray of shape (n,), NaN where missing or no number, and how many were no number."""
+    """float64 ndarray of shape (n,), NaN where missing or not a number, and how many were not a number."""
     try:
         return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False), 0
     except pa.ArrowInvalid:
@@ -70,8 +70,10 @@ def numbers(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
 
 
 def naive_stamps(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """Local times taken as UTC (an offset, where there is one, is honoured): int64 microseconds, and which
-    could be read; both ndarrays of shape (n,)."""
+    """Local times as UTC; an offset, where there is one, counts.
+
+    Returns int64 microseconds and which could be read, both ndarray of shape (n,).
+    """
     text = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.string())
     text = pc.fill_null(text, "")
     has_offset = pc.match_substring_regex(text, r"\d{2}:\d{2}.*(Z|[+-]\d{2}(:?\d{2})?)$")

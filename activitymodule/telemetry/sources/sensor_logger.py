@@ -7,8 +7,8 @@ text or number), and older versions have the values beside the name. Units and f
 | sensor | unit there | here |
 |---|---|---|
 | `accelerometer` (gravity removed), `gravity` | m/s2 | by 9.80665: g; the two added are the total acceleration |
-| `totalacceleration` (Android) | m/s2, with gravity | where there is no `gravity`: split by a running mean |
-| `wristmotion` (Apple Watch) | g; m/s2 where units are standardised | g; told apart by the size of its gravity |
+| `totalacceleration` (Android) | m/s2, with gravity | where there is no `gravity`: separated by a running mean |
+| `wristmotion` (Apple Watch) | g; m/s2 where units are standardised | g; recognised by the size of its gravity |
 | `gyroscope` | rad/s | rotation_rate_* |
 | `orientation` | rad | yaw; pitch and roll only where no gravity comes along |
 | `heartrate` | bpm | heart_rate, in the reading it falls into |
@@ -49,8 +49,11 @@ _AXES = ("x", "y", "z")
 
 @dataclass(frozen=True)
 class Pushed:
-    """readings : canonical readings in time order; samples : how many came; passed_over : sensor -> samples that no
-    reading has a place for; steps : where the step counter stands, for the next push of the session."""
+    """A push as readings.
+
+    readings : canonical readings in time order; samples : samples received; passed_over : sensor -> samples that no
+    field of a reading takes; steps : value of the step counter, for the next push of the session.
+    """
 
     device_id: str
     session_id: str
@@ -114,7 +117,7 @@ _ALWAYS_USED = frozenset({"gyroscope", "heartrate", "pedometer", "location", "wa
 
 
 def _used(sensors: Mapping[str, _Samples]) -> frozenset[str]:
-    """The sensors that readings are made of, were they there or not."""
+    """The sensors that readings are made of."""
     acceleration = (
         {"wristmotion"} if "wristmotion" in sensors else {"accelerometer", "gravity", "totalacceleration"}
     )
@@ -137,7 +140,7 @@ def _motion(total: np.ndarray, gravity: np.ndarray | None, first: np.ndarray) ->
 def _other_sensors(
     sensors: Mapping[str, _Samples], slots: np.ndarray, steps_before: float | None
 ) -> tuple[dict[str, np.ndarray], float | None]:
-    """Fields beside the acceleration, in the slots of the readings, and where the step counter stands."""
+    """Fields beside the acceleration, in the slots of the readings, and the value of the step counter."""
     columns: dict[str, np.ndarray] = {}
     rotation = _rotation(sensors)
     if rotation is not None:
@@ -168,10 +171,10 @@ def _by_sensor(payload: list[object]) -> tuple[dict[str, _Samples], str | None]:
         except (KeyError, TypeError, ValueError, OverflowError):
             raise DataError(f"item {number} of the payload has no time in nanoseconds") from None
         if not 0 < time_ns < 2**63:
-            raise DataError(f"item {number} of the payload has a time that is no nanoseconds of UTC")
+            raise DataError(f"item {number} of the payload has a time that is not in nanoseconds of UTC")
         values = entry.get("values", entry)
         if not isinstance(values, dict):
-            raise DataError(f"item {number} of the payload has values that are no object")
+            raise DataError(f"item {number} of the payload has values that are not an object")
         name = re.sub(r"[\s_-]", "", entry["name"]).lower()[:64]
         rows[name].append((time_ns, values))
         if name == "battery" and values.get("batteryState") in _BATTERY:
@@ -206,8 +209,10 @@ def _number(value: object) -> float:
 def _acceleration(
     sensors: Mapping[str, _Samples], sign: float
 ) -> tuple[_Samples | None, np.ndarray | None, np.ndarray | None]:
-    """The sensor whose samples the readings follow, its total acceleration and gravity in g, shape (n, 3), Core
-    Motion's signs; gravity None where only the total is known."""
+    """The sensor whose samples set the readings' times, its total acceleration and gravity.
+
+    Both in g, float64 (n, 3), with Core Motion's signs; gravity None where only the total is known.
+    """
     wrist = sensors.get("wristmotion")
     if wrist is not None:
         moved = wrist.matrix(("accelerationX", "accelerationY", "accelerationZ"))
@@ -243,14 +248,14 @@ def _gravity(sensors: Mapping[str, _Samples], time_ns: np.ndarray, sign: float) 
     return _at(time_ns, attitude.time_ns, gravity_of(pitch, roll))
 
 
-def _at(wanted_ns: np.ndarray, time_ns: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Values (n, 3) at other times: those of the nearest sample."""
-    right = np.searchsorted(time_ns, wanted_ns).clip(0, len(time_ns) - 1)
+def _at(times_ns: np.ndarray, time_ns: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values (n, 3) at other times: those of the nearest sample, NaN where it is too far."""
+    right = np.searchsorted(time_ns, times_ns).clip(0, len(time_ns) - 1)
     left = (right - 1).clip(0)
-    nearer = np.abs(time_ns[left] - wanted_ns) <= np.abs(time_ns[right] - wanted_ns)
+    nearer = np.abs(time_ns[left] - times_ns) <= np.abs(time_ns[right] - times_ns)
     nearest = np.where(nearer, left, right)
     found = values[nearest].copy()
-    found[np.abs(time_ns[nearest] - wanted_ns) > _HOLD_NS] = np.nan
+    found[np.abs(time_ns[nearest] - times_ns) > _HOLD_NS] = np.nan
     return found
 
 
@@ -295,7 +300,7 @@ def _location(samples: _Samples, slots: np.ndarray) -> dict[str, np.ndarray]:
     ):
         for name in names:
             if name in samples.values:
-                # any negative value says unknown; ours is -1
+                # any negative value means unknown; ours is -1
                 values = np.maximum(samples.values[name], -1.0)
                 columns[field] = _in_slots(samples.time_ns, values[:, None], slots)[:, 0]
                 break
@@ -303,7 +308,7 @@ def _location(samples: _Samples, slots: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _steps(samples: _Samples, slots: np.ndarray, before: float | None) -> tuple[np.ndarray, float | None]:
-    """Steps since the last reading, and where the counter stands; a counter that went back was started anew."""
+    """Steps since the last reading, and the value of the counter; a counter that went back was reset."""
     column = np.full(len(slots), np.nan)
     for time_ns, count in zip(samples.time_ns.tolist(), samples.values["steps"].tolist(), strict=True):
         if not np.isfinite(count):

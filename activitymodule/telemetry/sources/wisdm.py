@@ -59,6 +59,7 @@ class Wisdm:
     name = "wisdm"
 
     def scan(self, path: Path) -> list[Unit]:
+        """One unit a file; ConfigError or DataError where there is no such file."""
         found = files_in(path, ".txt")
         units = []
         for file, member in found:
@@ -70,6 +71,7 @@ class Wisdm:
         return units
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
+        """The unit's readings in the order of time; DataError where it has another format."""
         seen: set[bytes] = set()
         start_us = START_US
         malformed = 0

@@ -73,7 +73,7 @@ def spectrum(m: Motion) -> list[np.ndarray]:
     near = sums_of_neighbours(share, 2 * made.near_bins + 1)
 
     def around(bins: np.ndarray) -> np.ndarray:
-        return near[rows, np.clip(bins - made.near_bins, 0, near.shape[1] - 1)]
+        return np.asarray(near[rows, np.clip(bins - made.near_bins, 0, near.shape[1] - 1)])
 
     def by_channel(values: np.ndarray) -> np.ndarray:
         """(channels * windows, k) -> (channels * k, windows)."""

@@ -1,4 +1,4 @@
-"""Pushes of Sensor Logger: units, signs, rates and gaps; what comes out is what the watch would have sent."""
+"""Pushes of Sensor Logger: units, signs, rates and gaps; readings are as the watch would have sent them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from activitymodule import settings
 from activitymodule.errors import DataError
+from activitymodule.settings import Telemetry
 from activitymodule.telemetry.decoding import decode_messages
 from activitymodule.telemetry.encode import messages
 from activitymodule.telemetry.sources.sensor_logger import readings_of_push
@@ -32,7 +32,7 @@ def sample(name: str, at_ms: float, **values: Any) -> dict[str, Any]:
 
 
 def phone(seconds: float, hz: int, sign: float = 1.0) -> list[dict[str, Any]]:
-    """Face up and shaken along x by 2 m/s2, as iOS says it (sign 1) or Android (-1)."""
+    """Face up and shaken along x by 2 m/s2, with the signs of iOS (1) or Android (-1)."""
     entries = []
     for k in range(int(seconds * hz)):
         at = k * 1000 / hz
@@ -54,7 +54,7 @@ def test_a_phone_at_100_hz_becomes_readings_at_10_hz_in_g(frame: Any, sign: floa
 
 
 @pytest.mark.parametrize("standardised", [False, True])
-def test_a_watch_is_told_apart_by_the_size_of_its_gravity(standardised: bool):
+def test_the_units_of_a_watch_follow_from_the_size_of_its_gravity(standardised: bool):
     unit = -G if standardised else 1.0
     pushed = readings_of_push(
         push(*(
@@ -69,7 +69,7 @@ def test_a_watch_is_told_apart_by_the_size_of_its_gravity(standardised: bool):
     np.testing.assert_allclose(np.sin(pushed.readings.column("roll").to_numpy()), 0.6, atol=1e-6)
 
 
-def test_what_android_only_has_in_total_is_split_and_adds_up_again():
+def test_a_total_acceleration_is_separated_and_adds_up_again():
     entries = [sample("totalacceleration", k * 20, x=0.0, y=3.0 * (k % 2), z=G) for k in range(500)]
     pushed = readings_of_push(push(*entries), frame="android")
     total = to_records(pushed.readings)["values"][:, :3]
@@ -77,7 +77,7 @@ def test_what_android_only_has_in_total_is_split_and_adds_up_again():
     np.testing.assert_allclose(total[:, 1], -1.5 / G, atol=0.04)
 
 
-def test_heart_rate_speed_and_steps_stand_where_they_were_measured():
+def test_heart_rate_speed_and_steps_are_in_the_reading_of_their_time():
     entries = [
         *phone(3, 50),
         sample("heart rate", 1050, bpm=71),
@@ -106,7 +106,7 @@ def test_two_pushes_that_split_a_tenth_lose_nothing():
 def test_readings_pass_the_same_validation_as_every_message():
     pushed = readings_of_push(push(*phone(2, 100), sample("battery", 5, batteryState="full", batteryLevel=1)))
     values = messages(pushed.readings, 10).value
-    decoded = decode_messages(pa.array(values), now_us=NOW_NS // 1000, limits=settings.Telemetry())
+    decoded = decode_messages(pa.array(values), now_us=NOW_NS // 1000, limits=Telemetry())
     assert decoded.dead.num_rows == 0
     assert decoded.readings.select(pushed.readings.column_names).equals(pushed.readings)
 
@@ -130,7 +130,7 @@ def test_another_payload_is_rejected_with_its_place(what: object, place: str):
     assert place in str(rejected.value)
 
 
-def test_sensors_without_a_place_are_counted_and_no_acceleration_is_no_reading():
+def test_unused_sensors_are_counted_and_without_acceleration_there_is_no_reading():
     pushed = readings_of_push(
         push(sample("microphone", 0, dBFS=-20), sample("accelerometer", 0, x=1, y=1, z=1))
     )
@@ -158,7 +158,7 @@ _ENTRY = st.fixed_dictionaries(
 
 @hypothesis_settings(max_examples=150, deadline=None)
 @given(st.lists(_ENTRY, max_size=30))
-def test_whatever_comes_ends_as_valid_readings_or_none(entries: list[dict[str, Any]]):
+def test_any_samples_become_valid_readings_or_none(entries: list[dict[str, Any]]):
     pushed = readings_of_push(push(*entries))
     assert pushed.readings.column("stamp").to_pylist() == sorted(pushed.readings.column("stamp").to_pylist())
     for value in messages(pushed.readings, 10).value:

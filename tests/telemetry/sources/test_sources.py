@@ -1,4 +1,4 @@
-"""Sources: true formats in, canonical readings out, and a ledger that balances."""
+"""Sources: recordings in their own format to canonical readings, and a ledger that balances."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_casas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
         "not_a_number:yaw": 1,
     }
     activity = np.array(table.column("activity").to_pylist(), object)
-    # back-filled 300 s, up to the prompt before; prompts that give nothing give nothing
+    # back-filled 300 s, up to the previous prompt; a prompt without an activity gives none
     assert set(activity[1000:4001]) == {"eat"}
     assert set(activity[4001:5001]) == {"exercise"}
     assert set(activity[:1000]) | set(activity[5001:]) == {None}
@@ -100,7 +100,7 @@ def test_casas_holds_ten_minutes_at_the_most(tmp_path: Path) -> None:
 def test_casas_wants_two_header_rows(tmp_path: Path) -> None:
     lines = casas_file(tmp_path / "carol.csv", 3, {}).read_text().splitlines()
     (tmp_path / "carol.csv").write_text("\n".join([lines[0], *lines[2:]]))
-    with pytest.raises(DataError, match="second row must hold the types"):
+    with pytest.raises(DataError):
         SOURCES["casas"].scan(tmp_path)
     (tmp_path / "carol.csv").write_text("\n".join(lines[:2]))
     assert len(read_all("casas", tmp_path)[0]) == 0
@@ -114,10 +114,10 @@ def test_labels_are_of_twelve_classes() -> None:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_clear_errors(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no file or folder"):
+def test_what_a_source_cannot_read_is_an_error(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
         SOURCES[name].scan(tmp_path / "none")
-    with pytest.raises(ConfigError, match="holds no"):
+    with pytest.raises(ConfigError):
         SOURCES[name].scan(tmp_path)
     (tmp_path / "broken.tar.gz").write_bytes(b"no archive")
     with pytest.raises(DataError):
@@ -125,7 +125,7 @@ def test_clear_errors(name: str, tmp_path: Path) -> None:
 
 
 def test_nearest_source() -> None:
-    with pytest.raises(ConfigError, match="did you mean wisdm"):
+    with pytest.raises(ConfigError, match="wisdm\\?"):
         source_named("wisdn")
 
 
@@ -160,6 +160,20 @@ def test_wisdm(tmp_path: Path) -> None:
     assert read_all("wisdm", tmp_path / "w.tar.gz")[0].equals(table)
 
 
+def test_rows_that_are_not_csv(tmp_path: Path) -> None:
+    lines = casas_file(tmp_path / "dora.csv", 2, {}).read_text().splitlines()
+    (tmp_path / "dora.csv").write_text("\n".join([*lines[:2], "a,b", "c"]) + "\n")
+    table, total = read_all("casas", tmp_path)
+    assert (len(table), total.removed) == (0, {"malformed_row": 2})
+
+
+def test_a_unit_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    (unit,) = SOURCES["casas"].scan(casas_file(tmp_path / "eve.csv", 2, {}))
+    Path(unit.path).unlink()
+    with pytest.raises(DataError):
+        next(iter(SOURCES["casas"].read(unit)))
+
+
 def test_a_watch_at_rest_face_up() -> None:
     pitch, roll, user = split_gravity(np.tile([0.0, 0.0, -1.0], (50, 1)))
     assert np.abs([pitch, roll]).max() == 0
@@ -186,9 +200,9 @@ def test_arwise(data_folder: Path) -> None:
     assert pc.sum(pc.is_valid(table.column("pitch"))).as_py() == 0
 
 
-def test_arwise_features_are_no_readings(tmp_path: Path) -> None:
+def test_features_of_arwise_are_not_readings(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("stamp,yaw_mean,activity_label\n")
-    with pytest.raises(DataError, match="already turned into features"):
+    with pytest.raises(DataError, match="cnndata"):
         SOURCES["arwise"].scan(tmp_path)
 
 

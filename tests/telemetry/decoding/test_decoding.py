@@ -1,4 +1,4 @@
-"""decode: every reason, the ledger, and that the fast path is the slow one."""
+"""Decoding: every reason, the ledger, and that the fast and the slow path agree."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from activitymodule import settings
+from activitymodule.settings import Telemetry
 from activitymodule.telemetry import decoding
 from activitymodule.telemetry.decoding import decode_messages, decode_rows
 from activitymodule.telemetry.decoding import messages as entry
@@ -20,7 +20,7 @@ from activitymodule.telemetry.reasons import Reason
 from activitymodule.telemetry.schema import FIELDS
 
 NOW_US = 1_790_000_000_000_000
-LIMITS = settings.Telemetry(max_items=20, max_message_bytes=20_000)
+LIMITS = Telemetry(max_items=20, max_message_bytes=20_000)
 EPOCH = 1_789_900_000_000
 ISO = "2026-09-20T10:26:40Z"  # the same
 
