@@ -44,12 +44,12 @@ def middle(values: list[float]) -> dict[str, float]:
     }
 
 
-def clocks_in(job_module: Any, spent: dict[str, list[float]]) -> None:
+def clocks_in(sink: Any, spent: dict[str, list[float]]) -> None:
     """Time the driver's calls in a batch, and send the timed tasks in place of the plain ones."""
     import timed_worker
 
-    job_module.worker.decode = timed_worker.decode
-    job_module.worker.score = timed_worker.score
+    sink.worker.decode = timed_worker.decode  # one module, which windowing.py uses too
+    sink.worker.score = timed_worker.score
 
     def timed(name: str, function: Any) -> Any:
         def run(*args: Any, **named: Any) -> Any:
@@ -62,16 +62,16 @@ def clocks_in(job_module: Any, spent: dict[str, list[float]]) -> None:
         return run
 
     for name in DRIVER:
-        if hasattr(job_module, name):
-            setattr(job_module, name, timed(name, getattr(job_module, name)))
-    job_module.ScoringJob._on_batch = timed("_on_batch", job_module.ScoringJob._on_batch)
+        if hasattr(sink, name):
+            setattr(sink, name, timed(name, getattr(sink, name)))
+    sink.BatchSink.write = timed("write", sink.BatchSink.write)
 
 
 def job_of(settings: Any, once: bool, seconds: float | None) -> tuple[Any, dict[str, list[float]]]:
-    from activitymodule.streaming import score
+    from activitymodule.streaming import score, sink
 
     spent: dict[str, list[float]] = defaultdict(list)
-    clocks_in(score, spent)
+    clocks_in(sink, spent)
     return score.ScoringJob(settings, score.Options(once=once, seconds=seconds, archive=False)), spent
 
 

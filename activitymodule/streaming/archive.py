@@ -1,63 +1,58 @@
-"""The raw messages of the topic as Parquet by date: what everything can be made from again.
+"""The archive: raw messages of the topic as Parquet by date, from which everything else can be computed again.
 
-A second query of the scoring job. The date is that of the message's arrival (UTC). A message is known by its
-partition and offset, so that reading the archive is exact even where a lost checkpoint wrote some of it twice.
+A second query of the scoring job writes it. The date is that of the message's arrival (UTC). Partition and offset
+identify a message, so a reader gets each once even where a lost checkpoint wrote some of them twice.
 """
 
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.streaming import StreamingQuery
 
 from activitymodule.errors import DataError
 from activitymodule.settings import Settings, location
 from activitymodule.streaming.checkpoint import checkpoint_path
 from activitymodule.streaming.messages import MESSAGE_COLUMNS, kafka_messages
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.streaming import StreamingQuery
 
-
-def archive_path(settings: Settings) -> str:
+def archive_path(config: Settings) -> str:
     """Folder of one topic's archive."""
-    return f"{location(settings.archive.folder)}/{settings.kafka.topic}"
+    return f"{location(config.archive.folder)}/{config.kafka.topic}"
 
 
-def start(spark: SparkSession, settings: Settings, *, once: bool, fail_on_loss: bool) -> StreamingQuery:
+def start(spark: SparkSession, config: Settings, *, once: bool, fail_on_loss: bool) -> StreamingQuery:
     """Start the archive query; it shares the session, and the stop, of the scoring job."""
-    from pyspark.sql import functions as F
-
     messages = kafka_messages(
         spark,
-        settings,
+        config,
         starting="earliest",
         fail_on_loss=fail_on_loss,
-        at_most=4 * settings.scoring.max_offsets_per_trigger,
+        at_most=4 * config.scoring.max_offsets_per_trigger,
     ).select("key", "value", *MESSAGE_COLUMNS, F.to_date("timestamp").alias("date"))
     writer = (
         messages.writeStream.queryName("archive")
         .format("parquet")
         .partitionBy("date")
         .option("compression", "zstd")
-        .option("checkpointLocation", checkpoint_path(settings, "archive"))
+        .option("checkpointLocation", checkpoint_path(config, "archive"))
     )
     if once:
         writer = writer.trigger(availableNow=True)
     else:
-        writer = writer.trigger(processingTime=f"{settings.archive.interval_seconds} seconds")
-    return writer.start(archive_path(settings))
+        writer = writer.trigger(processingTime=f"{config.archive.interval_seconds} seconds")
+    return writer.start(archive_path(config))
 
 
-def read(spark: SparkSession, settings: Settings, since: date | None, until: date | None) -> DataFrame:
+def read(spark: SparkSession, config: Settings, since: date | None, until: date | None) -> DataFrame:
     """Archived messages (value, partition, offset, timestamp), each once; dates inclusive.
 
     Raises DataError where nothing has been archived yet.
     """
-    from pyspark.errors import AnalysisException
-    from pyspark.sql import functions as F
-
-    path = archive_path(settings)
+    path = archive_path(config)
     try:
         messages = spark.read.parquet(path)
     except AnalysisException as error:

@@ -21,9 +21,9 @@ class Checkpoint:
     committed: bool  # whether any batch was committed under it
 
 
-def checkpoint_path(settings: Settings, name: str) -> str:
+def checkpoint_path(config: Settings, name: str) -> str:
     """Folder of the checkpoint of one query on one topic."""
-    return f"{location(settings.spark.checkpoints)}/{name}-{settings.kafka.topic}"
+    return f"{location(config.spark.checkpoints)}/{name}-{config.kafka.topic}"
 
 
 def _file_system(spark: Any, path: str) -> tuple[Any, Any]:
@@ -73,7 +73,7 @@ class Start:
 
 
 def start_without_checkpoint(
-    settings: Settings, recorded: dict[int, int] | None, *, accept_data_loss: bool
+    config: Settings, recorded: dict[int, int] | None, *, accept_data_loss: bool
 ) -> Start:
     """Starting offsets (Spark's JSON) for a query whose checkpoint is new or lost.
 
@@ -82,9 +82,9 @@ def start_without_checkpoint(
     Raises RefusedError where the broker no longer holds what was not read yet.
     """
     if recorded is None:
-        return Start(settings.scoring.starting_offsets)
-    topic = settings.kafka.topic
-    ends = topic_ends(settings, topic)
+        return Start(config.scoring.starting_offsets)
+    topic = config.kafka.topic
+    ends = topic_ends(config, topic)
     if ends is None:
         raise ServiceUnavailableError(f"Kafka has no topic {topic}; make it with `activity topics create`")
     lost = unread_and_gone(recorded, ends)
@@ -96,9 +96,9 @@ def start_without_checkpoint(
         )
     if lost and not accept_data_loss:
         raise RefusedError(loss_sentence(topic, lost))
-    seconds = settings.windows.watermark_minutes * 60 + settings.windows.length_seconds
+    seconds = config.windows.watermark_minutes * 60 + config.windows.length_seconds
     known = {number: until for number, until in recorded.items() if number in ends}
-    start = offsets_before(settings, topic, known, seconds)
+    start = offsets_before(config, topic, known, seconds)
     start |= {number: first for number, (first, _) in ends.items() if number not in start}
     again = sum(known[number] - start[number] for number in known)
     return Start(

@@ -15,61 +15,58 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from activitymodule import settings as config
+import pyarrow as pa
+from pyspark.sql import functions as F
+
 from activitymodule.errors import ActivityError
-from activitymodule.settings import Settings, resolve
+from activitymodule.settings import Settings, load, resolve
 from activitymodule.streaming.jars import pyspark_jars
 from activitymodule.streaming.java import which_java
 from activitymodule.streaming.session import class_archive, spark_session
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 _WAIT_SECONDS = 180
 
 
-def fingerprint(settings: Settings) -> str:
+def fingerprint(config: Settings) -> str:
     """Of the Java and the jars that an archive belongs to."""
     java = which_java()
     assert java is not None
     files = [
         Path(java).resolve(),
         *sorted(pyspark_jars().glob("*.jar")),
-        *sorted(resolve(settings.spark.jars).glob("*.jar")),
+        *sorted(resolve(config.spark.jars).glob("*.jar")),
     ]
     facts = [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
 
-def note_of(settings: Settings) -> Path:
+def note_of(config: Settings) -> Path:
     """Where the fingerprint of the archive stands."""
-    return class_archive(settings).with_suffix(".txt")
+    return class_archive(config).with_suffix(".txt")
 
 
-def is_current(settings: Settings) -> bool:
+def is_current(config: Settings) -> bool:
     """Whether the archive is there and was made with this Java and these jars."""
-    note = note_of(settings)
+    note = note_of(config)
     return (
-        class_archive(settings).is_file()
-        and note.is_file()
-        and note.read_text().strip() == fingerprint(settings)
+        class_archive(config).is_file() and note.is_file() and note.read_text().strip() == fingerprint(config)
     )
 
 
-def make(settings: Settings) -> None:
+def make(config: Settings) -> None:
     """Run a small job of the kinds of work that the jobs do, and archive what it loaded. Some 25 s, 200 MB of disk.
 
     Raises ActivityError where Java wrote no archive, DataError and ServiceUnavailableError as a Spark session does.
     """
-    archive = class_archive(settings)
+    archive = class_archive(config)
     with tempfile.TemporaryDirectory(prefix=".part-", dir=archive.parent) as folder:
         part = Path(folder) / archive.name
-        _work(settings, Path(folder), part)
+        _work(config, Path(folder), part)
         if not part.is_file():
             raise ActivityError(f"Java wrote no archive of Spark's classes to {archive.parent}")
-        note_of(settings).write_text(fingerprint(settings) + "\n")
+        note_of(config).write_text(fingerprint(config) + "\n")
         part.replace(archive)
 
 
@@ -77,11 +74,9 @@ def _same(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
     yield from batches
 
 
-def _work(settings: Settings, folder: Path, archive: Path) -> None:
+def _work(config: Settings, folder: Path, archive: Path) -> None:
     """A stream with a state, Python workers, Parquet; then the JVM ends, which writes the archive."""
-    from pyspark.sql import functions as F
-
-    spark = spark_session(settings, "class-archive", archive_classes_to=archive)
+    spark = spark_session(config, "class-archive", archive_classes_to=archive)
     gateway: Any = spark.sparkContext._gateway
     frame = spark.range(100).select(
         F.col("id"), F.timestamp_seconds("id").alias("at"), F.lit("{}").alias("text")
@@ -120,7 +115,7 @@ def _work(settings: Settings, folder: Path, archive: Path) -> None:
 def main() -> None:
     began = time.monotonic()
     try:
-        chosen = config.load()
+        chosen = load()
         if is_current(chosen):
             return
         print("init: archiving Spark's classes, so that jobs start faster (half a minute)", file=sys.stderr)

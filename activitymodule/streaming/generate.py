@@ -15,7 +15,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+from pyspark.errors import PySparkException, StreamingQueryException
+from pyspark.sql import DataFrame, SparkSession
 
 from activitymodule.errors import ActivityError, ConfigError, ServiceUnavailableError
 from activitymodule.kafka import clients
@@ -24,10 +28,6 @@ from activitymodule.statistics.reference import ReferenceStatistics
 from activitymodule.streaming.session import spark_session
 from activitymodule.synthesis.faults import Run
 from activitymodule.synthesis.fleet import Slice, Stream, fleet_rows, sending
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
 
 DAY_SECONDS = 86_400
 # A batch is sent in pieces of this much simulated time: all watches stay within it, well inside the
@@ -56,7 +56,7 @@ def _silent(_: Sent) -> None:
 
 
 def fleet_run(
-    settings: Settings,
+    config: Settings,
     *,
     start: int | None = None,
     seconds: int | None = None,
@@ -68,7 +68,7 @@ def fleet_run(
     start : UTC seconds; by default now in real time, else as long ago as `seconds` say, or a day. messages :
     ends after about so many, with whole seconds of the whole fleet. Raises ConfigError for what cannot be.
     """
-    fleet = settings.fleet
+    fleet = config.fleet
     run = Run(
         fleet.seed,
         fleet.devices,
@@ -79,7 +79,7 @@ def fleet_run(
     )
     if messages is not None:
         if seconds is not None:
-            raise ConfigError("say either seconds or messages, not both")
+            raise ConfigError("give either seconds or messages, not both")
         seconds = -(-messages // (fleet.devices * len(run.sizes)))
     if seconds is not None and seconds < 1:
         raise ConfigError(f"a run lasts at least one second; given: {seconds}")
@@ -89,7 +89,7 @@ def fleet_run(
     if start is None:
         back = 0 if fleet.speed == 1 else (seconds or DAY_SECONDS)
         start = int(now) - back
-    latest = int(now + settings.telemetry.future_seconds)
+    latest = int(now + config.telemetry.future_seconds)
     last = None if seconds is None else start + seconds - 1
     if start > latest or (fleet.speed == 0 and last is not None and last > latest):
         raise ConfigError(
@@ -99,7 +99,7 @@ def fleet_run(
 
 
 def bounded(
-    settings: Settings,
+    config: Settings,
     run: Run,
     *,
     spark: SparkSession | None = None,
@@ -112,20 +112,18 @@ def bounded(
         raise ConfigError(
             "a run without an end cannot be sent as fast as it goes; give --seconds or --messages"
         )
-    require_broker(settings)
-    # what is wrong with the reference statistics is said here, not by a worker
+    require_broker(config)
+    # an error in the reference statistics is raised here, not in a worker
     ReferenceStatistics.load(run.reference)
-    spark = spark or spark_session(settings, "generate")
-    from pyspark.errors import PySparkException
-
+    spark = spark or spark_session(config, "generate")
     began, sent, counts = time.monotonic(), Sent(), Counts(spark)
     for first in range(run.first_second, run.last_second + 1, piece_seconds):
         last = min(first + piece_seconds - 1, run.last_second)
-        rows = Slice(run, first, last, stripes=settings.fleet.partitions)
+        rows = Slice(run, first, last, stripes=config.fleet.partitions)
         try:
-            _writing(settings, _outgoing(settings, spark, run, rows, counts).write.format("kafka")).save()
+            _writing(config, _outgoing(config, spark, run, rows, counts).write.format("kafka")).save()
         except PySparkException as error:
-            raise _broken(settings, error) from error
+            raise _broken(config, error) from error
         sent = counts.sent(sent.simulated_seconds + last - first + 1, time.monotonic() - began)
         on_progress(sent)
         if stopped():
@@ -134,7 +132,7 @@ def bounded(
 
 
 def live(
-    settings: Settings,
+    config: Settings,
     run: Run,
     *,
     spark: SparkSession | None = None,
@@ -142,19 +140,19 @@ def live(
     stopped: Callable[[], bool] = lambda: False,
 ) -> Sent:
     """Send a run in (faster than) real time, as a stream, until its end or until `stopped` says so."""
-    require_broker(settings)
-    # what is wrong with the reference statistics is said here, not by a worker
+    require_broker(config)
+    # an error in the reference statistics is raised here, not in a worker
     ReferenceStatistics.load(run.reference)
-    spark = spark or spark_session(settings, "generate")
+    spark = spark or spark_session(config, "generate")
     began, counts, sent = time.monotonic(), Counts(spark), Sent()
-    for rows in phases(run, settings.fleet.speed, time.time()):
+    for rows in phases(run, config.fleet.speed, time.time()):
 
         def tell(simulated: int, before: int = sent.simulated_seconds) -> None:
             nonlocal sent
             sent = counts.sent(before + simulated, time.monotonic() - began)
             on_progress(sent)
 
-        _stream(settings, _outgoing(settings, spark, run, rows, counts), rows, tell, stopped)
+        _stream(config, _outgoing(config, spark, run, rows, counts), rows, tell, stopped)
         if stopped():
             break
     return sent
@@ -177,19 +175,17 @@ def phases(run: Run, speed: float, now: float) -> list[Stream]:
 
 
 def _stream(
-    settings: Settings,
+    config: Settings,
     outgoing: DataFrame,
     rows: Stream,
     tell: Callable[[int], None],
     stopped: Callable[[], bool],
 ) -> None:
-    """One stream to its end; `tell` hears the simulated seconds that have been sent."""
-    from pyspark.errors import StreamingQueryException
-
+    """Run one stream to its end; `tell` gets the simulated seconds sent so far."""
     # Spark wants a checkpoint; we do not: a stream that went on from one would send the time it was away
-    checkpoint = f"{location(settings.spark.checkpoints)}/generate-{uuid.uuid4().hex}"
+    checkpoint = f"{location(config.spark.checkpoints)}/generate-{uuid.uuid4().hex}"
     query = (
-        _writing(settings, outgoing.writeStream.format("kafka"))
+        _writing(config, outgoing.writeStream.format("kafka"))
         .option("checkpointLocation", checkpoint)
         .outputMode("append")
         .trigger(processingTime=_TRIGGER)
@@ -213,7 +209,7 @@ def _stream(
                 break
             query.awaitTermination(0.2)
     except StreamingQueryException as error:
-        raise _broken(settings, error) from error
+        raise _broken(config, error) from error
     finally:
         query.stop()
         if "://" not in checkpoint:
@@ -221,7 +217,7 @@ def _stream(
 
 
 class Counts:
-    """What the workers have handed to the sink: Spark observes no metrics of a batch that goes to Kafka."""
+    """Messages that the workers handed to the sink; Spark observes no metrics of a batch that goes to Kafka."""
 
     def __init__(self, spark: SparkSession) -> None:
         self._messages, self._readings, self._truths = (spark.sparkContext.accumulator(0) for _ in range(3))
@@ -248,35 +244,35 @@ class Counts:
 
 
 def _outgoing(
-    settings: Settings, spark: SparkSession, run: Run, rows: Slice | Stream, counts: Counts
+    config: Settings, spark: SparkSession, run: Run, rows: Slice | Stream, counts: Counts
 ) -> DataFrame:
     """The messages of the rows, as Kafka's sink wants them."""
-    topic = settings.kafka.topic
-    send = partial(sending, run=run, topic=topic, truth_topic=settings.kafka.truth_topic)
+    topic = config.kafka.topic
+    send = partial(sending, run=run, topic=topic, truth_topic=config.kafka.truth_topic)
     count = counts.passing(topic)
-    frame = fleet_rows(spark, rows, settings.fleet.engine, settings.fleet.partitions)
+    frame = fleet_rows(spark, rows, config.fleet.engine, config.fleet.partitions)
     return frame.mapInArrow(lambda batches: count(send(batches)), "topic string, key string, value binary")
 
 
-def _writing(settings: Settings, writer: Any) -> Any:
-    for key, value in {**_SINK, **clients.spark_kafka_options(settings)}.items():
+def _writing(config: Settings, writer: Any) -> Any:
+    for key, value in {**_SINK, **clients.spark_kafka_options(config)}.items():
         writer = writer.option(key, value)
     return writer
 
 
-def require_broker(settings: Settings) -> None:
-    """ServiceUnavailableError where nobody answers."""
-    if not clients.reachable(settings):
+def require_broker(config: Settings) -> None:
+    """Raise ServiceUnavailableError where the broker does not answer."""
+    if not clients.reachable(config):
         raise ServiceUnavailableError(
-            f"Kafka at {settings.kafka.bootstrap_servers} does not answer; start it with `activity up`"
+            f"Kafka at {config.kafka.bootstrap_servers} does not answer; start it with `activity up`"
         )
 
 
-def _broken(settings: Settings, error: Exception) -> ActivityError:
-    """A failed job in one sentence: the broker's absence, an error of ours in a worker, or Spark's own words."""
-    if not clients.reachable(settings):
+def _broken(config: Settings, error: Exception) -> ActivityError:
+    """A failed job as one error: the broker is away, an error of this project in a worker, or Spark's own."""
+    if not clients.reachable(config):
         return ServiceUnavailableError(
-            f"Kafka at {settings.kafka.bootstrap_servers} went away while the fleet was sending"
+            f"Kafka at {config.kafka.bootstrap_servers} went away while the fleet was sending"
         )
     lines = str(error).splitlines()
     ours = [line.partition(": ")[2] for line in lines if line.startswith("activitymodule.errors.")]

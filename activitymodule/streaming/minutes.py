@@ -1,4 +1,4 @@
-"""What the windows of a batch looked like, counted for the watch on drift in the transaction of their predictions.
+"""Counts of the windows of a batch for drift monitoring, written in the transaction of their predictions.
 
 A window is scored again whenever readings of it arrive, but is to be counted once: when it is complete (coverage of at
 least windows.queue_coverage) and the reading of its last slot is there, which comes once. A window whose last reading
@@ -20,9 +20,9 @@ from activitymodule.windows.assembling import complete
 class Minutes:
     """The counts of one task. `add` its windows, then `write` once, before the commit."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._windows = settings.windows
-        self._enabled = settings.monitoring.enabled
+    def __init__(self, config: Settings) -> None:
+        self._windows = config.windows
+        self._enabled = config.monitoring.enabled
         self._found: dict[int, Totals] = {}
 
     def add(
@@ -60,6 +60,7 @@ class Minutes:
 
 def _part() -> int:
     """The number of the partition that this task works on; 0 outside of Spark."""
+    # the console scores by worker.py without Spark
     from pyspark import TaskContext
 
     context = TaskContext.get()

@@ -1,4 +1,4 @@
-"""One place where a Spark session is made: the same settings for every job, local or on a cluster."""
+"""Makes the Spark session: the same settings for every job, local or on a cluster."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
 
 from activitymodule.errors import ConfigError, ServiceUnavailableError
 from activitymodule.settings import Settings, resolve
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 _LOGGING = Path(__file__).with_name("log4j2.properties")
 # Throughput over pauses (they stay far below a micro-batch), and room for what a batch makes and forgets.
@@ -52,32 +51,32 @@ def _java_is_there() -> None:
     if (home and (Path(home) / "bin" / "java").is_file()) or shutil.which("java"):
         return
     raise ServiceUnavailableError(
-        "Spark needs Java 17 and there is none; run ./init.sh, it says how to get it"
+        "Spark needs Java 17 or 21, and none is installed; ./init.sh says how to install it"
     )
 
 
-def class_archive(settings: Settings) -> Path:
+def class_archive(config: Settings) -> Path:
     """Where the archive of Spark's classes is or would be: beside the folder of jars (local/class_archive)."""
-    jars = resolve(settings.spark.jars)
+    jars = resolve(config.spark.jars)
     return jars.with_name(f"{jars.name}.jsa")
 
 
-def class_archive_options(settings: Settings, archive_to: Path | None = None) -> str:
+def class_archive_options(config: Settings, archive_to: Path | None = None) -> str:
     """Options for a JVM that uses the archive, or writes one to `archive_to`; empty where there is none.
 
-    That an archive does not fit is no news: only errors are said, and those where Java says all else.
+    Java reports only errors, on stderr: an archive that does not fit is none.
     """
     quiet = "-Xlog:disable -Xlog:all=error:stderr"
     if archive_to is not None:
         return f"-XX:ArchiveClassesAtExit={archive_to} {quiet}"
-    archive = class_archive(settings)
+    archive = class_archive(config)
     return f"-XX:SharedArchiveFile={archive} {quiet}" if archive.is_file() else ""
 
 
 @contextmanager
 def _stderr_to(log: Path | None) -> Iterator[None]:
-    """What the JVM started meanwhile says on stderr goes to a file for as long as it lives: its warnings are not
-    for the person who typed the command."""
+    """Redirect stderr of the JVM that is started meanwhile to a file, for as long as it lives: its warnings are not
+    for the user of the command."""
     if log is None:
         yield
         return
@@ -93,23 +92,23 @@ def _stderr_to(log: Path | None) -> Iterator[None]:
 
 
 def submitted() -> bool:
-    """Whether this process runs under spark-submit, which then says where logs go."""
+    """Whether this process runs under spark-submit, which configures logging."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
-def details(settings: Settings) -> str:
-    """Where Spark says more of an error than one sentence."""
-    return "above" if submitted() else f"in {resolve(settings.local.folder) / 'logs'}"
+def details(config: Settings) -> str:
+    """Where Spark's details of an error are."""
+    return "above" if submitted() else f"in {resolve(config.local.folder) / 'logs'}"
 
 
-def spark_options(settings: Settings, app_name: str) -> dict[str, str]:
-    """The Spark settings of a job: the project's own, then `spark.options` of the configuration over them."""
+def spark_options(config: Settings, app_name: str) -> dict[str, str]:
+    """Spark's settings for a job: the project's own, overridden by `spark.options` of the configuration."""
     options = {
         "spark.app.name": app_name,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
-        "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
+        "spark.sql.shuffle.partitions": str(config.spark.shuffle_partitions),
         "spark.sql.adaptive.enabled": "false",
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(_ARROW_RECORDS),
         "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
@@ -122,41 +121,41 @@ def spark_options(settings: Settings, app_name: str) -> dict[str, str]:
         "spark.python.worker.reuse": "true",
         "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "true",
     }
-    options |= _STATE_STORES[settings.spark.state_store]
+    options |= _STATE_STORES[config.spark.state_store]
     return options
 
 
 def spark_session(
-    settings: Settings, app_name: str, *, scoring: bool = False, archive_classes_to: Path | None = None
+    config: Settings, app_name: str, *, scoring: bool = False, archive_classes_to: Path | None = None
 ) -> SparkSession:
     """The Spark session of this process.
 
     scoring : the Python workers will score windows, so that their libraries are worth importing beforehand.
     archive_classes_to : where Java writes an archive of what it loaded when it ends.
-    Under spark-submit, master, memory and jars are the submission's; otherwise they come from the settings.
+    Under spark-submit, master, memory and jars are the submission's; otherwise they come from the config.
     Raises ServiceUnavailableError where Java or the connector is missing, ConfigError where Spark refuses.
     """
     jvm_log = None
-    options = spark_options(settings, app_name)
+    options = spark_options(config, app_name)
     if not submitted():
         _java_is_there()
-        jars = _connector_jars(resolve(settings.spark.jars))
-        logs = resolve(settings.local.folder) / "logs"
+        jars = _connector_jars(resolve(config.spark.jars))
+        logs = resolve(config.local.folder) / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        warehouse = resolve(settings.local.folder) / "spark"
+        warehouse = resolve(config.local.folder) / "spark"
         warehouse.mkdir(parents=True, exist_ok=True)
         options |= {
-            "spark.master": settings.spark.master,
-            "spark.driver.memory": settings.spark.driver_memory,
+            "spark.master": config.spark.master,
+            "spark.driver.memory": config.spark.driver_memory,
             "spark.local.dir": str(warehouse),
             "spark.sql.warehouse.dir": str(warehouse / "warehouse"),
             "spark.jars": ",".join(str(jar) for jar in jars),
             "spark.driver.extraJavaOptions": (
-                f"{_JAVA} {class_archive_options(settings, archive_classes_to)} "
+                f"{_JAVA} {class_archive_options(config, archive_classes_to)} "
                 f"-Dlog4j2.configurationFile={_LOGGING} -Dactivity.log={logs / (app_name + '.spark.log')}"
             ),
         }
-        if settings.spark.master.startswith("local"):
+        if config.spark.master.startswith("local"):
             options |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
             bare = [jar for jar in jars if "bare-naked-local-fs" in jar.name]
             if bare:
@@ -167,10 +166,7 @@ def spark_session(
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     if scoring:
         options["spark.python.daemon.module"] = "activitymodule.streaming.daemon"
-    options |= settings.spark.options
-
-    from pyspark.errors import PySparkException
-    from pyspark.sql import SparkSession
+    options |= config.spark.options
 
     builder = SparkSession.builder
     for key, value in options.items():

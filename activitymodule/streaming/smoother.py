@@ -1,7 +1,7 @@
-"""Smoothing beside the stream: what a batch wrote is smoothed while the next one is being read.
+"""Smoothing beside the stream: the rows of a batch are smoothed while the next batch is read.
 
-One batch at a time, in their order, on a connection of its own. A batch counts as finished in the store's record
-when it is smoothed too; what a killed job left unsmoothed is found there by the next one (`refresh_unfinished`).
+Batches are smoothed in order, on a connection of their own. A batch is recorded as finished once it is smoothed, so
+the next job smooths what a killed one left (`refresh_unfinished`).
 """
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
 
 from activitymodule.settings import Settings
 from activitymodule.store.batches import finish_batch
-from activitymodule.store.connection import Connection, connect
+from activitymodule.store.connection import Connection
 from activitymodule.store.smoothing import refresh_smoothed
+from activitymodule.streaming.connections import KeptConnection
 
 
 class Smoother:
     """Call `finish` at the end of each batch and `wait` before leaving."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, config: Settings) -> None:
+        self._config = config
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="smoother")
         self._pending: Future[None] | None = None
-        self._connection: Connection = None
+        self._connection = KeptConnection()
 
     def finish(
         self,
@@ -33,24 +33,24 @@ class Smoother:
         batch_id: int,
         windows: int,
         since: datetime,
-        also: Callable[[Any], None] | None = None,
+        also: Callable[[Connection], None] | None = None,
     ) -> None:
-        """Have the windows smoothed that a batch wrote since then, and the batch recorded as finished.
+        """Smooth the windows that a batch wrote since then, and record the batch as finished.
 
-        also : called with the connection, within the same transaction. Returns as soon as the batch before is done.
-        Raises what went wrong with that one.
+        also : called with the connection, within the same transaction. Returns as soon as the previous batch is
+        done, and raises the error of that one.
         """
         self.wait()
         self._pending = self._thread.submit(self._finish, query_id, batch_id, windows, since, also)
 
     def wait(self) -> None:
-        """Until all is smoothed. Raises what went wrong with the last batch, once."""
+        """Wait until all is smoothed. Raises the error of the last batch, once."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
 
     def forget(self) -> None:
-        """The same, whatever went wrong: the store's record says what is unfinished."""
+        """Wait, and ignore an error: the store's record says what is unfinished."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.exception()
@@ -58,9 +58,7 @@ class Smoother:
     def close(self) -> None:
         """End the thread and its connection; `wait` before."""
         self._thread.shutdown(wait=True)
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._connection.drop()
 
     def _finish(
         self,
@@ -68,18 +66,15 @@ class Smoother:
         batch_id: int,
         windows: int,
         since: datetime,
-        also: Callable[[Any], None] | None,
+        also: Callable[[Connection], None] | None,
     ) -> None:
         try:
-            if self._connection is None or self._connection.closed:
-                self._connection = connect(self._settings)
-            refresh_smoothed(self._connection, batch_id=batch_id, scoring=self._settings.scoring, since=since)
+            connection = self._connection.get(self._config)
+            refresh_smoothed(connection, batch_id=batch_id, scoring=self._config.scoring, since=since)
             if also is not None:
-                also(self._connection)
-            finish_batch(self._connection, query_id=query_id, batch_id=batch_id, windows=windows)
-            self._connection.commit()
+                also(connection)
+            finish_batch(connection, query_id=query_id, batch_id=batch_id, windows=windows)
+            connection.commit()
         except BaseException:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.close()
+            self._connection.drop()
             raise

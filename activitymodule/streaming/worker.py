@@ -1,13 +1,12 @@
-"""What runs inside Spark's Python workers: thin wraps around the pure Arrow and numpy functions.
+"""What runs inside Spark's Python workers: thin functions around those on Arrow tables and numpy arrays.
 
-A worker process serves many tasks. What is expensive to make (the model, the connection to the store, what is
-known of people) lives in this module and not in the function that is sent along: a global of a pickled function
-is made anew for every task, so a cache there never hits.
+A worker process serves many tasks. What is expensive to make (the model, the connection to the store, the people)
+is kept in this module and not in the function that Spark sends: the globals of a pickled function are made anew for
+every task, so a cache there never hits.
 """
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import importlib
 import time
@@ -16,17 +15,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import psycopg2
 import pyarrow as pa
 
 from activitymodule.models.bundle import PersonColumns, ScoringModel, load_bundle
 from activitymodule.settings import Settings
-from activitymodule.store.connection import Connection, connect
+from activitymodule.store.connection import Connection
 from activitymodule.store.dead_letters import DeadLetters, write_dead_letters
 from activitymodule.store.people import Person, people_for
 from activitymodule.store.predictions import PredictionRows, readings_stored, write_predictions
+from activitymodule.streaming.connections import KeptConnection
 from activitymodule.streaming.minutes import Minutes
-from activitymodule.streaming.queueing import Marking, Marks, Scored, mark_safely, together
+from activitymodule.streaming.queue.marking import Marker
+from activitymodule.streaming.queue.marks import Marking, Marks, Scored, together
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features
 from activitymodule.windows.panes import decode_panes
@@ -41,15 +41,15 @@ UNKNOWN_PERSON = Person(None, None, None, None, None)
 _LOG_APPEND_TIME = 1  # Kafka's timestampType
 _DECODE_ROWS = 50_000  # messages that are decoded together, at the most ...
 _DECODE_BYTES = 128 << 20  # ... and about so many bytes of them
-_PAYLOAD_BYTES = 65536  # as much of a dead letter's message as the store keeps
-_PEOPLE_SECONDS = 60.0  # how long what is known of a person is believed
+_PAYLOAD_BYTES = 65536  # of a dead letter's message that the store keeps
+_PEOPLE_SECONDS = 60.0  # how long a person is kept before the store is asked again
 
 
 @dataclass
 class _Process:
-    """What this worker process keeps between tasks."""
+    """What a worker process keeps between tasks."""
 
-    connection: Connection = None
+    connection: KeptConnection = field(default_factory=KeptConnection)
     models: dict[str, ScoringModel] = field(default_factory=dict)
     people: dict[str, tuple[float, Person]] = field(default_factory=dict)
     quick: bool = False
@@ -59,9 +59,8 @@ _process = _Process()
 
 
 def _make_tasks_quick() -> None:
-    """Once a process: PySpark forgets Python's import caches before every task (70 ms a task to find the same
-    modules again) and the collector looks through the same libraries again and again; nothing here changes
-    while a job runs."""
+    """Once a process: keep Python's import caches, which PySpark invalidates before every task (70 ms a task), and
+    exempt the libraries from garbage collection. No module changes while a job runs."""
     if not _process.quick:
         importlib.invalidate_caches = lambda: None
         gc.collect()
@@ -69,23 +68,8 @@ def _make_tasks_quick() -> None:
         _process.quick = True
 
 
-def store_connection(settings: Settings) -> Any:
-    """This process's connection to the store, made anew where the last one broke."""
-    if _process.connection is None or _process.connection.closed:
-        _process.connection = connect(settings)
-    return _process.connection
-
-
-def drop_connection() -> None:
-    """Forget the connection after an error: whatever it was in the middle of is rolled back by the server."""
-    connection, _process.connection = _process.connection, None
-    if connection is not None:
-        with contextlib.suppress(psycopg2.Error):
-            connection.close()
-
-
 def _payloads(values: pa.BinaryArray, rows: np.ndarray) -> list[bytes | None]:
-    """The messages themselves, as they came (without the newline that the query appended), cut to what is kept."""
+    """The messages without the newline that the query appended, cut to _PAYLOAD_BYTES."""
     kept: list[bytes | None] = []
     for row in rows.tolist():
         value = values[row].as_py()
@@ -93,8 +77,8 @@ def _payloads(values: pa.BinaryArray, rows: np.ndarray) -> list[bytes | None]:
     return kept
 
 
-def decode(batches: Iterator[pa.RecordBatch], settings: Settings) -> Iterator[pa.RecordBatch]:
-    """Messages (value and MESSAGE_COLUMNS) to panes; what cannot be used goes to the store at once.
+def decode(batches: Iterator[pa.RecordBatch], config: Settings) -> Iterator[pa.RecordBatch]:
+    """Messages (value and MESSAGE_COLUMNS) to panes; dead letters go to the store at once.
 
     Dead letters are committed before the task ends, so before the query commits its offsets; their key is the
     message's place in the topic, so a task that runs twice writes them once.
@@ -105,17 +89,17 @@ def decode(batches: Iterator[pa.RecordBatch], settings: Settings) -> Iterator[pa
             batch.column("value"),
             batch.column("timestamp").cast(pa.int64()).to_numpy(),
             now_us=_arrived_us(batch),
-            limits=settings.telemetry,
-            slide_seconds=settings.windows.slide_seconds,
+            limits=config.telemetry,
+            slide_seconds=config.windows.slide_seconds,
             newline_terminated=True,
         )
         if dead.num_rows:
-            _write_dead(batch, dead, settings)
+            _write_dead(batch, dead, config)
         yield panes
 
 
 def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Small batches as few large ones: the more readings of a watch lie in one, the fewer its panes."""
+    """Join small batches: the more readings of a watch are in one batch, the fewer panes it has."""
     waiting: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
@@ -132,18 +116,18 @@ def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _arrived_us(batch: pa.RecordBatch) -> np.ndarray:
-    """When each message came, which its stamps are judged against: a replay or a backfill then judges as the stream
-    did. Where the topic's time is the producer's own (CreateTime), which may be as wrong as a watch's, it is now."""
+    """The time of arrival that stamps are validated against, UTC microseconds, so that a replay or a backfill accepts
+    what the stream did. A topic with the producer's time (CreateTime), which may be wrong: the current time."""
     by_broker = batch.column("timestampType").to_numpy() == _LOG_APPEND_TIME
     kafka_us = batch.column("timestamp").cast(pa.int64()).to_numpy()
     return np.where(by_broker, kafka_us, time.time_ns() // 1000)
 
 
-def _write_dead(batch: pa.RecordBatch, dead: pa.Table, settings: Settings) -> None:
+def _write_dead(batch: pa.RecordBatch, dead: pa.Table, config: Settings) -> None:
     rows = dead.column("message").to_numpy()
     take = pa.array(rows)
     letters = DeadLetters(
-        topic=settings.kafka.topic,
+        topic=config.kafka.topic,
         partition=batch.column("partition").take(take).to_numpy(),
         offset=batch.column("offset").take(take).to_numpy(),
         item=dead.column("item").to_numpy(),
@@ -154,19 +138,19 @@ def _write_dead(batch: pa.RecordBatch, dead: pa.Table, settings: Settings) -> No
         kafka_at_us=batch.column("timestamp").cast(pa.int64()).to_numpy()[rows],
     )
     try:
-        connection = store_connection(settings)
+        connection = _process.connection.get(config)
         write_dead_letters(connection, letters)
         connection.commit()
     except BaseException:
-        drop_connection()
+        _process.connection.drop()
         raise
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """What a batch is scored with: one version of each model, as broadcast bytes, and the batch's number."""
+    """How a batch is scored: one version of each model, as broadcast bytes, and the batch's number."""
 
-    settings: Settings
+    config: Settings
     model: Any  # pyspark.Broadcast of models.bundle.BundleBytes
     model_version: str
     batch_id: int
@@ -175,7 +159,7 @@ class Scorer:
 
 
 def _model(scorer: Scorer) -> ScoringModel:
-    """The model of this batch: loaded once a process and version; the one before it is kept, no more."""
+    """The model of this batch, loaded once a process and version; of older versions only the last is kept."""
     loaded = _process.models.get(scorer.model_version)
     if loaded is None:
         loaded = load_bundle(scorer.model.value)
@@ -193,8 +177,8 @@ def score(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.Reco
     tables = list(_gathered(batches))
     if tables:
         try:
-            connection = store_connection(scorer.settings)
-            minutes = Minutes(scorer.settings)
+            connection = _process.connection.get(scorer.config)
+            minutes = Minutes(scorer.config)
             for batch in tables:
                 rows = score_windows(batch, scorer, connection, minutes, marks)
                 written += write_predictions(connection, rows)
@@ -207,12 +191,12 @@ def score(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.Reco
             )
             connection.commit()
         except BaseException:
-            drop_connection()
+            _process.connection.drop()
             raise
-    found = together(marks)
-    counts = {"windows": windows, "written": written, "complete": found.complete, "weight": found.weight}
+    marked = together(marks)
+    counts = {"windows": windows, "written": written, "complete": marked.complete, "weight": marked.weight}
     columns = {name: pa.array([count]) for name, count in counts.items()}
-    yield pa.RecordBatch.from_pydict(columns | {"marked": pa.array([found.marked], pa.binary())})
+    yield pa.RecordBatch.from_pydict(columns | {"marked": pa.array([marked.marked], pa.binary())})
 
 
 def score_missing(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.RecordBatch]:
@@ -222,7 +206,7 @@ def score_missing(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator
     tables = list(_gathered(batches))
     if tables:
         try:
-            connection = store_connection(scorer.settings)
+            connection = _process.connection.get(scorer.config)
             for batch in tables:
                 seen += batch.num_rows
                 batch = batch.filter(_unseen(batch, connection))
@@ -232,13 +216,13 @@ def score_missing(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator
                 written += write_predictions(connection, score_windows(batch, scorer, connection))
                 connection.commit()  # piece by piece: the stream's smoothing waits for who writes
         except BaseException:
-            drop_connection()
+            _process.connection.drop()
             raise
     yield pa.RecordBatch.from_pydict({"seen": [seen], "windows": [windows], "written": [written]})
 
 
 def _unseen(batch: pa.RecordBatch, connection: Connection) -> pa.Array:
-    """Which windows hold more readings, duplicates among them, than the store knows of."""
+    """Windows that have more readings, duplicates included, than the store has."""
     stored = readings_stored(
         connection, batch.column("device_id").to_pylist(), batch.column("window_us").to_numpy()
     )
@@ -254,22 +238,22 @@ def score_windows(
 ) -> PredictionRows:
     """Assemble, compute features and score one Arrow batch of windows; one row a window.
 
-    A window with less than the least coverage, or without any acceleration, has no activity and says why.
-    minutes : counts the complete windows, for the watch on drift; marks : gets what may be queued of them
+    A window below the least coverage, or without acceleration, has no activity, and a reason.
+    minutes : counts the complete windows for drift monitoring; marks : gets those that may be queued
     """
-    settings = scorer.settings
+    config = scorer.config
     model = _model(scorer)
     device_id = batch.column("device_id")
     window_us = batch.column("window_us").to_numpy()
-    assembled = assemble(window_us, batch.column("panes"), settings.windows)
+    assembled = assemble(window_us, batch.column("panes"), config.windows)
     n = len(assembled)
-    chosen = np.flatnonzero(assembled.coverage >= settings.windows.least_coverage)
+    chosen = np.flatnonzero(assembled.coverage >= config.windows.least_coverage)
     probabilities = np.full((n, len(model.labels)), np.nan, np.float32)
     in_set = np.zeros((n, len(model.labels)), bool)
     kcal_per_min = np.full(n, np.nan, np.float32)
     if len(chosen):
-        computed = features(assembled.take(chosen), settings.windows)
-        people = _people(device_id.take(pa.array(chosen)), settings, connection)
+        computed = features(assembled.take(chosen), config.windows)
+        people = _people(device_id.take(pa.array(chosen)), config, connection)
         scores = model.score(computed, people)
         probabilities[chosen], in_set[chosen] = scores.probabilities, scores.in_set
         kcal_per_min[chosen] = scores.kcal_per_min
@@ -293,17 +277,17 @@ def score_windows(
                 scores,
                 people.weight_kg,
             )
-            marks.append(mark_safely(scored, scorer.marking, model, settings, connection))
+            marks.append(Marker(scorer.marking, model, config, connection).mark_safely(scored))
     blank = np.isnan(probabilities).any(1)
     probabilities[blank] = np.nan
     in_set[blank] = False
     reason = np.full(n, None, object)
     reason[blank] = NO_FEATURES
-    reason[assembled.coverage < settings.windows.least_coverage] = LOW_COVERAGE
+    reason[assembled.coverage < config.windows.least_coverage] = LOW_COVERAGE
     return PredictionRows(
         device_id=device_id,
         window_start_us=window_us,
-        window_seconds=settings.windows.length_seconds,
+        window_seconds=config.windows.length_seconds,
         labels=model.labels,
         probabilities=probabilities,
         in_set=in_set,
@@ -320,8 +304,8 @@ def score_windows(
     )
 
 
-def _people(device_id: pa.Array, settings: Settings, connection: Connection) -> PersonColumns:
-    """What is known of the wearers, one row a window; asked of the store once a watch and minute."""
+def _people(device_id: pa.Array, config: Settings, connection: Connection) -> PersonColumns:
+    """The wearers, one row a window; the store is asked once a watch and minute."""
     now = time.monotonic()
     known = _process.people
     devices = device_id.to_pylist()

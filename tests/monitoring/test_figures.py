@@ -36,7 +36,7 @@ def connection(fresh_settings: Settings) -> Iterator[Any]:
 def figures(
     settings: Settings, connection: Connection, **more: Any
 ) -> dict[str, dict[tuple[str, ...], float]]:
-    """Name -> values of its labels -> value, read by Prometheus' own parser."""
+    """Name -> values of its labels, in the order of their names -> value, read by Prometheus' own parser."""
     text = prometheus_text(settings, connection, **more)
     return {
         sample.name: {
@@ -145,7 +145,7 @@ def test_slow_figures_of_a_store_in_which_nothing_is(fresh_settings: Settings, c
 
 
 def test_versions_are_labels(fresh_settings: Settings, connection: Connection):
-    ((version, revision),) = figures(fresh_settings, connection)["activity_build_info"]
+    ((revision, version),) = figures(fresh_settings, connection)["activity_build_info"]
     assert version.count(".") == 2
     assert revision.isdigit()
 

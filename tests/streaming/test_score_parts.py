@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from activitymodule.errors import ConfigError
 from activitymodule.settings import build
+from activitymodule.streaming.availability import Availability
 from activitymodule.streaming.checkpoint import loss_sentence
-from activitymodule.streaming.score import _first_line, _offset_ranges
-from activitymodule.streaming.waiting import Watchpoint
+from activitymodule.streaming.offsets import offset_ranges
+from activitymodule.streaming.recovery import first_line
 
 
 @pytest.mark.parametrize(
@@ -23,12 +25,12 @@ from activitymodule.streaming.waiting import Watchpoint
         ("", "unknown error"),
     ],
 )
-def test_an_error_is_one_line_that_says_what_happened(message: str, expected: str) -> None:
-    assert _first_line(message) == expected
+def test_an_error_is_the_line_of_the_python_exception(message: str, expected: str) -> None:
+    assert first_line(message) == expected
 
 
 def test_offsets_of_a_batch_go_from_where_the_one_before_ended() -> None:
-    assert _offset_ranges({0: 5, 1: 7}, {0: 9, 1: 7, 2: 3}) == {0: (5, 9), 1: (7, 7), 2: (0, 3)}
+    assert offset_ranges({0: 5, 1: 7}, {0: 9, 1: 7, 2: 3}) == {0: (5, 9), 1: (7, 7), 2: (0, 3)}
 
 
 def test_the_loss_names_every_message() -> None:
@@ -37,18 +39,16 @@ def test_the_loss_names_every_message() -> None:
     assert "partition 0: 3 to 3, partition 1: 10 to 14" in sentence
 
 
-def test_absence_is_said_once_and_so_is_the_return(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_outage_and_its_end_are_logged_once_each(capsys: pytest.CaptureFixture[str]) -> None:
     there = [True, False, False, False, True, True]
-    watchpoint = Watchpoint("Kafka", lambda: there.pop(0))
-    assert [watchpoint.check() for _ in range(6)] == [True, False, False, False, True, True]
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2
-    assert "does not answer" in said[0]
-    assert "is back" in said[1]
+    service = Availability("Kafka", lambda: there.pop(0))
+    assert [service.check() for _ in range(6)] == [True, False, False, False, True, True]
+    logged = capsys.readouterr().err.splitlines()
+    assert len(logged) == 2
+    assert "does not answer" in logged[0]
+    assert "is back" in logged[1]
 
 
 def test_slides_divide_windows() -> None:
-    from activitymodule.errors import ConfigError
-
     with pytest.raises(ConfigError, match="must divide"):
         build({"windows": {"length_seconds": 10, "slide_seconds": 3}})

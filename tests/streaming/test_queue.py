@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +23,9 @@ from activitymodule.settings import Settings, load
 from activitymodule.store.batches import BatchRecord
 from activitymodule.store.connection import connect
 from activitymodule.store.queue_views import list_items
-from activitymodule.streaming.queueing import Marking, QueueKeeper, Scored, mark, mark_safely, together
+from activitymodule.streaming.queue.marking import Marker
+from activitymodule.streaming.queue.marks import Marking, Marks, Scored, together
+from activitymodule.streaming.queue.selection import QueueSelector
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
 from activitymodule.windows.features import features
@@ -32,8 +33,8 @@ from activitymodule.windows.packing import CHANNELS, RECORD
 
 LABELS = ("jogging", "sitting", "walking")
 T0 = 1_790_000_000_000_000
-AUDIT_ONLY = Marking(rate=0.3, salt="s", measure="margin", power=0, bar=None)
-EVERYTHING = Marking(rate=1e-12, salt="s", measure="margin", power=3, bar=float("-inf"), keep=5)
+AUDIT_ONLY = Marking(rate=0.3, salt="s", measure="margin", power=0, least_key=None)
+EVERYTHING = Marking(rate=1e-12, salt="s", measure="margin", power=3, least_key=float("-inf"), keep=5)
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +72,17 @@ def windows(
     return Scored(names, start, packed, assembled, rows, computed, scores, np.full(len(rows), np.nan))
 
 
+def mark(scored: Scored, marking: Marking, model: ScoringModel, config: Settings) -> Marks:
+    return Marker(marking, model, config).mark(scored)
+
+
 def test_the_audit_marks_by_the_draw_alone(model: ScoringModel) -> None:
     config = load({})
     scored = windows(60, model, config)
     found = mark(scored, AUDIT_ONLY, model, config)
     assert found.complete == 60
     assert found.marked is not None
-    marked = pickle.loads(found.marked)
+    marked = found.windows()
     names, starts = scored.device_id.to_pylist(), scored.window_start_us.tolist()
     expected = {(d, us) for d, us in zip(names, starts, strict=True) if audit_draw(d, us, "s") < 0.3}
     assert {(one.device_id, one.window_start_us) for one in marked} == expected
@@ -90,12 +95,10 @@ def test_a_marked_window_carries_all_that_is_labelled_and_learnt_from(model: Sco
     scored = windows(20, model, config)
     found = mark(scored, EVERYTHING, model, config)
     assert found.marked is not None
-    marked = pickle.loads(found.marked)
+    marked = found.windows()
     assert len(marked) == 5
     keys = sorted(one.key for one in marked)
-    unlimited = mark(scored, Marking(1e-12, "s", "margin", 3, float("-inf"), 99), model, config).marked
-    assert unlimited is not None
-    every = pickle.loads(unlimited)
+    every = mark(scored, Marking(1e-12, "s", "margin", 3, float("-inf"), 99), model, config).windows()
     assert keys == sorted(one.key for one in every)[-5:]
     assert found.weight == pytest.approx(sum(one.weight for one in every))
     for one in marked:
@@ -138,10 +141,10 @@ def test_a_new_reason_for_doubt_is_one_file(model: ScoringModel, tmp_path: Path)
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
         config = doubting("prefers_sitting")
         rules = Rules.of(config)
-        marking = Marking(1e-12, "s", rules.measure, power=50, bar=float("-inf"), keep=3)
+        marking = Marking(1e-12, "s", rules.measure, power=50, least_key=float("-inf"), keep=3)
         found = mark(windows(30, model, config), marking, model, config)
         assert found.marked is not None
-        for one in pickle.loads(found.marked):
+        for one in found.windows():
             assert one.doubts["prefers_sitting"] == pytest.approx(float(one.probabilities[1]))
             assert one.activity == "sitting"
     finally:
@@ -150,7 +153,7 @@ def test_a_new_reason_for_doubt_is_one_file(model: ScoringModel, tmp_path: Path)
 
 def test_a_misspelt_reason_is_refused_before_anything_is_scored() -> None:
     with pytest.raises(ConfigError) as caught:
-        QueueKeeper(doubting("margn"))
+        QueueSelector(doubting("margn"))
     assert "margin" in str(caught.value)
 
 
@@ -163,9 +166,9 @@ def test_only_complete_windows_are_marked(model: ScoringModel) -> None:
     assert mark(windows(20, model, config, readings=20), EVERYTHING, model, config).complete == 0
 
 
-def test_what_is_below_the_bar_is_not_sent(model: ScoringModel) -> None:
+def test_windows_below_the_least_key_are_not_sent(model: ScoringModel) -> None:
     config = load({})
-    high = Marking(1e-12, "s", "margin", 3, bar=1e9)
+    high = Marking(1e-12, "s", "margin", 3, least_key=1e9)
     found = mark(windows(30, model, config), high, model, config)
     assert found.complete == 30
     assert found.marked is None
@@ -177,7 +180,7 @@ def test_a_failure_of_the_marking_loses_nothing(
 ) -> None:
     config = load({})
     broken = Marking(0.5, "s", "no such measure", 3, float("-inf"))
-    found = mark_safely(windows(5, model, config), broken, model, config, None)
+    found = Marker(broken, model, config).mark_safely(windows(5, model, config))
     assert (found.complete, found.marked) == (0, None)
     assert "could not be marked" in capsys.readouterr().err
 
@@ -190,7 +193,7 @@ class Stream:
 
     def __init__(self, settings: Settings, model: ScoringModel, **options: Any) -> None:
         self.settings, self.model = settings, model
-        self.keeper = QueueKeeper(settings, **options)
+        self.selector = QueueSelector(settings, **options)
         self.connection = connect(settings)
         self.at = datetime.now(UTC)
         self.number = 0
@@ -202,17 +205,17 @@ class Stream:
         record = BatchRecord(
             "q", self.number, "t", {}, "7", None, self.at, self.at if finished else None, replay
         )
-        marking = self.keeper.marking(self.connection, record, self.model)
+        marking = self.selector.marking(self.connection, record, self.model)
         self.connection.commit()
-        before = self.keeper.queued
+        before = self.selector.queued
         marks = [mark(scored, marking, self.model, self.settings)] if marking else []
-        job = self.keeper.collect(record, marks, self.model)
+        job = self.selector.collect(record, marks, self.model)
         if job is not None:
             job(self.connection)
         self.connection.commit()
-        return self.keeper.queued - before
+        return self.selector.queued - before
 
-    def items(self) -> list[dict[str, Any]]:
+    def items(self) -> list[Any]:
         found = list_items(self.connection, closed=True, limit=10_000)
         self.connection.commit()
         return found
@@ -277,7 +280,7 @@ def test_items_are_chosen_from_a_whole_window_of_time(stream_of: Callable[..., S
 
 
 @pytest.mark.integration
-def test_a_failure_of_the_queue_is_said_and_the_batch_goes_on(
+def test_a_failure_of_the_queue_is_logged_and_the_batch_continues(
     stream_of: Callable[..., Stream], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stream = stream_of(eager=True)
@@ -287,10 +290,12 @@ def test_a_failure_of_the_queue_is_said_and_the_batch_goes_on(
     stream.connection.commit()
     scored = windows(100, stream.model, stream.settings, watches=50)
     record = BatchRecord("q", 1, "t", {}, "7", None, datetime.now(UTC), None, False)
-    marking = stream.keeper.marking(stream.connection, record, stream.model)
+    marking = stream.selector.marking(stream.connection, record, stream.model)
     stream.connection.commit()
     assert marking is not None
-    job = stream.keeper.collect(record, [mark(scored, marking, stream.model, stream.settings)], stream.model)
+    job = stream.selector.collect(
+        record, [mark(scored, marking, stream.model, stream.settings)], stream.model
+    )
     assert job is not None
     with stream.connection.cursor() as cursor:
         cursor.execute("INSERT INTO of_the_batch VALUES (1)")

@@ -1,0 +1,124 @@
+"""What happens to one batch of windows: they are scored, stored, smoothed and marked for the annotation queue.
+
+Every step may run twice without harm: rows are keyed by watch and window, and a batch that is replayed is scored by
+the model versions with which it began.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pyspark import Broadcast
+from pyspark.sql import DataFrame, SparkSession
+
+from activitymodule.errors import ActivityError
+from activitymodule.models.bundle import BundleBytes
+from activitymodule.settings import Settings
+from activitymodule.store.batches import BatchRecord, begin_batch
+from activitymodule.streaming import worker
+from activitymodule.streaming.champion import Champion, ChampionWatch
+from activitymodule.streaming.connections import KeptConnection
+from activitymodule.streaming.offsets import offset_ranges, progress_offsets
+from activitymodule.streaming.queue.marks import Marks
+from activitymodule.streaming.queue.selection import QueueSelector
+from activitymodule.streaming.smoother import Smoother
+
+QUERY = "score"
+"""Name of the query, and of its checkpoint."""
+
+
+class BatchSink:
+    """`write` is the query's foreachBatch. windows, batches : what was scored so far.
+
+    first_offsets : where the query begins, for the record of its first batch
+    """
+
+    def __init__(
+        self,
+        config: Settings,
+        spark: SparkSession,
+        champion: ChampionWatch,
+        connection: KeptConnection,
+        queue: QueueSelector,
+    ) -> None:
+        self._config = config
+        self._spark = spark
+        self._champion = champion
+        self._connection = connection
+        self._queue = queue
+        self._broadcast: tuple[tuple[str, str | None], Broadcast[BundleBytes]] | None = None
+        self.smoother = Smoother(config)
+        self.first_offsets: dict[int, int] = {}
+        self.windows = 0
+        self.batches = 0
+
+    def write(self, windows: DataFrame, batch_id: int) -> None:
+        """Score one batch. Smoothing and the queue's transaction run beside the next batch."""
+        query_id, offsets = self._identity()
+        record, serving = self._begin(query_id, batch_id, offsets)
+        connection = self._connection.get(self._config)
+        marking = self._queue.marking(connection, record, serving.model)
+        connection.commit()
+        scorer = worker.Scorer(
+            self._config,
+            self._broadcast_of(serving),
+            serving.classifier.version,
+            batch_id,
+            query_id,
+            marking,
+        )
+        counts = windows.mapInArrow(partial(worker.score, scorer=scorer), worker.COUNT_SCHEMA).collect()
+        count = sum(row["windows"] for row in counts)
+        marks = [Marks(row["complete"], row["weight"], row["marked"]) for row in counts] if marking else []
+        self.smoother.finish(
+            query_id=query_id,
+            batch_id=batch_id,
+            windows=count,
+            since=record.started_at,
+            also=self._queue.collect(record, marks, serving.model),
+        )
+        self.windows += count
+        self.batches += 1
+
+    def close(self) -> None:
+        """Wait for the last batch's smoothing, whatever came of it, and end its thread."""
+        self.smoother.forget()
+        self.smoother.close()
+
+    def _begin(
+        self, query_id: str, batch_id: int, offsets: dict[int, tuple[int, int]]
+    ) -> tuple[BatchRecord, Champion]:
+        """Record the batch as begun; the champion that it is scored with."""
+        serving = self._champion.current
+        assert serving is not None
+        record = begin_batch(
+            self._connection.get(self._config),
+            query_id=query_id,
+            batch_id=batch_id,
+            topic=self._config.kafka.topic,
+            offsets=offsets,
+            model_version=serving.classifier.version,
+            energy_version=serving.regressor.version if serving.regressor else None,
+        )
+        if record.model_version is not None and record.model_version != serving.classifier.version:
+            # this batch was begun before a restart by another version: it ends with that one
+            serving = self._champion.load_version(record.model_version, record.energy_version)
+        return record, serving
+
+    def _identity(self) -> tuple[str, dict[int, tuple[int, int]]]:
+        """The query's id and this batch's offsets: partition -> (from, until), as Spark is about to commit them."""
+        for query in self._spark.streams.active:
+            if query.name == QUERY:
+                execution = query._jsq.streamingQuery()
+                topic = self._config.kafka.topic
+                return query.id, offset_ranges(
+                    progress_offsets(execution.committedOffsets(), topic) or self.first_offsets,
+                    progress_offsets(execution.availableOffsets(), topic),
+                )
+        raise ActivityError("the query ended while its batch was about to begin")
+
+    def _broadcast_of(self, serving: Champion) -> Broadcast[BundleBytes]:
+        key = (serving.classifier.version, serving.regressor.version if serving.regressor else None)
+        if self._broadcast is None or self._broadcast[0] != key:
+            self._broadcast = (key, self._spark.sparkContext.broadcast(serving.bundle))
+        return self._broadcast[1]
