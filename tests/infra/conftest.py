@@ -13,15 +13,22 @@ import pytest
 from observed import Observed, Processes, start_cluster
 from own_settings import register_champion, replaced, settings_of_ones_own
 
+from activitymodule.embedded.processes import any_free_port, wait_until
 from activitymodule.settings import Settings
-from activitymodule.store.connection import Connection
+from activitymodule.store.answers import answer
+from activitymodule.store.connection import Connection, connect
+from activitymodule.store.drift import Tripped, update_alarms
+from activitymodule.store.leases import lease_next
+from activitymodule.store.promotions import record_promotion
+from activitymodule.store.retraining import begin_run, finish_run
+from activitymodule.store.users import add_token
 
 WATCHES = 20
 
 
 @pytest.fixture(scope="session")
 def prometheus_binaries() -> None:
-    """Skips where Prometheus is not installed."""
+    """Skip where Prometheus is not installed."""
     if shutil.which("prometheus") is None or shutil.which("promtool") is None:
         pytest.skip("there is no prometheus or no promtool here; apt-get install prometheus")
 
@@ -35,12 +42,8 @@ def observed(
 ) -> Iterator[Observed]:
     """A fleet and a scorer that run with Spark's figures on, their console, and what people made of the queue.
 
-    For one file, not for all: they would take the machine from every test that follows.
+    For one file, not for the session: they would take the machine from every test that follows.
     """
-    from activitymodule.embedded.processes import any_free_port, wait_until
-    from activitymodule.store.connection import connect
-    from activitymodule.store.users import add_token
-
     folder = tmp_path_factory.mktemp("observed")
     spark_ui, fleet_ui = any_free_port(), any_free_port()
     with settings_of_ones_own(stack, folder) as own, Processes(folder) as processes:
@@ -70,7 +73,7 @@ def observed(
         assert wait_until(
             lambda: (
                 processes.alive(score)
-                and count("SELECT count(*) FROM predictions WHERE activity IS NOT NULL") >= 5 * WATCHES
+                and count("SELECT count(*) FROM predictions WHERE activity IS NOT NULL") >= 2 * WATCHES
                 and count("SELECT count(*) FROM queue_items") >= 12
                 and count("SELECT count(*) FROM feature_minutes") > 0
                 and count("SELECT count(*) FROM dead_letters") > 0
@@ -100,12 +103,6 @@ def spark_options(port: int) -> dict[str, str]:
 
 def label_and_judge(connection: Connection, settings: Settings) -> None:
     """Two people label, skip and differ; a measure drifts; a version is promoted, and another waits."""
-    from activitymodule.store.answers import answer
-    from activitymodule.store.drift import Tripped, update_alarms
-    from activitymodule.store.leases import lease_next
-    from activitymodule.store.promotions import record_promotion
-    from activitymodule.store.retraining import begin_run, finish_run
-
     classifier = settings.registry.classifier
     with connection:
         for who in ("ann", "bob"):

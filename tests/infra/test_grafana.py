@@ -1,36 +1,23 @@
-"""The dashboards: as they are built, whole, and every query of the store answered to Grafana's own user."""
+"""The dashboards as they are built. test_observed runs their queries on a stream."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import psycopg2
 import pytest
 import yaml
-from grafana import FOLDER, Query, dashboards, expanded, queries
-from observed import Observed
-from psycopg2 import sql
-
-# the first test waits for a stream with seven processes
-pytestmark = pytest.mark.timeout(1500)
-
-STORE_QUERIES = [query for query in queries() if query.of_store]
+from grafana import FOLDER, dashboards, expanded
 
 
 def provisioned(kind: str) -> dict[str, Any]:
     (file,) = (FOLDER / "provisioning" / kind).glob("*.yaml")
     return yaml.safe_load(file.read_text())
-
-
-# ---- files -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -122,121 +109,3 @@ def test_macros_are_written_out_as_grafana_does():
     )
     with pytest.raises(AssertionError, match="does not know"):
         expanded("SELECT $__timeGruop(at, 1m)", since, until)
-
-
-# ---- queries of the store ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def reader(observed: Observed) -> Iterator[Any]:
-    """A connection as a user with the rights that sql/grants.sql gives dashboards, and no others."""
-    from activitymodule.embedded.postgres import Postgres
-    from activitymodule.settings import project_root
-
-    own = observed.settings
-    name = f"reader_{own.store.database}"
-    admin = Postgres(own).connect(own.store.database)
-    with admin.cursor() as cursor:
-        role = sql.Identifier(name)
-        cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(role))
-        grants = (project_root() / "sql" / "grants.sql").read_text()
-        cursor.execute(grants.replace("activity_reader", name))
-        cursor.execute(sql.SQL("SET ROLE {}").format(role))
-        cursor.execute("SET default_transaction_read_only = on")
-    yield admin
-    with admin.cursor() as cursor:
-        cursor.execute("RESET ROLE")
-        cursor.execute("SET default_transaction_read_only = off")
-        cursor.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(sql.Identifier(name)))
-    admin.close()
-
-
-def asked(reader: Any, query: Query) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Columns and rows of a query, over the hours in which the fleet lived."""
-    now = datetime.now(UTC)
-    with reader.cursor() as cursor:
-        cursor.execute(expanded(query.text, now - timedelta(hours=2), now + timedelta(minutes=1)))
-        return [column.name for column in cursor.description], cursor.fetchall()
-
-
-@pytest.mark.e2e
-@pytest.mark.integration
-@pytest.mark.parametrize("query", STORE_QUERIES, ids=str)
-def test_every_panel_of_the_store_has_rows(reader: Any, query: Query):
-    columns, rows = asked(reader, query)
-    assert rows
-    assert len(columns) == len(set(columns))
-    if query.kind in ("timeseries", "annotations"):
-        assert columns[0] == "time"
-    if query.kind == "timeseries":
-        numbers = [
-            place for place, value in enumerate(rows[0]) if place and isinstance(value, int | float | Decimal)
-        ]
-        texts = [place for place, value in enumerate(rows[0]) if isinstance(value, str)]
-        # a label goes with one number: Grafana would show neither otherwise
-        assert len(numbers) == 1 or not texts
-        assert numbers
-        assert all(row[place] is not None for row in rows for place in numbers)
-        assert [row[0] for row in rows] == sorted(row[0] for row in rows)
-    if query.kind == "barchart":
-        assert isinstance(rows[0][0], str)
-
-
-def rows_of(reader: Any, panel: str) -> list[tuple[Any, ...]]:
-    (query,) = (one for one in STORE_QUERIES if one.panel == panel and one.kind != "annotations")
-    return asked(reader, query)[1]
-
-
-@pytest.mark.e2e
-@pytest.mark.integration
-def test_panels_add_up_to_what_is_stored(reader: Any):
-    with reader.cursor() as cursor:
-        # the stream goes on: all that is compared is of one moment
-        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        cursor.execute("SELECT label, count(*) FROM annotations WHERE answer = 'label' GROUP BY label")
-        labels = dict(cursor.fetchall())
-        cursor.execute("SELECT coalesce(sum(windows), 0) FROM feature_minutes")
-        counted = cursor.fetchone()[0]
-        cursor.execute("SELECT reason, count(*) FROM dead_letters GROUP BY reason")
-        dead = dict(cursor.fetchall())
-        try:
-            add_up(reader, labels, counted, dead)
-        finally:
-            cursor.execute("ROLLBACK")
-
-
-def add_up(reader: Any, labels: dict[str, int], counted: int, dead: dict[str, int]) -> None:
-    assert sum(labels.values()) == 18
-    assert counted > 0
-    assert sum(row[2] for row in rows_of(reader, "Labels an hour")) == 18
-    assert {row[1]: row[2] for row in rows_of(reader, "Answers by kind")} == {"label": 18, "skip": 2}
-    assert sum(row[2] for row in rows_of(reader, "Activities")) == counted
-    assert sum(row[1] for row in rows_of(reader, "Confidences")) == counted
-    assert {row[0]: row[1] for row in rows_of(reader, "Dead letters by reason")} == dead
-    as_model = rows_of(reader, "Labels and the model")
-    assert sum(row[1] for row in as_model) == 18
-    assert sum(row[1] * row[2] for row in as_model) == pytest.approx(15)  # bob differs in 3
-    outcome = dict(rows_of(reader, "Windows labelled by several"))
-    assert outcome["disputed"] == 3
-
-
-@pytest.mark.e2e
-@pytest.mark.integration
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "SELECT payload FROM dead_letters",
-        "SELECT detail FROM dead_letters",
-        "SELECT readings FROM queue_items",
-        "SELECT annotator FROM annotations",
-        "SELECT note FROM annotations",
-        "SELECT by_whom FROM promotions",
-        "SELECT started_by FROM retrain_runs",
-        "SELECT * FROM users",
-        "SELECT * FROM ingest_tokens",
-        "SELECT * FROM people",
-    ],
-)
-def test_the_reader_sees_nothing_of_persons(reader: Any, statement: str):
-    with reader.cursor() as cursor, pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        cursor.execute(statement)

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyspark
 import requests
 
+from activitymodule.embedded.processes import any_free_port, wait_until
 from activitymodule.settings import Settings, project_root
+from activitymodule.streaming.java import find_java
 
 
 class Processes:
@@ -70,11 +73,6 @@ class Observed:
 
 def start_cluster(processes: Processes, folder: Path) -> tuple[int, int]:
     """A Spark master and a worker, as in a standalone cluster; ports of their pages."""
-    import pyspark
-
-    from activitymodule.embedded.processes import any_free_port, wait_until
-    from activitymodule.streaming.java import find_java
-
     configuration = folder / "conf"
     configuration.mkdir()
     shutil.copy(
