@@ -1,5 +1,5 @@
-"""An item made ready to be shown: its picture, what surrounds it, and what is like it. Blocks; pages run it in a
-thread, one item ahead of the annotator."""
+"""Queue items prepared for the Annotate page: plot, surroundings, similar windows. Blocks; runs in a thread, ahead of
+the annotator."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from html import escape
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from activitymodule.settings import Settings
 from activitymodule.store import items as store_items
@@ -19,7 +20,7 @@ from activitymodule.store.connection import Connection
 from activitymodule.store.items import Item, Neighbour
 from annotation.archived import archived_records
 from annotation.palette import colour
-from annotation.signals import facts, microseconds, plot, small, unpack
+from annotation.signals import Facts, facts, microseconds, plot, small, unpack
 
 STRIP_BEFORE, STRIP_AFTER = timedelta(minutes=30), timedelta(minutes=5)
 SIMILAR = 4
@@ -31,14 +32,14 @@ _CLIP = 4.0
 
 
 class FeatureSpace:
-    """Features of items seen so far, to tell which are alike: kept, so that each is read from the store once."""
+    """Features of items, to find similar ones; kept in memory, so that each is read from the store once."""
 
     def __init__(self) -> None:
         self._held: dict[int, np.ndarray] = {}
         self._lock = threading.Lock()
 
     def matrix(self, connection: Connection, item_ids: list[int]) -> tuple[list[int], np.ndarray]:
-        """Items that are there still, and their features, float32 (n, n_features)."""
+        """The items that still exist, and their features, float32 (n, n_features)."""
         with self._lock:
             missing = [number for number in item_ids if number not in self._held]
         found = store_items.features_of(connection, missing) if missing else {}
@@ -51,7 +52,7 @@ class FeatureSpace:
         return there, np.stack(rows) if rows else np.empty((0, 0), np.float32)
 
     def scale(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Centre and spread (both (n_features,)) of everything held; None while there is too little."""
+        """Centre and spread (both (n_features,)) of all items held; None for fewer than three."""
         with self._lock:
             rows = list(self._held.values())
         if len(rows) < 3:
@@ -70,7 +71,7 @@ class FeatureSpace:
     def nearest(
         self, connection: Connection, item: Item, candidates: list[int], most: int
     ) -> list[tuple[int, float]]:
-        """The candidates most like the item: (item_id, root mean square distance in standard deviations)."""
+        """The nearest candidates: (item_id, root mean square distance in standard deviations)."""
         there, rows = self.matrix(connection, candidates)
         if not there:
             return []
@@ -98,14 +99,14 @@ SPACE = FeatureSpace()
 
 @dataclass(frozen=True)
 class Around:
-    """Records of a window and of its neighbours (RECORD, in the order of time), and where those came from."""
+    """Records of a window and its neighbours (RECORD, in the order of time), and where the neighbours came from."""
 
     records: np.ndarray
     source: str  # "", "queue", "archive"
 
 
-def surroundings(connection: Connection, settings: Settings, item: Item) -> Around:
-    """The readings of the item, and of the window before and after as far as they are at hand."""
+def surroundings(connection: Connection, config: Settings, item: Item) -> Around:
+    """The readings of the item, and of the windows before and after it as far as they are available."""
     length = item.window_end - item.window_start
     since, until = item.window_start - length, item.window_end + length
     packed = store_items.neighbour_readings(connection, item.device_id, since, until)
@@ -114,8 +115,8 @@ def surroundings(connection: Connection, settings: Settings, item: Item) -> Arou
     missing = not (records["stamp_us"] < low).any() or not (records["stamp_us"] >= high).any()
     source = "queue" if len(packed) > 1 else ""
     if missing:
-        more = archived_records(settings, item.device_id, since, until)
-        # the window itself is what was queued, to the bit; the archive may know later readings of it
+        more = archived_records(config, item.device_id, since, until)
+        # the window itself stays as it was queued; the archive may hold later readings of it
         more = more[(more["stamp_us"] < low) | (more["stamp_us"] >= high)]
         if len(more):
             records = unpack([records.tobytes(), more.tobytes()])
@@ -124,7 +125,7 @@ def surroundings(connection: Connection, settings: Settings, item: Item) -> Arou
 
 
 def strip(neighbours: list[Neighbour], item: Item, since: datetime, until: datetime) -> str:
-    """The stored predictions around a window as a coloured strip (HTML); the window itself is left open."""
+    """The stored predictions around a window as a coloured strip (HTML), without the window itself."""
     span = (until - since).total_seconds()
 
     def share(at: datetime) -> float:
@@ -172,21 +173,21 @@ def _duration(seconds: float) -> str:
 
 
 def tile(item: Item, label: str | None = None) -> str:
-    """A small picture of an item (HTML), with its label where it has one."""
+    """A small picture of an item (HTML), with its label if it has one."""
     records = unpack([item.readings])
     low, high = microseconds(item.window_start), microseconds(item.window_end)
     held = facts(records)
-    told = f'<span class="dot" style="--c:{colour(label)}"></span>{escape(label)}' if label else ""
+    caption = f'<span class="dot" style="--c:{colour(label)}"></span>{escape(label)}' if label else ""
     rate = f"{held.heart_rate:.0f} bpm" if held.heart_rate is not None else ""
     return (
         f'<span class="tile-plot">{small(records, low, high)}</span>'
-        f'<span class="tile-line"><span>{told or f"{item.window_start:%H:%M:%S}"}</span><span>{rate}</span></span>'
+        f'<span class="tile-line"><span>{caption or f"{item.window_start:%H:%M:%S}"}</span><span>{rate}</span></span>'
         f'<span class="sr">{escape(held.sentence())}</span>'
     )
 
 
 def label_key(labels: tuple[str, ...]) -> dict[str, str]:
-    """A letter for each label that has one free: its first letter that no other key has."""
+    """A key for each label: its first letter that is not taken; labels without one are left out."""
     taken = set("zsufhobn?")
     keys: dict[str, str] = {}
     for label in labels:
@@ -197,14 +198,40 @@ def label_key(labels: tuple[str, ...]) -> dict[str, str]:
     return keys
 
 
-def prepared(
-    connection: Connection, settings: Settings, item: Item, width: int, height: int = 0
-) -> dict[str, Any]:
-    """Everything the page shows of an item, as JSON-able values; pictures and strips as HTML of our own."""
-    around = surroundings(connection, settings, item)
+class Prepared(BaseModel):
+    """Everything the page shows of an item; plot, strip and similar are HTML of our own.
+
+    start : ISO 8601, UTC; context : where the readings before and after come from ("", "queue", "archive")
+    model : label -> probability; empty for an audit item, whose annotator must not see a prediction
+    """
+
+    item_id: int
+    device: str
+    start: str
+    seconds: float
+    plot: str
+    summary: str
+    figures: list[tuple[str, str]]
+    context: str
+    strip: str
+    similar: list[str]
+    model: dict[str, float]
+    audit: bool
+
+
+class Tile(BaseModel):
+    """A similar window; alike : near enough to be selected beforehand."""
+
+    item_id: int
+    alike: bool
+    html: str
+
+
+def prepared(connection: Connection, config: Settings, item: Item, width: int, height: int = 0) -> Prepared:
+    """An item, ready to be shown in a plot of width x height pixels."""
+    around = surroundings(connection, config, item)
     low, high = microseconds(item.window_start), microseconds(item.window_end)
-    own = around.records[(around.records["stamp_us"] >= low) & (around.records["stamp_us"] < high)]
-    said = facts(own)
+    own = facts(around.records[(around.records["stamp_us"] >= low) & (around.records["stamp_us"] < high)])
     since, until = item.window_start - STRIP_BEFORE, item.window_end + STRIP_AFTER
     neighbours = store_items.around(connection, item.device_id, since, until)
     gold = store_labels.labelled_items(connection, item.features_version)
@@ -212,46 +239,52 @@ def prepared(
     similar = SPACE.nearest(connection, item, list(gold), SIMILAR)
     others = [store_items.get_item(connection, number) for number, _ in similar]
     seconds = (item.window_end - item.window_start).total_seconds()
-    figures: list[tuple[str, str]] = []
-    if said.heart_rate is not None:
-        figures.append(("Heart rate", f"{said.heart_rate:.0f} bpm"))
-    if said.steps is not None:
-        figures.append(("Steps", f"{said.steps} ({said.steps / seconds * 60:.0f}/min)"))
-    if said.speed is not None:
-        figures.append(("Speed", f"{said.speed:.1f} m/s"))
-    return {
-        "item_id": item.item_id,
-        "device": item.device_id,
-        "start": item.window_start.astimezone(UTC).isoformat(),
-        "seconds": seconds,
-        "plot": plot(around.records, low, high, width, height=height, what=said.sentence()),
-        "summary": said.sentence(),
-        "figures": figures,
-        "context": around.source,
-        "strip": strip(neighbours, item, since, until) if len(neighbours) > 1 else "",
-        "similar": [f'<div class="tile">{tile(other, gold[other.item_id])}</div>' for other in others],
-        "model": dict(zip(item.labels, (round(p, 4) for p in item.probabilities), strict=False)),
-        # what judges the models must not be told by one of them
-        "audit": item.stratum == "audit",
-    }
+    audit = item.stratum == "audit"
+    return Prepared(
+        item_id=item.item_id,
+        device=item.device_id,
+        start=item.window_start.astimezone(UTC).isoformat(),
+        seconds=seconds,
+        plot=plot(around.records, low, high, width, height=height, what=own.sentence()),
+        summary=own.sentence(),
+        figures=_figures(own, seconds),
+        context=around.source,
+        strip=strip(neighbours, item, since, until) if len(neighbours) > 1 else "",
+        similar=[f'<div class="tile">{tile(other, gold[other.item_id])}</div>' for other in others],
+        model={}
+        if audit
+        else dict(zip(item.labels, (round(p, 4) for p in item.probabilities), strict=False)),
+        audit=audit,
+    )
 
 
-def bulk(connection: Connection, item: Item, annotator: str, minutes: float) -> list[dict[str, Any]]:
-    """Open items of the same watch most like this one, held for the annotator, the most alike first."""
+def _figures(own: Facts, seconds: float) -> list[tuple[str, str]]:
+    figures = []
+    if own.heart_rate is not None:
+        figures.append(("Heart rate", f"{own.heart_rate:.0f} bpm"))
+    if own.steps is not None:
+        figures.append(("Steps", f"{own.steps} ({own.steps / seconds * 60:.0f}/min)"))
+    if own.speed is not None:
+        figures.append(("Speed", f"{own.speed:.1f} m/s"))
+    return figures
+
+
+def bulk(connection: Connection, item: Item, annotator: str, minutes: float) -> list[Tile]:
+    """Open items of the same watch most like this one, leased for the annotator, the nearest first."""
     candidates = store_items.open_of_device(connection, item, annotator)
     near = SPACE.nearest(connection, item, candidates, BULK)
     held = set(leases.lease_these(connection, [number for number, _ in near], annotator, minutes))
     return [
-        {
-            "item_id": number,
-            "alike": distance <= ALIKE,
-            "html": tile(store_items.get_item(connection, number)),
-        }
+        Tile(
+            item_id=number,
+            alike=distance <= ALIKE,
+            html=tile(store_items.get_item(connection, number)),
+        )
         for number, distance in near
         if number in held
     ]
 
 
-def labels_for(connection: Connection, settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Labels of the champion, and others in use."""
-    return store_labels.offered_labels(connection, settings.registry.classifier)
+def labels_for(connection: Connection, config: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Labels of the champion, and other labels in use."""
+    return store_labels.offered_labels(connection, config.registry.classifier)

@@ -1,192 +1,19 @@
-"""The page for labelling windows, and the routes its script calls.
+"""The page for labelling windows.
 
-The script (static/annotate.js) keeps the next items ready, so that choosing a label shows the next window at once;
-the answer is sent in the background. All rules are in the store (store/leases.py, store/answers.py).
+Its script (static/annotate.js) keeps the next items ready, so that choosing a label shows the next window at once; the
+answer is sent in the background. The routes it calls are in annotation/api/labelling.py.
 """
 
 from __future__ import annotations
 
 import json
 from html import escape
-from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from nicegui import ui
-from pydantic import BaseModel, Field
 
-from activitymodule.store import answers, leases
-from activitymodule.store import items as store_items
-from activitymodule.store.connection import Connection
 from annotation import context, frame, items
 from annotation.auth import User
 from annotation.palette import colours
-
-LEAST_WIDTH, MOST_WIDTH = 280, 1600
-
-router = APIRouter(prefix="/annotate", include_in_schema=False)
-
-
-def signed_in(request: Request) -> User:
-    """The signed-in user. 401 for a token, which the gate lets through but which cannot label."""
-    user = getattr(request.state, "user", None)
-    if user is None:
-        raise HTTPException(401, "sign in first")
-    return user
-
-
-Who = Annotated[User, Depends(signed_in)]
-Pixels = Annotated[int, Query(ge=0, le=10_000)]
-
-
-class Answered(BaseModel):
-    """An answer, as the script sends it."""
-
-    item_id: int
-    answer: answers.Answer
-    label: str | None = Field(None, max_length=200)
-    seconds: float | None = None
-    model_hidden: bool = False
-    note: str | None = Field(None, max_length=2000)
-
-
-class Together(BaseModel):
-    """One label for several windows."""
-
-    item_ids: list[int] = Field(max_length=100)
-    label: str = Field(max_length=200)
-    seconds: float | None = None
-    model_hidden: bool = False
-
-
-class Held(BaseModel):
-    """Items whose leases are renewed or released."""
-
-    item_ids: list[int] = Field(max_length=100)
-
-
-def _minutes() -> float:
-    return context.settings().queue.lease_minutes
-
-
-def _progress(connection: Connection, who: User) -> dict[str, Any]:
-    state = answers.progress(connection, who.name)
-    return {
-        "hour": state.answered,
-        "today": state.labelled_today,
-        "waiting": state.waiting,
-        "goal": context.settings().console.items_per_hour_goal,
-    }
-
-
-@router.get("/next")
-async def next_item(who: Who, width: Pixels = 900, height: Pixels = 0, besides: str = "") -> dict[str, Any]:
-    """Lease one more item and prepare it; `besides`: the items that the page has already."""
-    shown = [int(one) for one in besides.split(",")[:20] if one.isdigit()]
-
-    def work(connection: Connection) -> dict[str, Any]:
-        item = leases.lease_next(connection, who.name, _minutes(), besides=shown)
-        connection.commit()  # the lease is kept; the rest only reads
-        ready = _ready(connection, item, width, height) if item else None
-        return {"item": ready, "progress": _progress(connection, who)}
-
-    return await context.run_write(work)
-
-
-def _ready(connection: Connection, item: store_items.Item, width: int, height: int) -> dict[str, Any]:
-    width = min(max(width, LEAST_WIDTH), MOST_WIDTH)
-    return items.prepared(connection, context.settings(), item, width, min(height, MOST_WIDTH))
-
-
-@router.post("/answer")
-async def give_answer(who: Who, given: Answered) -> dict[str, Any]:
-    """Save an answer; 409 if another annotator has the item by now, 422 for an invalid label."""
-
-    def work(connection: Connection) -> dict[str, Any]:
-        answers.answer(
-            connection,
-            given.item_id,
-            who.name,
-            given.answer,
-            given.label,
-            minutes=_minutes(),
-            seconds=given.seconds,
-            model_hidden=given.model_hidden,
-            note=given.note,
-        )
-        return _progress(connection, who)
-
-    return {"progress": await context.run_write(work)}
-
-
-@router.post("/undo")
-async def take_back(who: Who, width: Pixels = 900, height: Pixels = 0) -> dict[str, Any]:
-    """Undo the last answer; returns its item, ready to be shown."""
-
-    def work(connection: Connection) -> dict[str, Any]:
-        undone = answers.undo(connection, who.name, _minutes())
-        connection.commit()
-        ready = None
-        if undone and undone.held:
-            ready = _ready(connection, store_items.get_item(connection, undone.held[0]), width, height)
-        return {
-            "undone": None
-            if undone is None
-            else {"answer": undone.answer, "label": undone.label, "n": len(undone.items)},
-            "item": ready,
-            "progress": _progress(connection, who),
-        }
-
-    return await context.run_write(work)
-
-
-@router.post("/renew")
-async def hold_on(who: Who, held: Held) -> dict[str, Any]:
-    """Renew leases; returns the items that are still the annotator's."""
-    return {
-        "held": await context.run_write(
-            lambda connection: leases.lease_these(connection, held.item_ids, who.name, _minutes())
-        )
-    }
-
-
-@router.post("/release")
-async def give_back(who: Who, held: Held) -> dict[str, Any]:
-    """Release items unanswered: the page was left."""
-    await context.run_write(lambda connection: leases.release(connection, held.item_ids, who.name))
-    return {}
-
-
-@router.get("/similar/{item_id}")
-async def similar(who: Who, item_id: int) -> dict[str, Any]:
-    """Open windows of the same watch like this one, held for the annotator, as small pictures."""
-
-    def work(connection: Connection) -> dict[str, Any]:
-        item = store_items.get_item(connection, item_id)
-        return {"tiles": items.bulk(connection, item, who.name, _minutes())}
-
-    return await context.run_write(work)
-
-
-@router.post("/together")
-async def label_together(who: Who, given: Together) -> dict[str, Any]:
-    """One label for several windows; returns those it was saved for."""
-
-    def work(connection: Connection) -> dict[str, Any]:
-        taken = answers.answer_many(
-            connection,
-            given.item_ids,
-            who.name,
-            given.label,
-            minutes=_minutes(),
-            seconds=given.seconds,
-            model_hidden=given.model_hidden,
-        )
-        return {"taken": taken, "progress": _progress(connection, who)}
-
-    return await context.run_write(work)
-
-
-# ---- the page -------------------------------------------------------------------------------------------------
 
 _ICON = '<path d="M3 12h3l2-6 4 13 3-9 2 4h4"/>'
 _KEYS = (

@@ -223,7 +223,7 @@ def label_some(console: Console) -> None:
     client = console.session("cleo")
     for _ in range(12):
         item = client.get(f"{console.address}/annotate/next", timeout=30).json()["item"]
-        label = max(item["model"], key=item["model"].get)
+        label = max(item["model"], key=item["model"].get, default="sitting")
         answer = client.post(
             f"{console.address}/annotate/answer",
             json={"item_id": item["item_id"], "answer": "label", "label": label, "seconds": 3.1},
