@@ -1,21 +1,18 @@
-"""What every page needs: the settings, and the store off the event loop, through a few kept connections."""
+"""What every page needs: the settings, and the store off the event loop, through pooled connections."""
 
 from __future__ import annotations
 
 import asyncio
-import queue
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import psycopg2
 import psycopg2.extras
 
-from activitymodule.errors import ServiceUnavailableError
 from activitymodule.settings import Settings
 from activitymodule.settings import settings as read_settings
-from activitymodule.store.connection import Connection, connect, explained
+from activitymodule.store.connection import Connection
+from activitymodule.store.pool import Pool
 
 _WORKERS = 8
 _READ_SECONDS = 15
@@ -29,69 +26,18 @@ def settings() -> Settings:
     return read_settings()
 
 
-class _Pool:
-    """Connections that are kept for the next one to use; at the most as many as there are threads."""
-
-    def __init__(self, *, read_only: bool, seconds: int) -> None:
-        self._read_only, self._seconds = read_only, seconds
-        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
-
-    def _open(self) -> Any:
-        connection = connect(settings(), application_name="activity console")
-        connection.set_session(readonly=self._read_only)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, false)", (f"{self._seconds * 1000}",))
-        connection.commit()
-        return connection
-
-    def _take(self) -> Any:
-        try:
-            return self._idle.get_nowait()
-        except queue.Empty:
-            return self._open()
-
-    @contextmanager
-    def lend(self) -> Iterator[Any]:
-        """A connection; committed at the end, rolled back on an error."""
-        connection = self._take()
-        try:
-            with explained(settings()):
-                yield connection
-                connection.commit()
-        except BaseException:
-            if not connection.closed:
-                try:
-                    connection.rollback()
-                except psycopg2.Error:
-                    connection.close()
-            raise
-        finally:
-            if not connection.closed:
-                self._idle.put(connection)
-
-    def use(self, work: Callable[[Any], T]) -> T:
-        """Do `work(connection)` in one transaction. A kept connection may be dead since PostgreSQL was started
-        anew: then the work, of which nothing was committed, is done once more on a new one."""
-        try:
-            with self.lend() as connection:
-                return work(connection)
-        except ServiceUnavailableError as error:
-            if not isinstance(error.__cause__, psycopg2.OperationalError | psycopg2.InterfaceError):
-                raise
-            self.close()
-            with self.lend() as connection:
-                return work(connection)
-
-    def close(self) -> None:
-        while True:
-            try:
-                self._idle.get_nowait().close()
-            except queue.Empty:
-                return
+def _pool(*, read_only: bool, statement_seconds: int) -> Pool:
+    return Pool(
+        settings,
+        application_name="activity console",
+        read_only=read_only,
+        statement_seconds=statement_seconds,
+        size=_WORKERS,
+    )
 
 
-_reading = _Pool(read_only=True, seconds=_READ_SECONDS)
-_writing = _Pool(read_only=False, seconds=_WRITE_SECONDS)
+_reading = _pool(read_only=True, statement_seconds=_READ_SECONDS)
+_writing = _pool(read_only=False, statement_seconds=_WRITE_SECONDS)
 _threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="console")
 
 
@@ -103,17 +49,17 @@ def query(sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> 
             cursor.execute(sql, params)
             return [dict(row) for row in cursor.fetchall()]
 
-    return _reading.use(read)
+    return _reading.run(read)
 
 
 def read(work: Callable[[Any], T]) -> T:
     """`work(connection)` with a read-only connection. Blocks: pages await `run(read, work)`."""
-    return _reading.use(work)
+    return _reading.run(work)
 
 
 def write(work: Callable[[Any], T]) -> T:
     """`work(connection)` in one transaction. Blocks: pages await `run(write, work)`."""
-    return _writing.use(work)
+    return _writing.run(work)
 
 
 async def run(function: Callable[..., T], *arguments: Any) -> T:
@@ -139,6 +85,6 @@ async def run_write(work: Callable[[Any], T]) -> T:
 
 
 def close() -> None:
-    """Close the kept connections."""
+    """Close the pooled connections."""
     _reading.close()
     _writing.close()
