@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from fastapi import HTTPException, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
+from activitymodule.store.prediction_columns import COLUMNS, Column
 from activitymodule.telemetry.schema import reading_schema
 
 
@@ -35,27 +37,35 @@ class NothingUsable(Problem):
     refused: list[Refused] = []
 
 
-class ScoredWindow(BaseModel):
-    """One window as the stream would store it. If `activity` is null, `reason` says why."""
+_TYPES: dict[str, Any] = {
+    "text": str,
+    "timestamptz": datetime,
+    "real": float,
+    "integer": int,
+    "bigint": int,
+    "real[]": dict[str, float],  # by label
+    "text[]": list[str],
+}
 
-    device_id: str = Field(examples=["watch-00001"])
-    window_start: datetime
-    window_end: datetime
-    activity: str | None = Field(examples=["walking"])
-    confidence: float | None = Field(description="Probability of the activity", examples=[0.93])
-    probabilities: dict[str, float] | None = Field(
-        description="Of every label, in single precision",
-        examples=[{"sitting": 0.07, "walking": 0.93}],
+
+def window_model(columns: Sequence[Column] = COLUMNS) -> type[BaseModel]:
+    """The model of one window of an answer, made from the columns of the table `predictions`."""
+    made: dict[str, Any] = {
+        column.name: (
+            _TYPES[column.type] if column.required else _TYPES[column.type] | None,
+            Field(description=column.meaning.replace("`", ""), examples=[column.example]),
+        )
+        for column in columns
+        if column.example is not None
+    }
+    return create_model(
+        "ScoredWindow",
+        __doc__="One window as the stream stores it. Without an activity, `reason` says why.",
+        **made,
     )
-    conformal_set: list[str] | None = Field(
-        description="Labels that contain the true one with the guaranteed probability (90 %)",
-        examples=[["walking"]],
-    )
-    kcal_per_min: float | None = Field(examples=[4.2])
-    coverage: float = Field(description="Share of the window's slots that have a reading", examples=[1.0])
-    readings_used: int = Field(examples=[100])
-    duplicates: int = Field(description="Readings whose stamp occurred before", examples=[0])
-    reason: str | None = Field(description="Why the activity is null", examples=[None])
+
+
+ScoredWindow = window_model()
 
 
 class Predictions(BaseModel):
@@ -63,7 +73,7 @@ class Predictions(BaseModel):
 
     model_version: str = Field(examples=["3"])
     energy_version: str | None = Field(examples=["1"])
-    windows: list[ScoredWindow]
+    windows: list[ScoredWindow]  # type: ignore[valid-type]
     refused: list[Refused]
 
 

@@ -9,6 +9,7 @@ import typer
 
 from activitymodule.errors import DataError
 from activitymodule.settings import project_root
+from activitymodule.store import prediction_columns
 from activitymodule.telemetry import reasons, sources
 from activitymodule.telemetry import schema as telemetry
 
@@ -18,6 +19,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 SCHEMA_FILE = "docs/telemetry.schema.json"
 DOCUMENT = "docs/telemetry.md"
+SQL_DOCUMENT = "docs/sql.md"
 
 
 def schema_text() -> str:
@@ -25,29 +27,36 @@ def schema_text() -> str:
     return json.dumps(telemetry.json_schema(), indent=2) + "\n"
 
 
-def document_text(text: str) -> str:
-    """docs/telemetry.md with its generated parts made anew: fields, reasons and sources.
-
-    Raises DataError where the marks around a part are missing.
-    """
-    parts = {
+def _parts(document: str) -> dict[str, str]:
+    if document == SQL_DOCUMENT:
+        return {"predictions": prediction_columns.markdown()}
+    return {
         "fields": telemetry.fields_table(),
         "reasons": reasons.reasons_table(),
         "sources": sources.sources_text(),
     }
-    for name, made in parts.items():
+
+
+def document_text(text: str, document: str = DOCUMENT) -> str:
+    """A document with its generated parts made anew.
+
+    Raises DataError where the marks around a part are missing.
+    """
+    for name, made in _parts(document).items():
         begin, end = f"<!-- {name}: made by activity schema -->\n", f"<!-- {name} end -->"
         before, opened, rest = text.partition(begin)
         _, closed, after = rest.partition(end)
         if not (opened and closed):
-            raise DataError(f"{DOCUMENT} lacks the marks around its {name}; put back {begin.strip()}")
+            raise DataError(f"{document} lacks the marks around its {name}; put back {begin.strip()}")
         text = before + begin + made + end + after
     return text
 
 
 @app.command(epilog="Example: activity schema --check")
 def schema(
-    write: bool = typer.Option(False, help=f"Write {SCHEMA_FILE} and the generated parts of {DOCUMENT}."),
+    write: bool = typer.Option(
+        False, help=f"Write {SCHEMA_FILE} and the generated parts of {DOCUMENT} and {SQL_DOCUMENT}."
+    ),
     check: bool = typer.Option(
         False, help="Only compare those files with the code; exit code 4 if they differ."
     ),
@@ -57,8 +66,9 @@ def schema(
         typer.echo(schema_text(), nl=False)
         return
     root = project_root()
-    document = root / DOCUMENT
-    required = {root / SCHEMA_FILE: schema_text(), document: document_text(_read(document))}
+    required = {root / SCHEMA_FILE: schema_text()}
+    for document in (DOCUMENT, SQL_DOCUMENT):
+        required[root / document] = document_text(_read(root / document), document)
     for path, text in required.items():
         if write:
             path.write_text(text)

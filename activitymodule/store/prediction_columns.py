@@ -246,7 +246,7 @@ COLUMNS = (
         example=0,
         required=True,
     ),
-    Column("reason", "text", "why there is no activity", lambda r: strings(r.reason), example=""),
+    Column("reason", "text", "why there is no activity", lambda r: strings(r.reason), example="low coverage"),
     Column(
         "model_version",
         "text",

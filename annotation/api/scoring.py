@@ -6,7 +6,6 @@ Messages go through the stream's decode, panes, features and champion; nothing i
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse
 
 from activitymodule.settings import Settings
+from activitymodule.store.prediction_columns import answers as windows_of
 from activitymodule.streaming import worker
 from activitymodule.windows.grouping import group_panes
 from activitymodule.windows.panes import decode_panes
@@ -113,43 +113,10 @@ def _score(settings: Settings, messages: list[bytes], one_watch: bool) -> Any:
     return Predictions(
         model_version=rows.model_version or "",
         energy_version=rows.energy_version,
-        windows=_answers(rows),
+        windows=[ScoredWindow(**window) for window in windows_of(rows)],
         refused=refused,
     )
 
 
 def _unusable(detail: str, refused: list[Refused]) -> JSONResponse:
     return JSONResponse(NothingUsable(detail=detail, refused=refused).model_dump(), 422)
-
-
-def _answers(rows: Any) -> list[ScoredWindow]:
-    """The rows that the stream would store, as answers."""
-    answers = []
-    reasons = rows.reason.to_pylist() if isinstance(rows.reason, pa.Array) else list(rows.reason)
-    for i, device in enumerate(rows.device_id.to_pylist()):
-        start = datetime.fromtimestamp(int(rows.window_start_us[i]) / 1e6, UTC)
-        chances = rows.probabilities[i]
-        scored = reasons[i] is None
-        best = int(chances.argmax()) if scored else 0
-        kcal = float(rows.kcal_per_min[i])
-        answers.append(
-            ScoredWindow(
-                device_id=device,
-                window_start=start,
-                window_end=start + timedelta(seconds=rows.window_seconds),
-                activity=rows.labels[best] if scored else None,
-                confidence=float(chances[best]) if scored else None,
-                probabilities=dict(zip(rows.labels, chances.tolist(), strict=True)) if scored else None,
-                conformal_set=[
-                    label for label, there in zip(rows.labels, rows.in_set[i], strict=True) if there
-                ]
-                if scored
-                else None,
-                kcal_per_min=kcal if np.isfinite(kcal) else None,
-                coverage=float(rows.coverage[i]),
-                readings_used=int(rows.readings_used[i]),
-                duplicates=int(rows.duplicates[i]),
-                reason=reasons[i],
-            )
-        )
-    return answers

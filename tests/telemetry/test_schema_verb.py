@@ -6,7 +6,7 @@ import json
 
 from typer.testing import CliRunner
 
-from activitymodule.jobs.schema import DOCUMENT, SCHEMA_FILE, app, document_text, schema_text
+from activitymodule.jobs.schema import DOCUMENT, SCHEMA_FILE, SQL_DOCUMENT, app, document_text, schema_text
 from activitymodule.settings import project_root
 from activitymodule.telemetry.schema import FIELD_NAMES, arrow_schema, json_schema, spark_schema
 
@@ -16,8 +16,9 @@ def test_committed_schema() -> None:
 
 
 def test_committed_tables() -> None:
-    document = (project_root() / DOCUMENT).read_text()
-    assert document == document_text(document)
+    for name in (DOCUMENT, SQL_DOCUMENT):
+        document = (project_root() / name).read_text()
+        assert document == document_text(document, name)
 
 
 def test_one_table_makes_all_schemas() -> None:
