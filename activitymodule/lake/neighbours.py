@@ -1,7 +1,7 @@
-"""The windows around labelled ones, from the archive of raw messages, by the same path as the stream's.
+"""Windows around labelled ones, computed from the archive of raw messages by the code of the stream.
 
-Without Spark: the messages of some watches around some instants are few. An archive is read by date, and of each
-file only the rows of the watches that are asked for.
+Without Spark, because few messages are needed: the archive is read by date, and from each file only the rows of the
+given watches.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from activitymodule.windows.features import features
 from activitymodule.windows.grouping import group_panes
 from activitymodule.windows.panes import decode_panes
 
-_LATE_DAYS = 2  # after the window, messages of it may come; those that come later are not looked for
+_LATE_DAYS = 2  # messages of a window are searched up to so many days after it
 _CHUNK = 4096  # windows at a time
 _LOG_APPEND_TIME = 1
 
@@ -31,20 +31,23 @@ _LOG_APPEND_TIME = 1
 def neighbours(
     config: Settings, labelled: Iterable[tuple[str, int]], each_side: int
 ) -> dict[tuple[str, int], Neighbours]:
-    """By (device_id, window_us) of a labelled window: up to `each_side` windows before and after it, as far as the
-    archive has their readings. Nothing where there is no archive."""
-    wanted = sorted(set(labelled))
+    """Neighbours of labelled windows, by (device_id, window_us) of the labelled one.
+
+    each_side : at most so many windows before and after it, as far as the archive has their readings. Empty without
+        an archive.
+    """
+    centres = sorted(set(labelled))
     slide_us = config.windows.slide_seconds * 1_000_000
     offsets = [k * slide_us for k in range(-each_side, each_side + 1) if k]
-    asked = sorted({(device, us + offset) for device, us in wanted for offset in offsets})
-    if not asked:
+    keys = sorted({(device, us + offset) for device, us in centres for offset in offsets})
+    if not keys:
         return {}
-    found = _windows(config, asked)
+    windows = _windows(config, keys)
     out: dict[tuple[str, int], Neighbours] = {}
-    for device, us in wanted:
-        near = [us + offset for offset in offsets if (device, us + offset) in found]
+    for device, us in centres:
+        near = [us + offset for offset in offsets if (device, us + offset) in windows]
         if near:
-            rows = [found[device, start] for start in near]
+            rows = [windows[device, start] for start in near]
             out[device, us] = Neighbours(
                 window_us=np.array(near, np.int64),
                 features=np.stack([row[0] for row in rows]),
@@ -54,10 +57,10 @@ def neighbours(
 
 
 def _windows(
-    config: Settings, asked: list[tuple[str, int]]
+    config: Settings, requested: list[tuple[str, int]]
 ) -> dict[tuple[str, int], tuple[np.ndarray, bool]]:
-    """Features of windows, and whether they have readings enough, by (device_id, window_us)."""
-    messages = _messages(config, asked)
+    """Features of windows, and whether their coverage suffices, by (device_id, window_us)."""
+    messages = _messages(config, requested)
     if not messages.num_rows:
         return {}
     windows = config.windows
@@ -75,7 +78,7 @@ def _windows(
     keys = list(
         zip(grouped.column("device_id").to_pylist(), grouped.column("window_us").to_pylist(), strict=True)
     )
-    among = set(asked)
+    among = set(requested)
     chosen = [row for row, key in enumerate(keys) if key in among]
     out: dict[tuple[str, int], tuple[np.ndarray, bool]] = {}
     for low in range(0, len(chosen), _CHUNK):
@@ -87,29 +90,28 @@ def _windows(
     return out
 
 
-def _messages(config: Settings, asked: list[tuple[str, int]]) -> pa.Table:
-    """Archived messages of the watches from the first window asked for until _LATE_DAYS after the last one, each
-    once."""
+def _messages(config: Settings, requested: list[tuple[str, int]]) -> pa.Table:
+    """Archived messages of the watches, from the first window until _LATE_DAYS after the last one, without repeats."""
     path = archive_path(config)
     files, base = fs.FileSystem.from_uri(path)
     names = ["key", "value", "partition", "offset", "timestamp", "timestampType"]
     empty = pa.table({name: [] for name in names})
     if files.get_file_info(base).type != fs.FileType.Directory:
         return empty
-    first = datetime.fromtimestamp(min(us for _, us in asked) / 1e6, UTC)
-    last = datetime.fromtimestamp(max(us for _, us in asked) / 1e6, UTC) + timedelta(days=_LATE_DAYS)
+    first = datetime.fromtimestamp(min(us for _, us in requested) / 1e6, UTC)
+    last = datetime.fromtimestamp(max(us for _, us in requested) / 1e6, UTC) + timedelta(days=_LATE_DAYS)
     partitioning = ds.partitioning(pa.schema([("date", pa.date32())]), flavor="hive")
     archive = ds.dataset(base, filesystem=files, format="parquet", partitioning=partitioning)
     if "key" not in archive.schema.names:
         return empty
-    watches = pa.array(sorted({device.encode() for device, _ in asked}), pa.binary())
-    # a message's own date is that of its arrival, which a replay may have moved: only the beginning is sure
+    watches = pa.array(sorted({device.encode() for device, _ in requested}), pa.binary())
+    # a message is filed by the date of its arrival, which a replay may have moved to a later day
     begin = (first - timedelta(days=1)).date()
-    wanted = (pc.field("date") >= begin) & pc.field("key").isin(watches)
+    condition = (pc.field("date") >= begin) & pc.field("key").isin(watches)
     if last.date() >= datetime.now(UTC).date():
-        table = archive.to_table(columns=names, filter=wanted)
+        table = archive.to_table(columns=names, filter=condition)
     else:
-        table = archive.to_table(columns=names, filter=wanted & (pc.field("date") <= last.date()))
+        table = archive.to_table(columns=names, filter=condition & (pc.field("date") <= last.date()))
     if not table.num_rows:
         return empty
     # a lost checkpoint may have archived some messages twice

@@ -1,8 +1,8 @@
-"""Recordings of any source to cleaned Parquet by person and date, through Spark.
+"""Recordings of any source to cleaned Parquet by person and date, with Spark.
 
-A unit (one person's file) is read by one task as a stream, so that memory does not grow with the data. The
-shuffle by person and date brings duplicates together; only the partitions made are overwritten, so that a
-second run changes nothing. Every row is accounted for: rows = readings + removed, by reason.
+One task reads a unit (one person's file) as a stream, so memory does not grow with the data. The shuffle by person
+and date brings duplicates together; only the resulting partitions are overwritten, so a second run changes nothing.
+Every row is counted: rows = readings + removed, by reason.
 """
 
 from __future__ import annotations
@@ -14,11 +14,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandera.pandas as pandera
 import pyarrow as pa
 import pyarrow.compute as pc
+from pandera.errors import SchemaError
+from pyspark import Accumulator, TaskContext
+from pyspark.accumulators import AccumulatorParam
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from activitymodule.errors import DataError
 from activitymodule.telemetry.cleaning import clean
@@ -26,20 +33,16 @@ from activitymodule.telemetry.identifiers import WHOLE_DEVICE_ID
 from activitymodule.telemetry.schema import FIELDS, FLOAT_FIELDS, spark_schema
 from activitymodule.telemetry.sources import Chunk, Ledger, Unit, source_named
 
-if TYPE_CHECKING:
-    from pandera.pandas import DataFrameSchema
-    from pyspark.sql import DataFrame, SparkSession
-
 _DDL = spark_schema().replace(" not null", "") + ", activity string, person string, date date"
 _CHUNK_ROWS = 50_000
 _SAMPLE_ROWS = 1000
 _PARTITION_BYTES = 32 << 20  # of the source, for a task of the shuffle
-_OUR_ERROR = re.compile(r"activitymodule\.errors\.DataError: (.*)")
+_OWN_ERROR = re.compile(r"activitymodule\.errors\.DataError: (.*)")
 
 
 @dataclass(frozen=True)
 class Ingestion:
-    """What preparing a source did: rows = readings + the sum of removed."""
+    """Result of preparing a source: rows = readings + the sum of removed."""
 
     source: str
     path: str
@@ -52,10 +55,8 @@ class Ingestion:
     noticed: dict[str, int]
 
 
-def contract() -> DataFrameSchema:
-    """What a prepared chunk must be, as a Pandera schema made of the table of fields."""
-    import pandera.pandas as pandera
-
+def contract() -> pandera.DataFrameSchema:
+    """The contract of a prepared chunk: a Pandera schema made from the table of telemetry fields."""
     columns: dict[str, Any] = {
         "device_id": pandera.Column(str, pandera.Check.str_matches(WHOLE_DEVICE_ID)),
         "stamp": pandera.Column("datetime64[us, UTC]"),
@@ -70,22 +71,22 @@ def contract() -> DataFrameSchema:
     return pandera.DataFrameSchema(columns, strict=True)
 
 
-def check(table: pa.Table, schema: DataFrameSchema, where: object) -> None:
-    """Raises DataError where a chunk breaks the contract: a fault of the adapter, not of the recording.
+def check(table: pa.Table, schema: pandera.DataFrameSchema, where: object) -> None:
+    """Raise DataError where a chunk violates the contract: a fault of the adapter, not of the recording.
 
-    Of a long chunk, rows spread evenly over it are looked at: cleaning has been over every value already.
+    Of a long chunk only evenly spaced rows are validated, because cleaning has checked every value.
     """
-    from pandera.errors import SchemaError
-
     step = max(1, len(table) // _SAMPLE_ROWS)
     try:
         schema.validate(table.take(pa.array(np.arange(0, len(table), step))).to_pandas())
     except SchemaError as error:
-        raise DataError(f"{where} does not become clean readings: {str(error).splitlines()[0]}") from error
+        raise DataError(
+            f"{where} violates the contract of clean readings: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def cleaned(chunk: Chunk) -> Chunk:
-    """A chunk without what cannot be, with its `date` and a ledger that still balances."""
+    """A chunk without invalid values, with its `date` and a balanced ledger."""
     table, removed, noticed = clean(chunk.readings)
     ledger = Ledger(
         chunk.ledger.rows,
@@ -99,7 +100,10 @@ def cleaned(chunk: Chunk) -> Chunk:
 def without_repeats(
     batches: Iterable[pa.RecordBatch], count: Callable[[int, int], None]
 ) -> Iterator[pa.RecordBatch]:
-    """Rows sorted by device and stamp, of which the first of each stays; count(kept, repeated) a batch."""
+    """Rows sorted by device and stamp, without repeated stamps: the first row of each is kept.
+
+    count : called with (kept, repeated) for each batch
+    """
     last: tuple[object, object] | None = None
     for batch in batches:
         if not batch.num_rows:
@@ -120,15 +124,15 @@ def prepare(
 ) -> Ingestion:
     """Read a source's recordings, clean them and write them to `out`, partitioned by person and date.
 
-    spark : the session, with what runs it. Raises ConfigError or DataError, one sentence each.
+    people : only these; by default all. Raises ConfigError or DataError.
     """
     units = source_named(source).scan(path)
     if people:
         units = [unit for unit in units if unit.person in people]
-    ledgers = spark.sparkContext.accumulator({}, _by_key())
-    repeats = spark.sparkContext.accumulator({}, _by_key())
+    ledgers = spark.sparkContext.accumulator({}, _ByKey())
+    repeats = spark.sparkContext.accumulator({}, _ByKey())
     specs = [(json.dumps(asdict(unit)),) for unit in units]
-    # a slice a unit: a person's file is one task
+    # one slice a unit, so that a person's file is one task
     frame = spark.createDataFrame(spark.sparkContext.parallelize(specs, len(specs)), "unit string")
     readings = frame.mapInArrow(_reader(ledgers), _DDL)
     size = sum(Path(file).stat().st_size for file in {unit.path for unit in units})
@@ -163,23 +167,18 @@ def prepare(
     )
 
 
-def _by_key() -> Any:
-    from pyspark.accumulators import AccumulatorParam
+class _ByKey(AccumulatorParam):
+    """Counts by key: a task that runs twice reports the same key twice, which counts once."""
 
-    class ByKey(AccumulatorParam):
-        """Counts by key: a task that runs twice reports the same key twice, which counts once."""
+    def zero(self, value: dict) -> dict:
+        return {}
 
-        def zero(self, value: dict) -> dict:
-            return {}
-
-        def addInPlace(self, value1: dict, value2: dict) -> dict:  # noqa: N802
-            value1.update(value2)
-            return value1
-
-    return ByKey()
+    def addInPlace(self, value1: dict, value2: dict) -> dict:  # noqa: N802
+        value1.update(value2)
+        return value1
 
 
-def _reader(ledgers: Any) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+def _reader(ledgers: Accumulator) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         schema = contract()
         for batch in batches:
@@ -190,20 +189,15 @@ def _reader(ledgers: Any) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.Re
                     total += chunk.ledger
                     check(chunk.readings, schema, unit)
                     for part in chunk.readings.to_batches(max_chunksize=_CHUNK_ROWS):
-                        # Arrow forbids nulls where Spark's schema, made of text, allows them
+                        # Spark's schema, parsed from text, allows nulls everywhere
                         yield part.cast(pa.schema([f.with_nullable(True) for f in part.schema]))
                 ledgers.add({spec: asdict(total)})
 
     return read
 
 
-def _write(readings: DataFrame, partitions: int, out: str, repeats: Any) -> None:
-    from pyspark.errors import PySparkException
-    from pyspark.sql import functions as F
-
+def _write(readings: DataFrame, partitions: int, out: str, repeats: Accumulator) -> None:
     def once(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from pyspark import TaskContext
-
         context = TaskContext.get()
         counts = [0, 0]
 
@@ -214,7 +208,7 @@ def _write(readings: DataFrame, partitions: int, out: str, repeats: Any) -> None
         yield from without_repeats(batches, count)
         repeats.add({context.partitionId() if context else 0: counts})
 
-    # of rows with one stamp the first stays: the labelled one, then whichever has the smallest values
+    # of rows with one stamp the first is kept: a labelled one, then the one with the smallest values
     order = [F.col("device_id"), F.col("stamp"), F.col("activity").asc_nulls_last()]
     order += [F.col(f.name).asc_nulls_last() for f in FLOAT_FIELDS]
     unique = (
@@ -230,14 +224,14 @@ def _write(readings: DataFrame, partitions: int, out: str, repeats: Any) -> None
             .parquet(out)
         )
     except PySparkException as error:
-        known = _OUR_ERROR.search(str(error))
-        if known:
-            raise DataError(known[1]) from None
+        own = _OWN_ERROR.search(str(error))
+        if own:
+            raise DataError(own[1]) from None
         raise DataError(f"Spark could not write {out}: {str(error).splitlines()[0]}") from error
 
 
 def report(ingestion: Ingestion, path: Path) -> None:
-    """Enter what was done in reports/ingestion_summary.json, one entry a source; the others stay."""
+    """Write the result to reports/ingestion_summary.json, one entry a source; other entries stay."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         summary = json.loads(path.read_text())

@@ -1,10 +1,10 @@
-"""Training sets in the lake, named by their content: the same content is written once, whoever asks for it.
+"""Training sets in the lake, named by their content, so that the same content is written once.
 
     training/windows-SHA256.parquet     windows with features, activity, person and weight
-    training/snapshot-SHA256.json       which of them make a training set: the base, and what people labelled
-    training/runs/RUN.npz               what both models said of the audit windows that judged a run
+    training/snapshot-SHA256.json       a training set: its base, and the labelled windows
+    training/runs/RUN.npz               both models' predictions of the audit windows of a run
 
-A base is shared by all snapshots that are made on it, so a retraining adds no more than its labels.
+Snapshots share their base, so a retraining adds only its labels.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FOLDER = "training"
 
 @dataclass(frozen=True)
 class Stored:
-    """Where a snapshot is (within the lake), and whether it was written now or was there already."""
+    """Where a snapshot is (within the lake), and whether it was written now."""
 
     snapshot_id: str
     place: str
@@ -40,7 +40,7 @@ class Stored:
 
 
 class _Lake:
-    """Files of the lake by their place in it, on a disk or in object storage; a file appears whole or not at all."""
+    """Files of the lake by their path in it, on disk or in object storage; a file appears complete or not at all."""
 
     def __init__(self, config: Settings) -> None:
         self.root = location(config.lake.folder)
@@ -60,7 +60,7 @@ class _Lake:
             with self.files.open_input_stream(self.path(place)) as stream:
                 return stream.read()
         except FileNotFoundError:
-            raise DataError(f"the lake at {self.root} no longer holds {place}") from None
+            raise DataError(f"the lake at {self.root} no longer has {place}") from None
         except OSError as error:
             raise ServiceUnavailableError(f"the lake at {self.root} cannot be read: {error}") from None
 
@@ -133,7 +133,7 @@ def _write_windows(lake: _Lake, sha256: str, windows: TrainingWindows, weight: n
 
 
 def write_snapshot(config: Settings, training: TrainingSet) -> Stored:
-    """Keep a training set; one whose content is there already is not written again."""
+    """Store a training set, unless its content is stored already."""
     lake, snapshot_id = _Lake(config), training.sha256()
     place = f"{FOLDER}/snapshot-{snapshot_id}.json"
     if lake.there(place):
@@ -150,13 +150,13 @@ def write_snapshot(config: Settings, training: TrainingSet) -> Stored:
         "left_out": training.left_out,
         "features_version": FEATURES_VERSION,
     }
-    # the last file written is the one that is looked for
+    # written last: its existence means that the snapshot is complete
     lake.write(place, json.dumps(described, indent=1).encode())
     return Stored(snapshot_id, place, True)
 
 
 def read_snapshot(config: Settings, snapshot_id: str) -> TrainingSet:
-    """A training set by its id. Raises DataError where it is gone, or is not what its name says."""
+    """A training set by its id. Raises DataError where it is missing, or its content does not match its id."""
     lake = _Lake(config)
     described = json.loads(lake.read(f"{FOLDER}/snapshot-{snapshot_id}.json"))
     base, _ = _windows(lake.read(_windows_place(described["base"])), "the base")
@@ -171,12 +171,12 @@ def read_snapshot(config: Settings, snapshot_id: str) -> TrainingSet:
         labels_added=tuple(described["labels_added"]),
     )
     if training.sha256() != snapshot_id:
-        raise DataError(f"the snapshot {snapshot_id[:12]} in the lake is not what it was; take a new one")
+        raise DataError(f"the snapshot {snapshot_id[:12]} in the lake has changed; take a new one")
     return training
 
 
 def read_base(config: Settings, sha256: str) -> TrainingWindows | None:
-    """Windows a model once learnt from, by the fingerprint in its lineage; None where the lake has them not."""
+    """Training windows of a model, by the fingerprint in its lineage; None where the lake does not have them."""
     lake, place = _Lake(config), _windows_place(sha256)
     if not lake.there(place):
         return None
@@ -184,7 +184,7 @@ def read_base(config: Settings, sha256: str) -> TrainingWindows | None:
 
 
 def write_evaluation(config: Settings, run_id: str, arrays: dict[str, np.ndarray]) -> str:
-    """Keep what a run's models said of the audit windows; its place within the lake."""
+    """Store the predictions of a run's models for the audit windows; returns the path within the lake."""
     sink = io.BytesIO()
     np.savez_compressed(sink, **arrays)  # type: ignore[arg-type]
     place = f"{FOLDER}/runs/{run_id}.npz"
@@ -193,7 +193,7 @@ def write_evaluation(config: Settings, run_id: str, arrays: dict[str, np.ndarray
 
 
 def read_evaluation(config: Settings, run_id: str) -> dict[str, np.ndarray]:
-    """What `write_evaluation` kept. Raises DataError where it is gone."""
+    """The arrays of `write_evaluation`. Raises DataError where they are missing."""
     content = _Lake(config).read(f"{FOLDER}/runs/{run_id}.npz")
-    with np.load(io.BytesIO(content), allow_pickle=False) as held:
-        return {name: held[name] for name in held.files}
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}

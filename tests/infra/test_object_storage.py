@@ -56,7 +56,7 @@ def test_what_a_run_kept_comes_back(bucket: Any) -> None:
     keys = [found.key for found in bucket.objects.all()]
     assert [key for key in keys if not key.endswith("/")] == [f"deep/er/{place}"], "and no half-written file"
     np.testing.assert_array_equal(read_evaluation(settings, "a-run")["probability"], said["probability"])
-    with pytest.raises(DataError, match="no longer holds"):
+    with pytest.raises(DataError):
         read_evaluation(settings, "another-run")
 
 

@@ -151,7 +151,7 @@ def test_contract_refuses_what_is_not_clean() -> None:
     preprocess.check(good.readings, preprocess.contract(), "test")
     index = good.readings.schema.get_field_index("heart_rate")
     bad = good.readings.set_column(index, "heart_rate", pa.array(np.array([999], np.float32)))
-    with pytest.raises(DataError, match="test does not become clean readings"):
+    with pytest.raises(DataError, match="test violates the contract"):
         preprocess.check(bad, preprocess.contract(), "test")
 
 
