@@ -6,8 +6,8 @@ DEMO_SECONDS ?=
 # no setting: each has PostgreSQL, Kafka and a registry of its own and runs Spark, some 6 GB in all
 TEST_PROCESSES ?= 2
 
-# no setting: the Python of `make unit`'s and `make wheel-check`'s own environments
-PYTHON ?= $(BIN)/python
+# no setting: the versions of Python of `make unit-on`
+PYTHON ?= 3.12 3.13
 # the packages whose unit tests must cover 90 %
 FLOORS := activitymodule/telemetry/*,activitymodule/windows/*,activitymodule/statistics/*,activitymodule/models/*,activitymodule/learning/*,activitymodule/synthesis/*
 # needs no service, no Spark and no Docker engine
@@ -49,7 +49,7 @@ coverage: init ## the unit tests with their coverage; fails below 90 % in the pa
 	$(BIN)/coverage report --sort=cover
 	$(BIN)/coverage report --format=total --fail-under=90 --include=$(FLOORS)
 
-unit-on: ## the unit tests on another Python, in an environment of its own: make unit-on PYTHON=python3.13
+unit-on: init ## the unit tests on other Pythons, each in an environment of its own: make unit-on PYTHON=3.13
 	@.ci/unit-on $(PYTHON)
 
 test: check ## check, then all tests but the long ones, two files at a time

@@ -20,7 +20,7 @@ from activitymodule.telemetry.decoding.messages import decode_messages
 from activitymodule.telemetry.encode import messages
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features
-from activitymodule.windows.packing import windows_of
+from activitymodule.windows.panes import windows_of
 
 NOT_IN_THE_CORE = ("pyspark", "sqlalchemy", "psycopg2", "kafka", "mlflow", "nicegui", "airflow")
 
