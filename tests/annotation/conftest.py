@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg2
 import psycopg2.errors
 import pytest
 from console_process import PASSWORDS, ROLES, Console, start_console
 from filled_queue import fill
-from own_settings import drop_database, replaced
+from own_settings import drop_database, register_champion, replaced, settings_of_ones_own
+from rest_console import PASSWORD
+from rest_console import Console as RestConsole
 
+from activitymodule.embedded.postgres import Postgres
+from activitymodule.embedded.processes import any_free_port
+from activitymodule.registry.versions import register
 from activitymodule.settings import Settings
+from activitymodule.store.connection import session
+from activitymodule.store.migrate import upgrade
+from activitymodule.store.users import add_token, add_user
 
 
 @pytest.fixture(scope="session")
 def console_base(stack: Any) -> Iterator[Settings]:
     """Settings with a migrated database for the consoles of this session, with three users in it."""
-    import secrets
-
-    from activitymodule.embedded.postgres import Postgres
-    from activitymodule.embedded.processes import any_free_port
-    from activitymodule.store.connection import session
-    from activitymodule.store.migrate import upgrade
-    from activitymodule.store.users import add_user
-
     own = replaced(
         stack.settings,
         store={"database": f"console_{secrets.token_hex(4)}"},
@@ -104,3 +112,86 @@ def visit(browser: Any, running_console: Console) -> Iterator[Callable[..., Any]
     for context in contexts:
         context.close()
     assert not troubles, troubles
+
+
+@pytest.fixture(scope="module")
+def fleet_console(
+    stack: Any,
+    trained: Path,
+    environment_of: Callable[[Settings], dict[str, str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Console]:
+    """A console whose registry has two versions of the classifier, and whose store is empty but for its users."""
+    folder = tmp_path_factory.mktemp("fleet-console")
+    with settings_of_ones_own(stack, folder) as own:
+        settings = replaced(
+            own,
+            console={
+                "port": any_free_port(),
+                "secret": secrets.token_urlsafe(24),
+                "sign_ins_per_minute": 1000,
+            },
+        )
+        first = register_champion(settings, trained)
+        register(settings, first.name, trained / "activity", {}, tags={"data": "synthetic"})
+        with session(settings) as connection:
+            for name, password in PASSWORDS.items():
+                add_user(connection, name, ROLES[name], password)  # type: ignore[arg-type]
+        log = folder / "console.log"
+        process = start_console(settings, environment_of(settings), log)
+        held = Console(f"http://127.0.0.1:{settings.console.port}", settings, None, process, log)
+        yield held
+        if process.poll() is None:
+            held.stop()
+        print(log.read_text())
+
+
+@pytest.fixture(scope="module")
+def api(
+    stack: Any,
+    trained: Path,
+    environment_of: Callable[[Settings], dict[str, str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[RestConsole]:
+    """A console with a champion, a token and two users."""
+    folder = tmp_path_factory.mktemp("rest")
+    with settings_of_ones_own(stack, folder) as own:
+        settings = replaced(
+            own,
+            console={"port": any_free_port(), "secret": "0123456789abcdef", "requests_per_minute": 100_000},
+            airflow={"uri": f"http://127.0.0.1:{any_free_port()}"},
+        )
+        register_champion(settings, trained)
+        with session(settings) as connection:
+            token = add_token(connection, "phone")
+            add_user(connection, "boss", "admin", PASSWORD)
+            add_user(connection, "ann", "annotator", PASSWORD)
+        log = folder / "console.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "activitymodule", "console"],
+                env=environment_of(settings),
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        console = RestConsole(settings, token, log)
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                try:
+                    if console.nobody.get("/health", params={"need": "store"}).status_code == 200:
+                        break
+                except httpx.TransportError:
+                    pass
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
+            yield console
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+            print(log.read_text())

@@ -1,0 +1,43 @@
+"""A running console for tests of its REST interface: clients of it, and readings to send."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import httpx
+import pyarrow as pa
+
+from activitymodule.settings import Settings
+from activitymodule.synthesis.history import training_readings
+from activitymodule.telemetry.encode import messages
+
+PASSWORD = "correct horse battery"
+
+
+class Console:
+    """A console of its own, and clients of it: with a token, signed in as an admin, and nobody."""
+
+    def __init__(self, settings: Settings, token: str, log: Path) -> None:
+        self.settings, self.token, self.log = settings, token, log
+        base = f"http://{settings.console.host}:{settings.console.port}"
+        self.base = base
+        self.client = httpx.Client(base_url=base, headers={"authorization": f"Bearer {token}"}, timeout=30)
+        self.nobody = httpx.Client(base_url=base, timeout=30)
+
+    def signed_in(self, name: str) -> httpx.Client:
+        client = httpx.Client(base_url=self.base, timeout=30, headers={"origin": self.base})
+        answer = client.post("/signin", data={"name": name, "password": PASSWORD})
+        assert answer.status_code in (200, 303), answer.text
+        return client
+
+
+def live(devices: int, minutes: int, seed: int = 5) -> pa.Table:
+    """Readings of the last minutes, so that no stamp is refused; they end with a whole window."""
+    now = int(time.time()) // 10 * 10 - 10
+    return training_readings(devices, minutes, seed, start=now - 60 * minutes).readings
+
+
+def body(readings: pa.Table) -> str:
+    """One message with all the readings."""
+    return "[" + ",".join(v.decode().strip("[]") for v in messages(readings, 10).value) + "]"
