@@ -75,7 +75,7 @@ def status(as_json: bool = _JSON) -> None:
 @app.command(epilog="Example: activity airflow logs scheduler -f")
 def logs(
     part: str = typer.Argument("", help="api, scheduler or dags; all of them if left out."),
-    follow: bool = typer.Option(False, "--follow", "-f", help="Go on with what is written from now on."),
+    follow: bool = typer.Option(False, "--follow", "-f", help="Also print what is written from now on."),
     lines: int = typer.Option(20, "--lines", "-n", min=0, help="How many lines of each log."),
 ) -> None:
     """Show the last lines of Airflow's own logs. The log of a task is on its page in Airflow."""

@@ -6,10 +6,8 @@ import typer
 
 from activitymodule.jobs.output import print_json, print_table
 from activitymodule.monitoring import report as monitoring
-from activitymodule.registry import versions
 from activitymodule.settings import settings
-from activitymodule.store import connection
-from activitymodule.store import drift as store_drift
+from activitymodule.workflows import drift as workflow
 
 SECTION = "Labels and models"
 
@@ -31,12 +29,7 @@ def drift(
 
     The exit status is 0 whatever the result; `retrain_recommended` in the JSON is the recommendation.
     """
-    config = settings()
-    chosen = versions.get(config, config.registry.classifier, version) if version else None
-    with connection.session(config) as opened:
-        if record:
-            store_drift.merge_minutes(opened)
-        report = monitoring.drift_report(config, opened, record=record, version=chosen)
+    report = workflow.compare(settings(), record=record, version=version)
     if as_json:
         print_json(report.limited(features).model_dump())
         return

@@ -18,17 +18,19 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 class Tail:
-    """A log that grows, and now and then begins anew when it has become too long."""
+    """A log that grows, and that is truncated now and then."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.file: TextIO | None = None
 
     def last(self, lines: int) -> list[str]:
+        """Its last lines; what is written later is for `more`."""
         self.file = open(self.path, errors="replace")  # noqa: SIM115 - it stays open to be followed
         return [line.rstrip("\n") for line in deque(self.file, lines)]
 
     def more(self) -> list[str]:
+        """Lines written since the last call."""
         assert self.file is not None
         if self.path.stat().st_size < self.file.tell():
             self.file.seek(0)
@@ -37,18 +39,18 @@ class Tail:
 
 @app.command(epilog="Example: activity logs kafka -f")
 def logs(
-    service: str = typer.Argument("", help="postgres, kafka, mlflow or supervisor; all of them if left out."),
-    follow: bool = typer.Option(False, "--follow", "-f", help="Go on with what is written from now on."),
+    service: str = typer.Argument("", help="postgres, kafka, mlflow or supervisor; all if left out."),
+    follow: bool = typer.Option(False, "--follow", "-f", help="Also print what is written from now on."),
     lines: int = typer.Option(20, "--lines", "-n", min=0, help="How many lines of each log."),
 ) -> None:
     """Show the last lines of the embedded stack's logs."""
     folder = resolve(settings().local.folder) / "logs"
-    there = sorted(path.stem for path in folder.glob("*.log"))
-    if not there:
+    found = sorted(path.stem for path in folder.glob("*.log"))
+    if not found:
         raise ConfigError(f"there are no logs in {folder}; `activity up` starts the stack that writes them")
-    if service and service not in there:
-        raise ConfigError(f"there is no log of {service!r}; there are those of {', '.join(there)}")
-    names = [service] if service else there
+    if service and service not in found:
+        raise ConfigError(f"there is no log of {service!r}; there are logs of {', '.join(found)}")
+    names = [service] if service else found
     width = 0 if service else max(map(len, names))
 
     def show(name: str, text: list[str]) -> None:

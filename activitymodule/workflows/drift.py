@@ -9,16 +9,18 @@ from pathlib import Path
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
-from activitymodule.monitoring.report import drift_report
+from activitymodule.monitoring.report import DriftReport, drift_report
+from activitymodule.registry.versions import get
 from activitymodule.settings import Settings, project_root
 from activitymodule.store.connection import session
+from activitymodule.store.drift import merge_minutes
 
 FEATURES_KEPT = 40
 """How many features a kept report lists, those that drifted furthest first."""
 
 
 class DriftResult(BaseModel):
-    """What drift monitoring found. path : of the report that was kept"""
+    """The recommendation of a drift report, and where it is kept."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,6 +32,19 @@ class DriftResult(BaseModel):
 def reports_folder() -> Path:
     """Where the reports are kept."""
     return project_root() / "reports" / "drift"
+
+
+def compare(config: Settings, *, record: bool = False, version: str | None = None) -> DriftReport:
+    """The report on the last monitoring.look_back_minutes.
+
+    record : open and end alarms too; version : of the classifier, the champion where None. Raises ModelError for an
+    unknown version, ServiceUnavailableError where the registry does not answer.
+    """
+    chosen = get(config, config.registry.classifier, version) if version else None
+    with session(config) as connection:
+        if record:
+            merge_minutes(connection)
+        return drift_report(config, connection, record=record, version=chosen)
 
 
 def monitor(config: Settings, folder: Path | None = None) -> DriftResult:

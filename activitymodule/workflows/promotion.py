@@ -1,4 +1,4 @@
-"""Promotion by hand, and back: a person makes a version champion, and that is recorded."""
+"""Promotion and rollback by hand: a person makes a version champion, which is recorded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from activitymodule.registry.versions import (
 )
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session
-from activitymodule.store.promotions import record_promotion
+from activitymodule.store.promotions import Promotion, promotions, record_promotion
 
 
 def model_name(config: Settings, kind: str) -> str:
@@ -49,7 +49,7 @@ def promote_by_hand(config: Settings, kind: str, version: str, *, by_whom: str, 
 
 
 def roll_back(config: Settings, kind: str, *, by_whom: str, why: str) -> ModelVersion:
-    """Make the version champion that was so before; recorded in `promotions`."""
+    """Make the previous champion the champion again; recorded in `promotions`."""
     name = model_name(config, kind)
     found = previous(config, name)
     if found is None:
@@ -58,11 +58,19 @@ def roll_back(config: Settings, kind: str, *, by_whom: str, why: str) -> ModelVe
     return get(config, name, found.version)
 
 
+def history(config: Settings, kind: str, limit: int) -> list[Promotion]:
+    """Promotions, rejections and rollbacks of a model, newest first."""
+    with session(config, read_only=True) as connection:
+        return promotions(connection, name=model_name(config, kind), limit=limit)
+
+
 def _recorded(
     config: Settings, name: str, version: str, act: str, by_whom: str, why: str, move: Callable[[], object]
 ) -> None:
-    """Move the alias between writing the entry and committing it: an alias that did not move leaves no entry, and
-    without a store nothing moves unseen."""
+    """Move the alias between writing the entry and committing it.
+
+    So an alias that did not move leaves no entry, and without a store no alias moves unrecorded.
+    """
     serving = champion(config, name)
     with session(config) as connection:
         record_promotion(

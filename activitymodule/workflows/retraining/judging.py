@@ -93,7 +93,7 @@ def gate(config: Settings, run_id: str) -> GateResult:
         content = json.loads(json.dumps(verdict.as_json(), default=float))
         version = ModelVersion(config.registry.classifier, challenger.version)
         word = "promote" if verdict.promote else "reject"
-        tag(config, version, {"verdict": word, "verdict_says": verdict.says})
+        tag(config, version, {"verdict": word, "verdict_summary": verdict.says})
         keep_json(config, version, "verdict.json", {"run": run_id, **content})
         result = GateResult(
             at=datetime.now(UTC),

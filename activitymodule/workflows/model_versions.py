@@ -1,0 +1,68 @@
+"""Versions of both models, and one of them with its files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from activitymodule.errors import ModelError
+from activitymodule.models.export import CARD_FILE, LINEAGE_FILE, METRICS_FILE
+from activitymodule.registry.versions import ModelVersion, champion, fetch, get, versions
+from activitymodule.settings import Settings
+from activitymodule.workflows.promotion import model_name
+
+
+@dataclass(frozen=True)
+class Row:
+    """A version as lists show it. created_at : ISO 8601, UTC; data : what it was trained on; run_id : MLflow's"""
+
+    name: str
+    version: str
+    aliases: tuple[str, ...]
+    created_at: str | None
+    data: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Details:
+    """A version with the content of its files, which are JSON; folder : where they are"""
+
+    version: Row
+    folder: Path
+    card: Any
+    metrics: Any
+    lineage: Any
+
+    def document(self) -> dict[str, object]:
+        """All of it as one object."""
+        files = {"card": self.card, "metrics": self.metrics, "lineage": self.lineage}
+        return {**asdict(self.version), "folder": self.folder, **files}
+
+
+def row_of(version: ModelVersion) -> Row:
+    """What lists show of a version."""
+    created = version.created_at.isoformat(timespec="seconds") if version.created_at else None
+    data = version.tags.get("data", "")
+    return Row(version.name, version.version, version.aliases, created, data, version.run_id)
+
+
+def all_versions(config: Settings) -> list[Row]:
+    """The versions of both models, newest first."""
+    names = (config.registry.classifier, config.registry.regressor)
+    return [row_of(version) for name in names for version in versions(config, name)]
+
+
+def details(config: Settings, kind: str, version: str | None = None) -> Details:
+    """One version, the champion where None. Raises ModelError where there is none."""
+    name = model_name(config, kind)
+    found = get(config, name, version) if version else champion(config, name)
+    if found is None:
+        raise ModelError(f"{name} has no champion yet; `activity train {kind}` makes one")
+    folder = fetch(config, found)
+    card, metrics, lineage = (
+        json.loads((folder / file).read_text()) for file in (CARD_FILE, METRICS_FILE, LINEAGE_FILE)
+    )
+    return Details(row_of(found), folder, card, metrics, lineage)
