@@ -16,7 +16,7 @@ import activitymodule
 from activitymodule.models.bundle import BundleBytes, load_bundle
 from activitymodule.settings import load, resource
 from activitymodule.synthesis.history import training_readings
-from activitymodule.telemetry.decoding.messages import decode_messages
+from activitymodule.telemetry.decoding import decode_messages
 from activitymodule.telemetry.encode import messages
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features

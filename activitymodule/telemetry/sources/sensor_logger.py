@@ -56,7 +56,6 @@ class Pushed:
     """
 
     device_id: str
-    session_id: str
     readings: pa.Table
     samples: int
     passed_over: dict[str, int]
@@ -95,12 +94,11 @@ def readings_of_push(
         raise DataError(f"deviceId must be {DEVICE_ID_TEXT}; name one with ?device=")
     if len(payload) > MOST_SAMPLES:
         raise DataError(f"a push of {len(payload)} samples is too large; at most {MOST_SAMPLES} are allowed")
-    session = str(push.get("sessionId") or "")[:128]
     sensors, battery = _by_sensor(payload)
     base, total, gravity = _acceleration(sensors, -1.0 if frame == "android" else 1.0)
     if base is None or total is None:
         passed = {name: len(samples.time_ns) for name, samples in sensors.items()}
-        return Pushed(device, session, arrow_schema().empty_table(), len(payload), passed, steps_before)
+        return Pushed(device, arrow_schema().empty_table(), len(payload), passed, steps_before)
     slot = base.time_ns // SLOT_NS
     first = np.flatnonzero(np.diff(slot, prepend=slot[0] - 1))
     columns: dict[str, np.ndarray] = {"stamp": base.time_ns[first] // 1000}
@@ -110,7 +108,7 @@ def readings_of_push(
     used = _used(sensors)
     passed = {name: len(samples.time_ns) for name, samples in sensors.items() if name not in used}
     table = _table(device, columns | others, len(slots), battery)
-    return Pushed(device, session, table, len(payload), passed, steps)
+    return Pushed(device, table, len(payload), passed, steps)
 
 
 _ALWAYS_USED = frozenset({"gyroscope", "heartrate", "pedometer", "location", "watchlocation", "battery"})
