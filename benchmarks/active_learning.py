@@ -1,9 +1,9 @@
-"""What labels are worth by whom one asks: `python benchmarks/active_learning.py [--data FOLDER] [--seeds 8] [--write]`.
+"""Compares strategies of selecting windows to label: `python benchmarks/active_learning.py [--data FOLDER] [--write]`.
 
-Simulates annotators who know the truth on two public data sets: minutes of 49 people (aw_fb_data.csv) and windows of
-40 people (wisdm_watch.tar.gz), a third of the people held out. Compared are the queue's policy (learning/policy and
-learning/doubt themselves), random, "ask below .6 confidence", least confidence, and one that is told the truth and asks
-evenly over activities and watches; all learn by the same learner.
+Simulates annotators who always give the true label on two public data sets: minutes of 49 people (aw_fb_data.csv) and
+windows of 40 people (wisdm_watch.tar.gz), a third of the people held out. Strategies: the queue's policy
+(learning/policy and learning/doubt), random, confidence below .6, least confidence, and an oracle that selects evenly
+over true activities and watches. All train the same learner.
 JSON on stdout; with --write also docs/active-learning.json, the figure and the table in docs/active-learning.md.
 """
 
@@ -24,6 +24,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from active_learning_page import write
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
@@ -34,20 +35,14 @@ from activitymodule.learning.doubt.margin import margin
 from activitymodule.learning.policy import Candidate, Past, Rules
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "active-learning.md"
-FIGURES = ROOT / "docs" / "active-learning.json"
-PICTURE = ROOT / "docs" / "figures" / "active-learning.svg"
-MARKS = ("<!-- figures: made by benchmarks/active_learning.py -->", "<!-- end of figures -->")
-
 ROUND = 20  # labels between two trainings
-PASSING = 400  # windows that pass by in a round, which the policy chooses from
+PASSING = 400  # windows of a round, from which the policy selects
 POOL = 96  # of them it keeps so many, as the scorer does
-DRAWS = 3  # of each strategy that draws, a split: a lead is not to be the luck of one
+DRAWS = 3  # runs of a random strategy on each split, averaged
 STOPS = (40, 60, 100, 140, 200, 300, 400)
-TARGETS = (100, 200, 400)
 POLICY, RANDOM, THRESHOLD, LEAST = "policy", "random", "threshold 0.6", "least confidence"
-TRUTH = "told the truth"  # asks evenly over true activities and watches, which nobody can: what spread can win at all
-STRATEGIES = (POLICY, RANDOM, THRESHOLD, LEAST, TRUTH)
+ORACLE = "oracle"  # selects evenly over true activities and watches, which no policy knows
+STRATEGIES = (POLICY, RANDOM, THRESHOLD, LEAST, ORACLE)
 
 
 @dataclass(frozen=True)
@@ -188,7 +183,7 @@ class Simulation:
 
     def ask(self, count: int) -> list[int]:
         rows = np.flatnonzero(self.left)
-        if self.strategy == TRUTH:
+        if self.strategy == ORACLE:
             return self._evenly(self.random.permutation(rows), count)
         if self.strategy == RANDOM or (not self.labelled and self.strategy != POLICY):
             return list(self.random.permutation(rows)[:count])
@@ -293,8 +288,8 @@ class Simulation:
 
 
 def near_duplicates(data: Data, Z: np.ndarray, labelled: list[int]) -> float:
-    """Share of labels that say again what an earlier one said: the same watch and activity, and as like it as one
-    window is like the next (the median step between neighbours of a run, root mean square of standard scores)."""
+    """Share of labels that repeat an earlier one: the same watch and activity, and no further from it than one
+    window is from the next (the median step between neighbours of a run, root mean square of standard scores)."""
     same_run = data.run[1:] == data.run[:-1]
     steps = np.sqrt(((Z[1:] - Z[:-1])[same_run] ** 2).mean(1))
     bar = float(np.median(steps))
@@ -310,8 +305,8 @@ def near_duplicates(data: Data, Z: np.ndarray, labelled: list[int]) -> float:
 
 
 def _mean_run(data: Data, strategy: str, seed: int, cold_labels: int) -> dict[int, dict[str, float]]:
-    """One split; those that draw are the mean of several draws, so that no lead is good luck or bad."""
-    draws = DRAWS if strategy in (POLICY, RANDOM, TRUTH) else 1
+    """One split; random strategies are the mean of several runs."""
+    draws = DRAWS if strategy in (POLICY, RANDOM, ORACLE) else 1
     runs = [Simulation(data, strategy, seed, cold_labels, draw).run() for draw in range(draws)]
     return {
         stop: {figure: float(np.mean([run[stop][figure] for run in runs])) for figure in runs[0][stop]}
@@ -353,7 +348,7 @@ def simulate(data: Data, seeds: list[int], cold_labels: int) -> dict[str, Any]:
         }
         for name, found in runs.items()
     }
-    leads = {name: _lead(runs[name], runs[RANDOM]) for name in (POLICY, TRUTH)}
+    leads = {name: _lead(runs[name], runs[RANDOM]) for name in (POLICY, ORACLE)}
     everything = []
     for seed in seeds:
         full = Simulation(data, RANDOM, seed, cold_labels)
@@ -397,84 +392,6 @@ def main() -> None:
     if arguments.write:
         write(figures)
     print(json.dumps(figures, indent=1))
-
-
-def write(figures: dict[str, Any]) -> None:
-    FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
-    draw(figures)
-    text = PAGE.read_text()
-    before, _, rest = text.partition(MARKS[0])
-    after = rest.partition(MARKS[1])[2]
-    PAGE.write_text(f"{before}{MARKS[0]}\n\n{table(figures)}\n{MARKS[1]}{after}")
-
-
-_TITLES = {
-    "minutes": "minutes of 49 people (random forest)",
-    "windows": "10 s windows of 40 people (linear model)",
-}
-
-
-def table(figures: dict[str, Any]) -> str:
-    lines = []
-    for name, found in figures["data"].items():
-        curves, leads = found["curves"], found["lead_over_random"]
-        lines += [
-            f"**{_TITLES[name][0].upper()}{_TITLES[name][1:]}**, {len(figures['seeds'])} splits; all labels of the "
-            f"pool: macro-F1 {found['all_labels_macro_f1']:.3f}",
-            "",
-            "| who is asked | "
-            + " | ".join(f"F1 at {stop}" for stop in TARGETS)
-            + " | near-duplicates at 400 | people reached at 100 |",
-            "|---|" + "---|" * (len(TARGETS) + 2),
-        ]
-        for strategy, stops in curves.items():
-            cells = [
-                f"{stops[str(s)]['macro_f1']['mean']:.3f} ± {stops[str(s)]['macro_f1']['sd']:.3f}"
-                for s in TARGETS
-            ]
-            lines.append(
-                f"| {strategy} | "
-                + " | ".join(cells)
-                + f" | {stops['400']['near_duplicates']['mean']:.2f} | "
-                f"{stops['100']['people']['mean']:.0%} |"
-            )
-        for name, stops in leads.items():
-            lead = [f"{stops[str(s)]['mean']:+.3f} ± {stops[str(s)]['standard_error']:.3f}" for s in TARGETS]
-            lines.append(
-                f"| *{name} less random, split by split (± standard error)* | " + " | ".join(lead) + " | | |"
-            )
-        lines.append("")
-    return "\n".join(lines)
-
-
-def draw(figures: dict[str, Any]) -> None:
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    matplotlib.rcParams["svg.hashsalt"] = "active-learning"
-    colours = dict(zip(STRATEGIES, ("#b5432a", "#1f3b57", "#c9a227", "#7a9e7e", "#999999"), strict=True))
-    figure = Figure(figsize=(9, 3.9), layout="constrained")
-    for axes, (name, found) in zip(
-        np.atleast_1d(figure.subplots(1, len(figures["data"]))), figures["data"].items(), strict=True
-    ):
-        for strategy, stops in found["curves"].items():
-            at = [int(stop) for stop in stops]
-            mean = np.array([one["macro_f1"]["mean"] for one in stops.values()])
-            error = np.array([one["macro_f1"]["sd"] for one in stops.values()]) / np.sqrt(
-                len(figures["seeds"])
-            )
-            axes.plot(at, mean, color=colours[strategy], label=strategy, linewidth=1.8)
-            axes.fill_between(
-                at, mean - error, mean + error, color=colours[strategy], alpha=0.15, linewidth=0
-            )
-        axes.axhline(found["all_labels_macro_f1"], color="#999999", linestyle="--", linewidth=1)
-        axes.set_title(_TITLES[name], fontsize=10)
-        axes.set_xlabel("labels")
-        axes.set_ylabel("macro-F1 on people held out")
-        axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(PICTURE, metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where the stream takes up its work: the checkpoint, or the store's own record of offsets where it is lost."""
+"""Where the stream resumes: from its checkpoint, or from the store's record of offsets where that is lost."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from pyspark.sql import SparkSession
+
 from activitymodule.errors import RefusedError, ServiceUnavailableError
 from activitymodule.kafka.clients import offsets_before, topic_ends
 from activitymodule.settings import Settings, location
+from activitymodule.streaming.offsets import offsets_json
 
 
 @dataclass(frozen=True)
@@ -26,15 +29,20 @@ def checkpoint_path(config: Settings, name: str) -> str:
     return f"{location(config.spark.checkpoints)}/{name}-{config.kafka.topic}"
 
 
-def _file_system(spark: Any, path: str) -> tuple[Any, Any]:
-    jvm = spark.sparkContext._jvm
+def _jvm(spark: SparkSession) -> Any:
+    """The Java side of the session, by py4j."""
+    return spark.sparkContext._jvm
+
+
+def _file_system(spark: SparkSession, path: str) -> tuple[Any, Any]:
+    jvm = _jvm(spark)
     hadoop_path = jvm.org.apache.hadoop.fs.Path(path)
     return hadoop_path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()), hadoop_path
 
 
-def read_checkpoint(spark: Any, path: str) -> Checkpoint:
-    """What stands at `path`."""
-    jvm = spark.sparkContext._jvm
+def read_checkpoint(spark: SparkSession, path: str) -> Checkpoint:
+    """The checkpoint at `path`."""
+    jvm = _jvm(spark)
     files, _ = _file_system(spark, path)
     metadata = jvm.org.apache.hadoop.fs.Path(path + "/metadata")
     if not files.exists(metadata):
@@ -49,27 +57,25 @@ def read_checkpoint(spark: Any, path: str) -> Checkpoint:
     return Checkpoint(path, json.loads(text)["id"], committed)
 
 
-def set_aside(spark: Any, path: str) -> str | None:
-    """Rename a checkpoint out of the way; the new name, or None where there was none."""
+def set_aside(spark: SparkSession, path: str) -> str | None:
+    """Rename a checkpoint; returns the new name, or None where there was none."""
     files, old = _file_system(spark, path)
     if not files.exists(old):
         return None
     aside = f"{path}.set-aside-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
-    files.rename(old, spark.sparkContext._jvm.org.apache.hadoop.fs.Path(aside))
+    files.rename(old, _jvm(spark).org.apache.hadoop.fs.Path(aside))
     return aside
-
-
-def _json(topic: str, offsets: dict[int, int]) -> str:
-    return json.dumps({topic: {str(number): offset for number, offset in sorted(offsets.items())}})
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where a query without a checkpoint starts, and the sentence that says why (None: nothing to say)."""
+    """Where a query without a checkpoint starts, and a message that says why (None: the usual start)."""
 
     offsets: str
     why: str | None = None
-    lost: dict[int, tuple[int, int]] | None = None  # partition -> unread offsets that the broker has deleted
+    lost: dict[int, tuple[int, int]] | None = (
+        None  # partition -> unscored offsets that the broker has deleted
+    )
 
 
 def start_without_checkpoint(
@@ -77,9 +83,9 @@ def start_without_checkpoint(
 ) -> Start:
     """Starting offsets (Spark's JSON) for a query whose checkpoint is new or lost.
 
-    `recorded` is what the store knows: partition -> offset after the last one of a finished batch. Reading starts
-    again as much earlier as a window may stay open, so that open windows are built anew in full.
-    Raises RefusedError where the broker no longer holds what was not read yet.
+    recorded : from the store, partition -> offset after the last one of a finished batch. Reading starts earlier by as
+    long as a window may stay open, so that open windows are complete.
+    Raises RefusedError where the broker has deleted unscored messages.
     """
     if recorded is None:
         return Start(config.scoring.starting_offsets)
@@ -91,8 +97,9 @@ def start_without_checkpoint(
     shrunk = [number for number, until in recorded.items() if number not in ends or ends[number][1] < until]
     if shrunk:
         raise RefusedError(
-            f"the topic {topic} ends before what was read from it (partition {shrunk[0]}): it was made anew, or this "
-            f"is another broker; name another topic, or start over with `activity score --forget-offsets`"
+            f"the topic {topic} ends before the offsets read from it (partition {shrunk[0]}): it was deleted and "
+            f"created again, or this is another broker; use another topic, or start over with "
+            "`activity score --forget-offsets`"
         )
     if lost and not accept_data_loss:
         raise RefusedError(loss_sentence(topic, lost))
@@ -102,15 +109,15 @@ def start_without_checkpoint(
     start |= {number: first for number, (first, _) in ends.items() if number not in start}
     again = sum(known[number] - start[number] for number in known)
     return Start(
-        _json(topic, start),
+        offsets_json(topic, start),
         f"the checkpoint is missing; resuming from the store's record of offsets and reading {again:,} messages "
-        "again, so that windows that were open are whole",
+        "again, so that open windows are complete",
         lost or None,
     )
 
 
 def unread_and_gone(recorded: dict[int, int], ends: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
-    """Partition -> the offsets (from, until) that were not scored and that the broker no longer holds."""
+    """Partition -> unscored offsets (from, until) that the broker has deleted."""
     return {
         number: (until, ends[number][0])
         for number, until in recorded.items()
@@ -119,10 +126,10 @@ def unread_and_gone(recorded: dict[int, int], ends: dict[int, tuple[int, int]]) 
 
 
 def loss_sentence(topic: str, lost: dict[int, tuple[int, int]]) -> str:
-    """One sentence that says which messages are gone, and what to do."""
+    """Which messages were deleted, and what to do, as one sentence."""
     count = sum(upto - first for first, upto in lost.values())
     parts = ", ".join(f"partition {n}: {first} to {upto - 1}" for n, (first, upto) in sorted(lost.items()))
     return (
-        f"DATA LOSS: Kafka has deleted {count:,} messages of {topic} that were not scored yet ({parts}); score what "
-        "the archive holds of them with `activity backfill`, and go on with `activity score --accept-data-loss`"
+        f"DATA LOSS: Kafka has deleted {count:,} unscored messages of {topic} ({parts}); continue with `activity score "
+        "--accept-data-loss`, then score the ones in the archive with `activity backfill`"
     )

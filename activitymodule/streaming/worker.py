@@ -257,26 +257,19 @@ def score_windows(
         scores = model.score(computed, people)
         probabilities[chosen], in_set[chosen] = scores.probabilities, scores.in_set
         kcal_per_min[chosen] = scores.kcal_per_min
+        scored = Scored(
+            device_id,
+            window_us,
+            batch.column("panes"),
+            assembled,
+            chosen,
+            computed,
+            scores,
+            people.weight_kg,
+        )
         if minutes is not None:
-            minutes.add(
-                model,
-                window_us[chosen],
-                assembled.coverage[chosen],
-                assembled.newest_us[chosen],
-                computed,
-                scores.probabilities,
-            )
+            minutes.add(scored, model)
         if marks is not None and scorer.marking is not None:
-            scored = Scored(
-                device_id,
-                window_us,
-                batch.column("panes"),
-                assembled,
-                chosen,
-                computed,
-                scores,
-                people.weight_kg,
-            )
             marks.append(Marker(scorer.marking, model, config, connection).mark_safely(scored))
     blank = np.isnan(probabilities).any(1)
     probabilities[blank] = np.nan

@@ -10,14 +10,14 @@ import importlib
 import json
 import pkgutil
 from pathlib import Path
-from typing import Any
 
 import boards
+from boards.panels import Json
 
 FOLDER = Path(__file__).with_name("dashboards")
 
 
-def dashboards() -> dict[str, dict[str, Any]]:
+def dashboards() -> dict[str, Json]:
     """Name of the file -> dashboard."""
     modules = [importlib.import_module(f"boards.{one.name}") for one in pkgutil.iter_modules(boards.__path__)]
     made = [module.DASHBOARD for module in modules if hasattr(module, "DASHBOARD")]

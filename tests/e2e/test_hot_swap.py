@@ -87,16 +87,16 @@ def swap_under_load(
         if k == swaps // 2:
             begun = newest_batch(settings)
             set_champion(settings, broken)
-            wait(lambda: "CHAMPION REFUSED" in scorer.output, "a loud refusal", 60, 0.1)
+            wait(lambda: "CHAMPION REJECTED" in scorer.output, "the rejection", 60, 0.1)
             wait(lambda v=now.version, b=begun + 1: batches_by(settings, v, b), "the old one to serve on", 60)
     load.finish()
     wait(lambda: everything_read(settings), "the job to read everything")
     assert scorer.interrupt() == 0
     assert_ledger(settings, ledger)
     said = scorer.output
-    assert said.count("CHAMPION REFUSED") == 1, "said once"
+    assert said.count("CHAMPION REJECTED") == 1, "logged once"
     assert f"version {broken.version}" in said
-    assert "goes on serving" in said
+    assert "keeps serving" in said
     assert "Traceback" not in said
 
     topic = settings.kafka.topic

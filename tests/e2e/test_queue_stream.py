@@ -1,4 +1,4 @@
-"""The queue behind the running job: killed, replayed, and still nothing queued twice."""
+"""The annotation queue of a running job that is killed and replayed: nothing is queued twice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 
 def send(settings, first_s: int, windows: int, devices: int = 6) -> None:
-    """Whole windows of some watches, a second of readings a message, and one reading beyond the last window."""
+    """Send complete windows of some watches, one second of readings a message."""
     with producer(settings) as client:
         for second in range(windows * 10):
             for device in range(devices):
@@ -34,6 +34,76 @@ def send(settings, first_s: int, windows: int, devices: int = 6) -> None:
                     one["user_acceleration_x"] *= 1 + (second // 10) * 7 % 11
                     one["user_acceleration_z"] += 0.3 * one["rotation_rate_x"] * ((second // 10) % 5)
                 client.send(settings.kafka.topic, json.dumps(batch).encode(), key=name.encode())
+
+
+ITEMS = """
+    select device_id, (extract(epoch from window_start) * 1000000)::bigint, stratum, propensity, readings,
+           features, features_version, decision, required_labels, probabilities, model_version, doubts
+    from queue_items
+"""
+
+
+def assert_items_hold_their_windows(settings, items, version: str) -> None:
+    """An item has everything that its window was scored with."""
+    starts = np.array([item[1] for item in items])
+    whole = [np.frombuffer(bytes(item[4]), RECORD) for item in items]
+    assert all(len(one) == 100 and np.all(np.diff(one["stamp_us"]) > 0) for one in whole)
+    panes = pa.array([[bytes(item[4])] for item in items], pa.list_(pa.binary()))
+    again = features(assemble(starts, panes, settings.windows), settings.windows)
+    np.testing.assert_array_equal(again, np.array([item[5] for item in items], np.float32))
+    assert {item[6] for item in items} == {FEATURES_VERSION}
+    assert {item[10] for item in items} == {version}
+    assert any(item[11]["disagreement"] is not None for item in items)
+    assert all(item[11]["novelty"] is not None for item in items)
+    assert {item[8] for item in items} == {1, 2}
+
+
+def assert_audit_share(settings, items) -> None:
+    """The audit share is the windows whose draw is below the recorded rate, as far as its budget went."""
+    (salt, lost), (rate,) = (
+        rows(settings, "select salt, audit_lost from queue_budget")[0],
+        rows(settings, "select rate from audit_periods order by from_at limit 1")[0],
+    )
+    audits = {(item[0], item[1]) for item in items if item[2] == "audit"}
+    windows = {(device, start * 1_000_000) for device, start in stored(settings)}
+    drawn = {key for key in windows if audit_draw(*key, salt) < rate}
+    assert audits <= drawn
+    assert len(drawn) == len(audits) + lost
+    assert all(item[3] == rate for item in items if item[2] == "audit")
+
+
+def assert_cooldown(items) -> None:
+    """No other item of a watch is near one that was selected, the audit share aside."""
+    audits = {(item[0], item[1]) for item in items if item[2] == "audit"}
+    names, starts = [item[0] for item in items], [item[1] for item in items]
+    for name, start, stratum in zip(names, starts, (item[2] for item in items), strict=True):
+        if stratum == "cold":
+            near = [
+                s for n, s in zip(names, starts, strict=True) if n == name and 0 < abs(s - start) < 60_000_000
+            ]
+            assert not [s for s in near if (name, s) not in audits], "the cooldown holds"
+
+
+def assert_verbs(settings, job) -> None:
+    """`activity queue` shows the items."""
+    device, start = rows(
+        settings, "select device_id, window_start from queue_items where stratum = 'cold' limit 1"
+    )[0]
+    for arguments, word in (
+        (("list",), device),
+        (("list", "--stratum", "audit", "--json"), '"stratum": "audit"'),
+        (("stats",), "audit rate"),
+        (("stats", "--json"), '"audit_lost"'),
+        (("explain", device, start.isoformat()), "Chosen at random, spread over people"),
+        (("expire",), "nothing to expire"),
+    ):
+        shown = job(settings, "queue", *arguments)
+        assert shown.wait(60) == 0, shown.output
+        assert word in shown.output
+    unknown = job(settings, "queue", "explain", device, "yesterday")
+    assert unknown.wait(60) != 0
+    assert "is no time" in unknown.output
+    assert "Traceback" not in unknown.output
 
 
 def test_windows_are_queued_once_whatever_happens_to_the_job(fresh_settings, champion, job):
@@ -47,47 +117,15 @@ def test_windows_are_queued_once_whatever_happens_to_the_job(fresh_settings, cha
     scorer = job(settings, "score", "--once")
     assert scorer.wait(300) == 0, scorer.output
     assert "queue" not in scorer.output, scorer.output
-    items = rows(
-        settings,
-        "select device_id, (extract(epoch from window_start) * 1000000)::bigint, stratum, propensity, readings, "
-        "features, features_version, decision, required_labels, probabilities, model_version, doubts from queue_items",
-    )
+    items = rows(settings, ITEMS)
     assert 10 < len(items) <= 60 + 12_000 * (time.monotonic() - began) / 3600
     strata = {item[2] for item in items}
     assert strata == {"audit", "cold"}
+    assert_items_hold_their_windows(settings, items, champion.version)
+    assert_audit_share(settings, items)
+    assert_cooldown(items)
 
-    # an item holds all that its window was scored with
-    names, starts = [item[0] for item in items], np.array([item[1] for item in items])
-    whole = [np.frombuffer(bytes(item[4]), RECORD) for item in items]
-    assert all(len(one) == 100 and np.all(np.diff(one["stamp_us"]) > 0) for one in whole)
-    panes = pa.array([[bytes(item[4])] for item in items], pa.list_(pa.binary()))
-    again = features(assemble(starts, panes, settings.windows), settings.windows)
-    np.testing.assert_array_equal(again, np.array([item[5] for item in items], np.float32))
-    assert {item[6] for item in items} == {FEATURES_VERSION}
-    assert {item[10] for item in items} == {champion.version}
-    assert any(item[11]["disagreement"] is not None for item in items)
-    assert all(item[11]["novelty"] is not None for item in items)
-    assert {item[8] for item in items} == {1, 2}
-
-    # the audit share is just the windows whose draw is below the recorded rate, as far as its bucket went
-    (salt, lost), (rate,) = (
-        rows(settings, "select salt, audit_lost from queue_budget")[0],
-        rows(settings, "select rate from audit_periods order by from_at limit 1")[0],
-    )
-    audits = {(item[0], item[1]) for item in items if item[2] == "audit"}
-    windows = {(device, start * 1_000_000) for device, start in stored(settings)}
-    drawn = {key for key in windows if audit_draw(*key, salt) < rate}
-    assert audits <= drawn
-    assert len(drawn) == len(audits) + lost
-    assert all(item[3] == rate for item in items if item[2] == "audit")
-    for name, start, stratum in zip(names, starts, (item[2] for item in items), strict=True):
-        if stratum == "cold":
-            near = [
-                s for n, s in zip(names, starts, strict=True) if n == name and 0 < abs(s - start) < 60_000_000
-            ]
-            assert not [s for s in near if (name, s) not in audits], "the cooldown holds"
-
-    # the whole topic once more, from its start: the same windows, the same audit, nothing twice
+    # the whole topic again from its start: the same windows, the same audit share, nothing twice
     before = {(item[0], item[1]) for item in items}
     rerun = job(settings, "score", "--once", "--set-checkpoint-aside", "--forget-offsets")
     assert rerun.wait(300) == 0, rerun.output
@@ -99,7 +137,7 @@ def test_windows_are_queued_once_whatever_happens_to_the_job(fresh_settings, cha
     hours = (time.monotonic() - began) / 3600
     assert len(after) <= 60 + 12_000 * hours, "the budget holds over both runs"
 
-    # killed in the middle, again and again
+    # killed while it scores
     live = job(settings, "score")
     for k in range(2):
         send(settings, first + 400 + 200 * k, 20)
@@ -107,7 +145,7 @@ def test_windows_are_queued_once_whatever_happens_to_the_job(fresh_settings, cha
         live.kill()
         live = job(settings, "score")
     until(lambda: everything_read(settings), "the job to read everything")
-    # the one before may have read it all
+    # the job before may have read everything
     until(
         lambda: rows(settings, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"), "the last job's lease"
     )
@@ -118,34 +156,16 @@ def test_windows_are_queued_once_whatever_happens_to_the_job(fresh_settings, cha
         assert found.waiting == total
         assert 0 <= (found.audit_tokens or 0) <= 12
         assert 0 <= (found.chosen_tokens or 0) <= 48
-        told = explain(
+        explained = explain(
             connection, *rows(settings, "select device_id, window_start from queue_items limit 1")[0]
         )
-    assert told.queued
-    assert told.state == "waiting"
+    assert explained.queued
+    assert explained.state == "waiting"
     assert rows(settings, "select count(*) from predictions where activity is null")[0][0] == 0
-
-    device, start = rows(
-        settings, "select device_id, window_start from queue_items where stratum = 'cold' limit 1"
-    )[0]
-    for arguments, word in (
-        (("list",), device),
-        (("list", "--stratum", "audit", "--json"), '"stratum": "audit"'),
-        (("stats",), "audit rate"),
-        (("stats", "--json"), '"audit_lost"'),
-        (("explain", device, start.isoformat()), "Chosen at random, spread over people"),
-        (("expire",), "nothing to expire"),
-    ):
-        said = job(settings, "queue", *arguments)
-        assert said.wait(60) == 0, said.output
-        assert word in said.output
-    unknown = job(settings, "queue", "explain", device, "yesterday")
-    assert unknown.wait(60) != 0
-    assert "is no time" in unknown.output
-    assert "Traceback" not in unknown.output
+    assert_verbs(settings, job)
 
 
-def test_windows_unlike_the_past_of_their_watch_are_asked_about(fresh_settings, champion, job):
+def test_windows_unlike_the_past_of_their_watch_are_queued(fresh_settings, champion, job):
     queue = fresh_settings.queue.model_copy(
         update={
             "doubt": "disagreement",
@@ -176,7 +196,7 @@ def test_windows_unlike_the_past_of_their_watch_are_asked_about(fresh_settings, 
         assert 0 <= value == among <= 1, (device, start)
     assert all(item[3] == item[4] for item in chosen)
     device, start, _, value, _, _ = later[0]
-    said = job(settings, "queue", "explain", device, start.isoformat())
-    assert said.wait(60) == 0, said.output
-    assert "Chosen for its doubt: disagreement " in said.output
-    assert "nan" not in said.output.lower()
+    shown = job(settings, "queue", "explain", device, start.isoformat())
+    assert shown.wait(60) == 0, shown.output
+    assert "Chosen for its doubt: disagreement " in shown.output
+    assert "nan" not in shown.output.lower()

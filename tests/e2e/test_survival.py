@@ -1,4 +1,4 @@
-"""Nothing lost, nothing twice: the streaming job is killed under load and compared with a ledger of what was sent."""
+"""The streaming job, killed under load, loses no reading and counts none twice: its rows equal a ledger."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from functools import partial
 
 import pytest
+from kafka import TopicPartition
 from ledger import (
     Ledger,
     Load,
@@ -20,7 +21,7 @@ from ledger import (
     until,
 )
 
-from activitymodule.kafka.clients import producer, topic_ends
+from activitymodule.kafka.clients import admin, producer, topic_ends
 from activitymodule.settings import Settings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
@@ -44,7 +45,7 @@ def test_driver_killed_again_and_again(fresh_settings, champion, job):
     load.finish()
     until(lambda: everything_read(settings), "the job to read everything")
 
-    # a watch syncs two hours late, past the watermark: dropped by the stream, found by the backfill
+    # a watch syncs two hours late, past the watermark: the stream drops its readings, the backfill scores them
     late_start = (int(time.time()) - 7200) // 10 * 10 * 1000
     late = [late_start + 100 * k for k in range(300)]
     with producer(settings) as client:
@@ -52,7 +53,7 @@ def test_driver_killed_again_and_again(fresh_settings, champion, job):
             batch = [reading("watch-late", s) for s in late[k : k + 50]]
             client.send(settings.kafka.topic, json.dumps(batch).encode(), key=b"watch-late")
     until(lambda: everything_read(settings), "the job to read the late readings")
-    until(lambda: "later than the watermark" in scorer.output, "a word about the late readings", timeout=30)
+    until(lambda: "later than the watermark" in scorer.output, "the log of the late readings", timeout=30)
     assert_ledger(settings, ledger)
     time.sleep(settings.archive.interval_seconds + 3)  # the archive's own interval
     assert scorer.interrupt() == 0
@@ -92,7 +93,7 @@ def test_services_and_worker_killed(fresh_settings, champion, job, stack):
     assert scorer.process.poll() is None, "the job must outlive its services"
     assert scorer.interrupt() == 0
     assert_ledger(settings, ledger)
-    assert len(scorer.output.splitlines()) < 40, "said once, not a thousand times"
+    assert len(scorer.output.splitlines()) < 40, "outages are logged once each"
 
 
 def test_second_scorer_is_refused(fresh_settings, champion, job):
@@ -153,10 +154,6 @@ def test_a_checkpoint_of_another_store_is_refused(fresh_settings, champion, job)
 
 
 def test_unread_messages_gone_is_loud(fresh_settings, champion, job):
-    from kafka import TopicPartition
-
-    from activitymodule.kafka.clients import admin
-
     settings, ledger = fresh_settings, Ledger()
     begin = int(time.time()) // 10 * 10 * 1000 - 90_000
     send_some(settings, ledger, begin, 200)

@@ -13,13 +13,14 @@ STORE = {"type": "grafana-postgresql-datasource", "uid": "activity-store"}
 _COLUMNS = 24
 _SCHEMA = 41  # of Grafana 12
 
-Panel = dict[str, Any]
+Json = dict[str, Any]
+"""A part of a dashboard, in Grafana's own free form."""
 
 
 # ---- queries ---------------------------------------------------------------------------------------------------
 
 
-def prom(expr: str, legend: str = "", *, instant: bool = False) -> dict[str, Any]:
+def prom(expr: str, legend: str = "", *, instant: bool = False) -> Json:
     """A PromQL expression; instant: its value now, and no series."""
     return {
         "datasource": PROMETHEUS,
@@ -31,7 +32,7 @@ def prom(expr: str, legend: str = "", *, instant: bool = False) -> dict[str, Any
     }
 
 
-def sql(query: str, *, table: bool = False) -> dict[str, Any]:
+def sql(query: str, *, table: bool = False) -> Json:
     """A query of the store; by default a series: columns time, then a label, then a number."""
     return {
         "datasource": STORE,
@@ -45,7 +46,7 @@ def sql(query: str, *, table: bool = False) -> dict[str, Any]:
 # ---- panels ----------------------------------------------------------------------------------------------------
 
 
-def steps(*values: tuple[float, str], base: str = "green") -> dict[str, Any]:
+def steps(*values: tuple[float, str], base: str = "green") -> Json:
     """Thresholds: the colour `base`, then each colour from its value on."""
     return {
         "mode": "absolute",
@@ -56,9 +57,7 @@ def steps(*values: tuple[float, str], base: str = "green") -> dict[str, Any]:
     }
 
 
-def _panel(
-    kind: str, title: str, text: str, targets: list[dict[str, Any]], w: int, h: int, defaults: dict[str, Any]
-) -> Panel:
+def _panel(kind: str, title: str, text: str, targets: list[Json], w: int, h: int, defaults: Json) -> Json:
     return {
         "type": kind,
         "title": title,
@@ -74,7 +73,7 @@ def _panel(
 def series(
     title: str,
     text: str,
-    *targets: dict[str, Any],
+    *targets: Json,
     unit: str,
     w: int = 12,
     stack: str = "none",
@@ -82,11 +81,11 @@ def series(
     limit: float | None = None,
     most: float | None = None,
     least: str | None = None,
-) -> Panel:
+) -> Json:
     """Lines over time. stack : none, normal or percent; bars : draw bars; limit : a line to draw; most : end of the
     axis; least : the shortest $__interval."""
     stacked = stack != "none"
-    custom: dict[str, Any] = {
+    custom: Json = {
         "drawStyle": "bars" if bars else "line",
         "lineWidth": 1,
         "fillOpacity": 70 if stacked or bars else 10,
@@ -117,16 +116,16 @@ def series(
 def stat(
     title: str,
     text: str,
-    target: dict[str, Any],
+    target: Json,
     *,
     unit: str,
-    thresholds: dict[str, Any] | None = None,
+    thresholds: Json | None = None,
     none: str = "none",
     name: str | None = None,
     w: int = 4,
-) -> Panel:
+) -> Json:
     """One number. none : shown without a value; name : a template of labels, shown in place of the number."""
-    defaults: dict[str, Any] = {
+    defaults: Json = {
         "unit": unit,
         "noValue": none,
         "color": {"mode": "thresholds"},
@@ -149,14 +148,14 @@ def stat(
 def bars(
     title: str,
     text: str,
-    target: dict[str, Any],
+    target: Json,
     *,
     unit: str,
     x: str,
     w: int = 12,
     stacked: bool = False,
     none: str = "none",
-) -> Panel:
+) -> Json:
     """Bars by the column x; every other column is a bar."""
     defaults = {
         "unit": unit,
@@ -178,7 +177,7 @@ def bars(
     return made
 
 
-def level(title: str, text: str, target: dict[str, Any], *, unit: str, w: int = 8) -> Panel:
+def level(title: str, text: str, target: Json, *, unit: str, w: int = 8) -> Json:
     """A bar for the current value of each series."""
     made = _panel(
         "bargauge", title, text, [target], w, 8,
@@ -196,12 +195,12 @@ def level(title: str, text: str, target: dict[str, Any], *, unit: str, w: int = 
 def table(
     title: str,
     text: str,
-    target: dict[str, Any],
+    target: Json,
     *,
     units: dict[str, str] | None = None,
     w: int = 12,
     none: str = "none in this time",
-) -> Panel:
+) -> Json:
     """Rows. units : by column."""
     made = _panel(
         "table", title, text, [target], w, 8,
@@ -215,10 +214,8 @@ def table(
     return made
 
 
-def dashboard(
-    uid: str, title: str, text: str, panels: list[Panel], *, since: str = "now-30m"
-) -> dict[str, Any]:
-    """Panels laid out row by row: a panel that does not fit begins the next row."""
+def dashboard(uid: str, title: str, text: str, panels: list[Json], *, since: str = "now-30m") -> Json:
+    """Jsons laid out row by row: a panel that does not fit begins the next row."""
     x = y = height = 0
     for number, panel in enumerate(panels, 1):
         place = panel["gridPos"]
