@@ -77,7 +77,8 @@ def line(snapshot: live.Snapshot) -> str:
         + (", ".join(f"{safe(name) or 'none'} {n:,}" for name, n in counts) or "none in the last minute"),
         f"{per_second} windows/s",
         f"{readings} readings/s",
-        f"latency p50 {_seconds(pulse.latency_p50_seconds)} p95 {_seconds(pulse.latency_p95_seconds)}",
+        f"latency p50 {_seconds(pulse.live_p50_seconds)} p95 {_seconds(pulse.live_p95_seconds)}"
+        + (f", {_seconds(pulse.behind_seconds)} behind" if pulse.behind_seconds is not None else ""),
         f"lag {'-' if snapshot.lag is None else format(snapshot.lag, ',')}",
         f"dead letters {'-' if snapshot.dead_letters is None else format(snapshot.dead_letters, ',')}",
         f"champion {pulse.model_version or '-'}",
@@ -192,9 +193,12 @@ def _figures(snapshot: live.Snapshot) -> RenderableType:
 
     row("windows/s", per_second)
     row("readings/s", readings)
-    latency = f"{_seconds(pulse.latency_p50_seconds)} / {_seconds(pulse.latency_p95_seconds)}"
-    slow = (pulse.latency_p95_seconds or 0) > 5
-    row("latency p50/p95", latency, "bold yellow" if slow else "bold")
+    if pulse.behind_seconds is None:
+        latency = f"{_seconds(pulse.live_p50_seconds)} / {_seconds(pulse.live_p95_seconds)}"
+        slow = (pulse.live_p95_seconds or 0) > 5
+        row("latency p50/p95", latency, "bold yellow" if slow else "bold")
+    else:
+        row("catching up", f"{_seconds(pulse.behind_seconds)} behind", "bold yellow")
     lag = snapshot.lag
     row("lag, messages", "-" if lag is None else f"{lag:,}", "bold yellow" if (lag or 0) > 10_000 else "bold")
     dead = "-" if snapshot.dead_letters is None else f"{snapshot.dead_letters:,}"

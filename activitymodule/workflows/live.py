@@ -107,7 +107,13 @@ class Watcher:
             self._connection = connect(self._config, seconds=2)
             self._connection.set_session(readonly=True)
         with explained(self._config):
-            pulse = take_pulse(self._connection, self._config.kafka.topic, recent=recent)
+            pulse = take_pulse(
+                self._connection,
+                self._config.kafka.topic,
+                recent=recent,
+                live_seconds=self._config.windows.length_seconds,
+                least_coverage=self._config.windows.least_coverage,
+            )
             self._connection.rollback()
         return pulse
 

@@ -301,8 +301,8 @@ def moment(labels=("walking", "sitting", "a label with a rather long name"), tro
         for i in range(40)
     )
     beat = Pulse(
-        now, {labels[0]: 18, labels[-1]: 3, "": 2}, 300, 30_000, 59.0, 0.24, 0.3, 3.4, 12, "m", "3", labels,
-        "2", 12, now, 0.2, {0: 10}, recent,
+        now, {labels[0]: 18, labels[-1]: 3, "": 2}, 300, 30_000, 59.0, 0.24, 0.3, 0.24, 0.3, 0, None, 3.4, 12, "m",
+        "3", labels, "2", 12, now, 0.2, {0: 10}, recent,
     )  # fmt: skip
     one = Score(100, 0.9, 0.8, (), (), ())
     found = Evaluation(110, 5, 5, 105, 0.95, one, one, 100, 0.4, 3.0, 3.1)
@@ -353,6 +353,20 @@ def test_the_view_shows_what_it_knows():
         assert text in seen
     assert "23 watches: walking 18" in watch_view.line(moment())
     assert json.loads(watch._json_line(moment()))["windows_per_second"] == pytest.approx(5.085)
+
+
+def test_a_scorer_that_catches_up_shows_how_far_it_is_behind():
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    behind = replace(moment(), pulse=replace(moment().pulse, behind_seconds=90.0, live_p50_seconds=None))
+    console = Console(width=110, height=34, file=io.StringIO(), color_system=None)
+    console.print(watch_view.render(behind, 110, 34))
+    seen = console.file.getvalue()
+    assert "catching up" in seen
+    assert "90.00 s behind" in seen
+    assert "90.00 s behind" in watch_view.line(behind)
 
 
 def test_nobody_has_been_heard_of():
