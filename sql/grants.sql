@@ -1,20 +1,20 @@
--- What each service may do with the store's tables: no more than it does. `activity db upgrade` applies this after
--- every migration, to those of the roles that exist (roles.sql makes them; the embedded stack has none of them).
+-- Least privileges of each service on the store's tables. `activity db upgrade` applies this after every migration to
+-- those of the roles that exist (roles.sql creates them; the embedded stack has none of them).
 DO $grants$
 DECLARE
-    given record;
+    privilege record;
 BEGIN
-    FOR given IN
+    FOR privilege IN
         SELECT rolname FROM pg_roles
         WHERE rolname IN ('activity_generator', 'activity_scorer', 'activity_console', 'activity_airflow',
                           'activity_reader')
     LOOP
-        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA public FROM %I', given.rolname);
-        EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', given.rolname);
+        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA public FROM %I', privilege.rolname);
+        EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', privilege.rolname);
     END LOOP;
 
-    FOR given IN
-        SELECT wanted.*, pg_class.oid::regclass AS relation
+    FOR privilege IN
+        SELECT granted.*, pg_class.oid::regclass AS relation
         FROM (VALUES
             ('activity_generator', 'people', 'SELECT, INSERT, UPDATE'),
 
@@ -29,6 +29,7 @@ BEGIN
             ('activity_scorer', 'queue_budget', 'SELECT, INSERT, UPDATE'),
             ('activity_scorer', 'audit_periods', 'SELECT, INSERT, UPDATE'),
             ('activity_scorer', 'annotations', 'SELECT'),
+            ('activity_scorer', 'annotations_not_undone', 'SELECT'),
             ('activity_scorer', 'annotations_in_force', 'SELECT'),
             ('activity_scorer', 'gold_labels', 'SELECT'),
             ('activity_scorer', 'leases', 'SELECT'),
@@ -43,7 +44,7 @@ BEGIN
             ('activity_console', 'drift_alarms', 'INSERT, UPDATE, DELETE'),
             ('activity_console', 'model_versions', 'INSERT, UPDATE'),
             ('activity_console', 'promotions', 'INSERT'),
-            -- where no Airflow runs, the console retrains by itself
+            -- without Airflow, the console starts retrainings itself
             ('activity_console', 'retrain_runs', 'INSERT, UPDATE'),
             ('activity_console', 'snapshots', 'INSERT'),
 
@@ -53,6 +54,7 @@ BEGIN
             ('activity_airflow', 'queue_items', 'SELECT'),
             ('activity_airflow', 'audit_periods', 'SELECT'),
             ('activity_airflow', 'annotations', 'SELECT'),
+            ('activity_airflow', 'annotations_not_undone', 'SELECT'),
             ('activity_airflow', 'annotations_in_force', 'SELECT'),
             ('activity_airflow', 'gold_labels', 'SELECT'),
             ('activity_airflow', 'feature_minutes', 'SELECT, INSERT, UPDATE, DELETE'),
@@ -62,7 +64,7 @@ BEGIN
             ('activity_airflow', 'retrain_runs', 'SELECT, INSERT, UPDATE'),
             ('activity_airflow', 'promotions', 'SELECT, INSERT'),
 
-            -- who reads dashboards sees neither users nor what a watch measured, and of labels no names and no notes
+            -- dashboards read no users and no sensor readings, and of annotations neither names nor notes
             ('activity_reader', 'predictions', 'SELECT'),
             ('activity_reader', 'batches', 'SELECT'),
             ('activity_reader', 'model_versions', 'SELECT'),
@@ -86,12 +88,12 @@ BEGIN
             ('activity_reader', 'promotions', 'SELECT (promotion_id, at, name, version, before, act, why, run_id)'),
             ('activity_reader', 'retrain_runs',
              'SELECT (run_id, started_at, finished_at, why, step, state, progress, summary, challenger)')
-        ) AS wanted (role, what, may)
-        JOIN pg_roles ON pg_roles.rolname = wanted.role
-        JOIN pg_class ON pg_class.relname = wanted.what OR wanted.what = '*'
+        ) AS granted (role, name, privileges)
+        JOIN pg_roles ON pg_roles.rolname = granted.role
+        JOIN pg_class ON pg_class.relname = granted.name OR granted.name = '*'
         WHERE pg_class.relnamespace = 'public'::regnamespace AND pg_class.relkind IN ('r', 'v')
     LOOP
-        EXECUTE format('GRANT %s ON %s TO %I', given.may, given.relation, given.role);
+        EXECUTE format('GRANT %s ON %s TO %I', privilege.privileges, privilege.relation, privilege.role);
     END LOOP;
 END
 $grants$;

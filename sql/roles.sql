@@ -1,11 +1,11 @@
--- Roles, databases and passwords of an installation whose services are separate: psql -f sql/roles.sql, as superuser.
--- Run it again whenever a password changes; nothing else changes then. Passwords come by the environment
--- (STORE_OWNER_PASSWORD, STORE_SCORER_PASSWORD, ...), so that they are seen in no list of processes.
--- What each role may do with the tables stands in grants.sql, which `activity db upgrade` applies.
+-- Roles, databases and passwords of an installation with separate services: psql -f sql/roles.sql, as superuser.
+-- Run it again when a password changes; nothing else changes then. Passwords are read from the environment
+-- (STORE_OWNER_PASSWORD, STORE_SCORER_PASSWORD, ...), so that no list of processes shows them.
+-- The privileges on tables are in grants.sql, which `activity db upgrade` applies.
 \set ON_ERROR_STOP on
 \set QUIET on
 SET client_min_messages = warning;
--- the statements below hold passwords, which must not be logged where one of them fails
+-- the statements below contain passwords, which must not be logged when one fails
 SET log_min_error_statement = panic;
 SET log_statement = 'none';
 
@@ -17,10 +17,10 @@ SET log_statement = 'none';
 \getenv registry STORE_REGISTRY_PASSWORD
 \getenv reader STORE_READER_PASSWORD
 
-SELECT format('CREATE ROLE %I', wanted)
+SELECT format('CREATE ROLE %I', name)
 FROM unnest(ARRAY['activity', 'activity_generator', 'activity_scorer', 'activity_console', 'activity_airflow',
-                  'activity_registry', 'activity_reader']) AS wanted
-WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) \gexec
+                  'activity_registry', 'activity_reader']) AS name
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 
 ALTER ROLE activity LOGIN PASSWORD :'owner';
 ALTER ROLE activity_generator LOGIN PASSWORD :'generator' CONNECTION LIMIT 10;
@@ -29,7 +29,7 @@ ALTER ROLE activity_console LOGIN PASSWORD :'console' CONNECTION LIMIT 60;
 ALTER ROLE activity_airflow LOGIN PASSWORD :'airflow' CONNECTION LIMIT 80;
 ALTER ROLE activity_registry LOGIN PASSWORD :'registry' CONNECTION LIMIT 40;
 ALTER ROLE activity_reader LOGIN PASSWORD :'reader' CONNECTION LIMIT 20;
--- a dashboard's query that goes astray must not hold the stream up
+-- a slow dashboard query must not hold up the stream
 ALTER ROLE activity_reader SET default_transaction_read_only = on;
 ALTER ROLE activity_reader SET statement_timeout = '30s';
 
@@ -41,11 +41,11 @@ WHERE rolname IN ('activity', 'activity_airflow', 'activity_registry')
 
 SELECT format('CREATE DATABASE %I OWNER %I', name, owner)
 FROM (VALUES ('activity', 'activity'), ('airflow', 'activity_airflow'), ('mlflow', 'activity_registry'))
-     AS wanted (name, owner)
-WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = wanted.name) \gexec
+     AS made (name, owner)
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = made.name) \gexec
 
 REVOKE ALL ON DATABASE activity, airflow, mlflow FROM PUBLIC;
 GRANT CONNECT ON DATABASE activity
     TO activity_generator, activity_scorer, activity_console, activity_airflow, activity_reader;
--- COPY goes by a temporary table
+-- predictions are copied into a temporary table first
 GRANT TEMPORARY ON DATABASE activity TO activity_scorer;

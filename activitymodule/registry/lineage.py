@@ -48,8 +48,8 @@ def write_lineage(
     config: Mapping[str, Any],
     model_sha256: str,
     parents: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """Write lineage.json into a model's folder and return it.
+) -> None:
+    """Write lineage.json into a model's folder.
 
     data : what it learned from, with the `sha256` of the snapshot; config : settings and parameters in force
     parents : versions of other models it was made with
@@ -66,4 +66,3 @@ def write_lineage(
         "libraries": {name: version(name) for name in _LIBRARIES},
     }
     (folder / LINEAGE_FILE).write_text(json.dumps(lineage, indent=1, default=str) + "\n")
-    return lineage

@@ -1,5 +1,7 @@
-"""Versions of models in the registry, and MLflow's aliases of them: `champion` serves, `previous` served before it,
-`challenger` is to be evaluated."""
+"""Versions of models in the registry, and MLflow's aliases of them.
+
+`champion` serves, `previous` served before it, `challenger` is to be evaluated.
+"""
 
 from __future__ import annotations
 

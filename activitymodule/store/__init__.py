@@ -1,1 +1,1 @@
-"""PostgreSQL: predictions, dead letters, batches, people, versions; the caller's transaction, unless said."""
+"""PostgreSQL: one module a table family. Functions run in the caller's transaction, unless they say otherwise."""

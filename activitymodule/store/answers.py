@@ -27,7 +27,6 @@ from activitymodule.store.queries import execute, fetch_one, fetch_row, fetch_va
 
 Answer = Literal["label", "skip", "unsure", "flag"]
 Origin = Literal["console", "bulk", "import", "oracle", "review"]
-ANSWERS: tuple[Answer, ...] = ("label", "skip", "unsure", "flag")
 
 UNDO_STEPS = 10  # how far back an annotator may undo answers
 DECLINES_TO_WITHDRAW = 3  # so many annotators without a label: the activity cannot be determined

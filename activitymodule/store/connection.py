@@ -1,4 +1,4 @@
-"""Connections to the store, and what its errors mean in one sentence."""
+"""Connections to the store, and its errors as errors of the project."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from activitymodule.settings import Settings
 
 Connection = Any
 
-# A half-dead network must not hold a session, and with it a lock, for the two hours that are TCP's default.
+# On a broken network a session, and with it a lock, must end earlier than after TCP's default of two hours.
 _OPTIONS = (
     "-c timezone=UTC -c client_min_messages=warning -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 "
     "-c tcp_keepalives_count=3"
@@ -25,7 +25,7 @@ _OPTIONS = (
 
 
 def place(config: Settings) -> str:
-    """`host:port` of the store, for sentences."""
+    """`host:port` of the store, for messages."""
     return f"{config.store.host}:{config.store.port}"
 
 
@@ -45,7 +45,7 @@ def connection_arguments(config: Settings) -> dict[str, Any]:
 
 
 def psql_environment(config: Settings) -> dict[str, str]:
-    """The same as variables that psql and other programs of PostgreSQL understand."""
+    """The arguments as environment variables of psql and other programs of PostgreSQL."""
     names = {
         "host": "PGHOST",
         "port": "PGPORT",
@@ -58,14 +58,15 @@ def psql_environment(config: Settings) -> dict[str, str]:
 
 
 def default_name() -> str:
-    """Who this is, for pg_stat_activity: process number and host."""
+    """This process's name in pg_stat_activity: process number and host."""
     return f"activity pid {os.getpid()} on {socket.gethostname()}"[:63]
 
 
 def connect(config: Settings, *, application_name: str | None = None, seconds: int = 5) -> Any:
-    """A new psycopg2 connection that speaks UTC; transactions begin by themselves and the caller commits.
+    """Open a psycopg2 connection in UTC; transactions begin implicitly and the caller commits.
 
-    Raises ServiceUnavailableError where nobody answers within `seconds`, ConfigError where we are refused.
+    Raises ServiceUnavailableError where the store does not answer within `seconds`, ConfigError where it rejects the
+    user or password.
     """
     try:
         return psycopg2.connect(
@@ -86,27 +87,29 @@ def _refusal(config: Settings, message: str) -> ActivityError:
     at = f"PostgreSQL at {place(config)}"
     if "no password supplied" in message:
         return ConfigError(
-            f"{at} asks for the password of {store.user}: set ACTIVITY_STORE__PASSWORD in .env "
-            "(./init.sh makes one)"
+            f"{at} requires the password of {store.user}: set ACTIVITY_STORE__PASSWORD in .env "
+            "(./init.sh generates one)"
         )
     if "authentication failed" in message or (
         f'role "{store.user}"' in message and "does not exist" in message
     ):
         return ConfigError(
-            f"{at} refuses the user {store.user}: ACTIVITY_STORE__PASSWORD in .env is not the one "
+            f"{at} rejects the user {store.user}: ACTIVITY_STORE__PASSWORD in .env is not the password "
             "it was set up with"
         )
     if f'database "{store.database}" does not exist' in message:
-        return ServiceUnavailableError(f"{at} has no database {store.database} yet; `activity up` makes it")
+        return ServiceUnavailableError(f"{at} has no database {store.database} yet; `activity up` creates it")
     if "too many" in message or "connection slots" in message:
-        return ServiceUnavailableError(f"{at} has no connection left; stop what holds them, or try again")
+        return ServiceUnavailableError(
+            f"{at} has no connection left; stop processes that use it, or try again"
+        )
     if "starting up" in message or "shutting down" in message or "recovery" in message:
         return ServiceUnavailableError(f"{at} is not ready yet; try again in some seconds")
     return ServiceUnavailableError(f"{at} does not answer; start it with `activity up`")
 
 
 def reachable(config: Settings) -> bool:
-    """Whether the store takes connections now. A wrong password is not a matter of waiting: ConfigError."""
+    """Whether the store accepts connections now. Raises ConfigError for a wrong password."""
     try:
         connect(config, seconds=2).close()
     except ServiceUnavailableError:
@@ -116,16 +119,16 @@ def reachable(config: Settings) -> bool:
 
 @contextmanager
 def explained(config: Settings) -> Iterator[None]:
-    """Turn errors of psycopg2 within the block into errors of ours, each one sentence."""
+    """Turn errors of psycopg2 within the block into errors of the project."""
     try:
         yield
     except (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedFunction) as error:
         raise ServiceUnavailableError(
-            f"the store at {place(config)} lacks what is needed ({_first_line(error)}); "
-            "bring it up to date with `activity db upgrade`"
+            f"the store at {place(config)} lacks a table or function ({_first_line(error)}); "
+            "run `activity db upgrade`"
         ) from error
     except (psycopg2.errors.CheckViolation, psycopg2.DataError) as error:
-        raise DataError(f"the store refuses a value: {_first_line(error)}") from error
+        raise DataError(f"the store rejects a value: {_first_line(error)}") from error
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         raise ServiceUnavailableError(
             f"the connection to PostgreSQL at {place(config)} broke ({_first_line(error)}); try again, "
@@ -141,7 +144,7 @@ def _first_line(error: BaseException) -> str:
 def session(
     config: Settings, *, read_only: bool = False, statement_seconds: float | None = None
 ) -> Iterator[Any]:
-    """A connection for one piece of work: committed at the end, rolled back on an error, always closed."""
+    """A connection for one transaction: committed at the end, rolled back on an error, always closed."""
     connection = connect(config)
     try:
         with explained(config):

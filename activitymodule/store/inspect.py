@@ -28,7 +28,7 @@ $$
 
 @dataclass(frozen=True)
 class Answer:
-    """Rows of a query; more: there are some beyond the limit."""
+    """Rows of a query. more : there are rows beyond the limit"""
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
@@ -38,7 +38,7 @@ class Answer:
 def ask(config: Settings, sql: str, *, limit: int = 1000, seconds: float = 30) -> Answer:
     """Run one statement in a read-only transaction; at most `limit` rows, at most `seconds` long.
 
-    Raises ConfigError where the statement is wrong, takes too long or is none that returns rows.
+    Raises ConfigError for an invalid statement, one that takes too long and one that returns no rows.
     """
     with (
         session(config, read_only=True, statement_seconds=seconds) as connection,
@@ -58,19 +58,19 @@ def ask(config: Settings, sql: str, *, limit: int = 1000, seconds: float = 30) -
         except psycopg2.OperationalError:
             raise
         except psycopg2.Error as error:
-            raise ConfigError(f"the query is refused: {_reason(error)}") from error
-        columns = _apart([column.name for column in cursor.description])
+            raise ConfigError(f"the query is rejected: {_reason(error)}") from error
+        columns = _unique([column.name for column in cursor.description])
     return Answer(columns, rows[:limit], len(rows) > limit)
 
 
-def _apart(names: list[str]) -> tuple[str, ...]:
-    """Names of columns, the second of its name with _2 behind it, so that none is lost in an object."""
+def _unique(names: list[str]) -> tuple[str, ...]:
+    """Unique names of columns: a repeated name gets _2, so that JSON objects lose none."""
     seen: dict[str, int] = {}
-    apart = []
+    unique = []
     for name in names:
         seen[name] = seen.get(name, 0) + 1
-        apart.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
-    return tuple(apart)
+        unique.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return tuple(unique)
 
 
 def _reason(error: psycopg2.Error) -> str:
@@ -81,7 +81,7 @@ def _reason(error: psycopg2.Error) -> str:
 
 @dataclass(frozen=True)
 class Summary:
-    """What the store holds."""
+    """Counts over the whole store."""
 
     predictions: int
     with_activity: int
@@ -127,7 +127,7 @@ def summarize(connection: Connection) -> Summary:
 
 @dataclass(frozen=True)
 class TableSize:
-    """A table of the store; rows is the planner's estimate, None before the first count of it."""
+    """A table of the store. rows : the planner's estimate, None before its first count"""
 
     name: str
     rows: int | None
@@ -144,10 +144,10 @@ ORDER BY relname
 
 
 def table_sizes(connection: Connection) -> list[TableSize]:
-    """Every table of ours with its size, indexes and all."""
+    """Every table with its size, indexes included."""
     return [TableSize(*row) for row in fetch_all(connection, _TABLES)]
 
 
 def server_version(connection: Connection) -> str:
-    """Version of the PostgreSQL that answers."""
+    """Version of the PostgreSQL server."""
     return str(fetch_value(connection, "SHOW server_version"))

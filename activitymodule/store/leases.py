@@ -104,7 +104,7 @@ def lease_next(
 
 
 def lease_these(connection: Connection, item_ids: Sequence[int], annotator: str, minutes: float) -> list[int]:
-    """Lease those of these items that are free; returns which."""
+    """Lease those of these items that are free, or extend the annotator's leases; returns which."""
     lock = "SELECT 1 FROM queue_items WHERE item_id = %s FOR UPDATE SKIP LOCKED"
     # in one order, so that two annotators who want the same items do not wait for each other
     return [
@@ -112,11 +112,6 @@ def lease_these(connection: Connection, item_ids: Sequence[int], annotator: str,
         for item_id in sorted(set(item_ids))
         if fetch_row(connection, lock, (item_id,)) and lease_if_free(connection, item_id, annotator, minutes)
     ]
-
-
-def renew(connection: Connection, item_id: int, annotator: str, minutes: float) -> bool:
-    """Extend a lease; False where it expired and the item is another annotator's now."""
-    return bool(lease_these(connection, [item_id], annotator, minutes))
 
 
 def release(connection: Connection, item_ids: Sequence[int], annotator: str) -> None:

@@ -46,14 +46,14 @@ class PredictionRows:
 
     @cached_property
     def scored(self) -> np.ndarray:
-        """bool (n,): windows that have an activity."""
+        """Windows that have an activity, bool (n,)."""
         if not self.labels:
             return np.zeros(len(self), bool)
         return np.asarray(~np.isnan(np.asarray(self.probabilities, np.float32)).all(axis=1))
 
     @cached_property
     def best(self) -> np.ndarray:
-        """int (n,): the most probable label's column; 0 for windows without an activity."""
+        """The column of the most probable label, int (n,); 0 for windows without an activity."""
         if not self.scored.any():
             return np.zeros(len(self), np.int64)
         probabilities = np.asarray(self.probabilities, np.float32)

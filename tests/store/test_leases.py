@@ -75,7 +75,7 @@ def test_an_expired_lease_frees_the_item(opened: Any) -> None:
     (number,) = fill(opened, 1)
     assert leases.lease_next(opened, "a", MINUTES) is not None
     assert leases.lease_next(opened, "b", MINUTES) is None
-    assert not leases.renew(opened, number, "b", MINUTES)
+    assert leases.lease_these(opened, [number], "b", MINUTES) == []
     rows(opened, "UPDATE leases SET expires_at = clock_timestamp() - interval '1 second'")
     taken = leases.lease_next(opened, "b", MINUTES)
     assert taken is not None
