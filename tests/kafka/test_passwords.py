@@ -1,4 +1,4 @@
-"""A broker that asks for a password: one set of kafka.options lets in kafka-python and Spark's connector alike."""
+"""A broker with passwords: the same kafka.options authenticate kafka-python and Spark's connector."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def of(port: int, password: str) -> Settings:
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a broker that knows anna and her password, and nobody else."""
+    """The port of a broker with one user, anna."""
     jars = config.resolve(Local().kafka_jars)
     if not any(jars.glob("kafka_2.13-*.jar")):
         pytest.skip(f"Kafka's jars are missing in {jars}; run ./init.sh")
@@ -74,7 +74,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     server = folder / "server.properties"
     server.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
     java = [str(find_java()), "-Xmx256m", "-cp", str(jars / "*")]
-    # inside its quotes the tool takes what stands there as it is
+    # inside its quotes the tool takes the text literally
     secret = f"SCRAM-SHA-512=[name=anna,password={PASSWORD}]"
     formatted = ["kafka.tools.StorageTool", "format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c", str(server)]
     subprocess.run([*java, *formatted, "--add-scram", secret], check=True, env=clean_environment())
@@ -94,7 +94,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         process.wait(60)
 
 
-def test_both_clients_are_let_in_by_the_same_options(port: int) -> None:
+def test_the_same_options_authenticate_both_clients(port: int) -> None:
     settings = of(port, PASSWORD)
     topics.create(settings)
     with clients.producer(settings) as producer:
@@ -114,6 +114,6 @@ def test_both_clients_are_let_in_by_the_same_options(port: int) -> None:
     assert "['from kafka-python']" in done.stdout, done.stderr[-2000:]
 
 
-def test_another_password_is_not_let_in(port: int) -> None:
+def test_a_wrong_password_is_rejected(port: int) -> None:
     with pytest.raises(ActivityError):
         topics.names(of(port, "another"))
