@@ -74,7 +74,7 @@ def test_kafka_pythons_own_spelling_wins() -> None:
 
 
 def test_msk_authenticates_by_a_signature(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The options of config.aws.yaml select kafka-python's own mechanism, which signs with the environment's credentials."""
+    """The options of config.aws.yaml select kafka-python's mechanism, which signs by the environment's credentials."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": "not-a-secret",

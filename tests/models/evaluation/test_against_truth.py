@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from activitymodule.kafka.truth import parse_spans
 from activitymodule.models.evaluation.against_truth import SPAN_SCHEMA, WINDOW_SCHEMA, compare, score
 
 S = 1_000_000
@@ -140,19 +139,3 @@ def test_the_fast_way_is_the_slow_way(data):
         assert found.expected >= len(pure)
     if errors:
         assert found.kcal_mean_absolute_error == pytest.approx(np.mean(errors))
-
-
-def test_messages_that_are_no_spans_are_left_out():
-    good = b'{"device_id":"a","start":"2026-11-20T10:00:00Z","end":"2026-11-20T10:00:10.5+00:00","activity":"sit"}'
-    assert parse_spans([good]).to_pylist() == [
-        {
-            "device_id": "a",
-            "start_us": 1_795_168_800_000_000,
-            "end_us": 1_795_168_810_500_000,
-            "activity": "sit",
-            "kcal_per_min": None,
-        }
-    ]
-    bad = [b"no json", b"{}", good.replace(b"10:00:00Z", b"tea time"), good.replace(b'"a"', b"7")]
-    assert parse_spans([*bad, good, *bad]).num_rows == 1
-    assert parse_spans([]).num_rows == 0
