@@ -21,11 +21,10 @@ from activitymodule.streaming.archive import archive_path
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features
 from activitymodule.windows.grouping import group_panes
-from activitymodule.windows.panes import decode_panes
+from activitymodule.windows.panes import arrival_us, decode_panes
 
 _LATE_DAYS = 2  # messages of a window are searched up to so many days after it
 _CHUNK = 4096  # windows at a time
-_LOG_APPEND_TIME = 1
 
 
 def neighbours(
@@ -65,12 +64,10 @@ def _windows(
         return {}
     windows = config.windows
     kafka_us = messages.column("timestamp").cast(pa.int64()).to_numpy()
-    by_broker = messages.column("timestampType").to_numpy() == _LOG_APPEND_TIME
-    now_us = int(datetime.now(UTC).timestamp() * 1e6)
     panes, _ = decode_panes(
         messages.column("value").combine_chunks(),
         kafka_us,
-        now_us=np.where(by_broker, kafka_us, now_us),
+        now_us=arrival_us(kafka_us, messages.column("timestampType").to_numpy()),
         limits=config.telemetry,
         slide_seconds=windows.slide_seconds,
     )

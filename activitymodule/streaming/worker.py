@@ -29,7 +29,7 @@ from activitymodule.streaming.queue.marking import Marker
 from activitymodule.streaming.queue.marks import Marking, Marks, Scored, together
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features
-from activitymodule.windows.panes import decode_panes
+from activitymodule.windows.panes import arrival_us, decode_panes
 
 COUNT_SCHEMA = "windows long, written long, complete long, weight double, marked binary"
 BACKFILL_SCHEMA = "seen long, windows long, written long"
@@ -38,7 +38,6 @@ LOW_COVERAGE = "low coverage"
 NO_FEATURES = "no acceleration"
 UNKNOWN_PERSON = Person(None, None, None, None, None)
 
-_LOG_APPEND_TIME = 1  # Kafka's timestampType
 _DECODE_ROWS = 50_000  # messages that are decoded together, at the most ...
 _DECODE_BYTES = 128 << 20  # ... and about so many bytes of them
 _PAYLOAD_BYTES = 65536  # of a dead letter's message that the store keeps
@@ -85,10 +84,11 @@ def decode(batches: Iterator[pa.RecordBatch], config: Settings) -> Iterator[pa.R
     """
     _make_tasks_quick()
     for batch in _gathered(batches):
+        kafka_us = batch.column("timestamp").cast(pa.int64()).to_numpy()
         panes, dead = decode_panes(
             batch.column("value"),
-            batch.column("timestamp").cast(pa.int64()).to_numpy(),
-            now_us=_arrived_us(batch),
+            kafka_us,
+            now_us=arrival_us(kafka_us, batch.column("timestampType").to_numpy()),
             limits=config.telemetry,
             slide_seconds=config.windows.slide_seconds,
             newline_terminated=True,
@@ -113,14 +113,6 @@ def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             waiting, rows, size = [], 0, 0
     if waiting:
         yield pa.concat_batches(waiting)
-
-
-def _arrived_us(batch: pa.RecordBatch) -> np.ndarray:
-    """The time of arrival that stamps are validated against, UTC microseconds, so that a replay or a backfill accepts
-    what the stream did. A topic with the producer's time (CreateTime), which may be wrong: the current time."""
-    by_broker = batch.column("timestampType").to_numpy() == _LOG_APPEND_TIME
-    kafka_us = batch.column("timestamp").cast(pa.int64()).to_numpy()
-    return np.where(by_broker, kafka_us, time.time_ns() // 1000)
 
 
 def _write_dead(batch: pa.RecordBatch, dead: pa.Table, config: Settings) -> None:

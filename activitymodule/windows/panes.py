@@ -6,6 +6,7 @@ time, sorted, duplicates included (assembling counts them).
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,18 @@ _ACCELERATION = tuple(f"user_acceleration_{axis}" for axis in "xyz")
 _NEEDED = {"device_id", "stamp", "pitch", "roll", *_ACCELERATION, *packing.CHANNELS}
 PANE_FIELDS = tuple(f for f in FIELDS if f.name in _NEEDED)
 """The fields of a message that end in a pane; only these are checked by the stream."""
+
+
+_LOG_APPEND_TIME = 1  # Kafka's timestampType: the broker's clock
+
+
+def arrival_us(kafka_us: np.ndarray, timestamp_type: np.ndarray) -> np.ndarray:
+    """The time of arrival that the stamps of each message are compared with: int64 ndarray of shape (n_messages,).
+
+    It is the broker's time of the message, so that a replay or a backfill accepts what the stream did; the current
+    time where the topic has the producer's time (CreateTime), which may be wrong.
+    """
+    return np.where(timestamp_type == _LOG_APPEND_TIME, kafka_us, time.time_ns() // 1000)
 
 
 def decode_panes(

@@ -14,7 +14,7 @@ from activitymodule.settings import Telemetry
 from activitymodule.telemetry.decoding import decode_messages
 from activitymodule.windows import packing
 from activitymodule.windows.grouping import PANES_SCHEMA
-from activitymodule.windows.panes import decode_panes
+from activitymodule.windows.panes import arrival_us, decode_panes
 
 NOW_US = 1_790_000_000_000_000
 LIMITS = Telemetry()
@@ -85,6 +85,13 @@ def test_fields_that_are_not_packed_do_not_matter_to_the_stream() -> None:
     )
     panes, dead = decode_panes(values, np.array([1]), now_us=NOW_US, limits=LIMITS, slide_seconds=10)
     assert (panes.num_rows, len(dead)) == (1, 0)
+
+
+def test_stamps_are_compared_with_the_brokers_time_or_now() -> None:
+    create_time, log_append_time = 0, 1
+    compared = arrival_us(np.array([5, 5]), np.array([create_time, log_append_time]))
+    assert compared[0] > NOW_US - 10**15
+    assert compared[1] == 5
 
 
 def test_nothing() -> None:
