@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,11 +16,13 @@ from drift_judges import Judge
 from typer.testing import CliRunner
 
 from activitymodule.errors import ConfigError
+from activitymodule.jobs import drift as verb
 from activitymodule.learning.agreement import OverallAgreement
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.monitoring import figures, measures, report
 from activitymodule.settings import Monitoring, load
 from activitymodule.store.drift import Seen
+from activitymodule.workflows import drift
 
 ADDED = """
 import numpy as np
@@ -130,13 +133,8 @@ def test_an_added_measure_is_in_the_tables(added: None, stored: None):
 
 
 def test_an_added_measure_is_printed(added: None, stored: None, monkeypatch: pytest.MonkeyPatch):
-    from contextlib import nullcontext
-
-    from activitymodule.jobs.drift import app
-    from activitymodule.store import connection
-
-    monkeypatch.setattr(connection, "session", lambda *_, **__: nullcontext(SimpleNamespace()))
-    shown = CliRunner().invoke(app, [])
+    monkeypatch.setattr(drift, "session", lambda *_, **__: nullcontext(SimpleNamespace()))
+    shown = CliRunner().invoke(verb.app, [])
     assert shown.exit_code == 0, shown.output
     assert "Added count" in shown.output
     assert "added spread" in shown.output
