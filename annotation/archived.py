@@ -46,13 +46,13 @@ def _files(
     return [path for _, path in sorted(found)[:_MOST_FILES]]
 
 
-def archived_records(settings: Settings, device_id: str, since: datetime, until: datetime) -> np.ndarray:
+def archived_records(config: Settings, device_id: str, since: datetime, until: datetime) -> np.ndarray:
     """Records (windows.packing.RECORD) of a watch in [since, until), as far as the archive has them."""
     nothing = np.empty(0, RECORD)
-    slack = timedelta(seconds=2 * settings.archive.interval_seconds) + _LATE
+    slack = timedelta(seconds=2 * config.archive.interval_seconds) + _LATE
     try:
-        files, folder = _place(location(settings.archive.folder))
-        paths = _files(files, f"{folder}/{settings.kafka.topic}", since, until, slack)
+        files, folder = _place(location(config.archive.folder))
+        paths = _files(files, f"{folder}/{config.kafka.topic}", since, until, slack)
     except (OSError, pa.ArrowInvalid):
         return nothing  # without the archive the page shows less
     values: list[bytes] = []
@@ -73,9 +73,7 @@ def archived_records(settings: Settings, device_id: str, since: datetime, until:
     if not values:
         return nothing
     now_us = round(datetime.now(UTC).timestamp() * 1e6)
-    readings = decode_messages(
-        pa.array(values, pa.binary()), now_us=now_us, limits=settings.telemetry
-    ).readings
+    readings = decode_messages(pa.array(values, pa.binary()), now_us=now_us, limits=config.telemetry).readings
     readings = readings.filter(pc.equal(readings.column("device_id"), device_id))
     records = to_records(readings)
     low, high = (round(at.timestamp() * 1e6) for at in (since, until))

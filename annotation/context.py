@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
-
-import psycopg2.extras
 
 from activitymodule.settings import Settings
 from activitymodule.settings import settings as read_settings
@@ -41,23 +39,12 @@ _writing = _pool(read_only=False, statement_seconds=_WRITE_SECONDS)
 _threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="console")
 
 
-def query(sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> list[dict[str, Any]]:
-    """Rows of a query as dicts, from a read-only connection. Blocks: pages await `run_query`."""
-
-    def read(connection: Connection) -> list[dict[str, Any]]:
-        with connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
-            cursor.execute(sql, params)
-            return [dict(row) for row in cursor.fetchall()]
-
-    return _reading.run(read)
-
-
-def read(work: Callable[[Any], T]) -> T:
+def read(work: Callable[[Connection], T]) -> T:
     """`work(connection)` with a read-only connection. Blocks: pages await `run(read, work)`."""
     return _reading.run(work)
 
 
-def write(work: Callable[[Any], T]) -> T:
+def write(work: Callable[[Connection], T]) -> T:
     """`work(connection)` in one transaction. Blocks: pages await `run(write, work)`."""
     return _writing.run(work)
 
@@ -67,19 +54,12 @@ async def run(function: Callable[..., T], *arguments: Any) -> T:
     return await asyncio.get_running_loop().run_in_executor(_threads, function, *arguments)
 
 
-async def run_query(
-    sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None
-) -> list[dict[str, Any]]:
-    """`query` off the event loop."""
-    return await run(query, sql, params)
-
-
-async def run_read(work: Callable[[Any], T]) -> T:
+async def run_read(work: Callable[[Connection], T]) -> T:
     """`read` off the event loop."""
     return await run(read, work)
 
 
-async def run_write(work: Callable[[Any], T]) -> T:
+async def run_write(work: Callable[[Connection], T]) -> T:
     """`write` off the event loop."""
     return await run(write, work)
 

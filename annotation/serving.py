@@ -19,22 +19,22 @@ def _nothing(_: Champion) -> None:
     return None
 
 
-def serving(settings: Settings) -> Champion:
+def serving(config: Settings) -> Champion:
     """The champion; the registry is asked at most every registry.poll_seconds. Blocks.
 
     Raises ModelError if there is none, ServiceUnavailableError if the registry is away and none is loaded.
     """
     global _watch, _looked
     with _lock:
-        if _watch is None or _watch[0] is not settings:
-            _watch, _looked = (settings, ChampionWatch(settings, _nothing)), 0.0
+        if _watch is None or _watch[0] is not config:
+            _watch, _looked = (config, ChampionWatch(config, _nothing)), 0.0
         watch = _watch[1]
-        if watch.current is None or time.monotonic() - _looked > settings.registry.poll_seconds:
+        if watch.current is None or time.monotonic() - _looked > config.registry.poll_seconds:
             watch.refresh()
             _looked = time.monotonic()
         if watch.current is None:
             raise ModelError(
-                f"{settings.registry.classifier} has no champion that loads; train one with `activity train`"
+                f"{config.registry.classifier} has no champion that loads; train one with `activity train`"
             )
         return watch.current
 

@@ -68,14 +68,14 @@ async def ingest(request: Request, _: Annotated[str, Depends(require_token)]) ->
     return await _run(_ingest, context.settings(), body)
 
 
-def _ingest(settings: Settings, body: bytes) -> Any:
+def _ingest(config: Settings, body: bytes) -> Any:
     decoded = decode_messages(
-        pa.array([body], pa.binary()), now_us=time.time_ns() // 1000, limits=settings.telemetry
+        pa.array([body], pa.binary()), now_us=time.time_ns() // 1000, limits=config.telemetry
     )
     refused = refused_of(decoded.dead)
     if not len(decoded.readings):
         return _unusable("the request has no usable reading", refused)
-    sent = send_readings(settings, decoded.readings.drop_columns(["message", "item"]))
+    sent = send_readings(config, decoded.readings.drop_columns(["message", "item"]))
     return Accepted(readings=len(decoded.readings), messages=sent, refused=refused)
 
 
@@ -148,9 +148,7 @@ _steps: OrderedDict[tuple[str, str], float] = OrderedDict()
 _steps_lock = threading.Lock()
 
 
-def _push(
-    settings: Settings, body: bytes, device: str | None, frame: Literal["core-motion", "android"]
-) -> Any:
+def _push(config: Settings, body: bytes, device: str | None, frame: Literal["core-motion", "android"]) -> Any:
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -164,10 +162,10 @@ def _push(
         return JSONResponse(
             Accepted(readings=0, messages=0, refused=[], passed_over=pushed.passed_over).model_dump(), 202
         )
-    readings, refused = _valid(settings, pushed)
+    readings, refused = _valid(config, pushed)
     if not len(readings):
         return _unusable("the push has no usable reading", refused)
-    sent = send_readings(settings, readings)
+    sent = send_readings(config, readings)
     if pushed.steps is not None:
         with _steps_lock:
             _steps[session] = pushed.steps
@@ -182,10 +180,10 @@ def _session_of(given: Any, device: str | None) -> tuple[str, str]:
     return str(device or held.get("deviceId"))[:128], str(held.get("sessionId"))[:128]
 
 
-def _valid(settings: Settings, pushed: Pushed) -> tuple[pa.Table, list[Refused]]:
+def _valid(config: Settings, pushed: Pushed) -> tuple[pa.Table, list[Refused]]:
     """Each reading validated as a message of its own, by the stream's decode."""
     texts = reading_texts(pushed.readings).cast(pa.binary())
-    decoded = decode_messages(texts, now_us=time.time_ns() // 1000, limits=settings.telemetry)
+    decoded = decode_messages(texts, now_us=time.time_ns() // 1000, limits=config.telemetry)
     refused = [one.model_copy(update={"message": 0, "item": one.message}) for one in refused_of(decoded.dead)]
     return decoded.readings.drop_columns(["message", "item"]), refused
 
@@ -207,21 +205,21 @@ async def _run(work: Callable[..., Any], *arguments: Any) -> Any:
     return await asyncio.get_running_loop().run_in_executor(_threads, work, *arguments)
 
 
-def _away(settings: Settings, why: str) -> ServiceUnavailableError:
+def _away(config: Settings, why: str) -> ServiceUnavailableError:
     return ServiceUnavailableError(
-        f"Kafka at {settings.kafka.bootstrap_servers} {why}; nothing was accepted, send the request again later "
+        f"Kafka at {config.kafka.bootstrap_servers} {why}; nothing was accepted, send the request again later "
         "(readings sent twice count once)"
     )
 
 
-def _the_producer(settings: Settings) -> Any:
+def _the_producer(config: Settings) -> Any:
     """One producer for all requests; kafka-python's may be shared between threads."""
     global _producer
     with _producer_lock:
-        _must_be_open(settings)  # a request that held the lock before may have failed
+        _must_be_open(config)  # a request that held the lock before may have failed
         if _producer is None:
             _producer = KafkaProducer(
-                **client_options(settings),
+                **client_options(config),
                 acks="all",
                 linger_ms=5,
                 bootstrap_timeout_ms=int(_SEND_SECONDS * 1000),
@@ -232,13 +230,13 @@ def _the_producer(settings: Settings) -> Any:
         return _producer
 
 
-def _must_be_open(settings: Settings) -> None:
+def _must_be_open(config: Settings) -> None:
     """Refuse at once just after the broker was unavailable, so that requests do not wait one after the other.
 
     Raises ServiceUnavailableError.
     """
     if time.monotonic() < _shut_until:
-        raise _away(settings, "did not answer a moment ago")
+        raise _away(config, "did not answer a moment ago")
 
 
 def _forget_producer() -> None:
@@ -256,21 +254,21 @@ def _close(producer: Any) -> None:
         producer.close(timeout=3 * _SEND_SECONDS)
 
 
-def send_readings(settings: Settings, readings: pa.Table) -> int:
+def send_readings(config: Settings, readings: pa.Table) -> int:
     """Write readings to the topic, keyed by device; returns how many messages all replicas acknowledged.
 
     Raises ServiceUnavailableError if that takes longer than some seconds.
     """
-    _must_be_open(settings)
+    _must_be_open(config)
     order = pc.sort_indices(readings, [("device_id", "ascending"), ("stamp", "ascending")])
     made = messages_of(readings.take(order), READINGS_PER_MESSAGE)
-    if not reachable(settings, 1.0):
+    if not reachable(config, 1.0):
         _forget_producer()
-        raise _away(settings, "does not answer")
+        raise _away(config, "does not answer")
     try:
-        producer = _the_producer(settings)
+        producer = _the_producer(config)
         sent = [
-            producer.send(settings.kafka.topic, value, key=device.encode())
+            producer.send(config.kafka.topic, value, key=device.encode())
             for device, value in zip(made.device_id, made.value, strict=True)
         ]
         deadline = time.monotonic() + _SEND_SECONDS
@@ -278,5 +276,5 @@ def send_readings(settings: Settings, readings: pa.Table) -> int:
             one.get(timeout=max(0.1, deadline - time.monotonic()))
     except KafkaError as error:
         _forget_producer()
-        raise _away(settings, f"did not acknowledge ({type(error).__name__})") from error
+        raise _away(config, f"did not acknowledge ({type(error).__name__})") from error
     return len(sent)

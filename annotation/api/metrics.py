@@ -31,9 +31,9 @@ _lock = asyncio.Lock()
 
 async def _refresh() -> None:
     global _slow
-    settings = context.settings()
+    config = context.settings()
     try:
-        found = await context.run_read(lambda connection: slow_figures(settings, connection))
+        found = await context.run_read(lambda connection: slow_figures(config, connection))
         _slow = (time.monotonic(), found)
     except ActivityError as error:
         # no figure is better than an outdated one
@@ -50,12 +50,10 @@ def _begin_refresh() -> None:
         _refreshing = asyncio.create_task(_refresh())
 
 
-def _text(settings: Settings) -> str:
-    slow, ends = _slow[1] if _slow else None, partition_ends(settings)
-    lag = lag_from(settings, ends)
-    return context.read(
-        lambda connection: prometheus_text(settings, connection, lag=lag, ends=ends, slow=slow)
-    )
+def _text(config: Settings) -> str:
+    slow, ends = _slow[1] if _slow else None, partition_ends(config)
+    lag = lag_from(config, ends)
+    return context.read(lambda connection: prometheus_text(config, connection, lag=lag, ends=ends, slow=slow))
 
 
 @router.get(

@@ -17,6 +17,7 @@ from activitymodule.kafka.clients import reachable
 from activitymodule.monitoring.report import DriftReport
 from activitymodule.registry.versions import champion
 from activitymodule.settings import Settings
+from activitymodule.store.inspect import server_version
 from activitymodule.store.locks import SCORING, holder
 from activitymodule.store.retraining import find_run
 from activitymodule.workflows.retraining import request as retraining
@@ -49,21 +50,21 @@ class Health(BaseModel):
 
 
 def _store(_: Settings) -> bool:
-    return bool(context.query("SELECT 1 AS one"))
+    return bool(context.read(server_version))
 
 
-def _broker(settings: Settings) -> bool:
-    return reachable(settings, 1.0)
+def _broker(config: Settings) -> bool:
+    return reachable(config, 1.0)
 
 
-def _registry(settings: Settings) -> bool:
-    champion(settings, settings.registry.classifier)
+def _registry(config: Settings) -> bool:
+    champion(config, config.registry.classifier)
     return True
 
 
-def _scorer(settings: Settings) -> bool:
+def _scorer(config: Settings) -> bool:
     # a scorer holds its lock while it lives
-    topic = settings.kafka.topic
+    topic = config.kafka.topic
     return context.read(lambda connection: holder(connection, SCORING, topic)) is not None
 
 
@@ -185,11 +186,11 @@ class RunState(BaseModel):
 async def retraining_trigger(who: Annotated[User, Depends(require_admin)], asked: Trigger) -> Any:
     """For signed-in admins. Runs in Airflow if it answers, else as a job of this machine. 409: another run is in
     progress."""
-    settings = context.settings()
+    config = context.settings()
     try:
         begun = await context.run(
             lambda: retraining.begin(
-                settings,
+                config,
                 Options.model_validate(asked.model_dump(exclude={"why"})),
                 by_whom=who.name,
                 why=asked.why,

@@ -73,7 +73,7 @@ async def batch_predict(request: Request, _: Annotated[str, Depends(require_toke
     return await context.run(_score_batch, context.settings(), body)
 
 
-def _score_batch(settings: Settings, body: bytes) -> Any:
+def _score_batch(config: Settings, body: bytes) -> Any:
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -83,32 +83,32 @@ def _score_batch(settings: Settings, body: bytes) -> Any:
         raise HTTPException(422, "the body must be an object with a non-empty list `messages`")
     if len(messages) > BATCH_MESSAGES:
         raise HTTPException(422, f"{len(messages)} messages exceed the limit of {BATCH_MESSAGES} a request")
-    return _score(settings, [orjson.dumps(message) for message in messages], False)
+    return _score(config, [orjson.dumps(message) for message in messages], False)
 
 
-def windows_of_messages(settings: Settings, messages: list[bytes]) -> tuple[pa.RecordBatch, pa.Table]:
+def windows_of_messages(config: Settings, messages: list[bytes]) -> tuple[pa.RecordBatch, pa.Table]:
     """Messages to windows as the stream groups them (grouping.WINDOWS_SCHEMA), and dead letters."""
     now_us = time.time_ns() // 1000
     panes, dead = decode_panes(
         pa.array(messages, pa.binary()),
         np.full(len(messages), now_us),
         now_us=now_us,
-        limits=settings.telemetry,
-        slide_seconds=settings.windows.slide_seconds,
+        limits=config.telemetry,
+        slide_seconds=config.windows.slide_seconds,
     )
-    return group_panes(panes, settings.windows), dead
+    return group_panes(panes, config.windows), dead
 
 
-def _score(settings: Settings, messages: list[bytes], one_watch: bool) -> Any:
-    batch, dead = windows_of_messages(settings, messages)
+def _score(config: Settings, messages: list[bytes], one_watch: bool) -> Any:
+    batch, dead = windows_of_messages(config, messages)
     refused = refused_of(dead)
     if not batch.num_rows:
         return _unusable("the request has no usable reading", refused)
     watches = len(set(batch.column("device_id").to_pylist()))
     if one_watch and watches > 1:
         raise HTTPException(422, f"the readings are of {watches} watches; use /batch_predict for several")
-    champion = serving(settings)
-    scorer = worker.Scorer(settings, Shared(champion.bundle), champion.classifier.version, batch_id=-1)
+    champion = serving(config)
+    scorer = worker.Scorer(config, Shared(champion.bundle), champion.classifier.version, batch_id=-1)
     rows = context.read(lambda connection: worker.score_windows(batch, scorer, connection))
     return Predictions(
         model_version=rows.model_version or "",
