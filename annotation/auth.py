@@ -46,6 +46,7 @@ class User:
 
     @property
     def is_admin(self) -> bool:
+        """Whether the user has the role admin."""
         return self.role == "admin"
 
 
@@ -237,6 +238,7 @@ class Gate:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request of ASGI."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return

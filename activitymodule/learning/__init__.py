@@ -1,0 +1,1 @@
+"""Active learning and retraining: uncertainty, queue policy, training sets, the gate."""

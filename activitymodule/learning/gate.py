@@ -90,10 +90,12 @@ class Verdict:
     figures: dict[str, Any]
 
     def as_json(self) -> dict[str, Any]:
+        """The verdict as JSON's types, as the store keeps it."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Verdict:
+        """The verdict that `as_json` gave, of this version or an older one."""
         return cls(**{**content, "checks": tuple(Check(**check) for check in content["checks"])})
 
     def reasons(self) -> tuple[str, ...]:

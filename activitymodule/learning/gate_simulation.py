@@ -133,6 +133,7 @@ def let_in_by_trying(
 
 
 def passes(verdict: Verdict, name: str) -> bool:
+    """Whether the verdict's check of this name passed."""
     return next(check.passed for check in verdict.checks if check.name == name)
 
 

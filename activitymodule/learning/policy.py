@@ -81,10 +81,12 @@ class Rules:
 
     @property
     def audit_per_hour(self) -> float:
+        """Audit items an hour."""
         return self.items_per_hour * self.audit_share
 
     @property
     def chosen_per_hour(self) -> float:
+        """Items an hour that are chosen by uncertainty."""
         return self.items_per_hour - self.audit_per_hour
 
     @property
@@ -94,6 +96,7 @@ class Rules:
 
     @property
     def chosen_burst(self) -> float:
+        """Most chosen items at once."""
         return max(1.0, self.burst - self.audit_burst)
 
 
@@ -110,6 +113,7 @@ class Budget:
 
     @classmethod
     def full(cls, rules: Rules, now_us: int) -> Budget:
+        """A budget that has refilled to its bursts."""
         return cls(rules.audit_burst, rules.chosen_burst, now_us)
 
     def at(self, now_us: int, rules: Rules) -> Budget:
@@ -140,6 +144,7 @@ class AuditPeriod:
     why: str
 
     def covers(self, us: int) -> bool:
+        """Whether the period holds this time, in UTC microseconds."""
         return self.from_us <= us < self.until_us
 
 

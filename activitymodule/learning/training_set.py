@@ -52,6 +52,7 @@ class GoldWindows:
 
     @classmethod
     def none(cls) -> GoldWindows:
+        """No windows."""
         text = np.empty(0, str)
         return cls(
             text,
@@ -92,6 +93,7 @@ class TrainingSet:
 
     @property
     def people(self) -> int:
+        """The number of people."""
         return len(set(self.base.person.tolist()) | set(self.taught.person.tolist()))
 
     def taught_sha256(self) -> str:
@@ -275,6 +277,7 @@ class Scale:
 
 
 def feature_scale(base: TrainingWindows) -> Scale:
+    """Mean and standard deviation of the motion features, NaN left out."""
     X = base.features[:, _MOTION].astype(np.float64)
     there = ~np.isnan(X).all(0)
     centre, spread = np.zeros(X.shape[1]), np.ones(X.shape[1])

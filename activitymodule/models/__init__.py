@@ -1,0 +1,1 @@
+"""Activity and energy models: training, evaluation, calibration, export."""

@@ -51,6 +51,7 @@ class Card:
     conformal_quantile: float | None = None
 
     def to_json(self) -> str:
+        """The card as JSON text."""
         return json.dumps(asdict(self), indent=1)
 
     @classmethod

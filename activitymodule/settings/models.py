@@ -8,10 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 
 class Section(BaseModel):
+    """A section of the settings: frozen, and without keys it does not know."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Kafka(Section):
+    """The broker, its topics and how to sign in there."""
+
     bootstrap_servers: str = "127.0.0.1:19092"
     topic: str = "ticker-watch-data"
     truth_topic: str = "ticker-watch-truth"
@@ -21,6 +25,8 @@ class Kafka(Section):
 
 
 class Store(Section):
+    """PostgreSQL."""
+
     host: str = "127.0.0.1"
     port: int = Field(15432, ge=1, le=65535)
     database: str = "activity"
@@ -31,6 +37,8 @@ class Store(Section):
 
 
 class Registry(Section):
+    """MLflow and the names of the models."""
+
     uri: str = "http://127.0.0.1:15000"
     classifier: str = "activity-classifier"
     regressor: str = "energy-regressor"
@@ -38,6 +46,8 @@ class Registry(Section):
 
 
 class Spark(Section):
+    """The engine: master, memory, state and checkpoints."""
+
     master: str = "local[2,4]"
     driver_memory: str = "3g"
     shuffle_partitions: int = Field(2, ge=1)
@@ -48,6 +58,8 @@ class Spark(Section):
 
 
 class Telemetry(Section):
+    """What a message may hold."""
+
     future_seconds: float = Field(120, ge=0)
     past_days: float = Field(3650, gt=0)
     max_message_bytes: int = Field(1_048_576, ge=100)
@@ -55,6 +67,8 @@ class Telemetry(Section):
 
 
 class Windows(Section):
+    """Length, slide and watermark of windows."""
+
     length_seconds: int = Field(10, ge=2, le=600)
     slide_seconds: int = Field(10, ge=1, le=600)
     rate_hz: int = Field(10, ge=5, le=100)
@@ -70,6 +84,8 @@ class Windows(Section):
 
 
 class Scoring(Section):
+    """What the streaming job reads and writes."""
+
     trigger_milliseconds: int = Field(0, ge=0)
     max_offsets_per_trigger: int = Field(500_000, ge=1)
     min_partitions: int = Field(2, ge=1)
@@ -79,21 +95,29 @@ class Scoring(Section):
 
 
 class Archive(Section):
+    """Where raw messages are kept."""
+
     enabled: bool = True
     folder: str = "lake/archive"
     interval_seconds: float = Field(60, gt=0)
 
 
 class Lake(Section):
+    """The folder of prepared recordings and snapshots."""
+
     folder: str = "lake"
 
 
 class Models(Section):
+    """Limits of a model that serves."""
+
     conformal_alpha: float = Field(0.1, gt=0, lt=1)
     max_megabytes: float = Field(50, gt=0)
 
 
 class Faults(Section):
+    """Shares of faults that the fleet has."""
+
     gap: float = Field(0.0, ge=0, le=1)
     late: float = Field(0.0, ge=0, le=1)
     duplicate: float = Field(0.0, ge=0, le=1)
@@ -103,6 +127,8 @@ class Faults(Section):
 
 
 class Queue(Section):
+    """Which windows are queued, and how many."""
+
     enabled: bool = True
     items_per_hour: float = Field(60, gt=0)
     burst: int = Field(20, ge=1)
@@ -116,6 +142,8 @@ class Queue(Section):
 
 
 class Learning(Section):
+    """Retraining and the gate."""
+
     base: str = "champion"
     min_labels: int = Field(50, ge=1)
     label_weight: float = Field(1.0, gt=0, le=100)
@@ -131,6 +159,8 @@ class Learning(Section):
 
 
 class Monitoring(Section):
+    """Drift and alerts."""
+
     enabled: bool = True
     keep_days: float = Field(30, gt=0)
     look_back_minutes: float = Field(30, gt=0)
@@ -144,6 +174,8 @@ class Monitoring(Section):
 
 
 class Console(Section):
+    """The web console."""
+
     host: str = "127.0.0.1"
     port: int = Field(18080, ge=1, le=65535)
     secret: SecretStr | None = None
@@ -154,6 +186,8 @@ class Console(Section):
 
 
 class Airflow(Section):
+    """Where Airflow is and how the embedded one runs."""
+
     uri: str = "http://127.0.0.1:18090"
     user: str = Field("admin", pattern=r"^[A-Za-z0-9._@-]+$")
     password: SecretStr | None = None
@@ -166,6 +200,8 @@ class Airflow(Section):
 
 
 class Fleet(Section):
+    """The synthesised watches."""
+
     engine: Literal["dbldatagen", "spark"] = "dbldatagen"
     devices: int = Field(50, ge=1)
     seed: int = Field(1, ge=0)
@@ -177,6 +213,8 @@ class Fleet(Section):
 
 
 class Local(Section):
+    """The embedded stack."""
+
     folder: str = ".local"
     kafka_memory_megabytes: int = Field(512, ge=256)
     artifacts: str = ".local/mlflow"
@@ -184,6 +222,8 @@ class Local(Section):
 
 
 class Settings(Section):
+    """All settings, a section each."""
+
     kafka: Kafka = Kafka()
     store: Store = Store()
     registry: Registry = Registry()

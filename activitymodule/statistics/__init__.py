@@ -1,0 +1,1 @@
+"""Reference statistics of real people, and how close synthetic telemetry comes."""

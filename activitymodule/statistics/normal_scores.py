@@ -75,6 +75,7 @@ def score_gait(rank: np.ndarray, phase: np.ndarray, member: np.ndarray, before: 
 
 
 def spread_out(residual: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """The residual at its place among all samples, 0 elsewhere; shape (len(member), 3)."""
     full = np.zeros((len(member), 3))
     full[member > 0] = residual
     return full

@@ -81,6 +81,7 @@ class Profile:
 
     @property
     def gait(self) -> bool:
+        """Whether the activity has a stride."""
         return self.stride_hz > 0
 
 

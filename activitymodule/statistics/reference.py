@@ -59,10 +59,12 @@ class ReferenceStatistics:
 
     @cached_property
     def people(self) -> tuple[str, ...]:
+        """The names of the people, in order."""
         return tuple(sorted({p.person for p in self.profiles}))
 
     @cached_property
     def activities(self) -> tuple[str, ...]:
+        """The names of the activities, in order."""
         return tuple(sorted({p.activity for p in self.profiles}))
 
     def profiles_of(self, activity: str) -> np.ndarray:

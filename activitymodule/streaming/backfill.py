@@ -33,6 +33,7 @@ class BackfillReport:
     model_version: str
 
     def as_dict(self) -> dict[str, int | str]:
+        """The counts as JSON's types."""
         return asdict(self)
 
 

@@ -113,6 +113,7 @@ def _work(config: Settings, folder: Path, archive: Path) -> None:
 
 
 def main() -> None:
+    """The command of init.sh: make the archive where it is missing or does not fit."""
     began = time.monotonic()
     try:
         chosen = load()

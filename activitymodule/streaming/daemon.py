@@ -29,18 +29,22 @@ class Acknowledging(io.RawIOBase):
         self._socket = socket.fromfd(source.fileno(), socket.AF_INET, socket.SOCK_STREAM)
 
     def readable(self) -> bool:
+        """Always true."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        """Read what is there, and acknowledge it."""
         count = self._source.readinto(buffer)
         # not sticky: Linux goes back to delaying by itself
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return count
 
     def fileno(self) -> int:
+        """The descriptor of the connection."""
         return self._source.fileno()
 
     def close(self) -> None:
+        """Close this side of the connection."""
         self._socket.close()
         super().close()
 

@@ -223,6 +223,7 @@ class Counts:
         self._messages, self._readings, self._truths = (spark.sparkContext.accumulator(0) for _ in range(3))
 
     def sent(self, simulated_seconds: int, elapsed_seconds: float) -> Sent:
+        """The counts so far."""
         return Sent(
             self._messages.value, self._readings.value, self._truths.value, simulated_seconds, elapsed_seconds
         )

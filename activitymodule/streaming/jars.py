@@ -67,6 +67,7 @@ class Jar:
 
     @property
     def folder(self) -> str:
+        """The folder under jars/."""
         return self.name.split("/")[0]
 
 

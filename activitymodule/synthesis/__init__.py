@@ -1,0 +1,1 @@
+"""The synthesised fleet: people, day plans, signals, energy, faults."""

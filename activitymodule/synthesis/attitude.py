@@ -25,9 +25,11 @@ class Vector(NamedTuple):
     z: np.ndarray
 
     def norm(self) -> np.ndarray:
+        """Length, of shape (blocks, readings)."""
         return np.sqrt(self.x * self.x + self.y * self.y + self.z * self.z)
 
     def cross(self, other: Vector) -> Vector:
+        """Cross product."""
         return Vector(
             self.y * other.z - self.z * other.y,
             self.z * other.x - self.x * other.z,

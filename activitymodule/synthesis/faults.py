@@ -72,6 +72,7 @@ class Run:
 
     @property
     def flawless(self) -> bool:
+        """Whether the run has no faults."""
         return not any(self.faults.model_dump().values())
 
 
@@ -96,10 +97,12 @@ class Faulty:
     run: Run
 
     def silent(self, device: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Whether the watch sends nothing for that second; bool of shape (n,)."""
         start, length = self._episode("gap", self.run.faults.gap, device, second // STRETCH_SECONDS)
         return (second >= start) & (second < start + length)
 
     def flat(self, device: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Whether the watch repeats one reading in that second; bool of shape (n,)."""
         start, length = self._episode("flat", self.run.faults.flat, device, second // STRETCH_SECONDS)
         return (second >= start) & (second < start + length)
 

@@ -48,6 +48,7 @@ class Slice:
 
     @property
     def rows(self) -> int:
+        """The number of rows."""
         return self.run.devices * (self.last_second - self.first_second + 1)
 
     def expressions(self) -> tuple[str, str]:
@@ -76,6 +77,7 @@ class Stream:
 
     @property
     def rows_per_second(self) -> int:
+        """Rows a second of wall-clock time."""
         return max(1, round(self.run.devices * self.speed))
 
     def expressions(self) -> tuple[str, str]:

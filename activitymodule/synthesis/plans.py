@@ -76,6 +76,7 @@ class Plan:
 
     @property
     def end(self) -> np.ndarray:
+        """Where each bout ends: the start of the next one."""
         return self.start[:, 1:]
 
     def bout(self, row: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -50,13 +50,17 @@ class Signals(Protocol):
     """What makes total acceleration: see signals.SignalGenerator."""
 
     @property
-    def activities(self) -> tuple[str, ...]: ...
+    def activities(self) -> tuple[str, ...]:
+        """The names of the activities."""
 
-    def profile_for(self, device: int, activity: str) -> int: ...
+    def profile_for(self, device: int, activity: str) -> int:
+        """The index of the profile that a device has for an activity."""
 
-    def stride_hz(self, profile: int, device: int) -> float: ...
+    def stride_hz(self, profile: int, device: int) -> float:
+        """The stride frequency of a profile as a device walks it; 0 without a gait."""
 
-    def blocks(self, profile: np.ndarray, device: np.ndarray, minute: np.ndarray) -> np.ndarray: ...
+    def blocks(self, profile: np.ndarray, device: np.ndarray, minute: np.ndarray) -> np.ndarray:
+        """Total acceleration in g of whole minutes, float of shape (n, 600, 3)."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Seconds:
     kcal_per_min: np.ndarray  # float32 (n,)
 
     def take(self, index: np.ndarray) -> Seconds:
+        """Some of the seconds, by index."""
         return Seconds(*(getattr(self, f.name)[index] for f in fields(self)))
 
 

@@ -48,6 +48,8 @@ CONFIG = load()
     default_args={"retries": 2, "retry_delay": timedelta(seconds=30), "retry_exponential_backoff": 2.0},
 )
 def drift_report() -> None:
+    """The DAG."""
+
     @task
     def look() -> dict[str, Any]:
         """The report."""

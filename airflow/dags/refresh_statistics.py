@@ -63,6 +63,8 @@ def _statistics() -> Any:
     },
 )
 def refresh_statistics() -> None:
+    """The DAG."""
+
     @task
     def sources(params: Any = None) -> list[str]:
         """Names of the prepared sources to measure."""

@@ -127,6 +127,8 @@ def _failed(context: Any) -> None:
     },
 )
 def retrain_activity_model() -> None:
+    """The DAG."""
+
     @task.short_circuit
     def check(params: Any = None, run_id: Any = None, dag_run: Any = None, ti: Any = None) -> bool:
         """Are there enough new labels, or drift, or is it forced? Otherwise the run ends here."""

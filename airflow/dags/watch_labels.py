@@ -46,6 +46,8 @@ NEW_LABELS = Asset(name=LABELS, uri=LABELS_URI, group="activity")
     default_args={"retries": 2, "retry_delay": timedelta(seconds=30), "retry_exponential_backoff": 2.0},
 )
 def watch_labels() -> None:
+    """The DAG."""
+
     @task.short_circuit
     def enough(params: Any = None) -> int:
         """How many new labels there are, where they are enough; otherwise the run ends here."""

@@ -79,6 +79,7 @@ class Evaluation:
     kcal_mean_predicted: float | None
 
     def as_dict(self) -> dict[str, Any]:
+        """The evaluation as JSON's types."""
         return asdict(self)
 
 

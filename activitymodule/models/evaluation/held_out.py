@@ -73,6 +73,7 @@ class ActivityReport:
     reliability: tuple[ReliabilityPoint, ...]
 
     def as_json(self) -> dict[str, Any]:
+        """The report as JSON's types."""
         return asdict(self)
 
 
@@ -91,6 +92,7 @@ class EnergyReport:
     mae_over_people: Spread
 
     def as_json(self) -> dict[str, Any]:
+        """The report as JSON's types."""
         return asdict(self)
 
 
