@@ -229,9 +229,9 @@ def _summary(config: Settings, begin: float) -> dict[str, Any]:
             """,
             (begin,),
         )
-        windows, watches, scored, readings, latency = cursor.fetchone()
+        windows, watches, scored, readings, latency = cursor.fetchone() or (0, 0, 0, 0, None)
         cursor.execute("SELECT count(*) FROM dead_letters WHERE noticed_at >= to_timestamp(%s)", (begin,))
-        dead = cursor.fetchone()[0]
+        dead = (cursor.fetchone() or (0,))[0]
     return {
         **_agreement(config, begin),
         "windows": windows,

@@ -15,7 +15,7 @@ import psycopg2.extensions
 from activitymodule.errors import ActivityError, ConfigError, DataError, ServiceUnavailableError
 from activitymodule.settings import Settings
 
-Connection = Any
+Connection = psycopg2.extensions.connection
 
 # On a broken network a session, and with it a lock, must end earlier than after TCP's default of two hours.
 _OPTIONS = (
@@ -62,7 +62,7 @@ def default_name() -> str:
     return f"activity pid {os.getpid()} on {socket.gethostname()}"[:63]
 
 
-def connect(config: Settings, *, application_name: str | None = None, seconds: int = 5) -> Any:
+def connect(config: Settings, *, application_name: str | None = None, seconds: int = 5) -> Connection:
     """Open a psycopg2 connection in UTC; transactions begin implicitly and the caller commits.
 
     Raises ServiceUnavailableError where the store does not answer within `seconds`, ConfigError where it rejects the
@@ -143,7 +143,7 @@ def _first_line(error: BaseException) -> str:
 @contextmanager
 def session(
     config: Settings, *, read_only: bool = False, statement_seconds: float | None = None
-) -> Iterator[Any]:
+) -> Iterator[Connection]:
     """A connection for one transaction: committed at the end, rolled back on an error, always closed."""
     connection = connect(config)
     try:

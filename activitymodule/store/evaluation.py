@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from activitymodule.models.evaluation.against_truth import WINDOW_SCHEMA
 from activitymodule.store.connection import Connection
+from activitymodule.store.queries import fetch_all, fetch_value
 
 _WINDOWS = """
 SELECT device_id, (extract(epoch FROM window_start) * 1000000)::bigint,
@@ -28,9 +29,8 @@ def predicted_windows(
     device: str | None = None,
 ) -> pa.Table:
     """Predicted windows that start in [first, last], as against_truth.WINDOW_SCHEMA."""
-    with connection.cursor() as cursor:
-        cursor.execute(_WINDOWS, {"first": first, "last": last, "coverage": coverage, "device": device})
-        rows = cursor.fetchall()
+    values = {"first": first, "last": last, "coverage": coverage, "device": device}
+    rows = fetch_all(connection, _WINDOWS, values)
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(WINDOW_SCHEMA)
     return pa.table(
         [pa.array(column, field.type) for column, field in zip(columns, WINDOW_SCHEMA, strict=True)],
@@ -40,6 +40,4 @@ def predicted_windows(
 
 def has_predictions_of(connection: Connection, version: str) -> bool:
     """Whether a version of the classifier has scored any window."""
-    with connection.cursor() as cursor:
-        cursor.execute(_SERVED, (version,))
-        return bool(cursor.fetchone()[0])
+    return bool(fetch_value(connection, _SERVED, (version,)))

@@ -59,7 +59,7 @@ def ask(config: Settings, sql: str, *, limit: int = 1000, seconds: float = 30) -
             raise
         except psycopg2.Error as error:
             raise ConfigError(f"the query is rejected: {_reason(error)}") from error
-        columns = _unique([column.name for column in cursor.description])
+        columns = _unique([column.name for column in cursor.description or ()])
     return Answer(columns, rows[:limit], len(rows) > limit)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sqlalchemy import create_engine
 
@@ -62,7 +62,7 @@ class Pool:
         Raises ServiceUnavailableError where the store does not answer.
         """
         pooled = self._engine.raw_connection()
-        connection: Connection = pooled.driver_connection
+        connection = cast(Connection, pooled.driver_connection)
         try:
             with explained(self._settings()):
                 yield connection

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from activitymodule.store.connection import Connection
+from activitymodule.store.queries import fetch_one, fetch_value
 
 UNCERTAIN_BELOW = 0.6
 """A prediction with less confidence counts as uncertain."""
@@ -49,9 +50,7 @@ SELECT
 
 def overview(connection: Connection, classifier: str, annotator: str) -> Overview:
     """The state of the loop now; `labelled_this_hour` is of `annotator`."""
-    with connection.cursor() as cursor:
-        cursor.execute(_OVERVIEW, {"classifier": classifier, "annotator": annotator})
-        return Overview(*cursor.fetchone())
+    return Overview(*fetch_one(connection, _OVERVIEW, {"classifier": classifier, "annotator": annotator}))
 
 
 # ---- predictions, page by page --------------------------------------------------------------------------------
@@ -186,9 +185,8 @@ def live_latency(
 
 def dead_letters_last_hour(connection: Connection) -> int:
     """How many dead letters were noticed in the last hour."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM dead_letters WHERE noticed_at > now() - interval '1 hour'")
-        return int(cursor.fetchone()[0])
+    sql = "SELECT count(*) FROM dead_letters WHERE noticed_at > now() - interval '1 hour'"
+    return int(fetch_value(connection, sql))
 
 
 # ---- one watch --------------------------------------------------------------------------------------------------

@@ -50,13 +50,13 @@ class Marker:
 
     def mark_safely(self, scored: Scored) -> Marks:
         """`mark`, but an error is logged, marks nothing and loses no prediction."""
-        savepoint = Savepoint(self._connection, "marking")
+        savepoint = None if self._connection is None else Savepoint(self._connection, "marking")
         try:
-            if Need.PAST in doubt.required(self._marking.measure).needs:
+            if savepoint and Need.PAST in doubt.required(self._marking.measure).needs:
                 savepoint.connection()
             return self.mark(scored)
         except Exception as error:
-            if self._connection is not None and not self._connection.closed:
+            if savepoint and self._connection is not None and not self._connection.closed:
                 savepoint.undo(error)
             log(f"windows could not be marked for the annotation queue: {one_line(error)}")
             return Marks()
