@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import psycopg2
@@ -62,7 +61,7 @@ def connect(config: Settings) -> psycopg2.extensions.connection:
     )
 
 
-def configuration(config: Settings) -> dict[str, dict[str, Any]]:
+def configuration(config: Settings) -> dict[str, dict[str, object]]:
     """airflow.cfg as a table of sections. Sized for a small machine: few processes, few connections."""
     folder, own = resolve(config.airflow.folder), config.airflow
     address, keys = urlsplit(own.uri), _own_secrets(folder)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import psutil
 
@@ -85,7 +85,15 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, **(extra or {})}
 
 
-def as_account(account: Account | None) -> dict[str, Any]:
+class RunsAs(TypedDict, total=False):
+    """Arguments of `subprocess` for another user."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def as_account(account: Account | None) -> RunsAs:
     """Arguments of `subprocess` that run something as the account; none where it is ourselves."""
     return {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
 

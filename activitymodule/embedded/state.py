@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -51,7 +51,7 @@ def write_state(folder: Path, state: StackState) -> None:
     replace(folder / "stack.json", asdict(state))
 
 
-def _identity(record: dict[str, Any] | None) -> Identity | None:
+def _identity(record: Mapping[str, Any] | None) -> Identity | None:
     return Identity(**record) if record else None
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 import typer
 
@@ -91,7 +91,7 @@ def logs(
         logs_verb.logs(name, False, lines)
 
 
-def _conf(text: str) -> dict[str, Any]:
+def _conf(text: str) -> Mapping[str, object]:
     try:
         conf = json.loads(text) if text else {}
     except ValueError as error:

@@ -37,7 +37,7 @@ class DagRun:
     run_id: str
     state: str
     kind: str
-    conf: dict[str, Any]
+    conf: Mapping[str, object]
     begun_at: datetime | None
     ended_at: datetime | None
 

@@ -1,5 +1,10 @@
 """Names that the DAG files, the client and the workflows share. Imports nothing: the DAG processor reads this often."""
 
+from typing import Any
+
+XCom = dict[str, Any]
+"""What Airflow keeps of a task: the result of a workflow as JSON."""
+
 RETRAIN = "retrain_activity_model"
 """The DAG that the console's button and new labels trigger."""
 WATCH_LABELS = "watch_labels"

@@ -13,7 +13,7 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
-from activitymodule.orchestration.names import DRIFT_REPORT, RETRAIN
+from activitymodule.orchestration.names import DRIFT_REPORT, RETRAIN, XCom
 from activitymodule.settings import load
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def drift_report() -> None:
     """The DAG."""
 
     @task
-    def look() -> dict[str, Any]:
+    def look() -> XCom:
         """The report."""
         # NumPy takes a second, and the DAG processor reads this file every minute
         from activitymodule.workflows import drift
@@ -61,7 +61,7 @@ def drift_report() -> None:
         return result.model_dump(mode="json")
 
     @task.short_circuit
-    def recommended(result: dict[str, Any], params: Any = None) -> bool:
+    def recommended(result: XCom, params: Any = None) -> bool:
         """Whether a retraining is to be triggered; otherwise the run ends here."""
         # scikit-learn and PyArrow take seconds
         from activitymodule.workflows.retraining import checking

@@ -14,7 +14,7 @@ from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, Param, Retry
 from airflow.sdk.exceptions import AirflowSkipException
 
 from activitymodule.errors import ConfigError, DataError
-from activitymodule.orchestration.names import REFRESH_STATISTICS
+from activitymodule.orchestration.names import REFRESH_STATISTICS, XCom
 from activitymodule.settings import load
 
 CONFIG = load()
@@ -71,7 +71,7 @@ def refresh_statistics() -> None:
         return list(_statistics().sources_to_refresh(CONFIG, (params["source"] or "").strip()))
 
     @task(max_active_tis_per_dag=1)
-    def measure(source: str, params: Any = None) -> dict[str, Any]:
+    def measure(source: str, params: Any = None) -> XCom:
         """The statistics of one source."""
         result = _statistics().refresh(CONFIG, source, params["force"])
         if not result.measured:

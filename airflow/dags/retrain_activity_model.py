@@ -30,7 +30,7 @@ from airflow.sdk import (
 )
 
 from activitymodule.errors import ConfigError, DataError, ModelError
-from activitymodule.orchestration.names import APPROVAL, LABELS, LABELS_URI, RETRAIN
+from activitymodule.orchestration.names import APPROVAL, LABELS, LABELS_URI, RETRAIN, XCom
 from activitymodule.settings import load
 
 log = logging.getLogger(__name__)
@@ -137,32 +137,32 @@ def retrain_activity_model() -> None:
         return bool(result["needed"])
 
     @task
-    def snapshot(params: Any = None, run_id: Any = None, dag_run: Any = None) -> dict[str, Any]:
+    def snapshot(params: Any = None, run_id: Any = None, dag_run: Any = None) -> XCom:
         """The training set, kept under the SHA-256 of its content."""
         return _retraining().step("snapshot", CONFIG, run_id, params, dag_run)
 
     @task
-    def train(params: Any = None, run_id: Any = None, dag_run: Any = None) -> dict[str, Any]:
+    def train(params: Any = None, run_id: Any = None, dag_run: Any = None) -> XCom:
         """A challenger by the champion's recipe, registered."""
         return _retraining().step("train", CONFIG, run_id, params, dag_run)
 
     @task
-    def evaluate(params: Any = None, run_id: Any = None, dag_run: Any = None) -> dict[str, Any]:
+    def evaluate(params: Any = None, run_id: Any = None, dag_run: Any = None) -> XCom:
         """Champion and challenger score the audit windows, loaded as the scorer loads them."""
         return _retraining().step("evaluate", CONFIG, run_id, params, dag_run)
 
     @task
-    def gate(params: Any = None, run_id: Any = None, dag_run: Any = None) -> dict[str, Any]:
+    def gate(params: Any = None, run_id: Any = None, dag_run: Any = None) -> XCom:
         """The verdict, with every figure."""
         return _retraining().step("gate", CONFIG, run_id, params, dag_run)
 
     @task
-    def promote(params: Any = None, run_id: Any = None, dag_run: Any = None) -> dict[str, Any]:
+    def promote(params: Any = None, run_id: Any = None, dag_run: Any = None) -> XCom:
         """Acts on the verdict: moves the alias, rejects the challenger, or waits for approval."""
         return _retraining().step("promote", CONFIG, run_id, params, dag_run)
 
     @task.branch
-    def must_be_asked(done: dict[str, Any]) -> str:
+    def must_be_asked(done: XCom) -> str:
         return APPROVAL if done["state"] == "waiting" else "report"
 
     # not ApprovalOperator: it skips what follows a no, and loses who gave the answer
@@ -183,12 +183,12 @@ It would replace version {{ ti.xcom_pull(task_ids='gate')['champion'] }}. Run {{
     )
 
     @task
-    def settle(run_id: Any = None, ti: Any = None) -> dict[str, Any]:
+    def settle(run_id: Any = None, ti: Any = None) -> XCom:
         """Approved: the alias moves. Rejected, or no answer in time: the challenger is rejected."""
         return _retraining().settle(CONFIG, run_id, ti.xcom_pull(task_ids=APPROVAL))
 
     @task(trigger_rule="none_failed_min_one_success")
-    def report(run_id: Any = None) -> dict[str, Any]:
+    def report(run_id: Any = None) -> XCom:
         """How the run ended."""
         return _retraining().report(CONFIG, run_id)
 

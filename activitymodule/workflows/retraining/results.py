@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field
 
+Figures = dict[str, Any]
+"""Numbers of the gate and of the lineage, by names that are not fixed here."""
+
 
 class Options(BaseModel):
     """Options of a retraining. min_labels : new labels that make it worthwhile, None for learning.min_labels;
@@ -85,7 +88,7 @@ class Base(Result):
     sha256: str | None = None
     same: bool | None = None
 
-    def lineage(self) -> dict[str, Any]:
+    def lineage(self) -> Figures:
         """The part of it that belongs to the lineage of a model."""
         return self.model_dump(mode="json", exclude={"summary", "setting", "same"}, exclude_none=True)
 
@@ -145,7 +148,7 @@ class GateCheck(Result):
     name: str
     passed: bool
     message: str = Field(validation_alias=AliasChoices("message", "says"))
-    figures: dict[str, Any] = {}
+    figures: Figures = {}
 
 
 class LabelFigures(Result):
@@ -165,7 +168,7 @@ class GateResult(Result):
     summary: str = _summary()
     champion: str
     challenger: str
-    figures: dict[str, Any] = {}
+    figures: Figures = {}
     checks: tuple[GateCheck, ...] = ()
 
     @property

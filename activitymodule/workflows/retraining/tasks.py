@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from activitymodule.orchestration.names import STARTED_BY
+from activitymodule.orchestration.names import STARTED_BY, XCom
 from activitymodule.settings import Settings
 from activitymodule.store import retraining as store
 from activitymodule.store.connection import session
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 def check(
     config: Settings, run_id: str, params: Mapping[str, Any], dag_run: Any, *, force: bool = False
-) -> dict[str, Any]:
+) -> XCom:
     """The check, with the Params of the run; force : whatever they say."""
     kind = str(getattr(dag_run.run_type, "value", dag_run.run_type))
     options = Options(**{name: params[name] for name in Options.model_fields})
@@ -39,7 +39,7 @@ def check(
     return result.model_dump(mode="json")
 
 
-def step(name: str, config: Settings, run_id: str, params: Mapping[str, Any], dag_run: Any) -> dict[str, Any]:
+def step(name: str, config: Settings, run_id: str, params: Mapping[str, Any], dag_run: Any) -> XCom:
     """A step after the check. A run that had failed begins anew first: somebody has cleared the task."""
     with session(config, read_only=True) as connection:
         known = store.find_run(connection, run_id)
@@ -50,7 +50,7 @@ def step(name: str, config: Settings, run_id: str, params: Mapping[str, Any], da
     return dict(result)
 
 
-def settle(config: Settings, run_id: str, answer: Mapping[str, Any]) -> dict[str, Any]:
+def settle(config: Settings, run_id: str, answer: Mapping[str, Any]) -> XCom:
     """Act on the answer to the approval, or on its absence; answer : what Airflow's HITLOperator returns."""
     user = answer["responded_by_user"]
     by_whom = f"{STARTED_BY}{user['name']}" if user else f"{STARTED_BY}nobody answered"
@@ -61,7 +61,7 @@ def settle(config: Settings, run_id: str, answer: Mapping[str, Any]) -> dict[str
     return result.model_dump(mode="json")
 
 
-def report(config: Settings, run_id: str) -> dict[str, Any]:
+def report(config: Settings, run_id: str) -> XCom:
     """The end of the run."""
     found = run.report(config, run_id)
     log.info("%s: %s", found.state, found.summary)
