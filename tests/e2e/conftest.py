@@ -13,7 +13,7 @@ from activitymodule.settings import Settings
 
 @pytest.fixture
 def job(tmp_path: Path, environment_of: Callable[[Settings], dict[str, str]]):
-    """Make jobs; whatever still runs at the end is killed, and a failed test shows what they said."""
+    """Make jobs; those that still run at the end are killed, and a failed test shows their output."""
     jobs: list[Job] = []
 
     def make(settings: Settings, *arguments: str) -> Job:

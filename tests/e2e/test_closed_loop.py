@@ -16,8 +16,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 
 def loop(settings: Settings, plan: Plan, folder: Path) -> Loop:
-    asked = plan.teaching + plan.audit
-    queue = settings.queue.model_copy(update=queue_of(plan, asked))
+    labels = plan.teaching + plan.audit
+    queue = settings.queue.model_copy(update=queue_of(plan, labels))
     own = settings.model_copy(update={"queue": queue})
     found = run_loop(own, plan, say=print, logs=folder)
     name = settings.registry.classifier

@@ -88,16 +88,20 @@ def swap_under_load(
             begun = newest_batch(settings)
             set_champion(settings, broken)
             wait(lambda: "CHAMPION REJECTED" in scorer.output, "the rejection", 60, 0.1)
-            wait(lambda v=now.version, b=begun + 1: batches_by(settings, v, b), "the old one to serve on", 60)
+            wait(
+                lambda v=now.version, b=begun + 1: batches_by(settings, v, b),
+                "the previous version to keep serving",
+                60,
+            )
     load.finish()
     wait(lambda: everything_read(settings), "the job to read everything")
     assert scorer.interrupt() == 0
     assert_ledger(settings, ledger)
-    said = scorer.output
-    assert said.count("CHAMPION REJECTED") == 1, "logged once"
-    assert f"version {broken.version}" in said
-    assert "keeps serving" in said
-    assert "Traceback" not in said
+    output = scorer.output
+    assert output.count("CHAMPION REJECTED") == 1, "logged once"
+    assert f"version {broken.version}" in output
+    assert "keeps serving" in output
+    assert "Traceback" not in output
 
     topic = settings.kafka.topic
     assert rows(settings, _MIXED, topic) == []

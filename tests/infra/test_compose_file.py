@@ -29,7 +29,7 @@ def test_a_service_is_supervised_bounded_and_local(name: str) -> None:
     assert service["init"] is True
     assert service["mem_limit"]
     assert service["logging"]["options"]["max-size"]
-    # what is done once is waited for; all else says whether it is well
+    # one-shot services are waited for; all others have a health check
     assert once(service) or service["healthcheck"]["test"]
     for port in service.get("ports", []):
         assert port.startswith("127.0.0.1:")
@@ -65,7 +65,7 @@ def test_every_secret_is_made_by_init() -> None:
     script = (ROOT / "init.sh").read_text()
     assert wanted
     assert [name for name in wanted if not re.search(rf"\b{name}\b", script)] == []
-    # asked for once is enough, but whoever uses one without asking must not be alone
+    # a secret that is required in one place may be used without :? in others
     assert set(re.findall(r"\$\{(\w*(?:PASSWORD|SECRET|KEY))\}", TEXT)) <= wanted
 
 

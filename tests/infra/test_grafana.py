@@ -48,7 +48,7 @@ def test_a_dashboard_is_one_module(build: ModuleType, tmp_path: Path, monkeypatc
 
 def test_data_sources_have_the_uids_and_kinds_that_panels_ask():
     sources = {one["uid"]: one["type"] for one in provisioned("datasources")["datasources"]}
-    asked = {
+    used = {
         (source["uid"], source["type"])
         for made in dashboards().values()
         for panel in made["panels"]
@@ -58,7 +58,7 @@ def test_data_sources_have_the_uids_and_kinds_that_panels_ask():
         for made in dashboards().values()
         for one in made["annotations"]["list"]
     }
-    assert asked == set(sources.items())
+    assert used == set(sources.items())
 
 
 def test_the_password_is_not_in_the_files():

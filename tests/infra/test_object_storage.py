@@ -51,11 +51,11 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def test_what_a_run_kept_comes_back(bucket: Any) -> None:
     settings = Settings(lake=Lake(folder=f"s3://{bucket.name}/deep/er"))
-    said = {"probability": np.arange(6.0).reshape(2, 3)}
-    place = write_evaluation(settings, "a-run", said)
+    arrays = {"probability": np.arange(6.0).reshape(2, 3)}
+    place = write_evaluation(settings, "a-run", arrays)
     keys = [found.key for found in bucket.objects.all()]
     assert [key for key in keys if not key.endswith("/")] == [f"deep/er/{place}"], "and no half-written file"
-    np.testing.assert_array_equal(read_evaluation(settings, "a-run")["probability"], said["probability"])
+    np.testing.assert_array_equal(read_evaluation(settings, "a-run")["probability"], arrays["probability"])
     with pytest.raises(DataError):
         read_evaluation(settings, "another-run")
 

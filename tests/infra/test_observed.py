@@ -56,7 +56,7 @@ def reader(observed: Observed) -> Iterator[Any]:
     admin.close()
 
 
-def asked(reader: Any, query: Query) -> tuple[list[str], list[tuple[Any, ...]]]:
+def result_of(reader: Any, query: Query) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Columns and rows of a query, over the hours in which the fleet lived."""
     now = datetime.now(UTC)
     with reader.cursor() as cursor:
@@ -66,7 +66,7 @@ def asked(reader: Any, query: Query) -> tuple[list[str], list[tuple[Any, ...]]]:
 
 @pytest.mark.parametrize("query", STORE_QUERIES, ids=str)
 def test_every_panel_of_the_store_has_rows(reader: Any, query: Query):
-    columns, rows = asked(reader, query)
+    columns, rows = result_of(reader, query)
     assert rows
     assert len(columns) == len(set(columns))
     if query.kind in ("timeseries", "annotations"):
@@ -87,7 +87,7 @@ def test_every_panel_of_the_store_has_rows(reader: Any, query: Query):
 
 def rows_of(reader: Any, panel: str) -> list[tuple[Any, ...]]:
     (query,) = (one for one in STORE_QUERIES if one.panel == panel and one.kind != "annotations")
-    return asked(reader, query)[1]
+    return result_of(reader, query)[1]
 
 
 def test_panels_add_up_to_what_is_stored(reader: Any):

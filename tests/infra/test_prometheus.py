@@ -16,11 +16,11 @@ from activitymodule.settings import project_root
 
 
 def promtool(*arguments: Any) -> str:
-    told = subprocess.run(
+    done = subprocess.run(
         ["promtool", *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
     )
-    assert told.returncode == 0, told.stdout + told.stderr
-    return told.stdout + told.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def test_promtool_takes_the_configuration_and_the_rules(prometheus_binaries: None, tmp_path: Path):

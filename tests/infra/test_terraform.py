@@ -98,10 +98,10 @@ def test_modules_are_given_what_they_ask_for_and_give_what_is_asked(folder: Path
         source = re.search(r'source\s+= "(\./[^"]+)"', body)
         assert source, name
         inside = without_comments(folder / source[1])
-        asked = {labels[0]: inner for labels, inner in blocks(inside, "variable")}
+        declared = {labels[0]: inner for labels, inner in blocks(inside, "variable")}
         given = assigned(body) - {"source", "count", "depends_on"}
-        assert given <= set(asked), name
-        needed = {variable for variable, inner in asked.items() if "default" not in assigned(inner)}
+        assert given <= set(declared), name
+        needed = {variable for variable, inner in declared.items() if "default" not in assigned(inner)}
         assert needed <= given, name
         offered = {labels[0] for labels, _ in blocks(inside, "output")}
         wanted = set(re.findall(rf"\bmodule\.{name}(?:\[[^\]]\])?\.(\w+)", text))
@@ -119,7 +119,7 @@ def test_versions_are_pinned_and_nobodys_credentials_are_in_it(folder: Path) -> 
 
 
 def test_only_the_load_balancers_rule_is_for_the_world() -> None:
-    """Addresses that are let in from outside come from allowed_cidrs, which has no default and no 0.0.0.0/0."""
+    """Addresses that may connect from outside come from allowed_cidrs, which has no default and no 0.0.0.0/0."""
     for folder in ROOTS:
         (body,) = (
             b for labels, b in blocks(without_comments(folder), "variable") if labels == ("allowed_cidrs",)

@@ -53,18 +53,18 @@ def test_what_arrives_is_what_the_ledger_says(fresh_settings: Settings) -> None:
         faults={"gap": 0.5, "late": 0.6, "duplicate": 0.1, "clock_skew": 0.3, "malformed": 0.1, "flat": 0.3},
     )
     run = job.fleet_run(settings, start=START, seconds=330)
-    said = ledger(run)
+    expected = ledger(run)
 
     sent = job.bounded(settings, run, piece_seconds=120)
 
     arrived = received(settings, settings.kafka.topic)
-    assert len(arrived) == said.messages == sent.messages
+    assert len(arrived) == expected.messages == sent.messages
     result = decoded(settings, arrived)
     frame = result.readings.select(["device_id", "stamp"]).to_pandas()
     distinct = frame.drop_duplicates()
-    assert len(distinct) == said.readings_good
-    assert len(frame) - len(distinct) == said.readings_duplicate
-    assert result.dead.to_pandas()["reason"].value_counts().to_dict() == said.malformed
+    assert len(distinct) == expected.readings_good
+    assert len(frame) - len(distinct) == expected.readings_duplicate
+    assert result.dead.to_pandas()["reason"].value_counts().to_dict() == expected.malformed
     # a message's key is its device
     keys = [arrived[i][0] for i in result.readings.column("message").to_pylist()]
     assert keys == result.readings.column("device_id").to_pylist()

@@ -1,4 +1,4 @@
-"""The real job as a process of its own, and a ledger of what was sent, kept apart from it."""
+"""The real job as a process, and a ledger of the readings that were sent to it."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ class Job:
 def until(
     condition: Any, what: str, timeout: float = 240, every: float = 0.5, running: Job | None = None
 ) -> Any:
-    """Wait for a condition; its value, or a failure that says what did not come.
+    """Wait for a condition and return its value; fail with what was waited for.
 
-    running : a job without which waiting is in vain: where it has ended, its own words are the failure's.
+    running : a job that the condition depends on: where it has ended, the failure shows its output.
     """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
@@ -90,7 +90,7 @@ def until(
 
 @dataclass
 class Ledger:
-    """What was sent, kept by the sender alone: watch and window -> stamps, each with how often it went out."""
+    """What was sent: watch and window -> stamps, each with how often it was sent."""
 
     readings: dict[tuple[str, int], Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     dead: int = 0
@@ -150,7 +150,7 @@ class Load(threading.Thread):
             self.error = error
 
     def finish(self) -> None:
-        """No more of it; raises what went wrong in sending."""
+        """Stop sending. Raises the error of the sender, if there was one."""
         self.enough.set()
         self.join()
         if self.error is not None:
