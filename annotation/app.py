@@ -46,7 +46,7 @@ def make_app() -> Callable[[Any, Any, Any], Awaitable[None]]:
     # no /docs: its page would load scripts from elsewhere; the description itself is at /openapi.json
     app = FastAPI(title="Activity", docs_url=None, redoc_url=None, lifespan=_lifespan)
 
-    async def explain(request: Request, error: Exception) -> JSONResponse:
+    async def explain(_: Request, error: Exception) -> JSONResponse:
         status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
         return JSONResponse({"detail": str(error)}, status)
 

@@ -44,16 +44,16 @@ class _Panel:
         self.notice = ""
         self.content = ""
         self.body = ui.html('<p class="muted">Loading ...</p>', sanitize=False).classes("w-full")
-        self.button: ui.button | None = None
-        if who.is_admin:
-            with ui.element("div").classes("row-line"):
-                self.button = (
-                    ui.button("Retrain now", on_click=self.begin, color=None)
-                    .classes("button primary")
-                    .props("flat no-caps")
-                )
-                self.force = ui.checkbox("Ignore the label threshold")
-                self.dry_run = ui.checkbox("Dry run")
+        with ui.element("div").classes("row-line") as row:
+            self.button = (
+                ui.button("Retrain now", on_click=self.begin, color=None)
+                .classes("button primary")
+                .props("flat no-caps")
+            )
+            self.force = ui.checkbox("Ignore the label threshold")
+            self.dry_run = ui.checkbox("Dry run")
+        if not who.is_admin:
+            row.delete()
 
     async def refresh(self) -> None:
         """Read the last runs; sends only what has changed."""
@@ -64,13 +64,12 @@ class _Panel:
         if content != self.content:
             self.content = content
             self.body.set_content(content)
-        if self.button is not None:
+        if self.who.is_admin:
             self.button.set_enabled(not starting and not (latest and latest[0].state == "running"))
 
     async def begin(self) -> None:
         """Start a retraining, as `activity retrain` and the REST interface do."""
         config, who = context.settings(), self.who
-        assert self.button is not None
         self.button.disable()
         try:
             await must_be_admin(who)

@@ -21,7 +21,9 @@ SOCKET_PATH = "/_nicegui_ws/"
 def built_for(page_id: object, name: str) -> bool:
     """Whether the page of this id was built for the user of this name. False if there is no such page."""
     page = Client.instances.get(page_id) if isinstance(page_id, str) else None
-    user = getattr(page._request.state, "user", None) if page is not None and page._request else None
+    # NiceGUI has no public way to the request a page was built for
+    request = page._request if page is not None else None
+    user = getattr(request.state, "user", None) if request is not None else None
     return user is not None and bool(user.name == name)
 
 
@@ -42,7 +44,7 @@ def guard() -> None:
     """Put the check before every message handler of NiceGUI; calling it again does nothing."""
     handlers = core.sio.handlers["/"]
     for event, handler in list(handlers.items()):
-        if event != "disconnect" and not hasattr(handler, "_guarded"):
+        if event != "disconnect" and not hasattr(handler, "guarded"):
             handlers[event] = _guarded_connect(handler) if event == "connect" else _guarded(handler)
 
 
@@ -60,7 +62,7 @@ def _guarded_connect(handler: Callable[..., Any]) -> Callable[..., Awaitable[Any
             return False
         return await _result(handler(sid, environ, *more))
 
-    connect._guarded = True  # type: ignore[attr-defined]
+    connect.guarded = True  # type: ignore[attr-defined]
     return connect
 
 
@@ -73,7 +75,7 @@ def _guarded(handler: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
             return False
         return await _result(handler(sid, message))
 
-    take._guarded = True  # type: ignore[attr-defined]
+    take.guarded = True  # type: ignore[attr-defined]
     return take
 
 

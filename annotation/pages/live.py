@@ -24,7 +24,7 @@ _ICON = (
 
 
 @frame.page("/live", "Live", icon=_ICON, group="Stream", order=30, assets=("fleet.css",))
-async def live(who: User) -> None:
+async def live(_: User) -> None:
     """Renewed by the feed all viewers share."""
     state = ui.html('<span class="live-dot old"></span>Loading ...', sanitize=False).classes("note")
     figures = frame.stats(

@@ -39,12 +39,12 @@ _ARROWS = {"ArrowDown": 1, "ArrowRight": 1, "ArrowUp": -1, "ArrowLeft": -1}
 
 
 @router.get("/export/{name}")
-async def export(who: Admin, name: str) -> Response:
+async def export(_: Admin, name: str) -> Response:
     """Labels as a file: labels.csv or labels.json (Label Studio)."""
     kind = {"labels.csv": "csv", "labels.json": "label-studio"}.get(name)
     if kind is None:
         raise HTTPException(404, "no such file; the exports are labels.csv and labels.json")
-    text, _ = await context.run_read(lambda connection: exported_text(connection, kind))
+    text, _rows = await context.run_read(lambda connection: exported_text(connection, kind))
     return Response(
         text,
         media_type="text/csv; charset=utf-8" if kind == "csv" else "application/json",

@@ -33,7 +33,7 @@ _WIDTH = 300  # of the small charts
 
 
 @frame.page("/watch", "Watch", assets=("fleet.css",))
-async def watch(who: User, device: str = "") -> None:
+async def watch(_: User, device: str = "") -> None:
     """The watch of the address, or the list of watches to choose one."""
     device = device[:128]
     if not device:
