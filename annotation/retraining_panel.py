@@ -44,16 +44,13 @@ class _Panel:
         self.notice = ""
         self.content = ""
         self.body = ui.html('<p class="muted">Loading ...</p>', sanitize=False).classes("w-full")
-        with ui.element("div").classes("row-line") as row:
-            self.button = (
-                ui.button("Retrain now", on_click=self.begin, color=None)
-                .classes("button primary")
-                .props("flat no-caps")
-            )
-            self.force = ui.checkbox("Ignore the label threshold")
-            self.dry_run = ui.checkbox("Dry run")
-        if not who.is_admin:
-            row.delete()
+        self.button: ui.button | None = None
+        if who.is_admin:
+            with ui.element("div").classes("row-line"):
+                self.button = ui.button("Retrain now", on_click=self.begin, color=None)
+                self.button.classes("button primary").props("flat no-caps")
+                self.force = ui.checkbox("Ignore the label threshold")
+                self.dry_run = ui.checkbox("Dry run")
 
     async def refresh(self) -> None:
         """Read the last runs; sends only what has changed."""
@@ -64,13 +61,15 @@ class _Panel:
         if content != self.content:
             self.content = content
             self.body.set_content(content)
-        if self.who.is_admin:
+        if self.button is not None:
             self.button.set_enabled(not starting and not (latest and latest[0].state == "running"))
 
     async def begin(self) -> None:
         """Start a retraining, as `activity retrain` and the REST interface do."""
-        config, who = context.settings(), self.who
-        self.button.disable()
+        config, who, button = context.settings(), self.who, self.button
+        if button is None:
+            return
+        button.disable()
         try:
             await must_be_admin(who)
             made = await context.run(
@@ -82,7 +81,7 @@ class _Panel:
             )
         except ActivityError as error:
             ui.notify(str(error), type="warning", multi_line=True)
-            self.button.enable()
+            button.enable()
             return
         self.run_id = made.run_id
         self.notice = "Started in Airflow." if made.through == "airflow" else "Started on this machine."
