@@ -1,7 +1,7 @@
 """How often the gate promotes a challenger, by its true difference; the table of docs/retraining.md.
 
 python benchmarks/gate.py --trials 1000
-python benchmarks/gate.py --trials 400 --tries 20     # no better challengers, again and again on the same labels
+python benchmarks/gate.py --trials 400 --tries 20     # challengers that are no better, on the same labels
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from activitymodule import settings
-from activitymodule.learning.gate_simulation import let_in_by_trying, rates, verdicts
+from activitymodule.learning.gate_simulation import promoted_by_retries, rates, verdicts
+from activitymodule.settings import Learning
 
 SIZES = ((5, 60), (8, 100), (12, 150), (20, 200), (40, 400), (60, 600), (100, 1000))
 GAINS = (0.0, 0.03, 0.05, 0.1)
@@ -21,27 +21,27 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--trials", type=int, default=1000)
-    parser.add_argument("--tries", type=int, help="Let in after so many tries on the same audit labels.")
+    parser.add_argument("--tries", type=int, help="Promoted after so many tries on the same audit labels.")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     if given.tries:
         tried = {
-            spend: let_in_by_trying(
-                given.trials, 40, 400, settings.Learning(), tries=given.tries, spend=spend
+            adjusted: promoted_by_retries(
+                given.trials, 40, 400, Learning(), tries=given.tries, adjust=adjusted
             )
-            for spend in (False, True)
+            for adjusted in (False, True)
         }
         for j in range(given.tries):
             print(f"| {j + 1} | {tried[False][j]:.1%} | {tried[True][j]:.1%} |")
         return
-    limits, rows = settings.Learning(), []
+    limits, rows = Learning(), []
     for people, labels in SIZES:
         row: dict[str, float] = {"people": people, "labels": labels}
         for gain in GAINS:
-            found = rates(verdicts(given.trials, people, labels, limits, gain=gain))
+            shares = rates(verdicts(given.trials, people, labels, limits, gain=gain))
             if not gain:
-                row |= {f"equal_{name}": share for name, share in found.items()}
-            row[f"gain_{gain:g}"] = found["promoted"]
+                row |= {f"equal_{name}": share for name, share in shares.items()}
+            row[f"gain_{gain:g}"] = shares["promoted"]
         rows.append(row)
     if given.json:
         print(json.dumps(rows, indent=1))

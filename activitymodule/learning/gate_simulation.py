@@ -1,7 +1,7 @@
-"""The gate on trial: pairs of models whose true difference is known, and how often each is let in.
+"""Simulation of the gate: pairs of models whose true difference is known, and how often a challenger is promoted.
 
 People differ: some are hard for every model, some for one of the two, and each has a mix of activities of their
-own. That is what makes windows of one person near-duplicates, and what a gate must not be fooled by.
+own. So windows of one person are near-duplicates, which a test over windows ignores.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from activitymodule import settings
-from activitymodule.learning.gate import Audit, Candidate, Verdict, judge, macro_f1_of
+from activitymodule.learning.gate import Audit, Candidate, ComparedFigures, Verdict, judge, macro_f1_of
+from activitymodule.settings import Learning
 from activitymodule.windows.catalogue import FEATURE_NAMES
 
 LABELS = ("cycling", "jogging", "sitting", "stairs", "standing", "walking")
@@ -29,7 +29,7 @@ SHARPNESS = 1.6  # of the probabilities, so that they are about calibrated
 
 @dataclass(frozen=True)
 class Trial:
-    """An audit and what two models say of it."""
+    """An audit and the answers of two models."""
 
     champion: Candidate
     challenger: Candidate
@@ -41,7 +41,7 @@ def draw(
 ) -> Trial:
     """`labels` audit windows of `people` people, unequally many each; clarity of champion and challenger.
 
-    With equal clarity the two are exchangeable: neither is better, whatever the sample says.
+    With equal clarity the two are exchangeable: neither is better in truth.
     """
     audit, (champion, challenger) = draw_models(people, labels, dice, clarity)
     return Trial(champion, challenger, audit)
@@ -50,7 +50,7 @@ def draw(
 def draw_models(
     people: int, labels: int, dice: np.random.Generator, clarity: Sequence[float]
 ) -> tuple[Audit, list[Candidate]]:
-    """An audit, and what models of these clarities say of it."""
+    """An audit, and the answers of models of these clarities."""
     share = dice.dirichlet(np.full(people, 3.0))
     person = np.sort(
         np.concatenate([np.arange(people), dice.choice(people, max(labels - people, 0), p=share)])
@@ -97,7 +97,7 @@ def clarity_for(gain: float) -> float:
 
 
 def verdicts(
-    trials: int, people: int, labels: int, limits: settings.Learning, *, gain: float = 0.0, seed: int = 0
+    trials: int, people: int, labels: int, limits: Learning, *, gain: float = 0.0, seed: int = 0
 ) -> list[Verdict]:
     """The gate's verdicts on so many independent pairs, the challenger better by `gain` in truth."""
     clear = (CLARITY, clarity_for(gain) if gain else CLARITY)
@@ -109,41 +109,43 @@ def verdicts(
     return out
 
 
-def let_in_by_trying(
+def promoted_by_retries(
     trials: int,
     people: int,
     labels: int,
-    limits: settings.Learning,
+    limits: Learning,
     *,
     tries: int,
-    spend: bool,
+    adjust: bool,
     seed: int = 0,
 ) -> list[float]:
-    """Share of champions that lose their place to one of so many challengers that are no better, all judged by the
-    same audit labels: after the first, the second ... of them. spend : whether alpha falls with each verdict."""
+    """Share of champions replaced by one of so many challengers that are no better, all compared on the same audit
+    labels: after the first, the second ... of them. adjust : whether alpha falls with each verdict."""
     lost = np.zeros((trials, tries), bool)
     for k in range(trials):
         audit, (champion, *others) = draw_models(
             people, labels, np.random.default_rng([seed, people, labels, k]), (CLARITY,) * (tries + 1)
         )
         for j, challenger in enumerate(others):
-            verdict = judge(champion, challenger, audit, limits, seed=k, judged_before=j if spend else 0)
+            verdict = judge(
+                champion, challenger, audit, limits, seed=k, verdicts_on_same_labels=j if adjust else 0
+            )
             lost[k, j] = verdict.promote
     return [float(share) for share in np.maximum.accumulate(lost, 1).mean(0)]
 
 
 def passes(verdict: Verdict, name: str) -> bool:
-    """Whether the verdict's check of this name passed."""
+    """Whether a check of the verdict passed."""
     return next(check.passed for check in verdict.checks if check.name == name)
 
 
-def rates(found: list[Verdict]) -> dict[str, float]:
-    """Shares of verdicts: let in; better by the gate's interval; F1 merely higher; better by percentiles of the
+def rates(verdicts: list[Verdict]) -> dict[str, float]:
+    """Shares of verdicts: promoted; better by the gate's interval; F1 merely higher; better by percentiles of the
     bootstrap alone, without the correction for few people."""
-    f1 = [verdict.figures["macro_f1"] for verdict in found]
+    f1 = [one.figures.macro_f1 for one in verdicts if isinstance(one.figures, ComparedFigures)]
     return {
-        "promoted": float(np.mean([verdict.promote for verdict in found])),
-        "better": float(np.mean([passes(verdict, "better") for verdict in found])),
-        "higher": float(np.mean([one["value"] > 0 for one in f1])),
-        "percentile": float(np.mean([one["percentile_low"] > 0 for one in f1])),
+        "promoted": float(np.mean([verdict.promote for verdict in verdicts])),
+        "better": float(np.mean([passes(verdict, "better") for verdict in verdicts])),
+        "higher": float(np.mean([one.value > 0 for one in f1])),
+        "percentile": float(np.mean([one.percentile_low > 0 for one in f1])),
     }

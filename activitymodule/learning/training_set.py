@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from activitymodule.errors import DataError
+from activitymodule.learning.strata import AUDIT
 from activitymodule.models.activity import feature_names
 from activitymodule.models.dataset import TrainingWindows, concatenated
 from activitymodule.models.energy import PersonColumns
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
 
-AUDIT = "audit"
 EMBARGO_SECONDS = 60
 LEAST_NEW_LABELS = 20  # of an activity that the base does not know, before a model learns it ...
 LEAST_NEW_PEOPLE = 3  # ... and of so many people

@@ -173,10 +173,10 @@ def test_a_rate_is_a_chance_and_holds_for_its_period(rules: Rules, steps: list[t
 
 
 def test_the_overlap_is_a_share_of_all() -> None:
-    two = sum(policy.wanted(f"w{k}", T0 + k, RULES) == 2 for k in range(20_000))
+    two = sum(policy.required_labels(f"w{k}", T0 + k, RULES) == 2 for k in range(20_000))
     assert abs(two - 1000) < 5 * np.sqrt(20_000 * 0.05 * 0.95)
-    assert policy.wanted("w", T0, replace(RULES, overlap_share=0)) == 1
-    assert policy.wanted("w", T0, replace(RULES, overlap_share=1)) == 2
+    assert policy.required_labels("w", T0, replace(RULES, overlap_share=0)) == 1
+    assert policy.required_labels("w", T0, replace(RULES, overlap_share=1)) == 2
 
 
 # ---- choice

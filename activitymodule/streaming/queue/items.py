@@ -11,7 +11,8 @@ from activitymodule.learning import doubt, policy
 from activitymodule.learning.doubt import Need
 from activitymodule.learning.doubt.reason import needing
 from activitymodule.learning.draws import draws
-from activitymodule.learning.policy import AUDIT, AuditPeriod, Budget, Choice, Rules
+from activitymodule.learning.policy import AuditPeriod, Budget, Choice, Rules
+from activitymodule.learning.strata import AUDIT
 from activitymodule.models.bundle import ScoringModel
 from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection
@@ -82,7 +83,7 @@ def _item(
         doubts=window.doubts,
         propensity=propensity,
         decision=decision,
-        required_labels=policy.wanted(window.device_id, window.window_start_us, rules),
+        required_labels=policy.required_labels(window.device_id, window.window_start_us, rules),
         readings=window.readings,
         features=window.features,
         features_version=FEATURES_VERSION,
