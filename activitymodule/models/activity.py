@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from activitymodule.errors import DataError
 from activitymodule.models.boosting import KeepsBooster, grow, predict
+from activitymodule.models.contract import classifier_pipeline
 from activitymodule.windows.catalogue import FEATURES, MOTION_FAMILIES
 
 
@@ -119,10 +119,5 @@ class TreesAndLinear(KeepsBooster, ClassifierMixin, BaseEstimator):
 
 
 def activity_pipeline(seed: int = 0, **parameters: float) -> Pipeline:
-    """The whole classifier: the median for what is missing, then TreesAndLinear with `parameters`."""
-    return Pipeline(
-        [
-            ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
-            ("model", TreesAndLinear(seed=seed, **parameters)),  # type: ignore[arg-type]
-        ]
-    )
+    """The whole classifier of this family: the median for what is missing, then TreesAndLinear with `parameters`."""
+    return classifier_pipeline(TreesAndLinear(seed=seed, **parameters))  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """A model as a folder of files: model.skops, model.json beside it (its card), metrics.json and figures.
 
-skops, not pickle: a file from a registry must not be able to run code. Only the types named in TRUSTED are
-made; a file that asks for another is refused.
+skops, not pickle: a file from a registry must not be able to run code. Only the types of the model families
+(models/families) are created; a file that holds another is rejected.
 """
 
 from __future__ import annotations
@@ -16,25 +16,20 @@ from typing import Any
 import skops.io
 from sklearn.pipeline import Pipeline
 
-from activitymodule import settings
 from activitymodule.errors import ModelError
+from activitymodule.models.contract import trusted_types
+from activitymodule.models.families import CLASSIFIERS, REGRESSORS
+from activitymodule.settings import Models
 
 MODEL_FILE = "model.skops"
 CARD_FILE = "model.json"
 METRICS_FILE = "metrics.json"
 LINEAGE_FILE = "lineage.json"
 
-TRUSTED: tuple[str, ...] = (
-    "numpy.dtype",  # the imputer remembers that of its data
-    "activitymodule.models.activity.TreesAndLinear",
-    "activitymodule.models.energy.BoostedTrees",
-)
-"""Types beyond those skops trusts by itself (sklearn's and most of numpy's) that a model file may hold."""
-
 
 @dataclass(frozen=True)
 class Card:
-    """What one must know to use a model: what goes in, what comes out.
+    """The inputs and outputs of a model.
 
     kind : 'activity' or 'energy'; labels : the classifier's classes in the order of its probabilities, or the
     regressor's activity codes; feature_names : of the window features it takes, in its order; conformal_quantile:
@@ -66,6 +61,13 @@ class Card:
             raise ModelError(f"{CARD_FILE} of the model cannot be used ({error}); train it again") from None
 
 
+def trusted() -> list[str]:
+    """Types beyond those skops trusts by itself (sklearn's and most of numpy's) that a model file may hold."""
+    families = (*CLASSIFIERS.values(), *REGRESSORS.values())
+    # numpy.dtype: the imputer keeps that of its data
+    return ["numpy.dtype", *(name for family in families for name in trusted_types(family))]
+
+
 def dump(pipeline: Pipeline) -> bytes:
     """A fitted pipeline as the bytes of a skops file; the same pipeline gives the same contents."""
     return skops.io.dumps(pipeline, compression=zipfile.ZIP_DEFLATED, compresslevel=6)
@@ -74,10 +76,11 @@ def dump(pipeline: Pipeline) -> bytes:
 def load(content: bytes, what: str) -> Pipeline:
     """A pipeline from the bytes of a skops file. Raises ModelError where it cannot or must not be loaded."""
     try:
-        unknown = [t for t in skops.io.get_untrusted_types(data=content) if t not in TRUSTED]
+        known = trusted()
+        unknown = [t for t in skops.io.get_untrusted_types(data=content) if t not in known]
         if unknown:
-            raise ModelError(f"{what} asks for the type {unknown[0]}, which is not trusted; train it again")
-        model = skops.io.loads(content, trusted=list(TRUSTED))
+            raise ModelError(f"{what} holds the type {unknown[0]}, which is not trusted; train it again")
+        model = skops.io.loads(content, trusted=known)
     except ModelError:
         raise
     except Exception as error:
@@ -93,9 +96,9 @@ def write_folder(
     pipeline: Pipeline,
     card: Card,
     metrics: dict[str, Any],
-    limits: settings.Models,
+    limits: Models,
 ) -> str:
-    """Write model, card and metrics into an existing folder; returns the model file's SHA-256.
+    """Write model, card and metrics into an existing folder; returns the SHA-256 of the model file.
 
     Raises ModelError where the model is larger than `models.max_megabytes`.
     """

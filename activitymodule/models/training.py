@@ -1,4 +1,4 @@
-"""Training: windows in, a fitted pipeline out, with its card and honest figures.
+"""Training: windows in, a fitted pipeline out, with its card and its evaluation on held-out people.
 
 The figures, the conformal quantile and the activities the regressor learns from all come from the same held-out
 probabilities, of models that never saw the person; the model that ships is then fitted on everybody.
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from activitymodule import settings
 from activitymodule.errors import DataError
-from activitymodule.models.activity import activity_pipeline, feature_names
+from activitymodule.models.activity import feature_names
 from activitymodule.models.calibration import conformal_quantile
+from activitymodule.models.contract import classifier_pipeline
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import COLUMNS, energy_matrix, energy_pipeline, with_gaps
 from activitymodule.models.evaluation.held_out import (
@@ -27,6 +27,8 @@ from activitymodule.models.evaluation.held_out import (
     person_folds,
 )
 from activitymodule.models.export import Card
+from activitymodule.models.families import classifier_family
+from activitymodule.settings import Settings
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION, MOTION_FAMILIES
 
 FOLDS = 10
@@ -36,7 +38,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class ActivityTraining:
-    """A classifier on trial: its report, and of every window the held-out probabilities and the true label.
+    """A classifier with its report, and of every window the held-out probabilities and the true label.
 
     pipeline : None where it was only evaluated; probabilities : float64 (n_windows, n_labels); truth : int
     (n_windows,), places in card.labels
@@ -49,13 +51,13 @@ class ActivityTraining:
     truth: np.ndarray
 
     def activities(self) -> np.ndarray:
-        """The activity that a model which never saw the person gives each window, str (n_windows,)."""
+        """The activity of each window as predicted by a model that never saw the person, str (n_windows,)."""
         return np.array(self.card.labels)[self.probabilities.argmax(1)]
 
 
 @dataclass(frozen=True)
 class EnergyTraining:
-    """A regressor on trial: its report, and of every window the held-out prediction and the truth, kcal/min."""
+    """A regressor with its report, and of every window the held-out prediction and the truth, kcal/min."""
 
     pipeline: Pipeline | None
     card: Card
@@ -66,7 +68,7 @@ class EnergyTraining:
 
 def train_activity(
     data: TrainingWindows,
-    config: settings.Settings,
+    config: Settings,
     *,
     families: tuple[str, ...] = MOTION_FAMILIES,
     folds: int = FOLDS,
@@ -76,19 +78,21 @@ def train_activity(
     progress: Progress | None = None,
     weight: np.ndarray | None = None,
 ) -> ActivityTraining:
-    """Judge a classifier on people it has not seen, then fit it on all of them.
+    """Evaluate a classifier on people it has not seen, then fit it on all of them.
 
     Every window of `data` must have an activity. mirrored : the windows of `data` from watches on the other
-    wrist, to be judged on as well; weight : (n_windows,), how much each window counts in learning (the figures
-    count each once). Raises DataError where there are fewer than two people or activities.
+    wrist, for an evaluation on them as well; weight : (n_windows,), how much each window counts in learning (the
+    figures count each once). Raises DataError where there are fewer than two people or activities, ConfigError where
+    `models.classifier` is no model family.
     """
     names = feature_names(families)
+    family = classifier_family(config.models.classifier)
     X = _columns(data.features, names)
     labels, truth = np.unique(data.activity, return_inverse=True)
     if len(labels) < 2:
         raise DataError("a classifier needs windows of at least two activities; the training data has one")
     probabilities, *others = held_out_probabilities(
-        lambda: activity_pipeline(seed),
+        lambda: classifier_pipeline(family(seed=seed)),
         X,
         truth,
         data.person,
@@ -124,12 +128,12 @@ def train_activity(
         conformal_quantile=conformal_quantile(probabilities, truth, data.person, alpha),
     )
     weighted = {} if weight is None else {"model__sample_weight": weight}
-    pipeline = None if evaluate_only else activity_pipeline(seed).fit(X, truth, **weighted)
+    pipeline = None if evaluate_only else classifier_pipeline(family(seed=seed)).fit(X, truth, **weighted)
     return ActivityTraining(pipeline, card, report, probabilities, truth)
 
 
 def predicted_activities(pipeline: Pipeline, card: Card, features: np.ndarray) -> np.ndarray:
-    """What a classifier says of windows: str (n_windows,); features (n_windows, len(FEATURE_NAMES))."""
+    """The activities that a classifier predicts: str (n_windows,); features (n_windows, len(FEATURE_NAMES))."""
     return np.array(card.labels)[pipeline.predict_proba(_columns(features, card.feature_names)).argmax(1)]
 
 
@@ -137,14 +141,14 @@ def train_energy(
     data: TrainingWindows,
     activities: np.ndarray | None,
     labels: Sequence[str],
-    config: settings.Settings,
+    config: Settings,
     *,
     folds: int = FOLDS,
     seed: int = 0,
     evaluate_only: bool = False,
     progress: Progress | None = None,
 ) -> EnergyTraining:
-    """Judge a regressor on people it has not seen, then fit it on all of them.
+    """Evaluate a regressor on people it has not seen, then fit it on all of them.
 
     activities : str (n_windows,), predicted activities (not true ones: those do not come with a stream), None
     where there is no classifier; labels : the activities there are. Every window of `data` must have an energy.

@@ -109,8 +109,9 @@ class Lake(Section):
 
 
 class Models(Section):
-    """Limits of a model that serves."""
+    """The model family of the classifier, and limits of a model that serves."""
 
+    classifier: str = "trees_and_linear"
     conformal_alpha: float = Field(0.1, gt=0, lt=1)
     max_megabytes: float = Field(50, gt=0)
 

@@ -1,0 +1,22 @@
+"""The table of model families: name (a value of `models.classifier`) -> class that keeps models/contract."""
+
+from __future__ import annotations
+
+import difflib
+
+from activitymodule.errors import ConfigError
+from activitymodule.models.activity import TreesAndLinear
+from activitymodule.models.contract import Classifier, Regressor
+from activitymodule.models.energy import BoostedTrees
+
+CLASSIFIERS: dict[str, type[Classifier]] = {"trees_and_linear": TreesAndLinear}
+REGRESSORS: dict[str, type[Regressor]] = {"boosted_trees": BoostedTrees}
+
+
+def classifier_family(name: str) -> type[Classifier]:
+    """The classifier of a name. Raises ConfigError, with the nearest name, where there is none."""
+    if name in CLASSIFIERS:
+        return CLASSIFIERS[name]
+    near = difflib.get_close_matches(name, CLASSIFIERS, 1, 0.5)
+    meant = f"did you mean {near[0]}?" if near else f"known are: {', '.join(sorted(CLASSIFIERS))}"
+    raise ConfigError(f"models.classifier is {name!r}, which is no model family; {meant}")
