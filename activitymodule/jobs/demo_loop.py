@@ -12,12 +12,17 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from activitymodule.errors import ActivityError, ServiceUnavailableError
 from activitymodule.settings import Settings, build, environment_of, project_root, resolve, reveal, settings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from activitymodule.learning.gate import Candidate
 
 SECTION = "Demos"
 
@@ -308,20 +313,22 @@ def measure(
     for side in sides:
         value, low, high = macro_f1_interval(side, audit, config.learning.bootstrap)
         measured.append(Measured(side.version, value, low, high, _f1_by_label(side, windows.activity)))
-    change = compare(sides[0], sides[1], audit, config.learning).figures["macro_f1"]
-    gain = (change["value"], change["low"], change["high"])
+    change = compare(sides[0], sides[1], audit, config.learning).macro_f1
+    gain = (change.value, change.low, change.high)
     return measured[0], measured[1], gain, len(np.unique(windows.person)), len(windows)
 
 
-def _f1_by_label(side: Any, truth: Any) -> dict[str, float]:
+def _f1_by_label(side: Candidate, truth: np.ndarray) -> dict[str, float]:
+    """F1 of each activity of the truth."""
     import numpy as np
 
+    from activitymodule.models.evaluation.scores import label_scores, truth_by_predicted
+
+    assert side.probabilities is not None
     predicted = np.array(side.labels)[side.probabilities.argmax(1)]
-    out = {}
-    for label in sorted(set(truth.tolist())):
-        hits = ((predicted == label) & (truth == label)).sum()
-        out[label] = float(2 * hits / max((predicted == label).sum() + (truth == label).sum(), 1))
-    return out
+    table = truth_by_predicted(truth, predicted)
+    scores = label_scores(table.counts, table.labels)
+    return {label: one.f1 for label, one in scores.items() if one.windows}
 
 
 def draw(found: Loop, path: Path) -> None:
