@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from activitymodule.errors import ActivityError, ModelError
-from activitymodule.learning.gate import has_judged, spent_alpha
+from activitymodule.learning.gate import adjusted_alpha, same_labels_note
 from activitymodule.learning.training_set import for_training, known_or_enough
 from activitymodule.models.export import CARD_FILE, Card
 from activitymodule.monitoring.report import drift_report
@@ -80,8 +80,8 @@ def _assess(config: Settings, run_id: str, least: int, force: bool) -> CheckResu
             decision = worthwhile(config, counts, least, force=force, drift=drift)
     summary = decision.summary
     if decision.needed and before:
-        alpha = spent_alpha(config.learning.alpha, before)
-        summary += f"; {has_judged(before)}, so the gate asks for more (alpha {alpha:.2g})"
+        alpha = adjusted_alpha(config.learning.alpha, before)
+        summary += f"; {same_labels_note(before)}, so the gate asks for more (alpha {alpha:.2g})"
     return CheckResult(
         needed=decision.needed,
         summary=summary,

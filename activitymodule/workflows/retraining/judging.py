@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from datetime import UTC, datetime
 
@@ -11,7 +10,7 @@ import numpy as np
 from activitymodule.errors import ModelError
 from activitymodule.lake.snapshots import read_evaluation, write_evaluation
 from activitymodule.learning.gate import Audit, Candidate, examine, judge
-from activitymodule.learning.training_set import AUDIT
+from activitymodule.learning.strata import AUDIT
 from activitymodule.models.bundle import ModelBytes
 from activitymodule.registry.versions import ModelVersion, fetch, keep_json, tag
 from activitymodule.settings import Settings
@@ -89,20 +88,22 @@ def gate(config: Settings, run_id: str) -> GateResult:
                 snapshot_id=run.snapshot_id,
                 seed=seed,
             )
-        verdict = judge(champion, challenger, audit, config.learning, seed=seed, judged_before=before)
-        content = json.loads(json.dumps(verdict.as_json(), default=float))
+        verdict = judge(
+            champion, challenger, audit, config.learning, seed=seed, verdicts_on_same_labels=before
+        )
+        content = verdict.model_dump(mode="json")
         version = ModelVersion(config.registry.classifier, challenger.version)
         word = "promote" if verdict.promote else "reject"
-        tag(config, version, {"verdict": word, "verdict_summary": verdict.says})
+        tag(config, version, {"verdict": word, "verdict_summary": verdict.summary})
         keep_json(config, version, "verdict.json", {"run": run_id, **content})
         result = GateResult(
             at=datetime.now(UTC),
             verdict=word,
-            summary=verdict.says,
+            summary=verdict.summary,
             champion=champion.version,
             challenger=challenger.version,
-            figures=content["figures"],
-            checks=content["checks"],
+            figures=verdict.figures,
+            checks=verdict.checks,
         )
         return save(config, run_id, "gate", result)
 

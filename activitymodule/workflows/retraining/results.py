@@ -11,8 +11,7 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field
 
-Figures = dict[str, Any]
-"""Numbers of the gate and of the lineage, by names that are not fixed here."""
+from activitymodule.learning.gate import Check, ComparedFigures, Figures, LabelChange
 
 
 class Options(BaseModel):
@@ -142,24 +141,6 @@ class EvaluationResult(Result):
     place: str
 
 
-class GateCheck(Result):
-    """One condition of the gate: whether it holds, in a sentence, with its figures."""
-
-    name: str
-    passed: bool
-    message: str = Field(validation_alias=AliasChoices("message", "says"))
-    figures: Figures = {}
-
-
-class LabelFigures(Result):
-    """One activity on the audit windows: how many, of how many people, and the recall of both models."""
-
-    windows: int
-    people: int
-    champion: float
-    challenger: float
-
-
 class GateResult(Result):
     """The verdict of the gate, with every figure and every check."""
 
@@ -168,14 +149,13 @@ class GateResult(Result):
     summary: str = _summary()
     champion: str
     challenger: str
-    figures: Figures = {}
-    checks: tuple[GateCheck, ...] = ()
+    figures: ComparedFigures | Figures = Field(union_mode="left_to_right")
+    checks: tuple[Check, ...] = ()
 
     @property
-    def per_label(self) -> dict[str, LabelFigures]:
+    def per_label(self) -> dict[str, LabelChange]:
         """Figures by activity; none where the models were not compared."""
-        found = self.figures.get("per_label") or {}
-        return {label: LabelFigures.model_validate(one) for label, one in found.items()}
+        return self.figures.per_label if isinstance(self.figures, ComparedFigures) else {}
 
 
 State = Literal["running", "waiting", "promoted", "rejected", "unneeded", "failed"]

@@ -17,7 +17,19 @@ from activitymodule.workflows.retraining.record import required, saved
 from activitymodule.workflows.retraining.results import GateResult, Options, Reason, SnapshotResult
 from activitymodule.workflows.retraining.run import report_of
 
-PER_LABEL = {"windows": 40, "people": 5, "champion": 0.5, "challenger": 0.75, "champion_f1": 0.4, "high": 0.2}
+PER_LABEL = {
+    "windows": 40, "people": 5, "champion": 0.5, "challenger": 0.75, "champion_hits": 20.0, "challenger_hits": 30.0,
+    "champion_f1": 0.4, "challenger_f1": 0.6, "high": 0.2,
+}  # fmt: skip
+CHANGE = {
+    "champion": 0.6, "challenger": 0.7, "value": 0.1, "se": 0.02, "low": 0.05, "high": 0.15, "p": 0.01,
+    "percentile_low": 0.06,
+}  # fmt: skip
+FIGURES = {
+    "labels": 70, "people": 6, "judged_before": 1, "effective_people": 5.5, "alpha": 0.025, "resamples": 2000,
+    "macro_f1": CHANGE, "accuracy": {"champion": 0.6, "challenger": 0.7}, "ece": CHANGE,
+    "per_label": {"walking": PER_LABEL}, "unknown_to_both": [],
+}  # fmt: skip
 # of retrain_runs.parameters, as version 0.1.0 wrote it
 STORED = {
     "asked": {"min_labels": 50, "force": True, "dry_run": False, "seed": 2, "require_approval": True},
@@ -48,7 +60,7 @@ STORED = {
         },
         "gate": {
             "at": "2026-11-28T10:05:00+00:00", "verdict": "promote", "says": "version 2 is better",
-            "figures": {"per_label": {"walking": PER_LABEL}, "alpha": 0.025},
+            "figures": FIGURES,
             "checks": [{"name": "loads", "passed": True, "says": "it loads", "figures": {}},
                        {"name": "better", "passed": False, "says": "not above chance", "figures": {}}],
             "champion": "1", "challenger": "2",

@@ -49,9 +49,9 @@ def test_from_labels_to_a_better_champion_and_back(fresh_settings, serving, labe
     assert done.snapshot.labels <= 200
     assert 250 in done.snapshot.left_out.values(), "the audit share evaluates, it never teaches"
     assert done.snapshot.base.same, "made again bit by bit"
-    figures = done.gate.figures["macro_f1"]
-    assert figures["challenger"] > figures["champion"] + 0.05
-    assert figures["low"] > 0
+    figures = done.gate.figures.macro_f1
+    assert figures.challenger > figures.champion + 0.05
+    assert figures.low > 0
     assert {step for step, _ in lines} == {"check", "snapshot", "train", "evaluate", "gate", "promote"}
 
     now = champion(settings, name)
@@ -200,7 +200,7 @@ def test_the_same_audit_labels_need_a_smaller_alpha_each_time(fresh_settings, se
 
     first = run_all(settings, "first", DRY).steps
     assert first.check.verdicts_on_same_labels == 0
-    assert first.gate.figures["alpha"] == 0.025
+    assert first.gate.figures.alpha == 0.025
     # the same labels and the same seed would make the same challenger: that is no second try
     same = {"snapshot_id": first.snapshot.snapshot_id, "seed": 1}
     assert verdicts("next", **same) == 0
@@ -208,7 +208,7 @@ def test_the_same_audit_labels_need_a_smaller_alpha_each_time(fresh_settings, se
 
     second = run_all(settings, "second", DRY.model_copy(update={"seed": 2})).steps
     assert second.check.verdicts_on_same_labels == 1
-    assert second.gate.figures["alpha"] == 0.025 / 4
+    assert second.gate.figures.alpha == 0.025 / 4
     better = next(one for one in second.gate.checks if one.name == "better")
     assert better.figures["alpha"] == 0.025 / 4
     assert verdicts("next") == 2
