@@ -87,7 +87,7 @@ class Base(Result):
     sha256: str | None = None
     same: bool | None = None
 
-    def lineage(self) -> Figures:
+    def lineage(self) -> dict[str, Any]:
         """The part of it that belongs to the lineage of a model."""
         return self.model_dump(mode="json", exclude={"summary", "setting", "same"}, exclude_none=True)
 
