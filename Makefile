@@ -13,6 +13,9 @@ FLOORS := activitymodule/telemetry/*,activitymodule/windows/*,activitymodule/sta
 # needs no service, no Spark and no Docker engine
 UNIT := not integration and not recordings and not e2e and not soak and not docker
 
+# test processes share the cores: more threads in numpy and LightGBM only make them wait for each other
+unit coverage unit-on test test-services: export OMP_NUM_THREADS ?= 1
+
 .PHONY: help init up down demo demo-loop check unit coverage unit-on test test-services test-docker test-spark42 wheel-check \
 	soak bench lock audit docs pictures clean
 

@@ -80,6 +80,8 @@ def status(as_json: bool = _JSON) -> None:
 
 
 class Format(StrEnum):
+    """How rows are printed."""
+
     table = "table"
     json = "json"
     csv = "csv"

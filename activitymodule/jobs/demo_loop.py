@@ -84,6 +84,7 @@ class Loop:
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
+        """The report as JSON's types."""
         return asdict(self)
 
 

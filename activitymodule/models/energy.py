@@ -69,7 +69,7 @@ class PersonColumns:
 
     @classmethod
     def unknown(cls, n: int) -> PersonColumns:
-        """n windows of nobody we know."""
+        """N windows of nobody we know."""
         nothing = np.full(n, np.nan, np.float32)
         return cls(nothing, np.full(n, None, object), nothing, nothing, nothing)
 

@@ -121,6 +121,6 @@ class Observation:
 
 
 def _effective(windows: np.ndarray, people: int, icc: np.ndarray) -> np.ndarray:
-    """n / (1 + (m - 1) icc) with m windows a person: the design effect of a cluster sample (Kish 1965)."""
+    """N / (1 + (m - 1) icc) with m windows a person: the design effect of a cluster sample (Kish 1965)."""
     windows = np.maximum(windows, 1)
     return windows / (1 + (np.maximum(windows / people, 1) - 1) * icc)

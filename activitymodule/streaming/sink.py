@@ -57,7 +57,7 @@ class BatchSink:
         query_id, offsets = self._identity()
         record, serving = self._begin(query_id, batch_id, offsets)
         connection = self._connection.get(self._config)
-        marking = self._queue.marking(connection, record, serving.model)
+        marking = self._queue.marking(connection, record)
         connection.commit()
         scorer = worker.Scorer(
             self._config,

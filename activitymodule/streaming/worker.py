@@ -245,7 +245,7 @@ def score_windows(
     kcal_per_min = np.full(n, np.nan, np.float32)
     if len(chosen):
         computed = features(assembled.take(chosen), config.windows)
-        people = _people(device_id.take(pa.array(chosen)), config, connection)
+        people = _people(device_id.take(pa.array(chosen)), connection)
         scores = model.score(computed, people)
         probabilities[chosen], in_set[chosen] = scores.probabilities, scores.in_set
         kcal_per_min[chosen] = scores.kcal_per_min
@@ -289,7 +289,7 @@ def score_windows(
     )
 
 
-def _people(device_id: pa.Array, config: Settings, connection: Connection) -> PersonColumns:
+def _people(device_id: pa.Array, connection: Connection) -> PersonColumns:
     """The wearers, one row a window; the store is asked once a watch and minute."""
     now = time.monotonic()
     known = _process.people

@@ -46,7 +46,7 @@ class Stop:
         """Whether the fleet is to stop."""
         return self._requested
 
-    def _request(self, number: int, frame: FrameType | None) -> None:
+    def _request(self, _number: int, _frame: FrameType | None) -> None:
         if self._requested:
             raise KeyboardInterrupt
         self._requested = True

@@ -248,7 +248,7 @@ def _synthesiser(config: Settings, what: str, real: list[Recording], jitter: boo
     made = _read(config, what, None)
     same = {r.person for r in made} & {r.person for r in real}
 
-    def take(people: Collection[str], seed: int) -> list[Recording]:
+    def take(people: Collection[str], _seed: int) -> list[Recording]:
         # a synthetic person with the name of a real one is left out with them
         return [r for r in made if r.person in people or r.person not in same]
 

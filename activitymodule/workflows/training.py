@@ -54,7 +54,7 @@ class Outcome:
     folder: str | None = None
 
 
-def silent(text: str) -> Progress:
+def silent(_text: str) -> Progress:
     """Progress that nobody sees."""
     return lambda done, of: None
 
@@ -160,7 +160,7 @@ def _in_place(data: TrainingWindows, classifier: ActivityTraining) -> np.ndarray
 def _train_energy(
     run: _Run, data: TrainingWindows, classifier: ActivityTraining | None, activities: np.ndarray | None
 ) -> Outcome:
-    """activities : as a classifier that never saw the person predicts them, (len(data),), where one was trained"""
+    """Activities : as a classifier that never saw the person predicts them, (len(data),), where one was trained"""
     request, origin = run.request, run.request.data
     labels = classifier.card.labels if classifier is not None else ()
     if not np.isfinite(data.kcal_per_min).any():

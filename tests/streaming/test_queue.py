@@ -205,7 +205,7 @@ class Stream:
         record = BatchRecord(
             "q", self.number, "t", {}, "7", None, self.at, self.at if finished else None, replay
         )
-        marking = self.selector.marking(self.connection, record, self.model)
+        marking = self.selector.marking(self.connection, record)
         self.connection.commit()
         before = self.selector.queued
         marks = [mark(scored, marking, self.model, self.settings)] if marking else []
@@ -290,7 +290,7 @@ def test_a_failure_of_the_queue_is_logged_and_the_batch_continues(
     stream.connection.commit()
     scored = windows(100, stream.model, stream.settings, watches=50)
     record = BatchRecord("q", 1, "t", {}, "7", None, datetime.now(UTC), None, False)
-    marking = stream.selector.marking(stream.connection, record, stream.model)
+    marking = stream.selector.marking(stream.connection, record)
     stream.connection.commit()
     assert marking is not None
     job = stream.selector.collect(

@@ -66,7 +66,7 @@ class QueueSelector:
 
     # ---- before a batch
 
-    def marking(self, connection: Connection, record: BatchRecord, model: ScoringModel) -> Marking | None:
+    def marking(self, connection: Connection, record: BatchRecord) -> Marking | None:
         """How the workers are to mark this batch; None: not at all. Within the transaction that begins the batch."""
         if not self._config.queue.enabled or record.finished_at is not None:
             return None

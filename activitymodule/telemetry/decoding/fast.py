@@ -32,7 +32,7 @@ class FastReader:
     """
 
     def __init__(self, batch: Batch, fields: Sequence[Field], limits: Telemetry) -> None:
-        """fields : those to convert; limits : how many items an array may have."""
+        """Fields : those to convert; limits : how many items an array may have."""
         self._batch = batch
         self._fields = fields
         self._limits = limits

@@ -59,7 +59,7 @@ class _Checked:
         self._item = table.column("item").to_numpy()
 
     def reject(self, bad: np.ndarray, reason: Reason, detail: Callable[[int], str]) -> None:
-        """bad : bool ndarray of shape (n,); detail : sentence for a row."""
+        """Bad : bool ndarray of shape (n,); detail : sentence for a row."""
         for row in np.flatnonzero(bad & self.good):
             device = self.table.column("device_id")[int(row)].as_py()
             self._dead.add(self._message[row], self._item[row], reason, detail(int(row)), device)

@@ -124,7 +124,7 @@ class _Held:
         self._last: dict[str, tuple[int, object]] = {}
 
     def fill(self, name: str, values: np.ndarray, missing: np.ndarray, stamps: np.ndarray) -> np.ndarray:
-        """values : ndarray of shape (n,); missing : bool; stamps : int64 microseconds, rising."""
+        """Values : ndarray of shape (n,); missing : bool; stamps : int64 microseconds, rising."""
         if not len(values):
             return values
         at = np.maximum.accumulate(np.where(missing, -1, np.arange(len(values))))

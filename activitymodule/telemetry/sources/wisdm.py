@@ -107,7 +107,7 @@ def _no_readings(unit: Unit) -> pa.Table:
 
 
 def _chunk(force: np.ndarray, code: str, start_us: int, unit: Unit, removed: dict[str, int]) -> Chunk:
-    """force : ndarray of shape (n, 3), m/s2 at 20 Hz, one run."""
+    """Force : ndarray of shape (n, 3), m/s2 at 20 Hz, one run."""
     pairs = len(force) // 2
     total = -force[: 2 * pairs].reshape(pairs, 2, 3).mean(axis=1) / STANDARD_GRAVITY
     pitch, roll, user = split_gravity(total)
