@@ -66,7 +66,7 @@ def icon(drawing: str) -> str:
 
 @lru_cache(maxsize=32)
 def asset(name: str) -> str:
-    """The address of a file of `static/`; another one when the file is another, so that browsers may keep it."""
+    """The address of a file of `static/`, with a hash of its content so that browsers may cache it."""
     return f"/static/{name}?{sha256((STATIC / name).read_bytes()).hexdigest()[:10]}"
 
 
@@ -219,18 +219,18 @@ def marked(words: str) -> str:
 
 @contextmanager
 def grid(least: int = 300) -> Iterator[ui.element]:
-    """Blocks beside each other as long as each has `least` pixels."""
+    """Blocks side by side, each at least `least` pixels wide."""
     with ui.element("div").classes("grid").style(f"--least: {least}px") as block:
         yield block
 
 
 def stats(values: list[tuple[str, str, str]]) -> ui.html:
-    """Figures in a row: (name, value, what more there is to say of it)."""
+    """Figures in a row: (name, value, explanation)."""
     return ui.html(stats_html(values), sanitize=False).classes("stats")
 
 
 def stats_html(values: list[tuple[str, str, str]]) -> str:
-    """The inside of `stats`, to renew it."""
+    """The HTML inside `stats`, to update it."""
     return "".join(
         f'<div class="stat"><div class="name">{escape(name)}</div><div class="value">{escape(value)}</div>'
         f'<div class="more">{escape(more)}</div></div>'
@@ -264,13 +264,13 @@ def activity_chip(label: str | None) -> str:
 
 
 def notice(words: str, kind: Literal["", "good", "warn", "bad"] = "") -> ui.html:
-    """A sentence that must be seen; `like this` becomes code."""
+    """A highlighted sentence; `like this` becomes code."""
     role = "alert" if kind == "bad" else "status"
     return ui.html(marked(words), sanitize=False).classes(f"notice {kind}").props(f'role="{role}"')
 
 
 def empty(title: str, words: str = "", link: tuple[str, str] | None = None) -> None:
-    """What stands where there is nothing (yet): why, and what to do. link: (text, path)."""
+    """A placeholder: why there is nothing yet, and what to do. link: (text, path)."""
     with ui.element("div").classes("empty"):
         heading(title)
         if words:
@@ -282,7 +282,7 @@ def empty(title: str, words: str = "", link: tuple[str, str] | None = None) -> N
 
 
 def table_html(columns: list[str], rows: list[list[str]], *, numeric: frozenset[int] = frozenset()) -> str:
-    """A plain table; cells are HTML (escape what is not yours), `numeric` columns stand to the right."""
+    """A table; cells are HTML (escape foreign text), columns in `numeric` are aligned to the right."""
     kind = ['class="num"' if i in numeric else "" for i in range(len(columns))]
     head = "".join(f'<th scope="col" {kind[i]}>{escape(name)}</th>' for i, name in enumerate(columns))
     lines = "".join(

@@ -112,11 +112,11 @@ def test_letters_are_each_labels_own_and_no_other_key(labels: list[str]) -> None
 
 
 def test_facts_of_a_window() -> None:
-    said = facts(records())
-    assert said.steps == 20
-    assert said.heart_rate == pytest.approx(80)
-    assert said.speed is None
-    assert "20 steps" in said.sentence()
+    figures = facts(records())
+    assert figures.steps == 20
+    assert figures.heart_rate == pytest.approx(80)
+    assert figures.speed is None
+    assert "20 steps" in figures.sentence()
     assert facts(np.empty(0, RECORD)).sentence() == "no readings"
 
 

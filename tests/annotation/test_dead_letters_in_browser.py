@@ -80,7 +80,7 @@ def test_dead_letters_are_shown_as_text_and_sent_again_once(
     empty.get_by_role("heading", name="No dead letters").wait_for()
     write_letters(console)
     page = visit("anna", "/dead-letters")
-    said = complaints(page)
+    errors = complaints(page)
     page.locator("details.version").nth(3).wait_for()
     reasons = page.locator("table.plain tbody tr b").all_inner_texts()
     assert sorted(reasons) == ["bad_stamp", "no_stamp", "not_json", "wrong_encoding"]
@@ -114,7 +114,7 @@ def test_dead_letters_are_shown_as_text_and_sent_again_once(
     page.locator("details.version .chip.good").nth(3).wait_for()
     fits_a_phone(page)
     assert page.evaluate("window.owned") is None
-    assert said == []
+    assert errors == []
 
     empty.reload()
     empty.locator("details.version").nth(3).wait_for()

@@ -86,7 +86,7 @@ def test_a_thousand_watches_live_and_one_of_them(
 ) -> None:
     console = running_console
     page = visit("bob", "/live")
-    said = complaints(page)
+    errors = complaints(page)
     page.get_by_text("No predictions yet").first.wait_for()
     assert write_fleet(console, trained) == WATCHES * WINDOWS
     # what is new comes without a reload
@@ -159,4 +159,4 @@ def test_a_thousand_watches_live_and_one_of_them(
     page.goto(f"{console.address}/watch?device=%3Cscript%3Ewindow.owned=1%3C/script%3E")
     page.get_by_text("No window of this watch is stored").wait_for()
     assert page.evaluate("window.owned") is None
-    assert said == []
+    assert errors == []

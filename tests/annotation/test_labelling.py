@@ -29,7 +29,7 @@ def press(page: Any, key: str, item: str) -> str:
 
 
 def settled(page: Any, hour: int) -> None:
-    """All answers have arrived: the hour's count says so."""
+    """All answers are saved: the count of the hour includes them."""
     page.wait_for_function(
         "x => document.getElementById('annotate').dataset.hour === x", arg=str(hour), polling=100
     )
@@ -49,8 +49,8 @@ def test_twenty_items_by_keyboard(console: Console, visit: Callable[..., Any]) -
     assert stored == given
     closed = console.rows("SELECT item_id FROM queue_items WHERE closed_because = 'answered'")
     assert {row[0] for row in closed} == set(given)
-    told = console.rows("SELECT seconds, suggested, model_version, origin, model_hidden FROM annotations")
-    assert all(s is not None and s >= 0 and a and v == "1" and o == "console" for s, a, v, o, _ in told)
+    stored = console.rows("SELECT seconds, suggested, model_version, origin, model_hidden FROM annotations")
+    assert all(s is not None and s >= 0 and a and v == "1" and o == "console" for s, a, v, o, _ in stored)
     audit = console.rows(
         "SELECT a.model_hidden, q.stratum FROM annotations a JOIN queue_items q USING (item_id)"
     )

@@ -69,7 +69,7 @@ def test_an_admin_promotes_with_a_reason_and_rolls_back(
     now = serving(console)
     other = {"1": "2", "2": "1"}[now]
     page = visit("anna", "/models")
-    said = complaints(page)
+    errors = complaints(page)
     named_champion(page, now)
     version_block(page, now).get_by_text("Macro-F1", exact=True).wait_for()
     assert promote_button(page, now).count() == 0
@@ -105,7 +105,7 @@ def test_an_admin_promotes_with_a_reason_and_rolls_back(
     )
     version_block(page, now).get_by_text("Macro-F1", exact=True).wait_for()
     fits_a_phone(page)
-    assert said == []
+    assert errors == []
 
 
 def test_an_annotator_cannot_promote(running_console: Console, visit: Callable[..., Any]) -> None:
@@ -163,7 +163,7 @@ def test_drift_that_cannot_be_judged_yet_says_why(
     name = classifier(console)
     now = get(console.settings, name, serving(console))
     page = visit("anna", "/drift")
-    said = complaints(page)
+    errors = complaints(page)
     drift_says(page, f"version {now.version} has not scored a complete window yet")
     page.get_by_text("No alarms.").wait_for()
     bare = tmp_path / "bare"
@@ -178,4 +178,4 @@ def test_drift_that_cannot_be_judged_yet_says_why(
         set_champion(console.settings, now)
     assert page.get_by_role("link", name="Go to retraining").count() == 0
     fits_a_phone(page)
-    assert said == []
+    assert errors == []

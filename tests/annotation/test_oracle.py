@@ -1,4 +1,4 @@
-"""The simulated annotator on the real broker and store: it says the truth, or errs as often as it was told to."""
+"""The simulated annotator on the real broker and store: it answers the truth, with the given error rate."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def test_the_oracle_says_the_truth_and_errs_as_told(fresh_settings: Settings) ->
         cursor.execute(
             "SELECT device_id, window_start, label, annotator, origin FROM annotations ORDER BY annotation_id"
         )
-        said = cursor.fetchall()
+        answers = cursor.fetchall()
         cursor.execute("SELECT count(*) FROM queue_items WHERE closed_at IS NULL")
         assert cursor.fetchone() == (0,)
     connection.close()
-    assert {row[3] for row in said} == {"oracle-1", "oracle-2"}
-    assert {row[4] for row in said} == {"oracle"}
-    right = [label == true_label(made, device, start) for device, start, label, _, _ in said]
+    assert {row[3] for row in answers} == {"oracle-1", "oracle-2"}
+    assert {row[4] for row in answers} == {"oracle"}
+    right = [label == true_label(made, device, start) for device, start, label, _, _ in answers]
     assert right == [True] * 20 + [False] * 35
 
 
@@ -69,7 +69,7 @@ def test_a_window_has_a_true_label_where_nine_tenths_are_one_activity() -> None:
         at = [datetime.fromtimestamp(second, UTC).isoformat() for second in (start, end)]
         return json.dumps({"device_id": "w", "start": at[0], "end": at[1], "activity": activity}).encode()
 
-    # the first was sent twice: a fleet that was started anew says it again
+    # the first was sent twice: a restarted fleet sends it again
     truth.learn(parse_spans([span(0, 19, "walking"), span(0, 19, "walking"), span(19, 40, "sitting")]))
     assert truth.label("w", 0, 10_000_000) == "walking"
     assert truth.label("w", 10_000_000, 20_000_000) == "walking"

@@ -34,7 +34,7 @@ def cookie(client: requests.Session) -> dict[str, str]:
     return {"Cookie": "; ".join(f"{name}={value}" for name, value in client.cookies.items())}
 
 
-async def _say(
+async def _send(
     console: Console,
     headers: dict[str, str],
     query: str,
@@ -42,7 +42,7 @@ async def _say(
     transport: str = "websocket",
     before: Callable[[], Any] = lambda: None,
 ) -> list[Any]:
-    """Opens a socket, says the messages one by one, and returns what each was answered; and what was heard."""
+    """Open a socket, send the messages one by one; returns the reply to each, then the events received."""
     heard: list[Any] = []
     client = socketio.AsyncClient(reconnection=False)
     client.on("*", lambda event, *data: heard.append((event, *data)))
@@ -73,10 +73,10 @@ async def _say(
     return [*answers, *heard]
 
 
-def say(*arguments: Any, **more: Any) -> list[Any]:
-    """`_say` in a thread of its own: the browser has a loop in this one."""
+def send(*arguments: Any, **more: Any) -> list[Any]:
+    """`_send` in a thread of its own: the browser has a loop in this one."""
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(_say(*arguments, **more))).result()
+        return thread.submit(lambda: asyncio.run(_send(*arguments, **more))).result()
 
 
 def decided(console: Console) -> list[tuple[Any, ...]]:
@@ -101,22 +101,22 @@ def test_a_page_id_is_no_key(console: Console, visit: Callable[..., Any]) -> Non
     # somebody signed in as an annotator
     for transport in ("websocket", "polling"):
         for query in ("", f"client_id={own}", f"client_id={hers}", implicit, f"client_id={own}&{implicit}"):
-            told = say(console, cookie(bob), query, [("handshake", shake), ("event", press)], transport)
-            assert told in (["refused"], [False, False]), (transport, query, told)
+            replies = send(console, cookie(bob), query, [("handshake", shake), ("event", press)], transport)
+            assert replies in (["refused"], [False, False]), (transport, query, replies)
 
     # somebody who has signed out while the socket was open
     anna = console.session("anna")
-    told = say(
+    replies = send(
         console,
         cookie(anna),
         "",
         [("event", press)],
         before=lambda: anna.post(f"{console.address}/signout", timeout=10),
     )
-    assert told not in ([None], [True]), told
+    assert replies not in ([None], [True]), replies
     # and nobody at all
     for transport in ("websocket", "polling"):
-        assert (say(console, {}, f"client_id={hers}", [], transport)) == ["refused"]
+        assert (send(console, {}, f"client_id={hers}", [], transport)) == ["refused"]
 
     # nor does the address to which the page sends files take any from them
     address = console.address + page.evaluate(_UPLOAD)
@@ -125,7 +125,7 @@ def test_a_page_id_is_no_key(console: Console, visit: Callable[..., Any]) -> Non
         assert answer.status_code in (401, 403)
     assert console.rows("SELECT 1 FROM annotations WHERE device_id = 'forged'") == []
 
-    # the messages are those that work: said by her, they decide
+    # the messages are those that work: sent by her, they decide
     assert decided(console) == []
-    told = say(console, cookie(console.session("anna")), "", [("event", press)])
-    assert wait_until(lambda: decided(console) == [("label", "walking")], 20), told
+    replies = send(console, cookie(console.session("anna")), "", [("event", press)])
+    assert wait_until(lambda: decided(console) == [("label", "walking")], 20), replies

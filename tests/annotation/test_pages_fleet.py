@@ -112,10 +112,10 @@ def test_latency_is_of_windows_scored_live_and_a_backlog_is_named():
 
     behind = pulse(backlog_windows=4321, behind_seconds=150.0, live_p50_seconds=None, live_p95_seconds=None)
     assert latency_figure(behind)[0] == "-"
-    said = state_html(Snapshot(AT, behind))
-    assert "Catching up" in said
-    assert "2 min behind" in said
-    assert "4,321 windows" in said
+    state = state_html(Snapshot(AT, behind))
+    assert "Catching up" in state
+    assert "2 min behind" in state
+    assert "4,321 windows" in state
     assert "svg" not in latency_html(Snapshot(AT, behind))
     bucket = Snapshot(AT).buckets()[-1]
     assert "svg" in latency_html(Snapshot(AT, live, latency={bucket: Latency(0.6, 1.2, 100)}))

@@ -1,9 +1,9 @@
-"""Every page on a desktop and on a phone, light and dark: it fits, has its content, and the browser does not complain.
+"""Every page on a desktop and on a phone, light and dark: it fits, has its content, and the browser reports no error.
 
     PICTURES=docs/figures .venv/bin/python -m pytest tests/annotation/test_pictures.py
 
-keeps what it sees as PNG files in that folder: with PICTURES_ALL=1 every page in every way, else the pictures of the
-documentation (`make pictures`), with a model that has learnt from more people.
+saves PNG files in that folder: with PICTURES_ALL=1 every page in every way, else the pictures of the
+documentation (`make pictures`), with a model trained on more people.
 """
 
 from __future__ import annotations
@@ -280,9 +280,9 @@ def test_every_page_fits_and_has_its_content(
     context = browser.new_context(viewport=view, device_scale_factor=1, color_scheme=theme)
     context.set_default_timeout(45_000)
     page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    errors: list[str] = []
+    page.on("console", lambda entry: errors.append(entry.text) if entry.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{console.address}/signin")
     if ALL:
         keep(page, f"signin-{place}-{theme}", view["height"])
@@ -301,5 +301,5 @@ def test_every_page_fits_and_has_its_content(
             keep(page, f"{name}-{place}-{theme}", view["height"] if name == "annotate" else 0)
         elif name in IN_THE_DOCUMENTS and (place, theme) == ("desktop", "light"):
             keep(page, name, IN_THE_DOCUMENTS[name])
-    assert complaints == []
+    assert errors == []
     context.close()

@@ -163,9 +163,9 @@ def test_without_kafka_a_push_is_refused_and_later_taken(api: Console, stack: An
     assert api.client.post("/ingest", json=readings[:1]).status_code == 202
     with kafka_is(how, stack):
         with ThreadPoolExecutor(20) as threads:
-            told = list(threads.map(lambda push: api.client.post(push[0], json=push[1]), pushes * 10))
-            told += [api.client.post(path, json=content) for path, content in pushes]
-        for answer in told:
+            responses = list(threads.map(lambda push: api.client.post(push[0], json=push[1]), pushes * 10))
+            responses += [api.client.post(path, json=content) for path, content in pushes]
+        for answer in responses:
             assert answer.status_code == 503
             assert answer.headers["content-type"] == "application/json"
             assert answer.json()["detail"].startswith(f"Kafka at {api.settings.kafka.bootstrap_servers} ")

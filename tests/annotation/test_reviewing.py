@@ -33,12 +33,12 @@ def test_a_reviewer_decides_by_keyboard(console: Console, visit: Callable[..., A
     sitting = page.locator("#desk .label[data-label='sitting'] kbd").inner_text()
     page.keyboard.press(sitting)
     at_desk(page, flagged)
-    told = console.rows(
+    stored = console.rows(
         "SELECT g.label, g.adjudicated, q.closed_because FROM gold_labels g "
         "JOIN queue_items q USING (device_id, window_start) WHERE q.item_id = %s",
         (disputed,),
     )
-    assert told == [("sitting", True, "answered")]
+    assert stored == [("sitting", True, "answered")]
     page.keyboard.press("z")
     at_desk(page, disputed)
     page.locator("#desk .label[data-label='walking']").click()
@@ -48,10 +48,10 @@ def test_a_reviewer_decides_by_keyboard(console: Console, visit: Callable[..., A
     assert console.rows("SELECT closed_because FROM queue_items WHERE item_id = %s", (flagged,)) == [
         ("withdrawn",)
     ]
-    said = console.rows(
+    decisions = console.rows(
         "SELECT answer, label, origin FROM annotations WHERE adjudicates ORDER BY annotation_id"
     )
-    assert said == [
+    assert decisions == [
         ("label", "sitting", "review"),
         ("undo", None, "review"),
         ("label", "walking", "review"),
@@ -78,10 +78,10 @@ def test_labels_come_in_by_the_page(console: Console, visit: Callable[..., Any],
     page = visit("anna", "/review")
 
     def hand_in(name: str, content: str | bytes) -> str:
-        """What the page says to a file."""
+        """The notification after a file is imported."""
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        page.reload()  # what was said before is gone
+        page.reload()  # clears the notification before
         page.wait_for_function("window.did_handshake")
         page.set_input_files('input[type="file"]', path)
         return str(page.locator(".q-notification__message").inner_text().strip())
@@ -91,7 +91,7 @@ def test_labels_come_in_by_the_page(console: Console, visit: Callable[..., Any],
             "SELECT device_id, annotator, label, origin, item_id IS NULL FROM annotations ORDER BY annotation_id"
         )
 
-    for name, content, says in (
+    for name, content, message in (
         ("a.csv", "device,label\nx,y\n", "a.csv: the file lacks the column device_id; it needs"),
         (
             "b.csv",
@@ -105,15 +105,15 @@ def test_labels_come_in_by_the_page(console: Console, visit: Callable[..., Any],
         ("g.png", b"\x89PNG", "Only .csv and .json files of at most 20 MB can be imported."),
         ("h.csv", b"x" * ((20 << 20) + 1), "Only .csv and .json files of at most 20 MB can be imported."),
     ):
-        assert hand_in(name, content).startswith(says), name
+        assert hand_in(name, content).startswith(message), name
     # the second row is bad: nothing of the file counts
     half = f"device_id,window_start,label\n{device},{start},walking\n{device},{start},<b>\n"
     assert "is no valid label" in hand_in("f.csv", half)
     assert labels() == []
 
     good = f"device_id,window_start,label\n{device},{start},Walking\nelsewhere,2026-11-20T10:00:00Z,sitting\n"
-    told = "2 labels added, 0 already known; 1 belong to windows that were never queued."
-    assert hand_in("f.csv", good) == told
+    counts = "2 labels added, 0 already known; 1 belong to windows that were never queued."
+    assert hand_in("f.csv", good) == counts
     assert hand_in("f.csv", good).startswith("0 labels added, 2 already known")
     task = {
         "data": {"device_id": other, "window_start": later.isoformat()},

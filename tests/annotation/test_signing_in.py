@@ -171,7 +171,7 @@ def test_the_first_start_too_many_attempts_and_a_taken_port(
     try:
         address = f"http://127.0.0.1:{own.console.port}"
         assert "activity users add NAME --role admin" in requests.get(f"{address}/signin", timeout=10).text
-        told = subprocess.run(
+        ended = subprocess.run(
             [sys.executable, "-m", "activitymodule", "console"],
             env=environment,
             capture_output=True,
@@ -179,8 +179,8 @@ def test_the_first_start_too_many_attempts_and_a_taken_port(
             timeout=60,
             check=False,
         )
-        assert told.returncode == 3
-        assert f"port {own.console.port} of 127.0.0.1 is taken" in told.stderr
+        assert ended.returncode == 3
+        assert f"port {own.console.port} of 127.0.0.1 is taken" in ended.stderr
         made = subprocess.run(
             [sys.executable, "-m", "activitymodule", "users", "add", "dora", "--json"],
             env=environment,

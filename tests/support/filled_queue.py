@@ -46,9 +46,9 @@ def _truth(readings: pa.Table, windows: PanedWindows, seconds: int) -> np.ndarra
     """The activity of most readings of each window."""
     records_us = to_records(readings)["stamp_us"]
     devices = np.asarray(readings.column("device_id").to_pylist(), object)
-    said = np.asarray(readings.column("activity").to_pylist(), object)
+    activities = np.asarray(readings.column("activity").to_pylist(), object)
     most: dict[tuple[str, int], dict[str, int]] = {}
-    for device, stamp, activity in zip(devices, records_us // (seconds * 1_000_000), said, strict=True):
+    for device, stamp, activity in zip(devices, records_us // (seconds * 1_000_000), activities, strict=True):
         counts = most.setdefault((device, int(stamp) * seconds * 1_000_000), {})
         counts[activity] = counts.get(activity, 0) + 1
     return np.array(

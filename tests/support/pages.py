@@ -1,4 +1,4 @@
-"""What tests of pages look for in a browser."""
+"""Checks of a page in a browser."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ PHONE = {"width": 390, "height": 844}
 
 
 def complaints(page: Any) -> list[str]:
-    """What the browser says against the page from now on; grows."""
+    """Errors in the console of the browser from now on; grows."""
     found: list[str] = []
-    page.on("console", lambda said: found.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda entry: found.append(entry.text) if entry.type == "error" else None)
     return found
 
 
