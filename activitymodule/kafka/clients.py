@@ -24,6 +24,8 @@ _JAAS_OPTION = re.compile(r"""(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.
 _GOOGLE = "com.google.cloud.hosted.kafka.auth.GcpLoginCallbackHandler"
 _TIMEOUT_MS = 15_000
 
+Options = dict[str, Any]  # of kafka-python
+
 
 def _jaas(text: str) -> dict[str, str]:
     """The options of a line of JAAS: `some.LoginModule required username="..." password="...";`."""
@@ -38,7 +40,7 @@ def _google_tokens() -> GoogleTokens:
     return GoogleTokens()
 
 
-def client_options(config: Settings) -> dict[str, Any]:
+def client_options(config: Settings) -> Options:
     """kafka.options in the spelling of kafka-python, for every client of it.
 
     User name and password are read from sasl.jaas.config (PLAIN, SCRAM); AWS_MSK_IAM is supported by kafka-python;
@@ -46,7 +48,7 @@ def client_options(config: Settings) -> dict[str, Any]:
     """
     java = config.kafka.options
     # Java's spelling of an option (security.protocol) is kafka-python's with underscores
-    options: dict[str, Any] = {
+    options: Options = {
         key.replace(".", "_"): value for key, value in java.items() if not _JAVA_ONLY.fullmatch(key)
     }
     if java.get("ssl.endpoint.identification.algorithm") == "":

@@ -23,6 +23,8 @@ from activitymodule.windows.packing import CHANNELS, RECORD
 FROM_NAME, TO_NAME = "activity", "window"
 KINDS = ("csv", "label-studio")
 
+Json = dict[str, Any]  # an object of Label Studio
+
 _NAME = re.compile(r"[A-Za-z0-9@][\w.@+-]{0,79}")
 # a cell that begins so is a formula to a spreadsheet
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -63,15 +65,13 @@ def to_csv(rows: Iterable[Exported]) -> str:
     return out.getvalue()
 
 
-def to_label_studio(
-    rows: Iterable[Exported], readings: Mapping[tuple[str, datetime], bytes]
-) -> list[dict[str, Any]]:
+def to_label_studio(rows: Iterable[Exported], readings: Mapping[tuple[str, datetime], bytes]) -> list[Json]:
     """Answers as tasks of Label Studio, one a window.
 
     A task has the window's readings as a time series where `readings` has them, its labels as annotations (other
     answers are none there), and the model's activity as a prediction.
     """
-    tasks: dict[tuple[str, datetime], dict[str, Any]] = {}
+    tasks: dict[tuple[str, datetime], Json] = {}
     for row in rows:
         if row.answer != "label":
             continue
@@ -93,8 +93,8 @@ def to_label_studio(
     return list(tasks.values())
 
 
-def _task(number: int, row: Exported, packed: bytes | None) -> dict[str, Any]:
-    data: dict[str, Any] = {
+def _task(number: int, row: Exported, packed: bytes | None) -> Json:
+    data: Json = {
         "device_id": row.device_id,
         "window_start": row.window_start.astimezone(UTC).isoformat(),
         "window_end": row.window_end.astimezone(UTC).isoformat(),
@@ -203,7 +203,7 @@ def _from_label_studio(text: str, annotator: str, window_seconds: float) -> Iter
                     break
 
 
-def _objects(where: str, name: str, value: Any) -> list[dict[str, Any]]:
+def _objects(where: str, name: str, value: Any) -> list[Json]:
     """A list of objects, as Label Studio exports it; None is an empty list."""
     objects = [] if value is None else value
     if not isinstance(objects, list) or not all(isinstance(one, dict) for one in objects):

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandera.pandas as pandera
@@ -57,7 +56,7 @@ class Ingestion:
 
 def contract() -> pandera.DataFrameSchema:
     """The contract of a prepared chunk: a Pandera schema made from the table of telemetry fields."""
-    columns: dict[str, Any] = {
+    columns: dict[str, pandera.Column] = {
         "device_id": pandera.Column(str, pandera.Check.str_matches(WHOLE_DEVICE_ID)),
         "stamp": pandera.Column("datetime64[us, UTC]"),
         "activity": pandera.Column(object, nullable=True),

@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -80,7 +79,7 @@ def _table(windows: TrainingWindows, weight: np.ndarray) -> pa.Table:
     wide = pa.FixedSizeListArray.from_arrays(
         pa.array(np.ascontiguousarray(windows.features, np.float32).ravel()), len(FEATURE_NAMES)
     )
-    columns: dict[str, Any] = {
+    columns: dict[str, pa.Array] = {
         "features": wide,
         "activity": pa.array(windows.activity.tolist(), pa.string()),
         "person": pa.array(windows.person.tolist(), pa.string()),

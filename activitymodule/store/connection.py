@@ -32,16 +32,15 @@ def place(config: Settings) -> str:
 def connection_arguments(config: Settings) -> dict[str, Any]:
     """Arguments of psycopg2.connect for the store."""
     store = config.store
-    arguments: dict[str, Any] = {
+    password = {} if store.password is None else {"password": store.password.get_secret_value()}
+    return {
         "host": store.host,
         "port": store.port,
         "dbname": store.database,
         "user": store.user,
         "sslmode": store.sslmode,
+        **password,
     }
-    if store.password is not None:
-        arguments["password"] = store.password.get_secret_value()
-    return arguments
 
 
 def psql_environment(config: Settings) -> dict[str, str]:

@@ -294,7 +294,7 @@ def written(columns: Sequence[Column] = COLUMNS) -> list[Column]:
     return [column for column in columns if column.values is not None]
 
 
-def answers(rows: PredictionRows, columns: Sequence[Column] = COLUMNS) -> list[dict[str, Any]]:
+def answers(rows: PredictionRows, columns: Sequence[Column] = COLUMNS) -> list[dict[str, object]]:
     """The rows as REST answers: one dict a window, by column; probabilities by label."""
     shown = [(column, column.values) for column in columns if column.example is not None and column.values]
     by_column = {column.name: values(rows).to_pylist() for column, values in shown}

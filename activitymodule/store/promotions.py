@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from activitymodule.store.connection import Connection
-from activitymodule.store.queries import execute, fetch_all
+from activitymodule.store.queries import Json, execute, fetch_all
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Promotion:
     by_whom: str
     why: str
     run_id: str | None
-    verdict: dict[str, Any]
+    verdict: Json
 
 
 _RECORD = """

@@ -10,6 +10,7 @@ from psycopg2.extensions import cursor as Cursor
 from activitymodule.store.connection import Connection
 
 Row = tuple[Any, ...]
+Json = dict[str, Any]  # an object of a column of type jsonb
 Values = Sequence[Any] | Mapping[str, Any] | None
 
 

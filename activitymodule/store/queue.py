@@ -5,7 +5,7 @@ Everything happens in the caller's transaction. A window is queued once: its wat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,7 @@ class QueueItem:
     doubt: float
     doubts: dict[str, float]
     propensity: float
-    decision: dict[str, Any]
+    decision: Mapping[str, Any]
     required_labels: int
     readings: bytes
     features: np.ndarray
@@ -86,7 +86,7 @@ def put(connection: Connection, items: Sequence[QueueItem]) -> int:
             _number(item.doubt),
             Json({name: _number(value) for name, value in item.doubts.items()}),
             float(item.propensity),
-            Json(item.decision),
+            Json(dict(item.decision)),
             item.required_labels,
             Binary(item.readings),
             _reals(item.features),

@@ -13,7 +13,7 @@ from typing import Any
 
 from activitymodule.errors import DataError
 from activitymodule.store.connection import Connection
-from activitymodule.store.queries import Row, execute, fetch_all, fetch_one, fetch_row, fetch_value
+from activitymodule.store.queries import Json, Row, execute, fetch_all, fetch_one, fetch_row, fetch_value
 
 
 def who() -> str:
@@ -38,7 +38,7 @@ class Run:
     finished_at: datetime | None
     started_by: str
     why: str
-    parameters: dict[str, Any]
+    parameters: Json
     step: str
     state: str
     progress: float
@@ -46,12 +46,12 @@ class Run:
     snapshot_id: str | None
     challenger: str | None
 
-    def result(self, step: str) -> dict[str, Any] | None:
+    def result(self, step: str) -> Json | None:
         """The stored result of a step; None where it has not been done."""
         return (self.parameters.get("steps") or {}).get(step)
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> Json:
         """The options the run was started with (stored as `asked` by earlier versions)."""
         return self.parameters.get("options") or self.parameters.get("asked") or {}
 
