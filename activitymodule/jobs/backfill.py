@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 
 import typer
 
+from activitymodule.jobs import options, output
 from activitymodule.settings import settings
+from activitymodule.streaming import backfill as streaming
+from activitymodule.streaming import session
 
 SECTION = "Stream"
 
@@ -22,21 +24,19 @@ def backfill(
     until: datetime | None = typer.Option(
         None, formats=["%Y-%m-%d"], help="Only messages that arrived on this day or earlier (UTC)."
     ),
-    json_: bool = typer.Option(False, "--json", help="Print the report as JSON."),
+    as_json: bool = options.JSON,
 ) -> None:
     """Score the windows for which the archive holds more readings than the store."""
-    from activitymodule.streaming.backfill import backfill as run
-    from activitymodule.streaming.session import spark_session
-
-    spark = spark_session(settings(), "backfill", scoring=True)
+    config = settings()
+    spark = session.spark_session(config, "backfill", scoring=True)
     try:
-        report = run(
-            spark, settings(), since=since.date() if since else None, until=until.date() if until else None
+        report = streaming.backfill(
+            spark, config, since=since.date() if since else None, until=until.date() if until else None
         )
     finally:
         spark.stop()
-    if json_:
-        typer.echo(json.dumps(report.as_dict()))
+    if as_json:
+        output.print_json(report)
     else:
         typer.echo(
             f"{report.windows_in_archive:,} windows in the archive; {report.windows_scored:,} had more readings there "

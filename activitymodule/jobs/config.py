@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import typer
 from pydantic import BaseModel, SecretStr
+from rich.text import Text
 
+from activitymodule.errors import ConfigError
+from activitymodule.jobs import options, output
 from activitymodule.settings import Settings, layers, load
 
 SECTION = "Store and settings"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_UNCHANGED = ("default", "config.yaml")
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,10 @@ def _holds(tree: Any, path: tuple[str, ...]) -> bool:
     return True
 
 
-def values(settings: Settings, sources: list[tuple[str, dict[str, Any]]]) -> list[Value]:
+def values(config: Settings, sources: list[tuple[str, dict[str, Any]]]) -> list[Value]:
     """Every setting with its origin. Secrets, and options that may hold some, are hidden."""
     found = []
-    for path, value in _flat(settings):
+    for path, value in _flat(config):
         origin = next((name for name, tree in reversed(sources) if _holds(tree, path)), "default")
         shown = "(set)" if isinstance(value, SecretStr) else value
         if isinstance(value, dict):
@@ -65,14 +69,9 @@ def _secret(key: str, text: Any) -> bool:
 def config(
     section: str = typer.Argument("", help="Only this section, such as kafka."),
     changed: bool = typer.Option(False, "--changed", help="Only what differs from config.yaml."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON for scripts."),
+    as_json: bool = options.JSON,
 ) -> None:
-    """Show the configuration in force and where each value came from. Secrets are hidden."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from activitymodule.errors import ConfigError
-
+    """Show the configuration in force and the origin of each value. Secrets are hidden."""
     chosen = values(load(), layers())
     if section:
         if section not in Settings.model_fields:
@@ -81,15 +80,17 @@ def config(
             )
         chosen = [value for value in chosen if value.key.startswith(f"{section}.")]
     if changed:
-        chosen = [value for value in chosen if value.origin not in ("default", "config.yaml")]
+        chosen = [value for value in chosen if value.origin not in _UNCHANGED]
     if as_json:
-        typer.echo(json.dumps([asdict(value) for value in chosen], indent=2))
+        output.print_json(chosen)
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("setting", "value", "from"):
-        table.add_column(heading, overflow="fold")
-    for value in chosen:
-        shown = "" if value.value is None else str(value.value)
-        plain = value.origin in ("default", "config.yaml")
-        table.add_row(value.key, shown, value.origin, style="dim" if plain else "")
-    Console().print(table, markup=False)
+    output.print_table(
+        ("setting", "value", "origin"),
+        [
+            [
+                Text(text, "dim" if value.origin in _UNCHANGED else "")
+                for text in (value.key, "" if value.value is None else str(value.value), value.origin)
+            ]
+            for value in chosen
+        ],
+    )

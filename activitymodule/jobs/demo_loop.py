@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,30 +169,11 @@ def first_champion(config: Settings, plan: Plan) -> str:
     return version
 
 
-@contextmanager
 def _job(config: Settings, arguments: list[str], log: Path) -> Any:
-    """A verb as a process of its own, ended cleanly at the end."""
-    import subprocess
-    import sys
-
     from activitymodule.embedded.processes import clean_environment
-    from activitymodule.jobs.demo import _end
+    from activitymodule.workflows.background import running
 
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "activitymodule", *arguments],
-            env=clean_environment(environment_of(config)),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
-    process.log = log  # type: ignore[attr-defined]
-    try:
-        yield process
-    finally:
-        _end(process)
+    return running(arguments, log, clean_environment(environment_of(config)))
 
 
 def run_loop(config: Settings, plan: Plan, *, say: Callable[[str], None], logs: Path) -> Loop:
@@ -230,7 +210,7 @@ def run_loop(config: Settings, plan: Plan, *, say: Callable[[str], None], logs: 
             if counts.teaching >= plan.teaching and counts.audit >= plan.audit:
                 break
             for job in (scorer, watches):
-                if job.poll() is not None:
+                if job.exit_code is not None:
                     raise ServiceUnavailableError(f"a job ended on its own; see {job.log}")
             if time.monotonic() > deadline:
                 raise ActivityError(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import typer
 
 from activitymodule.errors import ConfigError, DataError
+from activitymodule.jobs import options, output
 from activitymodule.settings import resolve
 from activitymodule.windows import catalogue, document
 
@@ -21,13 +20,13 @@ _DOCUMENT = "docs/features.md"
 @app.command(epilog="Example: activity features --family gravity")
 def features(
     family: str = typer.Option("", help="Only this family, such as gravity."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON: version and features."),
+    as_json: bool = options.JSON,
     write: bool = typer.Option(False, "--markdown", help=f"Write {_DOCUMENT}."),
     check: bool = typer.Option(False, "--check", help=f"Fail where {_DOCUMENT} differs from the code."),
 ) -> None:
-    """Describe the window features: names, units and meanings."""
+    """List the window features with their units and meanings."""
     if family and family not in catalogue.FAMILIES:
-        raise ConfigError(f"there is no family {family!r}; the families are {', '.join(catalogue.FAMILIES)}")
+        raise ConfigError(f"{family} is no feature family; the families are {', '.join(catalogue.FAMILIES)}")
     path: Path = resolve(_DOCUMENT)
     if write:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,8 +40,7 @@ def features(
         return
     chosen = [f for f in catalogue.FEATURES if family in ("", f.family)]
     if as_json:
-        described = {"version": catalogue.FEATURES_VERSION, "features": [asdict(f) for f in chosen]}
-        typer.echo(json.dumps(described, indent=1))
+        output.print_json({"version": catalogue.FEATURES_VERSION, "features": chosen})
         return
     width = max(len(f.name) for f in chosen)
     unit_width = max(len(f.unit) for f in chosen)

@@ -1,7 +1,8 @@
-"""The predictions that an evaluation compares with the truth."""
+"""Predictions as an evaluation reads them: to compare with the truth, or in total over a run."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
@@ -16,6 +17,14 @@ SELECT device_id, (extract(epoch FROM window_start) * 1000000)::bigint,
 FROM predictions
 WHERE window_start >= %(first)s AND window_start <= %(last)s AND coverage >= %(coverage)s
   AND (%(device)s IS NULL OR device_id = %(device)s)
+"""
+_TOTALS = """
+SELECT count(*), count(DISTINCT device_id), count(activity), coalesce(sum(readings_used), 0),
+       percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (
+           ORDER BY extract(epoch FROM processed_at - received_at)::double precision)
+           FILTER (WHERE coverage >= 0.99),
+       (SELECT count(*) FROM dead_letters WHERE noticed_at >= %(begin)s)
+FROM predictions WHERE processed_at >= %(begin)s
 """
 _SERVED = "SELECT EXISTS (SELECT FROM predictions WHERE model_version = %s)"
 
@@ -41,3 +50,24 @@ def predicted_windows(
 def has_predictions_of(connection: Connection, version: str) -> bool:
     """Whether a version of the classifier has scored any window."""
     return bool(fetch_value(connection, _SERVED, (version,)))
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Rows written since a moment. Latency: from the arrival of a window's last reading to its row, of windows with
+    (almost) all their readings; None without one."""
+
+    windows: int
+    windows_with_activity: int
+    watches: int
+    readings_used: int
+    dead_letters: int
+    latency_p50_seconds: float | None
+    latency_p95_seconds: float | None
+
+
+def totals_since(connection: Connection, begin: datetime) -> Totals:
+    """Predictions and dead letters that were written since `begin`."""
+    windows, watches, scored, readings, latency, dead = fetch_one(connection, _TOTALS, {"begin": begin})
+    p50, p95 = (round(one, 3) for one in latency) if latency else (None, None)
+    return Totals(windows, scored, watches, int(readings), dead, p50, p95)

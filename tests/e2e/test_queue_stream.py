@@ -198,5 +198,5 @@ def test_windows_unlike_the_past_of_their_watch_are_queued(fresh_settings, champ
     device, start, _, value, _, _ = later[0]
     shown = job(settings, "queue", "explain", device, start.isoformat())
     assert shown.wait(60) == 0, shown.output
-    assert "Chosen for its doubt: disagreement " in shown.output
+    assert "Selected for its doubt: disagreement " in shown.output
     assert "nan" not in shown.output.lower()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from activitymodule.errors import DataError
-from activitymodule.jobs.queue import sentences
+from activitymodule.jobs.queue_explanation import sentences
 from activitymodule.learning.policy import HOUR_US, AuditPeriod, Rules, first_period
 from activitymodule.settings import load
 from activitymodule.store import budget, queue, queue_views

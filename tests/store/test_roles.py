@@ -12,7 +12,7 @@ from own_settings import replaced, settings_of_ones_own
 
 from activitymodule import settings as config
 from activitymodule.embedded.postgres import SUPERUSER
-from activitymodule.jobs.db import _libraries, _psql
+from activitymodule.embedded.psql import find_psql, psql_libraries
 from activitymodule.store.batches import begin_batch, finish_batch
 from activitymodule.store.connection import connect, session
 from activitymodule.store.migrate import upgrade
@@ -32,10 +32,10 @@ def passwords(stack):
     """The password of each service's role; roles.sql has been run, twice, as at two starts."""
     made = {service: secrets.token_urlsafe(12) for service in SERVICES}
     store = stack.settings.store
-    psql = _psql()
+    psql = find_psql()
     environment = {
         **os.environ,
-        **_libraries(psql),
+        **psql_libraries(psql),
         "PGHOST": store.host,
         "PGPORT": str(store.port),
         "PGUSER": SUPERUSER,

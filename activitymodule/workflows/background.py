@@ -1,0 +1,65 @@
+"""Verbs as processes in the background, as the demos run them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_END_SECONDS = 30.0
+
+
+def command(arguments: Sequence[str]) -> list[str]:
+    """The command line of a verb."""
+    return [sys.executable, "-m", "activitymodule", *arguments]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A verb that runs; its output goes to `log`."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self.process.poll()
+
+    def last_line(self) -> str:
+        """What it printed last, and where the rest is."""
+        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        return f"{lines[-1]} (the whole log: {self.log})" if lines else f"it printed nothing ({self.log})"
+
+
+@contextmanager
+def running(
+    arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Job]:
+    """A verb in a session of its own (Ctrl-C reaches it through us), ended at the end: SIGINT, which ends it in order,
+    and SIGKILL for what is left of its session after a while."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command(arguments),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    try:
+        yield Job(process, log)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_END_SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -1,0 +1,185 @@
+"""The demo: the whole system on this machine, from a synthesised fleet to predictions in PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from activitymodule.embedded.airflow import NAMES as AIRFLOW
+from activitymodule.embedded.stack import Stack
+from activitymodule.errors import ActivityError, DataError, ServiceUnavailableError
+from activitymodule.registry.versions import champion
+from activitymodule.settings import Settings, resolve
+from activitymodule.store.connection import session
+from activitymodule.store.evaluation import Totals, totals_since
+from activitymodule.store.users import add_user, list_users, new_password
+from activitymodule.workflows import airflow
+from activitymodule.workflows.background import Job, command, running
+from activitymodule.workflows.evaluation import evaluate
+
+Say = Callable[[str], None]
+Headline = Callable[[str, str], None]
+"""Called with the number of a step (`2/6`) and its title."""
+
+_LEAST_COVERAGE = 0.9
+
+
+@dataclass(frozen=True)
+class Summary(Totals):
+    """What the demo wrote, and how much of it agrees with the truth topic (None: nothing could be compared)."""
+
+    compared: int = 0
+    agreement: float | None = None
+    smoothed_agreement: float | None = None
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What to run. seconds : of live view, None: until Ctrl-C; devices : 0: as fleet.devices says; keep : leave the
+    stack running at the end"""
+
+    seconds: float | None = None
+    devices: int = 0
+    keep: bool = False
+    console: bool = True
+    airflow: bool = True
+
+
+def run(demo: Demo, config: Settings, *, say: Say, headline: Headline) -> Summary:
+    """Start everything, train where there is no champion, show the live view, and sum up.
+
+    Raises ServiceUnavailableError or ActivityError where a part does not start or ends on its own.
+    """
+    stack = Stack(config)
+    was_running = stack.status().running
+    had_airflow = stack.pid(AIRFLOW[0]) is not None
+    try:
+        headline("1/6", "the embedded stack: PostgreSQL, Kafka, MLflow")
+        stack.up(say=say)
+        headline("2/6", "a champion to score with")
+        _train_where_needed(config, say)
+        count = demo.devices or config.fleet.devices
+        headline("3/6", f"{count} watches in real time, and the streaming job")
+        begin = time.time()
+        logs = resolve(config.local.folder) / "logs"
+        with (
+            running(["score"], logs / "demo-score.log") as scorer,
+            running(["generate", "--devices", str(count)], logs / "demo-generate.log") as fleet,
+            _console(config, logs / "demo-console.log", say, headline) if demo.console else nullcontext(),
+        ):
+            if demo.airflow:
+                headline("5/6", "Airflow, for retraining")
+                _start_airflow(config, say)
+            headline("6/6", f"live predictions (Ctrl-C ends the demo; the logs of the jobs are in {logs})")
+            _view(demo.seconds, (scorer, fleet))
+        return _summary(config, begin)
+    except KeyboardInterrupt:
+        say("ending")
+        raise
+    finally:
+        if not demo.keep and not was_running:
+            stack.down(say)
+        elif not demo.keep and demo.airflow and not had_airflow:
+            stack.down(only=AIRFLOW)
+
+
+def _train_where_needed(config: Settings, say: Say) -> None:
+    names = {"activity": config.registry.classifier, "energy": config.registry.regressor}
+    missing = [kind for kind, name in names.items() if champion(config, name) is None]
+    if not missing:
+        say("there is one already")
+        return
+    say("training one on people synthesised from the reference statistics (about a minute)")
+    kind = "both" if len(missing) == 2 else missing[0]
+    # in a process of its own, so that its memory is free again
+    ended = subprocess.run(command(["train", kind, "--data", "synthetic", "--if-missing"]), check=False)
+    if ended.returncode:
+        raise ActivityError("training failed; see above")
+
+
+@contextmanager
+def _console(config: Settings, log: Path, say: Say, headline: Headline) -> Iterator[None]:
+    """The web console, with somebody who may sign in; where it does not start the demo goes on without it."""
+    headline("4/6", "the web console")
+    sign_in = "sign in as one of `activity users list`"
+    with session(config) as connection:
+        if not list_users(connection):
+            password = new_password()
+            add_user(connection, "demo", "admin", password)
+            sign_in = f"sign in as demo with the password {password} (shown only once)"
+    address = f"http://{config.console.host}:{config.console.port}"
+    with running(["console"], log) as job:
+        if _answers(f"{address}/health", job):
+            say(f"it is at {address}; {sign_in}")
+            if sys.stderr.isatty() and (sys.platform == "darwin" or os.environ.get("DISPLAY")):
+                webbrowser.open(address)
+        else:
+            say(f"the demo goes on without the console: {job.last_line()}")
+        yield
+
+
+def _answers(url: str, job: Job, seconds: float = 60) -> bool:
+    """Whether a server answers there, with whatever status, before the time is up or the job ends."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and job.exit_code is None:
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            return True
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            time.sleep(0.2)
+    return False
+
+
+def _start_airflow(config: Settings, say: Say) -> None:
+    """Airflow beside the rest; where it does not start the demo goes on without it."""
+    try:
+        airflow.start(config, say)
+    except ActivityError as error:
+        say(f"the demo goes on without Airflow: {error}")
+        return
+    say(f"Airflow is ready at {config.airflow.uri} (user {config.airflow.user}, password in .env)")
+
+
+def _view(seconds: float | None, jobs: Sequence[Job]) -> None:
+    """The live view in the foreground until it ends, or until a job does."""
+    view = subprocess.Popen(command(["watch", *(["--seconds", f"{seconds:g}"] if seconds else [])]))
+    try:
+        while view.poll() is None:
+            time.sleep(0.3)
+            for job in jobs:
+                if job.exit_code not in (None, 0):
+                    raise ServiceUnavailableError(f"a job ended on its own: {job.last_line()}")
+    except KeyboardInterrupt:
+        view.wait(10)  # the terminal has sent it the same
+    finally:
+        if view.poll() is None:
+            view.terminate()
+            view.wait()
+
+
+def _summary(config: Settings, begin: float) -> Summary:
+    since = datetime.fromtimestamp(begin, UTC)
+    with session(config, read_only=True) as connection:
+        totals = asdict(totals_since(connection, since))
+    try:
+        result = evaluate(config, since, _LEAST_COVERAGE)
+    except DataError:
+        return Summary(**totals)
+    return Summary(
+        **totals,
+        compared=result.raw.compared,
+        agreement=result.raw.accuracy,
+        smoothed_agreement=result.smoothed.accuracy,
+    )
