@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,10 +15,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from activitymodule import errors
-from activitymodule.cli import app, find_verbs, load_verb
+from activitymodule import errors, jobs
+from activitymodule.cli import SECTIONS, app, find_verbs, load_verb
 from activitymodule.settings import Settings, project_root
 from activitymodule.streaming.jars import wrong
+from activitymodule.telemetry import reasons
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -41,26 +43,78 @@ def commands_of(verb: str) -> Iterator[tuple[str, Any]]:
         yield verb, group
 
 
-def test_the_table_of_verbs_imports_nothing_heavy() -> None:
-    told = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys; from activitymodule.cli import app; "
-            "print([m for m in ('pyspark', 'pandas', 'mlflow', 'sklearn', 'pyarrow') if m in sys.modules])",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
+HEAVY = (
+    *(
+        "pyspark",
+        "sklearn",
+        "scipy",
+        "lightgbm",
+        "skops",
+        "mlflow",
+        "pandas",
+        "pyarrow",
+        "airflow",
+        "sqlalchemy",
+    ),
+    *("matplotlib", "psycopg2", "kafka", "nicegui", "fastapi", "uvicorn"),
+)
+LOADED = f"""
+import sys
+from activitymodule.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as ended:
+    assert not ended.code, ended.code
+executed = [name for name, module in sys.modules.items() if type(module).__name__ != "_LazyModule"]
+print(sorted(set(executed) & set({HEAVY})), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("verb", ["", *find_verbs()])
+def test_help_imports_nothing_heavy(verb: str) -> None:
+    """Spark, scikit-learn or MLflow would take seconds."""
+    arguments = [sys.executable, "-c", LOADED, *([verb] if verb else []), "--help"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert "Usage: activity" in done.stdout
+    assert done.stderr.strip() == "[]"
+
+
+def test_a_verb_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "say_hello.py").write_text(
+        '"""`activity say-hello`: greet somebody."""\n'
+        "import typer\n"
+        "from activitymodule.workflows import training\n"
+        'SECTION = "Stream"\n'
+        "app = typer.Typer(add_completion=False)\n"
+        "@app.command()\n"
+        'def say_hello(name: str = "you") -> None:\n'
+        '    """Greet somebody."""\n'
+        '    typer.echo(f"hello {name}, {training.Kind.__name__}")\n'
     )
-    assert told.stdout.strip() == "[]"
+    monkeypatch.setattr(jobs, "__path__", [*jobs.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "activitymodule.jobs.say_hello", raising=False)
+    assert find_verbs()["say-hello"].section == "Stream"
+    assert "Greet somebody." in CliRunner().invoke(app, ["--help"]).output
+    assert CliRunner().invoke(app, ["say-hello", "--name", "Anna"]).output == "hello Anna, Literal\n"
+
+
+def test_every_file_with_a_verb_names_its_section() -> None:
+    assert {verb.section for verb in find_verbs().values()} == set(SECTIONS)
+
+
+def test_a_former_name_is_understood_and_says_the_new_one() -> None:
+    assert "agreement" not in find_verbs()
+    done = run("agreement", "--help")
+    assert done.returncode == 0
+    assert "Compare predictions with the truth topic" in done.stdout
+    assert "`activity agreement` is called `activity evaluate` now" in done.stderr
 
 
 def test_help_lists_every_verb() -> None:
-    told = CliRunner().invoke(app, ["--help"]).output
+    shown = CliRunner().invoke(app, ["--help"]).output
     for verb in find_verbs().values():
-        assert verb.name in told
-        assert verb.help.split()[0] in told
+        assert verb.name in shown
+        assert verb.help.split()[0] in shown
 
 
 @pytest.mark.parametrize("verb", find_verbs())
@@ -70,8 +124,32 @@ def test_every_command_helps_with_an_example(verb: str) -> None:
         assert "activity " in (command.epilog or ""), f"{name} shows no example"
         for parameter in command.params:
             assert parameter.name == "help" or getattr(parameter, "help", ""), f"{name}: {parameter.name}"
-        result = CliRunner().invoke(app, [*name.split(), "--help"])
-        assert result.exit_code == 0, name
+        for example in examples(command.epilog):
+            understood(example)
+
+
+def examples(epilog: str) -> Iterator[list[str]]:
+    """The arguments of the commands in an epilog: `Examples: activity a b   |   activity c`."""
+    for text in epilog.partition(": ")[2].split("   |   "):
+        words = shlex.split(text.partition(" | ")[0])
+        while words and words[0] != "activity":
+            assert "=" in words[0], text  # a variable
+            del words[0]
+        yield words[1:]
+
+
+def understood(arguments: list[str]) -> None:
+    """Parses a command as click would, without running it."""
+    verb, *rest = arguments
+    command = typer.main.get_command(load_verb(verb).app)
+    while rest and rest[0] in getattr(command, "commands", {}):
+        command = command.commands[rest.pop(0)]
+    command.make_context(verb, rest)
+
+
+def test_the_reason_of_the_replay_example_exists() -> None:
+    (example,) = examples(dict(commands_of("dead-letters"))["dead-letters replay"].epilog)
+    assert example[example.index("--reason") + 1] in set(reasons.Reason)
 
 
 def test_module_and_command_are_the_same() -> None:
@@ -118,9 +196,9 @@ def test_debug_shows_the_trace() -> None:
 def test_status_without_a_stack(tmp_path: Path) -> None:
     done = run("status", "--json", env={"ACTIVITY_LOCAL__FOLDER": str(tmp_path)})
     assert done.returncode == 3
-    told = json.loads(done.stdout)
-    assert told["healthy"] is False
-    assert {service["status"] for service in told["services"].values()} == {"stopped"}
+    shown = json.loads(done.stdout)
+    assert shown["healthy"] is False
+    assert {service["status"] for service in shown["services"].values()} == {"stopped"}
 
 
 def test_down_without_a_stack_is_fine(tmp_path: Path) -> None:
@@ -176,9 +254,9 @@ def test_an_altered_jar_is_noticed(tmp_path: Path) -> None:
 
 def test_config_names_origins_as_json() -> None:
     done = run("config", "kafka", "--json", env={"ACTIVITY_KAFKA__TOPIC": "mine"})
-    told = {value["key"]: value for value in json.loads(done.stdout)}
-    assert told["kafka.topic"] == {"key": "kafka.topic", "value": "mine", "origin": "environment"}
-    assert told["kafka.partitions"]["origin"] == "config.yaml"
+    shown = {value["key"]: value for value in json.loads(done.stdout)}
+    assert shown["kafka.topic"] == {"key": "kafka.topic", "value": "mine", "origin": "environment"}
+    assert shown["kafka.partitions"]["origin"] == "config.yaml"
 
 
 @pytest.mark.integration
@@ -192,8 +270,8 @@ def test_verbs_on_a_running_stack(
     assert json.loads(status.stdout)["services"]["kafka"]["status"] == "healthy"
     topic = fresh_settings.kafka.topic
     assert topic in json.loads(run("topics", "list", "--json", env=env).stdout)
-    told = json.loads(run("topics", "describe", topic, "--json", env=env).stdout)[0]
-    assert told["partitions"] == fresh_settings.kafka.partitions
+    shown = json.loads(run("topics", "describe", topic, "--json", env=env).stdout)[0]
+    assert shown["partitions"] == fresh_settings.kafka.partitions
     assert json.loads(run("topics", "create", "--json", env=env).stdout) == {"made": [], "grown": []}
     assert "ready to accept connections" in run("logs", "postgres", "-n", "500", env=env).stdout
     findings = json.loads(run("doctor", "--json", env=env).stdout)["findings"]
