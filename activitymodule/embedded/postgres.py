@@ -336,6 +336,12 @@ class Postgres(Service):
                         )
                     )
 
+    def drop_database(self) -> None:
+        """Drop the store's database with all its connections, where it exists."""
+        name = sql.Identifier(self.settings.store.database)
+        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(sql.SQL("drop database if exists {} with (force)").format(name))
+
     def set_admin_password(self) -> None:
         """Set the superuser's password to that of .env, in single-user mode; PostgreSQL must be stopped.
 

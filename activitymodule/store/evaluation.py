@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from activitymodule.models.evaluation.against_truth import WINDOW_SCHEMA
 from activitymodule.store.connection import Connection
-from activitymodule.store.queries import fetch_all, fetch_value
+from activitymodule.store.queries import fetch_all, fetch_one, fetch_value
 
 _WINDOWS = """
 SELECT device_id, (extract(epoch FROM window_start) * 1000000)::bigint,

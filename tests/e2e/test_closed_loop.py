@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from activitymodule.jobs.demo_loop import Loop, Plan, draw, queue_of, run_loop
 from activitymodule.registry.versions import champion, previous
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session
 from activitymodule.store.promotions import promotions
+from activitymodule.workflows.closed_loop import Loop, Plan, queue_of, run_loop
+from activitymodule.workflows.closed_loop_figure import draw
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 
 def loop(settings: Settings, plan: Plan, folder: Path) -> Loop:
-    labels = plan.teaching + plan.audit
-    queue = settings.queue.model_copy(update=queue_of(plan, labels))
+    queue = settings.queue.model_copy(update=queue_of(plan))
     own = settings.model_copy(update={"queue": queue})
     found = run_loop(own, plan, say=print, logs=folder)
     name = settings.registry.classifier
-    assert found.state == "promoted", found.says
+    assert found.state == "promoted", found.summary
     assert champion(settings, name).version == found.after.version
     assert previous(settings, name).version == found.before.version
     assert found.gain_low > 0, "better on people neither model has seen, beyond chance"
