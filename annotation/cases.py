@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from activitymodule.learning.agreement import PairAgreement, agreements, suspicious_labels
+from activitymodule.learning.agreement import PairAgreement, agreements
+from activitymodule.learning.label_errors import suspicious_labels
 from activitymodule.store import items as store_items
 from activitymodule.store import labels as store_labels
 from activitymodule.store import review as store_review

@@ -1,4 +1,4 @@
-"""How far annotators agree, and which labels look wrong. Pure functions of arrays."""
+"""Agreement of annotators: Cohen's kappa with its interval. Pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from itertools import combinations
 
 import numpy as np
 
-from activitymodule.errors import DataError
-
 _RESAMPLES = 2000
 
 
@@ -17,8 +15,8 @@ _RESAMPLES = 2000
 class PairAgreement:
     """Two annotators on the windows both labelled: Cohen's kappa with a 95 % interval.
 
-    kappa : None where it is not defined (no common window, or both always gave one and the same label); then
-    `agree` alone speaks. low, high : None likewise
+    agree : share of the windows with the same label; kappa : None where it is not defined (no common window, or both
+    used one and the same label only); low, high : None likewise
     """
 
     first: str
@@ -47,7 +45,7 @@ def pair_agreement(
     """Agreement on windows that both labelled: (first's label, second's label) of each.
 
     The interval is a percentile bootstrap over windows, which are few and of different watches, mostly; where all
-    windows agree it is [1, 1] and says little: look at their number.
+    windows agree it is [1, 1], and their number matters.
     """
     n = len(labels)
     if not n:
@@ -79,10 +77,10 @@ def agreements(
 def _in_common(
     annotator: Sequence[str], window: Sequence[object], label: Sequence[str]
 ) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    """Pair of annotators -> what each said of every window that both labelled."""
+    """Pair of annotators -> both labels of every window that both labelled."""
     by_window: dict[object, dict[str, str]] = {}
-    for who, what, said in zip(annotator, window, label, strict=True):
-        by_window.setdefault(what, {})[who] = said
+    for who, what, given in zip(annotator, window, label, strict=True):
+        by_window.setdefault(what, {})[who] = given
     common: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for answers in by_window.values():
         for one, other in combinations(sorted(answers), 2):
@@ -124,61 +122,3 @@ def _table(labels: Sequence[tuple[str, str]]) -> np.ndarray:
     k = len(names)
     code = np.array([place[one] * k + place[other] for one, other in labels])
     return np.bincount(code, minlength=k * k).reshape(k, k)
-
-
-@dataclass(frozen=True)
-class Suspicion:
-    """A label that looks wrong: the row it is of, what it says, what the model takes it for, and its quality (the
-    probability a model that never saw the person gives the label; 0 to 1, low is suspicious)."""
-
-    row: int
-    label: str
-    suggested: str
-    quality: float
-
-
-def suspicious_labels(
-    probabilities: np.ndarray, label: np.ndarray, labels: Sequence[str], *, most: int | None = None
-) -> list[Suspicion]:
-    """Labels to look at again, the most suspicious first (confident learning: Northcutt, Jiang and Chuang 2021,
-    Journal of Artificial Intelligence Research 70, as in cleanlab).
-
-    probabilities : (n, n_labels), of models that never saw the window's person: a model that learnt the label
-    believes it; label : str (n,); labels : of the columns. A label that has no column is not judged.
-    """
-    probabilities = np.asarray(probabilities, np.float64)
-    if probabilities.shape != (len(label), len(labels)):
-        raise DataError(
-            f"probabilities of shape {probabilities.shape} do not fit {len(label)} windows and {len(labels)} labels"
-        )
-    place = {name: k for k, name in enumerate(labels)}
-    rows = np.array([k for k, name in enumerate(label) if str(name) in place], np.int64)
-    rows = rows[np.isfinite(probabilities[rows]).all(1)] if len(rows) else rows
-    code = np.array([place[str(label[k])] for k in rows], np.int64)
-    used = np.unique(code)
-    if len(rows) < 2 or len(used) < 2:
-        return []
-    from cleanlab.filter import find_label_issues
-
-    # cleanlab wants every class to be given at least once
-    own = probabilities[np.ix_(rows, used)]
-    own = own / np.maximum(own.sum(1, keepdims=True), 1e-12)
-    given = np.searchsorted(used, code)
-    found = find_label_issues(
-        labels=given,
-        pred_probs=own,
-        return_indices_ranked_by="self_confidence",
-        filter_by="prune_by_noise_rate",
-        n_jobs=1,
-    )
-    out = [
-        Suspicion(
-            row=int(rows[k]),
-            label=str(label[rows[k]]),
-            suggested=str(labels[int(used[own[k].argmax()])]),
-            quality=float(own[k, given[k]]),
-        )
-        for k in found
-        if used[own[k].argmax()] != code[k]
-    ]
-    return out if most is None else out[:most]

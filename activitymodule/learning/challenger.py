@@ -1,4 +1,4 @@
-"""A challenger: the champion's recipe on a new training set, written as a folder that can be registered."""
+"""A challenger: the champion's features on a new training set, written as a folder that can be registered."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from activitymodule import settings
 from activitymodule.errors import DataError
 from activitymodule.learning.training_set import TrainingSet
 from activitymodule.models import figures
 from activitymodule.models.baseline import baseline_of, write_baseline
 from activitymodule.models.export import write_folder
 from activitymodule.models.training import ActivityTraining, train_activity
+from activitymodule.settings import Settings
 from activitymodule.windows.catalogue import FEATURES, MOTION_FAMILIES
 
 FOLDS = 5
 
 
 def families_of(feature_names: Sequence[str]) -> tuple[str, ...]:
-    """The families of features a model was made with, from the names on its card; those of the acceleration
+    """The families of features of a model, from the names on its card; those of the acceleration
     where the names are not whole families of this code."""
     names = set(feature_names)
     families: list[str] = []
@@ -34,19 +34,19 @@ def families_of(feature_names: Sequence[str]) -> tuple[str, ...]:
 
 def train_challenger(
     training: TrainingSet,
-    config: settings.Settings,
+    config: Settings,
     *,
     families: tuple[str, ...] = MOTION_FAMILIES,
     folds: int = FOLDS,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> ActivityTraining:
-    """Judge the recipe on people it has not seen, then fit it on all of them; same set, same seed, same model.
+    """Evaluate the recipe on people it has not seen, then fit it on all of them; same set, same seed, same model.
 
-    Raises DataError where nothing was labelled that it could learn.
+    Raises DataError where there is no label that it could learn from.
     """
     if not len(training.taught):
-        raise DataError("no gold label may be learnt from, so a challenger would be the champion again")
+        raise DataError("no gold label may be learnt from, so a challenger would equal the champion")
     return train_activity(
         training.windows,
         config,
@@ -58,9 +58,7 @@ def train_challenger(
     )
 
 
-def write_challenger(
-    folder: Path, trained: ActivityTraining, training: TrainingSet, config: settings.Settings
-) -> str:
+def write_challenger(folder: Path, trained: ActivityTraining, training: TrainingSet, config: Settings) -> str:
     """Model, card, metrics, drift baseline and figures into an existing folder; the model file's SHA-256."""
     assert trained.pipeline is not None
     windows = training.windows
@@ -74,7 +72,7 @@ def write_challenger(
 
 
 def headline(trained: ActivityTraining) -> dict[str, float]:
-    """The figures versions are compared by in the registry."""
+    """The figures by which versions are compared in the registry."""
     report = trained.report
     return {
         "accuracy": report.accuracy,

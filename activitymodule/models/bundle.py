@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from activitymodule import settings
 from activitymodule.errors import ModelError
 from activitymodule.models import export
 from activitymodule.models.baseline import BASELINE_FILE, Baseline
 from activitymodule.models.calibration import conformal_sets
 from activitymodule.models.energy import COLUMNS, WINDOW_COLUMNS, PersonColumns, energy_matrix
 from activitymodule.models.export import Card
+from activitymodule.settings import Windows
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
 
 __all__ = ["BundleBytes", "PersonColumns", "Scores", "ScoringModel", "load_bundle"]
@@ -181,7 +181,7 @@ def _as_slice(columns: list[int]) -> slice | list[int]:
     )
 
 
-def load_bundle(bundle: BundleBytes, windows: settings.Windows | None = None) -> ScoringModel:
+def load_bundle(bundle: BundleBytes, windows: Windows | None = None) -> ScoringModel:
     """The models of a bundle, tried on a few windows. Raises ModelError (one sentence) where one does not fit:
     features this code does not compute, other windows than `windows` (where given), a wrong number of labels, a
     file that does not load or that asks for types nobody trusts."""
@@ -205,16 +205,14 @@ def _baseline(stored: ModelBytes, card: Card) -> Baseline | None:
     return baseline if baseline.labels == card.labels else None
 
 
-def load_model(
-    stored: ModelBytes, kind: str, windows: settings.Windows | None = None
-) -> tuple[Pipeline, Card]:
+def load_model(stored: ModelBytes, kind: str, windows: Windows | None = None) -> tuple[Pipeline, Card]:
     """One model, checked and tried. Raises ModelError as `load_bundle` does."""
     model, card = _load(stored, kind, windows)
     _try(model, card, f"version {stored.version} of the {_NOUN[kind]}")
     return model, card
 
 
-def _load(stored: ModelBytes, kind: str, windows: settings.Windows | None) -> tuple[Pipeline, Card]:
+def _load(stored: ModelBytes, kind: str, windows: Windows | None) -> tuple[Pipeline, Card]:
     what = f"version {stored.version} of the {_NOUN[kind]}"
     card = Card.from_json(stored.card)
     if card.kind != kind:

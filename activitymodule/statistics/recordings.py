@@ -18,6 +18,7 @@ import pyarrow.dataset as ds
 
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.statistics.profile import RATE_HZ
+from activitymodule.telemetry.sources import SOURCES, source_named
 from activitymodule.windows.packing import stamps_us, total_acceleration
 
 PERIOD_US = 1_000_000 // RATE_HZ
@@ -145,8 +146,6 @@ def read(
 
     `prepared` is the folder of prepared sources. Raises ConfigError where there is no such thing.
     """
-    from activitymodule.telemetry.sources import SOURCES, source_named
-
     name, colon, rest = what.partition(":")
     found: list[Recording] = []
     if colon and name in SOURCES:

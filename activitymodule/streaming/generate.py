@@ -25,9 +25,10 @@ from activitymodule.errors import ActivityError, ConfigError, ServiceUnavailable
 from activitymodule.kafka import clients
 from activitymodule.settings import Settings, location
 from activitymodule.statistics.reference import ReferenceStatistics
+from activitymodule.streaming.fleet_rows import fleet_rows
 from activitymodule.streaming.session import spark_session
 from activitymodule.synthesis.faults import Run
-from activitymodule.synthesis.fleet import Slice, Stream, fleet_rows, sending
+from activitymodule.synthesis.fleet import Slice, Stream, sending
 
 DAY_SECONDS = 86_400
 # A batch is sent in pieces of this much simulated time: all watches stay within it, well inside the

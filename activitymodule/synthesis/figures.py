@@ -4,28 +4,24 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from activitymodule.synthesis.attitude import gravity_of
 from activitymodule.synthesis.history import DEFAULT_START
 from activitymodule.synthesis.people import device_name, wearers
 from activitymodule.synthesis.readings import DECIMALS, MOTION, Watches, watches
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-# Okabe and Ito (2008): told apart by everybody
+# Okabe and Ito (2008): safe for colour-blind readers
 _COLOURS = ("#0072B2", "#D55E00", "#CCCCCC", "#009E73", "#F0E442", "#CC79A7", "#56B4E9", "#E69F00")
 
 
 def draw(folder: Path, reference: str, seed: int) -> list[Path]:
     """Draw all figures into a folder; returns their paths."""
-    import matplotlib
-
-    matplotlib.use("agg")
     folder.mkdir(parents=True, exist_ok=True)
     source = watches(reference, seed)
     return [
@@ -41,11 +37,9 @@ def _colours(source: Watches) -> dict[str, str]:
 
 def _plans(source: Watches, path: Path) -> Path:
     """Sixteen watches over half a day, and the fleet's share of each activity over the day."""
-    import matplotlib.pyplot as plt
-    from matplotlib.colors import ListedColormap
-
     colours = _colours(source)
-    figure, (above, below) = plt.subplots(2, 1, figsize=(9, 7), height_ratios=[3, 2], layout="constrained")
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    (above, below) = figure.subplots(2, 1, height_ratios=[3, 2])
     seconds = np.arange(DEFAULT_START, DEFAULT_START + 6 * 3600, 15)
     hours = (seconds - DEFAULT_START) / 3600 + 8
     doing = source.plans.activity(np.repeat(np.arange(1, 17), len(seconds)), np.tile(seconds, 16))
@@ -82,10 +76,9 @@ def _plans(source: Watches, path: Path) -> Path:
 
 def _bodies(source: Watches, path: Path) -> Path:
     """Heart rate and energy of three people over ninety minutes."""
-    import matplotlib.pyplot as plt
-
     colours = _colours(source)
-    figure, rows = plt.subplots(3, 1, figsize=(9, 7), sharex=True, layout="constrained")
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    rows = figure.subplots(3, 1, sharex=True)
     seconds = np.arange(DEFAULT_START, DEFAULT_START + 5400)
     minutes = (seconds - DEFAULT_START) / 60
     for axes, device in zip(rows, _varied(source, seconds), strict=True):
@@ -111,8 +104,6 @@ def _bodies(source: Watches, path: Path) -> Path:
 
 def _readings(source: Watches, path: Path) -> Path:
     """One watch for two minutes around a change of activity: all that moves, steps, heart."""
-    import matplotlib.pyplot as plt
-
     colours = _colours(source)
     start, device = _change(source)
     seconds = np.arange(start, start + 120)
@@ -120,7 +111,8 @@ def _readings(source: Watches, path: Path) -> Path:
     motion = made.motion.reshape(-1, len(MOTION)) / [10 ** DECIMALS[name] for name in MOTION]
     total = np.stack(gravity_of(motion[:, 1], motion[:, 2]), 1) + motion[:, 6:9]
     time = np.arange(1200) / 10
-    figure, rows = plt.subplots(4, 1, figsize=(9, 7), sharex=True, layout="constrained")
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    rows = figure.subplots(4, 1, sharex=True)
     for axes in rows:
         _shade(axes, np.arange(120), made.activity, source, colours)
     for axis, letter in enumerate("xyz"):
@@ -181,15 +173,10 @@ def _shade(
 
 
 def _legend(figure: Figure, colours: dict[str, str]) -> None:
-    from matplotlib.patches import Patch
-
     handles = [Patch(color=colour, alpha=0.4, label=name) for name, colour in colours.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False)
 
 
 def _saved(figure: Figure, path: Path) -> Path:
-    import matplotlib.pyplot as plt
-
     figure.savefig(path, dpi=110)
-    plt.close(figure)
     return path

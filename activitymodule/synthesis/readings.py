@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from activitymodule.statistics.reference import ReferenceStatistics
 from activitymodule.synthesis.attitude import (
     RATE_HZ,
     Vector,
@@ -24,6 +25,7 @@ from activitymodule.synthesis.attitude import (
 from activitymodule.synthesis.draws import hashed, integer, uniform
 from activitymodule.synthesis.energy import Bodies
 from activitymodule.synthesis.plans import DayPlans, distinct
+from activitymodule.synthesis.signals import SignalGenerator
 
 BLOCK_SECONDS = 60
 MOTION = (
@@ -325,7 +327,4 @@ def _faded(on: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=2)
 def watches(reference: str, seed: int) -> Watches:
     """The watches of this process, kept in a module so that a Spark worker finds them in its next task."""
-    from activitymodule.statistics.reference import ReferenceStatistics
-    from activitymodule.synthesis.signals import SignalGenerator
-
     return Watches(SignalGenerator(ReferenceStatistics.load(reference), seed), seed)

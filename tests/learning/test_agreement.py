@@ -8,13 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from activitymodule.errors import DataError
 from activitymodule.learning.agreement import (
     agreements,
     cohens_kappa,
     overall_agreement,
     pair_agreement,
-    suspicious_labels,
 )
 
 LABELS = ("sitting", "standing", "walking")
@@ -65,37 +63,10 @@ def test_overall_agreement_weighs_pairs_by_their_windows():
     assert found.kappa == pytest.approx((4 * cohen_kappa_score(first, second) + 2 * -1) / 6)
 
 
-def test_overall_agreement_says_nothing_of_nothing():
+def test_overall_agreement_of_nothing_is_undefined():
     assert overall_agreement((), (), ()).kappa is None
     alone = overall_agreement(("ann", "bob"), (1, 2), ("sitting", "sitting"))
     assert (alone.windows, alone.agree, alone.kappa) == (0, None, None)
     # both always say the same one label: they agree, and chance alone would make them
     alike = overall_agreement(("ann", "bob"), (1, 1), ("sitting", "sitting"))
     assert (alike.windows, alike.agree, alike.kappa) == (1, 1, None)
-
-
-def test_planted_errors_are_found():
-    dice = np.random.default_rng(0)
-    truth = dice.integers(0, 3, 400)
-    logits = dice.normal(0, 0.7, (400, 3))
-    logits[np.arange(400), truth] += 3
-    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    wrong = dice.choice(400, 20, replace=False)
-    given_labels = truth.copy()
-    given_labels[wrong] = (truth[wrong] + 1) % 3
-    found = suspicious_labels(probabilities, np.array(LABELS)[given_labels], LABELS)
-    rows = {one.row for one in found}
-    assert len(rows & set(wrong.tolist())) >= 15
-    assert len(rows - set(wrong.tolist())) <= 8
-    assert [one.quality for one in found] == sorted(one.quality for one in found)
-    assert all(one.suggested != one.label for one in found)
-    assert len(suspicious_labels(probabilities, np.array(LABELS)[given_labels], LABELS, most=5)) == 5
-
-
-def test_labels_the_model_does_not_know_are_not_judged():
-    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [np.nan, np.nan]])
-    found = suspicious_labels(probabilities, np.array(["a", "b", "dancing", "a"]), ("a", "b"))
-    assert all(one.row < 2 for one in found)
-    assert suspicious_labels(np.empty((0, 2)), np.empty(0, str), ("a", "b")) == []
-    with pytest.raises(DataError):
-        suspicious_labels(probabilities, np.array(["a"]), ("a", "b"))

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from activitymodule import settings
 from activitymodule.errors import DataError
 from activitymodule.learning.challenger import families_of, headline, train_challenger, write_challenger
 from activitymodule.learning.training_set import GoldWindows, training_set
@@ -16,6 +15,7 @@ from activitymodule.models.activity import feature_names
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import PersonColumns
 from activitymodule.models.export import CARD_FILE, MODEL_FILE
+from activitymodule.settings import Settings
 from activitymodule.windows.catalogue import FEATURE_NAMES, MOTION_FAMILIES
 
 
@@ -51,7 +51,7 @@ def base_and_gold(seed: int = 0) -> tuple[TrainingWindows, GoldWindows]:
 
 def test_same_labels_same_seed_same_model(tmp_path):
     base, gold = base_and_gold()
-    training, config = training_set(base, gold), settings.Settings()
+    training, config = training_set(base, gold), Settings()
     made = []
     for name in ("one", "two"):
         trained = train_challenger(training, config, folds=2, seed=3)
@@ -74,7 +74,7 @@ def test_weights_count():
     wrong = replace(
         gold, features=base.features[:80], label=np.roll(np.unique(base.activity), 1)[np.arange(80) % 3]
     )
-    config, share = settings.Settings(), []
+    config, share = Settings(), []
     columns = [FEATURE_NAMES.index(name) for name in feature_names()]
     for weight in (0.01, 50.0):
         training = training_set(base, wrong, label_weight=weight)
@@ -88,7 +88,7 @@ def test_weights_count():
 def test_without_labels_there_is_no_challenger():
     base, _ = base_and_gold()
     with pytest.raises(DataError, match="no gold label"):
-        train_challenger(training_set(base, GoldWindows.none()), settings.Settings())
+        train_challenger(training_set(base, GoldWindows.none()), Settings())
 
 
 def test_families_from_the_names_on_a_card():

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from activitymodule import settings
 from activitymodule.models import export
 from activitymodule.models.activity import feature_names
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import PersonColumns
 from activitymodule.models.training import ActivityTraining, EnergyTraining, train_activity, train_energy
+from activitymodule.settings import Models, Settings, load
 from activitymodule.windows.features import FEATURE_NAMES
 
 LABELS = ("climbing", "resting", "rowing")
@@ -48,8 +48,8 @@ def make_windows(people: int = 8, each: int = 12, seed: int = 0, clarity: float 
 
 
 @pytest.fixture(scope="session")
-def config() -> settings.Settings:
-    return settings.load({})
+def config() -> Settings:
+    return load({})
 
 
 @pytest.fixture(scope="session")
@@ -58,14 +58,12 @@ def toy() -> TrainingWindows:
 
 
 @pytest.fixture(scope="session")
-def trained(toy: TrainingWindows, config: settings.Settings) -> ActivityTraining:
+def trained(toy: TrainingWindows, config: Settings) -> ActivityTraining:
     return train_activity(toy, config, folds=3)
 
 
 @pytest.fixture(scope="session")
-def trained_energy(
-    toy: TrainingWindows, trained: ActivityTraining, config: settings.Settings
-) -> EnergyTraining:
+def trained_energy(toy: TrainingWindows, trained: ActivityTraining, config: Settings) -> EnergyTraining:
     return train_energy(toy, trained.activities(), trained.card.labels, config, folds=3)
 
 
@@ -75,9 +73,7 @@ def write() -> Callable[..., Path]:
 
     def written(folder: Path, training: ActivityTraining | EnergyTraining) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
-        export.write_folder(
-            folder, training.pipeline, training.card, training.report.as_json(), settings.Models()
-        )
+        export.write_folder(folder, training.pipeline, training.card, training.report.as_json(), Models())
         return folder
 
     return written

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from activitymodule import settings
+from activitymodule.settings import load
 from activitymodule.workflows.training import Request, train
 
 
@@ -14,7 +14,7 @@ def report(data_folder):
     if not recordings.exists():
         pytest.skip(f"there are no WISDM recordings at {recordings}")
     request = Request(what="activity", data=f"wisdm:{recordings}", folds=5, mirrored=True, evaluate_only=True)
-    return train(request, settings.load({}))[0].metrics
+    return train(request, load({}))[0].metrics
 
 
 def test_macro_f1_of_people_held_out(report):

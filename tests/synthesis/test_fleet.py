@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from activitymodule.errors import ConfigError
-from activitymodule.settings import Telemetry, build
+from activitymodule.settings import Telemetry
 from activitymodule.synthesis import readings
 from activitymodule.synthesis.attitude import (
     Vector,
@@ -20,7 +19,7 @@ from activitymodule.synthesis.attitude import (
     rotation_rates,
 )
 from activitymodule.synthesis.faults import Run
-from activitymodule.synthesis.fleet import PLANNED, Slice, fleet_rows, planned, sending
+from activitymodule.synthesis.fleet import sending
 from activitymodule.synthesis.history import readings_table, training_readings
 from activitymodule.synthesis.readings import MOTION, Watches, watches
 from activitymodule.telemetry.decoding import decode_messages
@@ -188,38 +187,3 @@ def test_history_is_canonical_readings_with_the_truth() -> None:
         assert training.readings.column(name).null_count == 0
     with pytest.raises(ConfigError):
         training_readings(0, 2, SEED)
-
-
-@pytest.fixture(scope="module")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from activitymodule.streaming.session import spark_session
-
-    folder = tmp_path_factory.mktemp("spark")
-    return spark_session(build({"local": {"folder": str(folder)}, "spark": {"driver_memory": "1g"}}), "tests")
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize(("devices", "seconds", "stripes"), [(7, 60, 1), (7, 60, 3), (5, 2, 4), (1, 3, 2)])
-def test_both_engines_make_the_very_same_rows(spark: Any, devices: int, seconds: int, stripes: int) -> None:
-    from functools import partial
-
-    run = Run(SEED, devices, START, START + seconds - 1)
-    rows = Slice(run, START, START + seconds - 1, stripes)
-    plan = partial(planned, reference=run.reference)
-    one, other = (
-        fleet_rows(spark, rows, engine, 2).mapInArrow(plan, PLANNED) for engine in ("dbldatagen", "spark")
-    )
-    assert one.schema == other.schema
-    got = [tuple(row) for row in one.collect()]
-    assert got == [tuple(row) for row in other.collect()]
-    source = watches(run.reference, SEED)
-    assert sorted(row[:3] for row in got) == sorted(
-        (d, s, SEED) for d in range(1, devices + 1) for s in range(START, START + seconds)
-    )
-    expected = source.plans.activity(np.array([r[0] for r in got]), np.array([r[1] for r in got]))
-    assert [row[3] for row in got] == [source.activities[number] for number in expected]
-
-
-def test_an_engine_that_is_not_there_is_named() -> None:
-    with pytest.raises(ConfigError, match="dbldatagen or spark"):
-        fleet_rows(None, Slice(Run(1, 1, START, START), START, START), "flink", 1)  # type: ignore[arg-type]
