@@ -26,7 +26,7 @@ def test_pairs_of_labels_are_of_windows_with_two_votes(opened: Any) -> None:
     label(opened, first, "a", "walking")
     label(opened, first, "b", "sitting")
     label(opened, second, "a", "walking")
-    assert sorted((who, said) for who, _, said in labels.pairs_of_labels(opened)) == [
+    assert sorted((annotator, label) for annotator, _, label in labels.pairs_of_labels(opened)) == [
         ("a", "walking"),
         ("b", "sitting"),
     ]

@@ -1,4 +1,4 @@
-"""Writing predictions: what goes in comes out, and a row never gets worse."""
+"""Predictions are stored unchanged, and a row never gets worse."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def stored(connection):
 
 
 @pytest.mark.integration
-def test_rows_come_back_as_they_went_in(connection, make_rows):
+def test_rows_are_read_as_they_were_written(connection, make_rows):
     rows = make_rows(3, 20)
     assert write_predictions(connection, rows) == 60
     for i, row in enumerate(stored(connection)):
@@ -73,7 +73,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
     kcal=st.floats(width=32, allow_nan=True, allow_infinity=True),
     weight=st.floats(0, 1, width=32),
 )
-def test_any_text_and_any_number_survives_the_way(connection, devices, labels, kcal, weight):
+def test_any_text_and_number_is_stored_unchanged(connection, devices, labels, kcal, weight):
     n, k = len(devices), len(labels)
     probabilities = np.zeros((n, k), np.float32)
     probabilities[:, 0] = weight
@@ -130,7 +130,7 @@ def test_a_row_is_replaced_only_by_a_better_one(connection, make_rows, readings,
 
 
 @pytest.mark.integration
-def test_the_best_of_rows_of_one_window_counts(connection, make_rows):
+def test_the_best_of_several_rows_of_a_window_is_stored(connection, make_rows):
     few, many = make_rows(1, 1, readings=3), make_rows(1, 1, readings=7)
     both = replace(
         few,
@@ -143,7 +143,7 @@ def test_the_best_of_rows_of_one_window_counts(connection, make_rows):
 
 
 @pytest.mark.integration
-def test_what_was_rolled_back_is_gone_and_the_connection_goes_on(connection, make_rows):
+def test_a_connection_works_after_a_rollback(connection, make_rows):
     write_predictions(connection, make_rows())
     connection.rollback()
     assert stored(connection) == []
@@ -156,7 +156,7 @@ def test_what_was_rolled_back_is_gone_and_the_connection_goes_on(connection, mak
 
 
 @pytest.mark.integration
-def test_smoothing_of_a_window_that_lost_its_activity_goes_too(connection, make_rows):
+def test_a_window_that_loses_its_activity_loses_its_smoothing(connection, make_rows):
     write_predictions(connection, make_rows(1, 1, unscored=0))
     with connection.cursor() as cursor:
         cursor.execute("UPDATE predictions SET smoothed_activity = 'walking', smoothed_confidence = 1")
@@ -169,8 +169,8 @@ def test_smoothing_of_a_window_that_lost_its_activity_goes_too(connection, make_
 def test_readings_stored(connection, make_rows):
     rows = make_rows(2, 2, readings=42, duplicates=3)
     write_predictions(connection, rows)
-    asked = ["watch-1", "nobody", "watch-0"]
-    found = readings_stored(connection, asked, np.full(3, rows.window_start_us[0]))
+    devices = ["watch-1", "nobody", "watch-0"]
+    found = readings_stored(connection, devices, np.full(3, rows.window_start_us[0]))
     assert found.tolist() == [[42, 3], [-1, -1], [42, 3]]
     assert readings_stored(connection, [], np.array([], np.int64)).shape == (0, 2)
 
@@ -179,7 +179,7 @@ def test_nothing_is_written_for_no_rows(make_rows):
     assert write_predictions(None, make_rows(0, 0)) == 0
 
 
-def test_rows_that_contradict_themselves_are_refused(make_rows):
+def test_contradictory_rows_are_rejected(make_rows):
     rows = make_rows(unscored=0)
     with pytest.raises(DataError, match="reason"):
         copy_text(replace(rows, reason=["why"] + [None] * (len(rows) - 1)))
@@ -193,7 +193,7 @@ def test_rows_that_contradict_themselves_are_refused(make_rows):
         copy_text(replace(rows, labels=("a", "b")))
 
 
-def test_slices_of_arrow_arrays_are_read_where_they_begin(make_rows):
+def test_slices_of_arrow_arrays_are_read_from_their_offset(make_rows):
     rows = make_rows(1, 2, unscored=0)
     sliced = replace(rows, device_id=pa.array(["x", "y", "a", "b"]).slice(2))
     assert [line.split(b"\t")[0] for line in bytes(copy_text(sliced)).splitlines()] == [b"a", b"b"]

@@ -86,13 +86,13 @@ def attempt(settings, statement):
         connection.close()
 
 
-def test_the_scorer_scores_and_the_generator_tells_of_its_people(as_role, make_rows):
+def test_the_scorer_scores_and_the_generator_writes_people(as_role, make_rows):
     generating = connect(as_role("generator"))
-    told = people(3, 1)
-    assert upsert_people(generating, told) == 3
+    wearers = people(3, 1)
+    assert upsert_people(generating, wearers) == 3
     generating.commit()
     scoring = connect(as_role("scorer"))
-    assert len(people_for(scoring, told.column("device_id").to_pylist())) == 3
+    assert len(people_for(scoring, wearers.column("device_id").to_pylist())) == 3
     rows = make_rows(2, 5)
     record_model_version(scoring, name="m", version="1", labels=rows.labels, feature_version="f")
     begin_batch(
@@ -169,7 +169,7 @@ def test_what_the_reader_may(as_role, statement):
     assert attempt(as_role("reader"), statement) is None
 
 
-def test_grants_are_taken_back_where_they_are_no_longer_listed(as_role, owner):
+def test_privileges_that_are_no_longer_listed_are_revoked(as_role, owner):
     with session(owner) as connection, connection.cursor() as cursor:
         cursor.execute("GRANT SELECT ON users TO activity_reader")
     assert attempt(as_role("reader"), "SELECT * FROM users") is None

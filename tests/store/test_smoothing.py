@@ -62,15 +62,15 @@ def expected(all_rows, windows=6, stay=0.8):
     return answer
 
 
-def assert_same(found, wanted):
-    assert set(found) == set(wanted)
-    for key, (activity, confidence) in wanted.items():
+def assert_same(found, expected):
+    assert set(found) == set(expected)
+    for key, (activity, confidence) in expected.items():
         assert found[key][0] == activity, key
         if activity is not None:
             assert found[key][1] == pytest.approx(confidence, abs=2e-6)
 
 
-def test_it_is_the_forward_filter(connection, make_rows):
+def test_smoothing_equals_the_forward_filter(connection, make_rows):
     batches = [make_rows(4, 30), make_rows(4, 6, first=32, seed=1), make_rows(2, 3, first=60, seed=2)]
     for number, rows in enumerate(batches):
         write_predictions(connection, replace(rows, batch_id=number))
@@ -87,7 +87,7 @@ def test_other_settings(connection, make_rows):
     assert_same(smoothed(connection), expected([rows], 1))
 
 
-def test_the_order_of_batches_does_not_matter_and_twice_is_once(connection, make_rows):
+def test_smoothing_is_idempotent_and_independent_of_the_order_of_batches(connection, make_rows):
     whole = make_rows(3, 24)
     rng = np.random.default_rng(5)
     order = rng.permutation(len(whole))
@@ -106,7 +106,7 @@ def test_the_order_of_batches_does_not_matter_and_twice_is_once(connection, make
         assert refresh_smoothed(connection, batch_id=number, scoring=SCORING) == 0
 
 
-def test_a_window_that_gets_better_changes_those_after_it(connection, make_rows):
+def test_a_replaced_window_changes_later_ones(connection, make_rows):
     rows = make_rows(1, 10, unscored=0)
     write_predictions(connection, rows)
     refresh_smoothed(connection, batch_id=1, scoring=SCORING)
@@ -159,7 +159,7 @@ def test_two_labels_and_long_histories_stay_finite(connection):
         assert cursor.fetchone()[0] == [1.0]
 
 
-def test_what_a_killed_scorer_left_is_smoothed_by_the_next(connection, make_rows):
+def test_windows_of_a_killed_scorer_are_smoothed_by_the_next(connection, make_rows):
     rows = make_rows(2, 8)
     begin_batch(
         connection,

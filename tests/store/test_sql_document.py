@@ -39,8 +39,8 @@ def test_every_table_view_and_function_is_documented(connection: Connection) -> 
     found = fetch_all(connection, FUNCTIONS)
     assert functions.keys() == {name for name, _ in found}
     for name, arguments in found:
-        given = [one.strip() for one in functions[name].split(",") if one.strip()]
-        assert arguments[: len(given)] == given, name
+        documented_arguments = [one.strip() for one in functions[name].split(",") if one.strip()]
+        assert arguments[: len(documented_arguments)] == documented_arguments, name
 
 
 @pytest.mark.integration
