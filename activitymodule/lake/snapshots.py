@@ -137,12 +137,12 @@ def write_snapshot(config: Settings, training: TrainingSet) -> Stored:
     place = f"{FOLDER}/snapshot-{snapshot_id}.json"
     if lake.there(place):
         return Stored(snapshot_id, place, False)
-    base, taught = training.base.sha256(), training.taught_sha256()
+    base, labelled = training.base.sha256(), training.labelled_sha256()
     _write_windows(lake, base, training.base, np.ones(len(training.base)))
-    _write_windows(lake, taught, training.taught, training.weight)
+    _write_windows(lake, labelled, training.labelled, training.weight)
     described = {
         "base": base,
-        "taught": taught,
+        "taught": labelled,
         "labels": training.labels,
         "spread": training.spread,
         "labels_added": list(training.labels_added),
@@ -159,10 +159,10 @@ def read_snapshot(config: Settings, snapshot_id: str) -> TrainingSet:
     lake = _Lake(config)
     described = json.loads(lake.read(f"{FOLDER}/snapshot-{snapshot_id}.json"))
     base, _ = _windows(lake.read(_windows_place(described["base"])), "the base")
-    taught, weight = _windows(lake.read(_windows_place(described["taught"])), "the labels")
+    labelled, weight = _windows(lake.read(_windows_place(described["taught"])), "the labels")
     training = TrainingSet(
         base=base,
-        taught=taught,
+        labelled=labelled,
         weight=weight,
         labels=described["labels"],
         spread=described["spread"],

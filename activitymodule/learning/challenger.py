@@ -45,7 +45,7 @@ def train_challenger(
 
     Raises DataError where there is no label that it could learn from.
     """
-    if not len(training.taught):
+    if not len(training.labelled):
         raise DataError("no gold label may be learnt from, so a challenger would equal the champion")
     return train_activity(
         training.windows,

@@ -1,8 +1,8 @@
-"""The training set of a challenger: the base the champion learnt from, and what people have labelled since.
+"""The training set of a challenger: the base the champion learnt from, and the labels given since.
 
-Labels of the audit share are never among them: they judge, and a model must not be judged by what it learnt. Nor
-are windows within EMBARGO_SECONDS of an audit window of the same watch, which are all but the same window.
-Arrays in, arrays out; where they come from is the caller's care.
+Labels of the audit share are never among them: they evaluate models, and a model must not be evaluated on what it
+learnt. Nor are windows within EMBARGO_SECONDS of an audit window of the same watch, which are nearly the same
+window. Arrays in, arrays out.
 """
 
 from __future__ import annotations
@@ -21,16 +21,25 @@ from activitymodule.models.energy import PersonColumns
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
 
 EMBARGO_SECONDS = 60
-LEAST_NEW_LABELS = 20  # of an activity that the base does not know, before a model learns it ...
+LEAST_NEW_LABELS = 20  # of an activity that is not in the base, before a model learns it ...
 LEAST_NEW_PEOPLE = 3  # ... and of so many people
 WEIGHT_RATIO = 3.0  # no label counts more than so many times, or less than a third of, the typical one
 CHANGE_QUANTILE = 0.95  # of the steps within one activity: a larger one is a change point
 PREFIX = "watch:"  # of the people of labels: the base's people may have the same names
 
+# why labels are left out of a training set
+AUDIT_SHARE = "audit share: used for evaluation only"
+NEAR_AUDIT = f"within {EMBARGO_SECONDS} s of an audit window of the same watch"
+
+
+def too_few(label: str) -> str:
+    """Why labels of a new activity are left out."""
+    return f"too few labels of {label}, which is new ({LEAST_NEW_LABELS} of {LEAST_NEW_PEOPLE} people are required)"
+
 
 @dataclass(frozen=True)
 class GoldWindows:
-    """Windows that people labelled; every array has one entry a window.
+    """Windows with gold labels; every array has one entry a window.
 
     device_id, label, stratum : str (n,); window_us : int64 (n,), UTC microseconds of the start; propensity :
     float64 (n,), how likely the window was to be queued; features : float32 (n, len(FEATURE_NAMES))
@@ -66,15 +75,15 @@ class GoldWindows:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What a challenger learns from: windows with their weights, and what was done to get there.
+    """The windows a challenger learns from, with their weights, and how they were selected.
 
-    base : windows of weight 1; taught : gold windows and the neighbours they were spread to, with `weight`,
-    float64 (n_taught,); labels : gold labels used; spread : neighbours; left_out : reason -> how many gold labels;
+    base : windows of weight 1; labelled : gold windows and the neighbours their labels were spread to, with `weight`,
+    float64 (n_labelled,); labels : gold labels used; spread : neighbours; left_out : reason -> how many gold labels;
     labels_added : activities the base did not know
     """
 
     base: TrainingWindows
-    taught: TrainingWindows
+    labelled: TrainingWindows
     weight: np.ndarray
     labels: int
     spread: int
@@ -84,7 +93,7 @@ class TrainingSet:
     @property
     def windows(self) -> TrainingWindows:
         """All of them, the base first."""
-        return concatenated([self.base, self.taught])
+        return concatenated([self.base, self.labelled])
 
     @property
     def weights(self) -> np.ndarray:
@@ -94,17 +103,17 @@ class TrainingSet:
     @property
     def people(self) -> int:
         """The number of people."""
-        return len(set(self.base.person.tolist()) | set(self.taught.person.tolist()))
+        return len(set(self.base.person.tolist()) | set(self.labelled.person.tolist()))
 
-    def taught_sha256(self) -> str:
+    def labelled_sha256(self) -> str:
         """Fingerprint of the gold windows and their weights."""
-        digest = hashlib.sha256(self.taught.sha256().encode())
+        digest = hashlib.sha256(self.labelled.sha256().encode())
         digest.update(np.ascontiguousarray(self.weight, np.float64).tobytes())
         return digest.hexdigest()
 
     def sha256(self) -> str:
-        """Fingerprint of all that is learnt from: the same content has the same, whenever it is put together."""
-        parts = (FEATURES_VERSION, self.base.sha256(), self.taught_sha256())
+        """Fingerprint of the training set: equal content has an equal fingerprint."""
+        parts = (FEATURES_VERSION, self.base.sha256(), self.labelled_sha256())
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -131,9 +140,9 @@ def propensity_weights(propensity: np.ndarray) -> np.ndarray:
     """Weights that undo some of the queue's choice: the inverse of the propensity relative to the median one,
     kept between 1/WEIGHT_RATIO and WEIGHT_RATIO.
 
-    Windows chosen for their doubt are harder than the rest: a model that learns from them as they come believes
-    the day to be as hard. The full inverse would undo that at the price of a variance that a few windows carry
-    (Cole and Hernan 2008, American Journal of Epidemiology 168), hence the caps.
+    Windows chosen for their doubt are harder than the rest, so unweighted they bias the probabilities. The full
+    inverse would remove the bias at the price of a variance that a few windows cause (Cole and Hernan 2008, American
+    Journal of Epidemiology 168), hence the caps.
     """
     if not len(propensity):
         return np.empty(0)
@@ -144,8 +153,8 @@ def propensity_weights(propensity: np.ndarray) -> np.ndarray:
 def known_or_enough(gold: GoldWindows, known: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Which windows have a label that may be learnt, bool (n,), and the labels that are new.
 
-    A label the base does not know needs LEAST_NEW_LABELS windows of LEAST_NEW_PEOPLE people: fewer would make an
-    activity of one person's habit.
+    A label that is not in the base needs LEAST_NEW_LABELS windows of LEAST_NEW_PEOPLE people: with fewer, the model
+    would learn one person's habit.
     """
     keep = np.isin(gold.label, list(known))
     added = []
@@ -178,13 +187,12 @@ def training_set(
     left_out: dict[str, int] = {}
     usable = for_training(gold)
     audit = gold.stratum == AUDIT
-    _count(left_out, "audit share: judges, never teaches", audit)
-    _count(left_out, f"within {EMBARGO_SECONDS} s of an audit window of the same watch", ~usable & ~audit)
+    _count(left_out, AUDIT_SHARE, audit)
+    _count(left_out, NEAR_AUDIT, ~usable & ~audit)
     teaching = gold.take(usable)
     keep, added = known_or_enough(teaching, np.unique(base.activity).tolist())
     for label in sorted(set(teaching.label[~keep].tolist())):
-        reason = f"too few labels of {label}, which is new ({LEAST_NEW_LABELS} of {LEAST_NEW_PEOPLE} people)"
-        _count(left_out, reason, teaching.label[~keep] == label)
+        _count(left_out, too_few(label), teaching.label[~keep] == label)
     teaching = teaching.take(keep)
     order = np.lexsort((teaching.window_us, teaching.device_id))
     teaching = teaching.take(order)
@@ -217,7 +225,7 @@ def training_set(
                 spread += len(near)
     return TrainingSet(
         base=base,
-        taught=concatenated(parts, empty=True),
+        labelled=concatenated(parts, empty=True),
         weight=np.concatenate(weights),
         labels=len(teaching),
         spread=spread,
@@ -242,9 +250,6 @@ def gold_as_training(gold: GoldWindows) -> TrainingWindows:
         kcal_per_min=np.full(n, np.nan, np.float32),
         people=PersonColumns.unknown(n),
     )
-
-
-# ---- spreading -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""The drift baseline of a classifier: what windows looked like when it was judged, and how to count new ones alike.
+"""The drift baseline of a classifier: statistics of its training windows, and how new windows are counted alike.
 
 Features are standardised by the baseline's mean and standard deviation and counted in fixed cells of an eighth of a
 standard deviation; bins are unions of cells, about a tenth of the training windows each. So counting a batch takes
 one multiplication, one rounding and one bincount, and neither a sort nor a search.
 
-All means and shares are kept by predicted activity: what people do changes with the hour and is no drift of the
-sensors; `expected` says what the features should look like for the activities that are there now.
+All means and shares are kept by predicted activity: activities change with the hour, which is no drift of the
+sensors; `expected` has the statistics that the features should have for the current activities.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CELLS = 128  # of a feature; cell 0: missing
 _CELLS_PER_SD = 8.0
 _MIDDLE = _CELLS / 2
 _CHUNK = 256  # windows at a time: 330 kB, which stay in the second-level cache
-_LEAST_SHARE = 0.05  # of the training windows that must have a feature for it to be judged
+_LEAST_SHARE = 0.05  # of the training windows that must have a feature for it to be monitored
 _LEAST_CELL = 5  # windows of a person and activity that make a mean of its own
 _MOST_ROWS = 8  # of one task: a batch that catches up on days counts by longer stretches than minutes
 _STRETCHES_MINUTES = (1, 5, 15, 60, 240, 1440, 10_080, 525_600)
@@ -90,8 +90,8 @@ class Baseline:
     confidences: np.ndarray
 
     @property
-    def judged(self) -> np.ndarray:
-        """Features that the training windows had, bool (n_features,)."""
+    def monitored(self) -> np.ndarray:
+        """Features that enough of the training windows had, bool (n_features,)."""
         return self.share_there >= _LEAST_SHARE
 
     def to_bytes(self) -> bytes:
@@ -234,8 +234,8 @@ def baseline_of(
     mean = np.where(there, values, 0).sum(0) / np.maximum(count, 1)
     sd = np.sqrt((np.where(there, values - mean, 0) ** 2).sum(0) / np.maximum(count, 1))
     sd = np.maximum(sd, np.maximum(1e-3 * np.abs(mean), 1e-6))
-    judged = count >= max(1, _LEAST_SHARE * n)
-    mean[~judged], sd[~judged] = 0.0, 1.0
+    monitored = count >= max(1, _LEAST_SHARE * n)
+    mean[~monitored], sd[~monitored] = 0.0, 1.0
     z = np.clip(np.where(there, (values - mean) / sd, np.nan), -_CELLS_PER_SD, _CELLS_PER_SD)
     best = probabilities.argmax(1)
     confidence = probabilities.max(1)
@@ -249,7 +249,7 @@ def baseline_of(
         np.ones(n_features), np.ones(n_features), np.zeros(k), np.zeros(k), 0.0, np.zeros(CONFIDENCES),
     )  # fmt: skip
     cells = np.clip(np.floor(np.nan_to_num(z) * _CELLS_PER_SD + _MIDDLE), 1, _CELLS - 1).astype(np.int64)
-    for feature in np.flatnonzero(judged):
+    for feature in np.flatnonzero(monitored):
         found = np.bincount(cells[there[:, feature], feature], minlength=_CELLS).cumsum() / count[feature]
         inner = np.searchsorted(found, np.arange(1, BINS) / BINS - 1e-9) + 1
         edges[feature, 1:-1] = np.minimum(inner, _CELLS)
@@ -260,11 +260,11 @@ def baseline_of(
     for label in range(k):
         own = np.flatnonzero(best == label)
         # an activity that is never predicted is expected to look like any window
-        found_ = counter.totals(features, probabilities, own) if len(own) else everything
-        at_least = np.maximum(found_.counts, 1)
-        class_means[label] = found_.sums / at_least
-        class_shares[label] = found_.histogram / at_least[:, None]
-        class_confidence[label] = found_.confidence_sum / found_.windows
+        own_totals = counter.totals(features, probabilities, own) if len(own) else everything
+        at_least = np.maximum(own_totals.counts, 1)
+        class_means[label] = own_totals.sums / at_least
+        class_shares[label] = own_totals.histogram / at_least[:, None]
+        class_confidence[label] = own_totals.confidence_sum / own_totals.windows
     person_sd, icc = _between_people(z - class_means[best], person, best)
     confidence_sd, _ = _between_people((confidence - class_confidence[best])[:, None], person, best)
     return Baseline(
@@ -301,7 +301,7 @@ def _between_people(rest: np.ndarray, person: np.ndarray, best: np.ndarray) -> t
     total = np.add.reduceat(filled[order], starts, axis=0)
     enough = count >= _LEAST_CELL
     means = np.where(enough, total / np.maximum(count, 1), 0.0)
-    # the activity's own mean was fitted to these people: one of them is used up
+    # the activity's own mean was fitted to these people: one degree of freedom is used up
     correction = people / max(people - 1, 1)
     between = (means**2).sum(0) / np.maximum(enough.sum(0), 1) * correction
     whole = (filled**2).sum(0) / np.maximum(there.sum(0), 1)

@@ -1,7 +1,7 @@
-"""The pair that serves: classifier and regressor, loaded together, and one call that scores windows.
+"""The serving pair: classifier and regressor, loaded together, and one call that scores windows.
 
-`BundleBytes` is what travels to the workers (plain bytes, so that a broadcast is cheap and nothing is unpickled
-from a registry); `load_bundle` makes a `ScoringModel` of it, or refuses with a ModelError.
+`BundleBytes` is sent to the workers (plain bytes, so that a broadcast is cheap and nothing is unpickled from a
+registry); `load_bundle` makes a `ScoringModel` of it, or raises ModelError.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ModelBytes:
     content: bytes
     card: str
     version: str
-    baseline: bytes | None = None  # what drift is judged by; models of before have none
+    baseline: bytes | None = None  # for drift monitoring; models of earlier versions have none
 
     @classmethod
     def read(cls, folder: Path, version: str, max_megabytes: float) -> ModelBytes:
@@ -99,7 +99,7 @@ class ScoringModel:
     """A classifier and a regressor that fit the features of this code, ready to score.
 
     labels : of the columns of the probabilities; version, energy_version : of the registry ('' without a
-    regressor); baseline : what drift is judged by, where the version has one. One thread; safe to share between
+    regressor); baseline : for drift monitoring, where the version has one. One thread; safe to share between
     threads.
     """
 
@@ -168,7 +168,7 @@ class ScoringModel:
         code = np.where(blank, np.nan, self._energy_code[probabilities.argmax(1)])
         matrix = energy_matrix(features[:, self._energy_columns], WINDOW_COLUMNS, people, code)
         kcal = self._regressor.predict(matrix).astype(np.float32)
-        # of a window about which no sensor says a thing, nothing is claimed
+        # a window without any sensor has no energy
         kcal[np.isnan(matrix[:, : len(WINDOW_COLUMNS)]).all(1)] = np.nan
         return kcal
 
@@ -182,9 +182,9 @@ def _as_slice(columns: list[int]) -> slice | list[int]:
 
 
 def load_bundle(bundle: BundleBytes, windows: Windows | None = None) -> ScoringModel:
-    """The models of a bundle, tried on a few windows. Raises ModelError (one sentence) where one does not fit:
+    """The models of a bundle, tested on a few windows. Raises ModelError (one sentence) where one does not fit:
     features this code does not compute, other windows than `windows` (where given), a wrong number of labels, a
-    file that does not load or that asks for types nobody trusts."""
+    file that does not load or that holds types that are not trusted."""
     stored, energy = bundle.classifier, bundle.regressor
     classifier, card = load_model(stored, "activity", windows)
     baseline = _baseline(stored, card)
@@ -195,7 +195,7 @@ def load_bundle(bundle: BundleBytes, windows: Windows | None = None) -> ScoringM
 
 
 def _baseline(stored: ModelBytes, card: Card) -> Baseline | None:
-    """The drift baseline; one that does not fit is no reason to refuse a model that does."""
+    """The drift baseline; None where it does not fit, since the model can serve without it."""
     if stored.baseline is None:
         return None
     try:
@@ -206,7 +206,7 @@ def _baseline(stored: ModelBytes, card: Card) -> Baseline | None:
 
 
 def load_model(stored: ModelBytes, kind: str, windows: Windows | None = None) -> tuple[Pipeline, Card]:
-    """One model, checked and tried. Raises ModelError as `load_bundle` does."""
+    """One model, checked and tested. Raises ModelError as `load_bundle` does."""
     model, card = _load(stored, kind, windows)
     _try(model, card, f"version {stored.version} of the {_NOUN[kind]}")
     return model, card

@@ -1,4 +1,4 @@
-"""How far probabilities can be believed: calibration error, reliability, and conformal sets.
+"""Calibration of probabilities: calibration error, reliability, and conformal sets.
 
 Everything here is a function of probabilities and truths; what was held out, and of whom, is the caller's care.
 """

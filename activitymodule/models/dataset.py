@@ -236,7 +236,7 @@ def windows_of_table(table: pa.Table) -> TrainingWindows:
         return np.array([nothing if value is None else value for value in values], object)
 
     if "person" not in columns:
-        raise DataError("the table has no column `person`: models are judged on people they have not seen")
+        raise DataError("the table has no column `person`: models are evaluated on people they have not seen")
     return TrainingWindows(
         features=matrix,
         activity=text("activity", "").astype(str),

@@ -1,6 +1,6 @@
 """The energy regressor: kcal/min of a window from its features, its predicted activity and who wears the watch.
 
-Anything may be missing: a watch without heart rate, a person nobody knows. Training shows the model such rows
+Anything may be missing: a watch without heart rate, an unknown person. Training shows the model such rows
 (`with_gaps`), so that an answer without them is an average over what they could be and not an accident.
 """
 

@@ -88,14 +88,14 @@ class Observation:
         return 1 - self.totals.counts / max(self.totals.windows, 1)
 
     @property
-    def judged(self) -> np.ndarray:
+    def monitored(self) -> np.ndarray:
         """Features that the training windows had, bool."""
-        return self.baseline.judged
+        return self.baseline.monitored
 
     @cached_property
     def comparable(self) -> np.ndarray:
         """Judged features that some window has now, bool."""
-        return self.judged & (self.totals.counts > 0)
+        return self.monitored & (self.totals.counts > 0)
 
     @cached_property
     def class_rates(self) -> np.ndarray:

@@ -199,11 +199,11 @@ def compare(baseline: Baseline, totals: Totals, watches: int, config: Monitoring
     by_feature = {one.name: one.compute(seen, thresholds) for one in feature_measures()}
     seen = replace(
         seen,
-        drifted=seen.judged & np.logical_or.reduce([values.exceeded for values in by_feature.values()]),
+        drifted=seen.monitored & np.logical_or.reduce([values.exceeded for values in by_feature.values()]),
         distance=np.maximum.reduce([values.distance for values in by_feature.values()]),
     )
-    order = np.argsort(-np.where(seen.judged, seen.distance, -1), kind="stable")
-    features = tuple(_feature(seen, int(place), by_feature) for place in order if seen.judged[place])
+    order = np.argsort(-np.where(seen.monitored, seen.distance, -1), kind="stable")
+    features = tuple(_feature(seen, int(place), by_feature) for place in order if seen.monitored[place])
     overall = _overall(seen, thresholds)
     tripped = [
         Exceeded(measure=name, subject=feature.name, value=value.value, bar=value.bar)

@@ -1,7 +1,7 @@
 """The random process a profile describes, realised one minute at a time.
 
 A minute is a pure function of (profile, seed, device, minute): any one can be computed alone, in any order.
-Each is computed by itself, never in a batch of several, so that what else is asked for cannot change a bit of
+Each is computed by itself, never in a batch of several, so that no other request changes a bit of
 it. Steps: regime path -> white noise x slow volatility -> filter by the cross-spectrum's root -> stride
 template -> marginal distribution -> posture -> weighted by the regimes' fades.
 """

@@ -50,7 +50,7 @@ def recipe_of(activity: str) -> Recipe:
 
 
 def settings_used(activities: Collection[str]) -> dict[str, object]:
-    """What a file of statistics says of how it was fitted."""
+    """The settings of the fit, kept beside a file of statistics."""
     return {
         "rate_hz": RATE_HZ,
         "least_frames_of_a_regime": LEAST_FRAMES,

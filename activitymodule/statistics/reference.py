@@ -68,7 +68,7 @@ class ReferenceStatistics:
         return tuple(sorted({p.activity for p in self.profiles}))
 
     def profiles_of(self, activity: str) -> np.ndarray:
-        """int64 indices into `profiles` of those who did an activity; raises DataError where nobody did."""
+        """int64 indices into `profiles` of those who did an activity; raises DataError where there are none."""
         found = np.flatnonzero([p.activity == activity for p in self.profiles])
         if not len(found):
             raise DataError(
@@ -82,7 +82,7 @@ class ReferenceStatistics:
         wanted = set(people)
         kept = tuple(p for p in self.profiles if p.person in wanted)
         if not kept:
-            raise DataError(f"the reference statistics {self.origin.name} hold none of the people asked for")
+            raise DataError(f"the reference statistics {self.origin.name} hold none of these people")
         return ReferenceStatistics(kept, replace(self.origin, people=len({p.person for p in kept})))
 
     def save(self, path: Path | str) -> None:

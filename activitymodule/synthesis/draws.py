@@ -1,4 +1,4 @@
-"""Draws from a hash: the same numbers wherever, whenever and in whatever order they are asked for.
+"""Draws from a hash: the same numbers in any process, at any time and in any order.
 
 A generator of random numbers has a state, and so an order; a fleet spread over tasks has none. Every draw
 here is a pure function of integers: the seed, the device, a time and the name of the draw.

@@ -37,8 +37,8 @@ GAITS: dict[str, tuple[float, float, float]] = {
     "jogging": (0.2, 4.0 * _MILES_PER_HOUR, 0.45),
     "stairs": (0.0, 1.0, 0.2),
 }
-OTHER_SPEEDS: dict[str, float] = {"kicking": 0.8}  # m/s, where no gait says it
-HARDEST = 0.9  # nobody works above this share of the greatest oxygen uptake for minutes
+OTHER_SPEEDS: dict[str, float] = {"kicking": 0.8}  # m/s, of activities without a gait
+HARDEST = 0.9  # no wearer works above this share of the greatest oxygen uptake for minutes
 
 WAVES_SECONDS = (4.0, 10.0, 23.0, 57.0, 140.0, 333.0)  # breathing, blood pressure and slower
 WAVES_BPM = (0.6, 1.0, 0.8, 0.8, 1.0, 1.2)

@@ -1,4 +1,4 @@
-"""Day plans: what each watch's wearer does when; a semi-Markov process that can be asked at any second.
+"""Day plans: what each wearer does when; a semi-Markov process that can be evaluated at any second.
 
 A plan is cut into blocks of about half an hour whose edges are drawn by hash. Inside a block, bouts follow
 one another: a duration from the activity's own log-normal, then the next activity by what may follow what
@@ -125,7 +125,7 @@ class DayPlans:
 
         end = self.edge(device, block + 1)
         start = self.edge(device, block)
-        # what a stranger sees at a random instant: what is begun, weighted by how long it lasts
+        # activity at a random instant: what is begun, weighted by how long it lasts
         chances = taste[self._part(device, start)] * median
         activity = _pick(chances, uniform("first", self.seed, device, block))
         starts, activities = [start], [activity]

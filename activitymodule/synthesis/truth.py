@@ -1,4 +1,4 @@
-"""The truth beside the readings: what each wearer did and spent, for what measures and never for what scores.
+"""The truth beside the readings: activity and energy of each wearer, for evaluation and never for scoring.
 
 A span is a piece of a bout inside ten seconds of UTC (10:00:00 to 10:00:10 ...): mostly one message a watch
 every ten seconds, two when the activity changes between.

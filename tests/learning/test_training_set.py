@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from activitymodule.errors import DataError
 from activitymodule.learning.training_set import (
+    AUDIT_SHARE,
     EMBARGO_SECONDS,
     LEAST_NEW_LABELS,
     WEIGHT_RATIO,
@@ -66,9 +67,9 @@ def test_the_audit_share_never_teaches():
     )
     made = training_set(a_base(), gold)
     assert made.labels == 10
-    taught = {row.tobytes() for row in made.taught.features}
+    taught = {row.tobytes() for row in made.labelled.features}
     assert not taught & {row.tobytes() for row in gold.features[gold.stratum == "audit"]}
-    assert made.left_out == {"audit share: judges, never teaches": 6}
+    assert made.left_out == {AUDIT_SHARE: 6}
 
 
 def test_nor_do_windows_beside_one_of_it():
@@ -197,5 +198,5 @@ def test_spread_neighbours_weigh_less_and_never_touch_the_audit():
     assert made.labels == 1
     assert made.spread == 4
     assert made.weight.tolist() == [1.0, 0.5, 0.5, 0.5, 0.5]
-    assert set(made.taught.activity) == {"walking"}
+    assert set(made.labelled.activity) == {"walking"}
     assert training_set(base, gold, neighbours=around, spread_windows=0).spread == 0

@@ -31,8 +31,8 @@ from activitymodule.monitoring.measures import (
 )
 
 def spread(seen, thresholds):
-    value = np.full(len(seen.judged), 2.0)
-    bar = np.full(len(seen.judged), thresholds["added_spread"])
+    value = np.full(len(seen.monitored), 2.0)
+    bar = np.full(len(seen.monitored), thresholds["added_spread"])
     return FeatureValues(value, bar, value > bar, value / bar)
 
 def count(seen, thresholds):

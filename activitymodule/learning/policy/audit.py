@@ -58,7 +58,7 @@ def next_period(
     )
     if now_us < before.until_us and not far_off:
         return None
-    if not seen:  # silence says nothing of the flow to come
+    if not seen:  # silence is no estimate of the flow to come
         length = before.until_us - before.from_us
         return _period(now_us, length, before.windows_per_hour, rules, "the flow before the silence")
     flow = seen * HOUR_US / elapsed

@@ -64,7 +64,7 @@ class Past:
 
 @dataclass(frozen=True)
 class Choice:
-    """A decision for one candidate, by its place among them; `decision` says why."""
+    """A decision for one candidate, by its place among them; `decision` explains it."""
 
     place: int
     stratum: str
@@ -90,7 +90,7 @@ def doubt_power(labels: int, rules: Rules) -> float:
 
 def weights(doubt: np.ndarray, power: float) -> np.ndarray:
     """What a window's chance is in proportion to before it is compared with others: a power of its doubt, 1 for the
-    power 0. A window of which the measure says nothing has the least chance there is, but one."""
+    power 0. A window without a doubt (NaN) has the least chance, but one."""
     if not power:
         return np.ones(len(doubt))
     return np.maximum(np.nan_to_num(np.asarray(doubt, float), nan=0.0), LEAST_DOUBT) ** power
@@ -245,7 +245,7 @@ def _distances(some: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def _typical(scores: np.ndarray) -> np.ndarray:
     """How near a candidate is to the candidates around it: 1 / mean distance to the nearest. The label of an odd
-    window says little of other windows."""
+    window carries little information on other windows."""
     n = len(scores)
     around = min(NEIGHBOURS, max(n // 8, 1), n - 1)
     if around < 1:

@@ -66,7 +66,7 @@ class Score:
 class Evaluation:
     """Predictions against the truth."""
 
-    windows: int  # predicted windows that the truth says anything of
+    windows: int  # predicted windows within the truth
     mixed: int  # of these, in which the activity changes: not compared
     not_scored: int  # of one activity, but the prediction is none
     expected: int  # windows of one activity that the truth knows of, up to the last prediction

@@ -1,4 +1,4 @@
-"""How good a model is for people it has never seen: folds of whole people, and the spread over people."""
+"""Evaluation on people held out: folds of whole people, and the spread over people."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def person_folds(person: np.ndarray, folds: int) -> list[tuple[np.ndarray, np.nd
     """Rows to learn from and rows to test on, whole people apart; at most as many folds as people."""
     people = len(np.unique(person))
     if people < 2:
-        raise DataError("a model is judged on people it has not seen: the data needs at least two people")
+        raise DataError("a model is evaluated on people it has not seen: the data needs at least two people")
     count = min(folds, people)
     return list(GroupKFold(count).split(np.zeros((len(person), 1)), groups=person))
 
@@ -178,7 +178,7 @@ def activity_report(
     mirrored: np.ndarray | None = None,
     seed: int = 0,
 ) -> ActivityReport:
-    """Everything worth knowing of held-out probabilities (n_windows, n_labels); truth holds label codes.
+    """The report of held-out probabilities (n_windows, n_labels); truth holds label codes.
 
     mirrored : the same of the same people with their watches on the other wrist
     """

@@ -11,18 +11,18 @@ from activitymodule.windows.catalogue import FEATURES
 
 def compute(seen: Observation, thresholds: Thresholds) -> OverallValue:
     """Exceeded from the threshold on."""
-    count, judged = int(seen.drifted.sum()), int(seen.judged.sum())
-    share = count / max(judged, 1)
+    count, monitored = int(seen.drifted.sum()), int(seen.monitored.sum())
+    share = count / max(monitored, 1)
     threshold = thresholds["features_share"]
-    explanation = f"{count} of {judged} features ({share:.0%}) differ from the champion's training data"
+    explanation = f"{count} of {monitored} features ({share:.0%}) differ from the champion's training data"
     if count:
         explanation += f", most of all {_furthest(seen)}"
-    return OverallValue(share, threshold, share >= threshold, f"{count} of {judged} features", explanation)
+    return OverallValue(share, threshold, share >= threshold, f"{count} of {monitored} features", explanation)
 
 
 def _furthest(seen: Observation) -> str:
     """The feature furthest from the baseline, with its mean of now and the expected one."""
-    place = int(np.argmax(np.where(seen.judged, seen.distance, -1)))
+    place = int(np.argmax(np.where(seen.monitored, seen.distance, -1)))
     feature = FEATURES[place]
     unit = f" {feature.unit}" if feature.unit else ""
     now = f"mean {seen.in_unit(place, seen.mean[place]):.3g}{unit}" if seen.comparable[place] else "missing"

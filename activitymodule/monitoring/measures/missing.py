@@ -11,7 +11,7 @@ from activitymodule.monitoring.observation import Observation
 def compute(seen: Observation, thresholds: Thresholds) -> FeatureValues:
     """Exceeded where the share has grown by more than the configured share of all windows."""
     threshold = 1 - seen.share_expected + thresholds["missing"]
-    exceeded = seen.judged & (seen.missing > threshold)
+    exceeded = seen.monitored & (seen.missing > threshold)
     return FeatureValues(seen.missing, threshold, exceeded, np.where(exceeded, np.inf, 0.0))
 
 

@@ -39,7 +39,7 @@ def snapshot(config: Settings, run_id: str) -> SnapshotResult:
             snapshot_id=stored.snapshot_id,
             place=stored.place,
             written=stored.written,
-            windows=len(training.base) + len(training.taught),
+            windows=len(training.base) + len(training.labelled),
             labels=training.labels,
             people=training.people,
             spread=training.spread,
