@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from console_process import Console
+from kafka import TopicPartition
 from pages import complaints, fits_a_phone
 
 from activitymodule.kafka.clients import consumer, topic_ends
@@ -48,8 +49,6 @@ def write_letters(console: Console) -> None:
 
 def messages(console: Console) -> list[bytes]:
     """All that is on the topic."""
-    from kafka import TopicPartition
-
     settings = console.settings
     ends = topic_ends(settings, settings.kafka.topic)
     expected = sum(end - first for first, end in ends.values())

@@ -35,6 +35,7 @@ from activitymodule.store.drift import write_minutes
 from activitymodule.store.users import add_token, add_user
 from activitymodule.synthesis.history import training_parts
 from activitymodule.telemetry.encode import messages
+from activitymodule.workflows.training import Request, train
 
 pytestmark = pytest.mark.integration
 
@@ -126,8 +127,6 @@ def models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """Folders of the two models: for pictures trained on 24 people, else those all tests share."""
     if FOLDER is None:
         return Path(request.getfixturevalue("trained"))
-    from activitymodule.workflows.training import Request, train
-
     folder = tmp_path_factory.mktemp("pictured")
     config = request.getfixturevalue("stack_settings")
     train(Request(what="both", data="synthetic", devices=24, minutes=30, folds=4, folder=folder), config)

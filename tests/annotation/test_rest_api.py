@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from rest_console import Console, body, live
 
 from activitymodule.store.connection import session
@@ -121,8 +122,6 @@ def test_many_watches_at_once_and_each_message_by_its_place(api: Console):
 
 
 def test_metrics_are_prometheus_text(api: Console):
-    from prometheus_client.parser import text_string_to_metric_families
-
     answer = api.client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     families = {family.name: family for family in text_string_to_metric_families(answer.text)}

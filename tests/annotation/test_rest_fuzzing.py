@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import schemathesis
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from rest_console import Console
+from schemathesis.checks import load_all_checks  # type: ignore[attr-defined]
 
 pytestmark = pytest.mark.integration
 
@@ -31,9 +33,6 @@ def test_whatever_fits_or_breaks_the_description_is_answered_as_described(
     api: Console, method: str, path: str
 ):
     """schemathesis: no crash, and no status, content type or body that the description does not know."""
-    import schemathesis
-    from schemathesis.checks import load_all_checks  # type: ignore[attr-defined]
-
     load_all_checks()
     schema = schemathesis.openapi.from_dict(api.client.get("/openapi.json").json())
     schema.config.update(base_url=api.base)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kafka import TopicPartition
 from rest_console import Console, body, live
 
 from activitymodule.embedded.processes import wait_until
@@ -30,8 +31,6 @@ def sent(settings: Settings) -> list[tuple[str, Any]]:
     """Everything in the topic: key and message."""
     found = []
     with consumer(settings) as client:
-        from kafka import TopicPartition
-
         parts = [TopicPartition(settings.kafka.topic, n) for n in range(2)]
         client.assign(parts)
         ends = client.end_offsets(parts)

@@ -13,8 +13,10 @@ import pytest
 import requests
 from console_process import PASSWORDS, Console, start_console
 from own_settings import replaced
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
-from activitymodule.embedded.processes import any_free_port
+from activitymodule.embedded.processes import any_free_port, wait_until
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session
 from activitymodule.store.users import add_token, set_disabled, set_password
@@ -37,9 +39,6 @@ def test_everything_asks_for_a_session(running_console: Console) -> None:
 
 
 def test_the_websocket_asks_too(running_console: Console) -> None:
-    from websockets.exceptions import InvalidStatus
-    from websockets.sync.client import connect
-
     address = (
         running_console.address.replace("http", "ws") + "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
     )
@@ -109,8 +108,6 @@ def test_where_signing_in_leads(running_console: Console) -> None:
 
 
 def test_a_disabled_user_and_an_old_password_are_out_at_once(running_console: Console) -> None:
-    from activitymodule.embedded.processes import wait_until
-
     def allowed(client: requests.Session) -> bool:
         return client.post(
             f"{running_console.address}/annotate/release", json={"item_ids": []}, timeout=10

@@ -12,7 +12,9 @@ from typing import Any
 import requests
 from filled_queue import Scored
 
+from activitymodule.embedded.processes import wait_until
 from activitymodule.settings import Settings
+from activitymodule.store.connection import connect
 
 PASSWORDS = {"anna": "a-password-of-anna", "bob": "a-password-of-bob", "cleo": "a-password-of-cleo"}
 ROLES = {"anna": "admin", "bob": "annotator", "cleo": "annotator"}
@@ -29,8 +31,6 @@ class Console:
     log: Path
 
     def connect(self) -> Any:
-        from activitymodule.store.connection import connect
-
         return connect(self.settings)
 
     def rows(self, sql: str, values: Any = None) -> list[tuple[Any, ...]]:
@@ -60,8 +60,6 @@ class Console:
 
 def start_console(settings: Settings, environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     """`activity console` as a process; answers when this returns."""
-    from activitymodule.embedded.processes import wait_until
-
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "activitymodule", "console"], env=environment, stdout=out, stderr=out

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from activitymodule.learning.doubt.margin import margin
 from activitymodule.models.activity import activity_pipeline
-from activitymodule.settings import Settings
+from activitymodule.settings import Settings, Windows
 from activitymodule.store.connection import Connection
 from activitymodule.store.models import record_model_version
 from activitymodule.store.predictions import PredictionRows, write_predictions
@@ -63,8 +63,6 @@ def _truth(readings: pa.Table, windows: PanedWindows, seconds: int) -> np.ndarra
 @lru_cache(maxsize=2)
 def scored(devices: int = 9, minutes: int = 12, start: int | None = None) -> Scored:
     """Windows of `devices` watches the model has not seen, over `minutes` that end about now, or from `start`."""
-    from activitymodule.settings import Windows
-
     windows = Windows()
     begin = start if start is not None else int(datetime.now(UTC).timestamp()) // 60 * 60 - (minutes + 2) * 60
     parts = list(training_parts(devices + _LEARNT_FROM, minutes, 7, start=begin))
