@@ -18,12 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
 from activitymodule import __version__, jobs
-from activitymodule.errors import ActivityError
+from activitymodule.errors import ActivityError, ServiceUnavailableError
 
 SECTIONS = ("Demos", "Services", "Stream", "Labels and models", "Recordings", "Store and settings")
 FORMER_NAMES = {"agreement": "evaluate"}  # former name of a verb: what it is called now
@@ -106,6 +106,7 @@ class VerbGroup(typer.core.TyperGroup):
             typer.echo(f"activity: `activity {cmd_name}` is called `activity {name}` now", err=True)
         command = typer.main.get_command(load_verb(name).app)
         command.name = name
+        command.help = command.help or find_verbs()[name].help
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -146,6 +147,11 @@ def root(
     """Options that stand before every verb."""
 
 
+def _fail(sentence: str, exit_code: int) -> NoReturn:
+    typer.secho(f"activity: {sentence}", fg="red", err=True)
+    sys.exit(exit_code)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: `arguments` in place of the command line's. An error of this project is printed as one sentence
     and ends with the exit code of its class; ACTIVITY_DEBUG=1 shows its trace."""
@@ -154,8 +160,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ActivityError as error:
         if os.environ.get("ACTIVITY_DEBUG"):
             raise
-        typer.secho(f"activity: {error}", fg="red", err=True)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if os.environ.get("ACTIVITY_DEBUG") or package in ("", "activitymodule", "annotation"):
+            raise
+        _fail(
+            f"the Python package {package} is not installed; install the extra that this verb needs, such as "
+            "`pip install 'activitymodule[embedded]'`, or run ./init.sh",
+            ServiceUnavailableError.exit_code,
+        )
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

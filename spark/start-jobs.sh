@@ -38,7 +38,7 @@ if [ -n "${SPARK_CORES_MAX:-}" ]; then arguments+=(--conf "spark.cores.max=$SPAR
 
 spark-submit "${arguments[@]}" "$script" "$@" &
 submitted=$!
-# spark-submit would die of the signal and leave the job in the middle of its batch: the job itself is told
+# spark-submit would die of the signal and leave the job in the middle of its batch: the job itself gets it
 # shellcheck disable=SC2317
 end() { pkill -TERM -P "$submitted" || kill -TERM "$submitted" 2>/dev/null || true; }
 trap end TERM INT

@@ -9,10 +9,10 @@ from dataclasses import asdict
 import typer
 
 from activitymodule.embedded import airflow as services
+from activitymodule.embedded import logs as embedded_logs
 from activitymodule.embedded import stack
 from activitymodule.errors import ActivityError, ConfigError
-from activitymodule.jobs import logs as logs_verb
-from activitymodule.jobs import output
+from activitymodule.jobs import options, output
 from activitymodule.orchestration import client
 from activitymodule.settings import settings
 from activitymodule.workflows import airflow
@@ -22,7 +22,6 @@ SECTION = "Services"
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
 _DAG = typer.Argument(help="The DAG: retrain_activity_model, drift_report, refresh_statistics.")
-_JSON = typer.Option(False, "--json", help="Print JSON for scripts.")
 _PARTS = {"api": "airflow", "scheduler": "airflow-scheduler", "dags": "airflow-dags"}
 
 
@@ -54,7 +53,7 @@ def down() -> None:
 
 
 @app.command(epilog="Example: activity airflow status --json")
-def status(as_json: bool = _JSON) -> None:
+def status(as_json: bool = options.JSON) -> None:
     """Show whether Airflow's parts work, and which DAG files cannot be read. Ends with code 3 unless all is well."""
     config = settings()
     states = {state.name: state.status for state in stack.Stack(config).status().services}
@@ -81,14 +80,13 @@ def logs(
     """Show the last lines of Airflow's own logs. The log of a task is on its page in Airflow."""
     if part and part not in _PARTS:
         raise ConfigError(f"Airflow has no part {part!r}; the parts are {', '.join(_PARTS)}")
-    if part:
-        logs_verb.logs(_PARTS[part], follow, lines)
-        return
-    if follow:
+    if follow and not part:
         raise ConfigError("name the log to follow: " + ", ".join(_PARTS))
-    for name in services.NAMES:
-        typer.echo(f"--- {name}")
-        logs_verb.logs(name, False, lines)
+    for name in [_PARTS[part]] if part else services.NAMES:
+        if not part:
+            typer.echo(f"--- {name}")
+        for _, line in embedded_logs.read(settings(), [name], lines, follow):
+            typer.echo(line)
 
 
 def _conf(text: str) -> Mapping[str, object]:
@@ -109,7 +107,7 @@ def trigger(
     conf: str = typer.Option("", help="Params as a JSON object; the trigger form of the DAG describes them."),
     wait: bool = typer.Option(False, help="Wait until the run is over; code 1 if it failed."),
     seconds: float = typer.Option(3600, min=1, help="How long to wait at most."),
-    as_json: bool = _JSON,
+    as_json: bool = options.JSON,
 ) -> None:
     """Begin a run of a DAG."""
     config = settings()
@@ -126,7 +124,7 @@ def trigger(
     run = client.wait(config, dag, run_id, seconds)
     tasks = client.tasks(config, dag, run_id)
     if as_json:
-        output.print_json({**asdict(run), "tasks": [asdict(task) for task in tasks]})
+        output.print_json({**asdict(run), "tasks": tasks})
     else:
         for task in tasks:
             typer.echo(f"{task.task_id}: {task.state}")
@@ -141,12 +139,12 @@ def trigger(
 def runs(
     dag: str = _DAG,
     limit: int = typer.Option(20, min=1, max=100, help="How many, the newest first."),
-    as_json: bool = _JSON,
+    as_json: bool = options.JSON,
 ) -> None:
     """List the runs of a DAG."""
     found = client.runs(settings(), dag, limit)
     if as_json:
-        output.print_json([asdict(run) for run in found])
+        output.print_json(found)
         return
     output.print_table(
         ("run", "kind", "state", "began", "ended", "params"),

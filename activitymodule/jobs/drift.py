@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from activitymodule.jobs.output import print_json, print_table
+from activitymodule.jobs import options, output
 from activitymodule.monitoring import report as monitoring
 from activitymodule.settings import settings
 from activitymodule.workflows import drift as workflow
@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(epilog="Example: activity drift --json | jq .summary")
 def drift(
-    as_json: bool = typer.Option(False, "--json", help="Print the whole report as JSON."),
+    as_json: bool = options.JSON,
     record: bool = typer.Option(
         False, help="Open and end alarms in the store, as the DAG drift_report does."
     ),
@@ -31,7 +31,7 @@ def drift(
     """
     report = workflow.compare(settings(), record=record, version=version)
     if as_json:
-        print_json(report.limited(features).model_dump())
+        output.print_json(report.limited(features))
         return
     typer.echo(report.summary)
     found = report.comparison
@@ -42,7 +42,7 @@ def drift(
         f"{report.until:%H:%M} UTC; {report.model_name} version {report.model_version}"
     )
     columns, rows = monitoring.measures_table(found)
-    print_table(columns, rows)
+    output.print_table(columns, rows)
     if features:
         columns, rows = monitoring.features_table(found, features)
-        print_table(columns, rows)
+        output.print_table(columns, rows)

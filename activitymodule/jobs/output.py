@@ -31,7 +31,7 @@ def jsonable(value: Any) -> Any:
     infinity."""
     match value:
         case BaseModel():
-            return {name: jsonable(getattr(value, name)) for name in type(value).model_fields}
+            return jsonable(value.model_dump())
         case Enum():
             return value.value
         case datetime() | date():

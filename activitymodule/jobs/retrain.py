@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import typer
 
-from activitymodule.jobs import output
+from activitymodule.jobs import options, output
 from activitymodule.settings import settings
 from activitymodule.store import retraining as store
 from activitymodule.workflows.retraining import approval, promoting, request, results
@@ -22,7 +20,6 @@ app = typer.Typer(
 )
 
 _RUN = typer.Argument(..., help="A run, or the beginning of its id.")
-_JSON = typer.Option(False, "--json", help="JSON on stdout.")
 
 
 def _say(step: str, text: str) -> None:
@@ -43,7 +40,7 @@ def retrain(
         False, help="A better challenger waits for `activity retrain approve RUN`."
     ),
     why: str = typer.Option("", help="The reason, for the record."),
-    as_json: bool = typer.Option(False, "--json", help="The whole run as JSON on stdout."),
+    as_json: bool = options.JSON,
 ) -> None:
     """Retrain the classifier on gold labels; promote it only if it is significantly better.
 
@@ -58,19 +55,22 @@ def retrain(
             f"the retraining {other.run_id} waits for approval (`{promoting.approval_command(other)}`); once "
             "another version is champion it can no longer be approved",
         )
-    options = results.Options(
+    requested = results.Options(
         min_labels=min_labels, force=force, dry_run=dry_run, seed=seed, require_approval=require_approval
     )
-    report = workflow.run_all(config, request.new_run_id(), options, why=why, say=_say)
-    typer.echo(report.model_dump_json(indent=1) if as_json else f"{report.state}: {report.summary}")
+    report = workflow.run_all(config, request.new_run_id(), requested, why=why, say=_say)
+    if as_json:
+        output.print_json(report)
+    else:
+        typer.echo(f"{report.state}: {report.summary}")
 
 
 @app.command(epilog="Example: activity retrain history --limit 5 --json")
-def history(limit: int = typer.Option(20, min=1, help="How many."), as_json: bool = _JSON) -> None:
+def history(limit: int = typer.Option(20, min=1, help="How many."), as_json: bool = options.JSON) -> None:
     """Retrainings, newest first: who began each, why, and how it ended."""
     reports = workflow.history(settings(), limit)
     if as_json:
-        typer.echo(json.dumps([report.model_dump(mode="json") for report in reports], indent=1))
+        output.print_json(reports)
         return
     if not reports:
         typer.echo("there was no retraining yet")
@@ -85,11 +85,11 @@ def history(limit: int = typer.Option(20, min=1, help="How many."), as_json: boo
 
 
 @app.command(epilog="Example: activity retrain show 20261120T101500Z-1f3a")
-def show(run_id: str = _RUN, as_json: bool = _JSON) -> None:
+def show(run_id: str = _RUN, as_json: bool = options.JSON) -> None:
     """One retraining: its training set, the figures of both models, every check of the gate."""
     report = workflow.report(settings(), run_id)
     if as_json:
-        typer.echo(report.model_dump_json(indent=1))
+        output.print_json(report)
         return
     for line in lines_of(report):
         typer.echo(line)
