@@ -95,7 +95,7 @@ class Watcher:
         return Snapshot(
             topic=self._config.kafka.topic,
             pulse=self._pulse,
-            lag=_lag(ends, self._pulse.offsets) if self._pulse else None,
+            lag=lag(ends, self._pulse.offsets) if self._pulse else None,
             dead_letters=dead,
             agreement=agreement,
             store_trouble=trouble,
@@ -158,7 +158,8 @@ class Watcher:
             return None, None
 
 
-def _lag(ends: dict[int, tuple[int, int]] | None, scored: dict[int, int]) -> int | None:
+def lag(ends: dict[int, tuple[int, int]] | None, scored: dict[int, int]) -> int | None:
+    """Messages that are not scored yet. ends : first and next offset by partition; scored : next offset to score"""
     if ends is None:
         return None
     return sum(max(0, end - max(first, scored.get(number, first))) for number, (first, end) in ends.items())

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from activitymodule.errors import ConfigError
 from activitymodule.jobs.options import speed_of
 from activitymodule.jobs.replay import app
+from activitymodule.kafka.clients import consumer
 from activitymodule.settings import Settings
 from activitymodule.telemetry.decoding import decode_messages
 
@@ -38,8 +39,6 @@ def recording(tmp_path: Path) -> Path:
 
 
 def read(settings: Settings, topic: str) -> list[Any]:
-    from activitymodule.kafka.clients import consumer
-
     with consumer(settings, auto_offset_reset="earliest", consumer_timeout_ms=3000) as client:
         client.subscribe([topic])
         return list(client)
@@ -78,7 +77,7 @@ def test_replay(
 def test_interrupted(
     fresh_settings: Settings, environment_of: Callable[..., dict[str, str]], recording: Path
 ) -> None:
-    """Ctrl-C: what was said to be sent is there."""
+    """Ctrl-C: the topic holds what the result counts."""
     command = [sys.executable, "-m", "activitymodule", "replay", str(recording), "--json"]
     process = subprocess.Popen(
         command, env=environment_of(fresh_settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -104,7 +103,7 @@ def test_no_broker(recording: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "fast", "nan", "inf"])
-def test_speeds_that_are_none(text: str) -> None:
+def test_impossible_speeds_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--speed must be a number above 0, or max"):
         speed_of(text)
 

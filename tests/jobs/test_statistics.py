@@ -90,7 +90,7 @@ def test_compare_prints_figures_and_draws(prepared: Path, measured: Path, tmp_pa
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_cannot_be_is_said(prepared: Path, measured: Path, tmp_path: Path) -> None:
+def test_impossible_arguments_are_refused(prepared: Path, measured: Path, tmp_path: Path) -> None:
     def error(*arguments: str) -> str:
         done = CliRunner().invoke(app, list(arguments))
         assert isinstance(done.exception, ConfigError), done.output

@@ -1,0 +1,38 @@
+"""JSON, CSV and tables of the verbs, and the times that options take."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from activitymodule.jobs import options, output
+
+
+def test_output_is_safe_for_terminals_and_scripts(capsys):
+    assert output.safe("a\x1b[2J\n\x9b\x00ü") == "a\\x1b[2J\\n\\x9b\\x00ü"
+    assert output.safe("abcdef", 4) == "abc…"
+    assert output.jsonable([float("inf"), float("nan"), b"\xff", timedelta(seconds=1.5)]) == [
+        None,
+        None,
+        "\\xff",
+        1.5,
+    ]
+    output.print_csv(["a", "b"], [["x\ny", None], ['"', 1.5]])
+    assert list(csv.reader(io.StringIO(capsys.readouterr().out))) == [["a", "b"], ["x\ny", ""], ['"', "1.5"]]
+    output.print_table(["a"], [["[bold]not markup[/bold]"], [datetime(2026, 1, 2, tzinfo=UTC)]])
+    assert "[bold]not markup[/bold]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [("30m", 1800), ("1.5h", 5400), ("7d", 7 * 86400), ("90s", 90), ("2026-11-20T10:00", None)],
+)
+def test_moments(text, ago):
+    found = options.moment(text)
+    if ago is None:
+        assert found == datetime(2026, 11, 20, 10, tzinfo=UTC)
+    else:
+        assert (datetime.now(UTC) - found).total_seconds() == pytest.approx(ago, abs=5)
