@@ -27,12 +27,15 @@ import numpy as np
 from active_learning_page import write
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
 
 from activitymodule import settings
 from activitymodule.learning import policy
 from activitymodule.learning.doubt.margin import margin
 from activitymodule.learning.policy import Candidate, Past, Rules
+from activitymodule.models.activity import feature_names
+from activitymodule.models.evaluation.scores import macro_f1, truth_by_predicted
+from activitymodule.windows.catalogue import FEATURE_NAMES
+from activitymodule.workflows.training_data import load_windows
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUND = 20  # labels between two trainings
@@ -97,9 +100,6 @@ def minutes(folder: Path) -> Data:
 
 def wisdm(folder: Path) -> Data:
     """10 s windows of 40 people, two minutes of each of six activities (Weiss et al. 2019)."""
-    from activitymodule.models.activity import feature_names
-    from activitymodule.windows.catalogue import FEATURE_NAMES
-    from activitymodule.workflows.training_data import load_windows
 
     (found,) = load_windows(f"wisdm:{folder / 'wisdm_watch.tar.gz'}", settings.load({}))
     own = [FEATURE_NAMES.index(name) for name in feature_names()]
@@ -129,6 +129,10 @@ def _places(watch: np.ndarray) -> np.ndarray:
         found[k] = seen[name]
         seen[name] += 1
     return found
+
+
+def _macro_f1(truth: np.ndarray, predicted: np.ndarray) -> float:
+    return float(macro_f1(truth_by_predicted(truth, predicted).counts))
 
 
 class Simulation:
@@ -279,7 +283,7 @@ class Simulation:
             if len(self.labelled) in STOPS:
                 predicted = self.model.predict(self.Z[self.test])
                 found[len(self.labelled)] = {
-                    "macro_f1": float(f1_score(self.data.activity[self.test], predicted, average="macro")),
+                    "macro_f1": _macro_f1(self.data.activity[self.test], predicted),
                     "near_duplicates": near_duplicates(self.data, self.Z, self.labelled),
                     "people": len(set(self.data.person[self.labelled]))
                     / len(set(self.data.person[~self.test])),
@@ -354,9 +358,7 @@ def simulate(data: Data, seeds: list[int], cold_labels: int) -> dict[str, Any]:
         full = Simulation(data, RANDOM, seed, cold_labels)
         rows = np.flatnonzero(full.left)
         model = data.learner(seed).fit(full.Z[rows], data.activity[rows])
-        everything.append(
-            f1_score(data.activity[full.test], model.predict(full.Z[full.test]), average="macro")
-        )
+        everything.append(_macro_f1(data.activity[full.test], model.predict(full.Z[full.test])))
     return {
         "windows": len(data.X),
         "people": len(np.unique(data.person)),
