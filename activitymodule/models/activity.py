@@ -1,7 +1,7 @@
 """The activity classifier: boosted trees and a linear model, averaged, as one sklearn Pipeline.
 
-Measured on real watches (docs/models.md): the trees know interactions, the linear model extrapolates to a
-person unlike those it saw; their mean is better than either, and needs only a little sharpening to be calibrated.
+Measured on real watches (docs/models.md): the trees learn interactions, the linear model extrapolates to people
+unlike those of the training; their mean is better than either. It is slightly underconfident, which a power corrects.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class TreesAndLinear(KeepsBooster, ClassifierMixin, BaseEstimator):
     """Mean of LightGBM and a logistic regression on clipped standard scores, sharpened by a power.
 
     X : ndarray of shape (n_windows, n_features), finite. Probabilities are ((trees + linear) / 2) ** power,
-    renormalised; a power above 1 undoes the doubt that averaging two models adds.
+    renormalised; averaging two models makes them underconfident, which a power above 1 corrects.
     """
 
     def __init__(

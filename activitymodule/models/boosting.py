@@ -30,8 +30,8 @@ def grow(
     return booster.model_to_string(num_iteration=-1)
 
 
-def planted(text: str) -> lgb.Booster:
-    """A booster that predicts, from its text."""
+def booster_of(text: str) -> lgb.Booster:
+    """The booster of its text."""
     return lgb.Booster(model_str=text)
 
 
@@ -48,7 +48,7 @@ class KeepsBooster:
 
     def _grown(self) -> lgb.Booster:
         if self._booster is None:
-            self._booster = planted(self.trees_)
+            self._booster = booster_of(self.trees_)
         return self._booster
 
     def __getstate__(self) -> dict[str, Any]:

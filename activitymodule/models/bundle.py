@@ -44,7 +44,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class ModelBytes:
-    """One model as it lies in the registry: the skops file, its card and its version."""
+    """One model as the registry stores it: the skops file, its card and its version."""
 
     content: bytes
     card: str

@@ -1,6 +1,6 @@
 """Calibration of probabilities: calibration error, reliability, and conformal sets.
 
-Everything here is a function of probabilities and truths; what was held out, and of whom, is the caller's care.
+All are functions of probabilities and truths; the caller holds people out.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def conformal_quantile(
 
 
 def conformal_sets(probabilities: np.ndarray, quantile: float) -> np.ndarray:
-    """Which labels cannot be ruled out: bool ndarray of shape (n_windows, n_labels).
+    """The labels of the conformal sets: bool ndarray of shape (n_windows, n_labels).
 
-    A window whose set is empty looks like nothing the model knows well.
+    An empty set means that the window is unlike the training data.
     """
     return probabilities >= 1.0 - quantile - 1e-7

@@ -1,7 +1,7 @@
 """The energy regressor: kcal/min of a window from its features, its predicted activity and who wears the watch.
 
 Anything may be missing: a watch without heart rate, an unknown person. Training shows the model such rows
-(`with_gaps`), so that an answer without them is an average over what they could be and not an accident.
+(`with_gaps`), so that a prediction without them is an average over their possible values.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _ACTIVITY = (COLUMNS.index("activity"),)
 
 @dataclass(frozen=True)
 class PersonColumns:
-    """What is known of who wore the watch, one value a window; NaN (sex: None) where it is not known.
+    """The wearer of the watch, one value a window; NaN (sex: None) where it is not known.
 
     age_years, height_cm, weight_kg, resting_heart_rate_bpm : float ndarray of shape (n_windows,)
     sex : array of shape (n_windows,) of 'female', 'male' or None
@@ -69,7 +69,7 @@ class PersonColumns:
 
     @classmethod
     def unknown(cls, n: int) -> PersonColumns:
-        """N windows of nobody we know."""
+        """N windows of unknown people."""
         nothing = np.full(n, np.nan, np.float32)
         return cls(nothing, np.full(n, None, object), nothing, nothing, nothing)
 

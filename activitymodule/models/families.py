@@ -19,4 +19,4 @@ def classifier_family(name: str) -> type[Classifier]:
         return CLASSIFIERS[name]
     near = difflib.get_close_matches(name, CLASSIFIERS, 1, 0.5)
     meant = f"did you mean {near[0]}?" if near else f"known are: {', '.join(sorted(CLASSIFIERS))}"
-    raise ConfigError(f"models.classifier is {name!r}, which is no model family; {meant}")
+    raise ConfigError(f"models.classifier is {name!r}, which is not a model family; {meant}")

@@ -1,8 +1,8 @@
 """What goes wrong on the way: silences, late bursts, duplicates, wrong clocks, broken messages, stuck
 sensors.
 
-Every fault is decided by hash from (seed, device, time), so that the same run goes wrong in the same way
-however it is cut into tasks, and so that a test can say beforehand exactly what will be sent (`ledger`).
+Every fault is decided by hash from (seed, device, time), so that a run has the same faults
+however it is cut into tasks, and so that it is known beforehand exactly what will be sent (`ledger`).
 
 - gap, late, flat: an episode of a watch, in that share of its five-minute stretches. A gap is 20 to 90 s of
   silence. Late readings, 20 to 90 s of them, come at once 2 to 5 minutes after the last. A flat sensor
@@ -30,7 +30,7 @@ SKEWS_SECONDS = (86_400, 3_600, -3_600, -45, 45)
 
 
 class Malformed(StrEnum):
-    """How a message is broken; the value is the reason it will be refused for (telemetry.reasons.Reason)."""
+    """How a message is broken; the value is the reason of its dead letter (telemetry.reasons.Reason)."""
 
     EMPTY = "empty"
     CUT_OFF = "not_json"
@@ -219,7 +219,7 @@ class Ledger:
 
 
 def ledger(run: Run, *, devices_at_once: int = 50) -> Ledger:
-    """What a bounded run will send. Without the signals, so that long runs are quick to tell."""
+    """What a bounded run will send. Computed without the signals, so that it is quick for long runs."""
     if run.last_second is None:
         raise ValueError("a run without an end has no ledger")
     faulty, sizes = Faulty(run), np.array(run.sizes)

@@ -1,5 +1,6 @@
-"""Reasons for doubt: one file a reason, each gives a number for a window, larger where an answer would teach more.
+"""Reasons for doubt (uncertainty measures): one file a reason, which gives each window a number.
 
+The number is larger where a label would be more informative.
 Every module of this package is imported and registers its reason (`reason.reason`). To add one, add a file. NaN
 means that a reason has no opinion of a window (nothing is known of its past, the model keeps no training
 features, ...); such windows rank behind all others.

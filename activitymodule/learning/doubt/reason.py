@@ -1,4 +1,4 @@
-"""What a reason for doubt is: a function of some evidence of windows, registered under its name."""
+"""A reason for doubt (an uncertainty measure): a function of evidence of windows, registered under its name."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def required(name: str) -> Reason:
         return REASONS[name]
     near = difflib.get_close_matches(name, REASONS, 1, 0.5)
     meant = f"did you mean {near[0]}?" if near else f"known are: {', '.join(sorted(REASONS))}"
-    raise ConfigError(f"queue.doubt is {name!r}, which is no reason for doubt; {meant}")
+    raise ConfigError(f"queue.doubt is {name!r}, which is not an uncertainty measure; {meant}")
 
 
 def all_doubts(evidence: Evidence) -> dict[str, np.ndarray]:

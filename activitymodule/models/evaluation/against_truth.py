@@ -41,7 +41,7 @@ WINDOW_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One activity: how often it was the truth, and how it was found."""
+    """One activity: how many windows it has in truth, and its scores."""
 
     activity: str
     windows: int
