@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -83,7 +82,7 @@ def headline(trained: ActivityTraining) -> dict[str, float]:
     }
 
 
-def parameters(trained: ActivityTraining) -> dict[str, Any]:
+def parameters(trained: ActivityTraining) -> dict[str, object]:
     """Parameters of the classifier itself."""
     assert trained.pipeline is not None
     return trained.pipeline["model"].get_params()

@@ -11,7 +11,7 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 
-_ALWAYS: dict[str, Any] = {
+_ALWAYS: dict[str, bool | int] = {
     "verbosity": -1,
     "num_threads": 1,
     # the same data and seed make the same trees, to the last bit
@@ -51,6 +51,6 @@ class KeepsBooster:
             self._booster = booster_of(self.trees_)
         return self._booster
 
-    def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+    def __getstate__(self) -> dict[str, object]:
+        state: dict[str, object] = super().__getstate__()  # type: ignore[assignment]
         return {name: value for name, value in state.items() if name != "_booster"}

@@ -8,7 +8,7 @@ consists of numbers, strings and arrays, so that skops can store it; a further t
 
 from __future__ import annotations
 
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 from sklearn.impute import SimpleImputer
@@ -36,7 +36,7 @@ class Classifier(Protocol):
         """Probabilities (n_windows, n_classes); rows add up to 1."""
         ...
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, object]:
         """The parameters, for the record of a version."""
         ...
 

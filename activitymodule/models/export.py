@@ -11,7 +11,6 @@ import json
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import skops.io
 from sklearn.pipeline import Pipeline
@@ -95,7 +94,7 @@ def write_folder(
     folder: Path,
     pipeline: Pipeline,
     card: Card,
-    metrics: dict[str, Any],
+    metrics: dict[str, object],
     limits: Models,
 ) -> str:
     """Write model, card and metrics into an existing folder; returns the SHA-256 of the model file.

@@ -20,7 +20,7 @@ import pyarrow as pa
 from activitymodule.models.bundle import PersonColumns, ScoringModel, load_bundle
 from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection
-from activitymodule.store.dead_letters import DeadLetters, write_dead_letters
+from activitymodule.store.dead_letters import PAYLOAD_BYTES, DeadLetters, write_dead_letters
 from activitymodule.store.people import Person, people_for
 from activitymodule.store.predictions import PredictionRows, readings_stored, write_predictions
 from activitymodule.streaming.connections import KeptConnection
@@ -40,7 +40,6 @@ UNKNOWN_PERSON = Person(None, None, None, None, None)
 
 _DECODE_ROWS = 50_000  # messages that are decoded together, at the most ...
 _DECODE_BYTES = 128 << 20  # ... and about so many bytes of them
-_PAYLOAD_BYTES = 65536  # of a dead letter's message that the store keeps
 _PEOPLE_SECONDS = 60.0  # how long a person is kept before the store is asked again
 
 
@@ -68,11 +67,11 @@ def _make_tasks_quick() -> None:
 
 
 def _payloads(values: pa.BinaryArray, rows: np.ndarray) -> list[bytes | None]:
-    """The messages without the newline that the query appended, cut to _PAYLOAD_BYTES."""
+    """The messages without the newline that the query appended, cut to PAYLOAD_BYTES."""
     kept: list[bytes | None] = []
     for row in rows.tolist():
         value = values[row].as_py()
-        kept.append(None if value is None else value.removesuffix(b"\n")[:_PAYLOAD_BYTES])
+        kept.append(None if value is None else value.removesuffix(b"\n")[:PAYLOAD_BYTES])
     return kept
 
 

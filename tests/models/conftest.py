@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drift_judges import judge, people
 
 from activitymodule.models import export
 from activitymodule.models.activity import feature_names
@@ -15,6 +16,8 @@ from activitymodule.models.energy import PersonColumns
 from activitymodule.models.training import ActivityTraining, EnergyTraining, train_activity, train_energy
 from activitymodule.settings import Models, Settings, load
 from activitymodule.windows.features import FEATURE_NAMES
+
+__all__ = ["judge", "people"]
 
 LABELS = ("climbing", "resting", "rowing")
 

@@ -7,7 +7,6 @@ activity changes has no single right answer and is only counted.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -78,7 +77,7 @@ class Evaluation:
     kcal_mean_truth: float | None
     kcal_mean_predicted: float | None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """The evaluation as JSON's types."""
         return asdict(self)
 

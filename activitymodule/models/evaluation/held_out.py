@@ -72,7 +72,7 @@ class ActivityReport:
     confusion: tuple[tuple[int, ...], ...]
     reliability: tuple[ReliabilityPoint, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """The report as JSON's types."""
         return asdict(self)
 
@@ -91,7 +91,7 @@ class EnergyReport:
     bias: float
     mae_over_people: Spread
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """The report as JSON's types."""
         return asdict(self)
 
