@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -171,7 +170,7 @@ def export(
 
 def _lines(letters: list[dead_letters.DeadLetter]) -> Iterator[str]:
     for letter in letters:
-        row: dict[str, Any] = dict(letter.__dict__)
+        row = dict(vars(letter))
         payload = row.pop("payload")
         row["payload_base64"] = None if payload is None else base64.b64encode(payload).decode()
         yield output.json_line(row) + "\n"

@@ -1,7 +1,7 @@
 """The closed loop on this machine, from a champion trained on too few people to a better one.
 
-A fleet streams, windows are queued, a simulated annotator labels them, a challenger is trained, the gate judges it,
-and the running scorer takes it up. Both versions are then evaluated on people neither model has seen.
+A fleet streams, windows are queued, a simulated annotator labels them, a challenger is trained and evaluated by the
+gate, and the running scorer takes it up. Both versions are then evaluated on people neither model has seen.
 """
 
 from __future__ import annotations

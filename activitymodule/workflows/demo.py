@@ -45,7 +45,7 @@ class Summary(Totals):
 
 @dataclass(frozen=True)
 class Demo:
-    """What to run. seconds : of live view, None: until Ctrl-C; devices : 0: as fleet.devices says; keep : leave the
+    """What to run. seconds : of live view, None: until Ctrl-C; devices : 0: fleet.devices; keep : leave the
     stack running at the end"""
 
     seconds: float | None = None

@@ -40,7 +40,7 @@ _FIRST_MINUTE = 29_000_000
 
 
 def no_step(text: str, steps: int) -> None:
-    """Progress that nobody sees."""
+    """Shows no progress."""
 
 
 # ---- measure -----------------------------------------------------------------------------------------------

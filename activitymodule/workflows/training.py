@@ -55,7 +55,7 @@ class Outcome:
 
 
 def silent(_text: str) -> Progress:
-    """Progress that nobody sees."""
+    """Shows no progress."""
     return lambda done, of: None
 
 
