@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import typer
 
-from activitymodule.errors import ConfigError, DataError
+from activitymodule.errors import ConfigError
 from activitymodule.jobs import options, output
 from activitymodule.settings import settings
 from activitymodule.store import connection as store
@@ -41,11 +40,6 @@ def _read(selection: dead_letters.Selection, limit: int | None = None) -> list[d
         return dead_letters.list_dead_letters(connection, selection, limit=limit)
 
 
-def _place(letter: dead_letters.DeadLetter) -> str:
-    item = "" if letter.item < 0 else f"/{letter.item}"
-    return f"{letter.topic}/{letter.partition}/{letter.offset}{item}"
-
-
 def _text(letter: dead_letters.DeadLetter) -> str:
     return (letter.payload or b"").decode("utf-8", "backslashreplace")
 
@@ -71,7 +65,7 @@ def list_(
             [
                 (
                     one.noticed_at,
-                    _place(one),
+                    workflow.place_of(one),
                     one.device_id,
                     one.reason,
                     one.detail,
@@ -118,28 +112,12 @@ def show(
     longest: int = typer.Option(4000, min=1, help="Characters of the message, at most."),
 ) -> None:
     """Show a dead letter with its message; control characters are escaped."""
-    match = re.fullmatch(r"([^/]+)/(\d+)/(\d+)(?:/(\d+))?", place)
-    if not match:
-        raise ConfigError(
-            f"{place} is no place; write topic/partition/offset, such as ticker-watch-data/0/1234"
-        )
-    letters = _read(
-        dead_letters.Selection(
-            topic=match[1],
-            partition=int(match[2]),
-            offset=int(match[3]),
-            item=None if match[4] is None else int(match[4]),
-        )
-    )
-    if not letters:
-        raise DataError(
-            f"there is no dead letter at {place}; `activity dead-letters list` shows their places"
-        )
+    letters = workflow.at_place(settings(), place)
     if as_json:
         output.print_json(letters)
         return
     for letter in letters:
-        typer.echo(f"{_place(letter)}  {letter.reason}: {output.safe(letter.detail or '-')}")
+        typer.echo(f"{workflow.place_of(letter)}  {letter.reason}: {output.safe(letter.detail or '-')}")
         watch = output.safe(letter.device_id or "-")
         typer.echo(f"  watch {watch}; reached Kafka {output.cell(letter.kafka_at)} UTC")
         if letter.replayed_at:

@@ -1,9 +1,11 @@
-"""Dead letters: send their messages to Kafka again."""
+"""Dead letters: find one by its place, and send their messages to Kafka again."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
+from activitymodule.errors import ConfigError, DataError
 from activitymodule.kafka.clients import producer
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session
@@ -15,6 +17,8 @@ from activitymodule.store.dead_letters import (
     mark_replayed,
 )
 
+_PLACE = re.compile(r"(?P<topic>[^/]+)/(?P<partition>\d+)/(?P<offset>\d+)(?:/(?P<item>\d+))?")
+
 
 @dataclass(frozen=True)
 class Resent:
@@ -24,6 +28,37 @@ class Resent:
     messages: int
     left_out: int
     sent: bool
+
+
+def place_of(letter: DeadLetter) -> str:
+    """Where a dead letter comes from: topic/partition/offset, and /item for one reading of an array."""
+    item = "" if letter.item < 0 else f"/{letter.item}"
+    return f"{letter.topic}/{letter.partition}/{letter.offset}{item}"
+
+
+def at_place(config: Settings, place: str) -> list[DeadLetter]:
+    """The dead letters of a place as `place_of` writes it, or of all items of a message.
+
+    Raises ConfigError for what is no place, DataError where there is none.
+    """
+    match = _PLACE.fullmatch(place)
+    if not match:
+        raise ConfigError(
+            f"{place} is no place; write topic/partition/offset, such as ticker-watch-data/0/1234"
+        )
+    selection = Selection(
+        topic=match["topic"],
+        partition=int(match["partition"]),
+        offset=int(match["offset"]),
+        item=None if match["item"] is None else int(match["item"]),
+    )
+    with session(config, read_only=True) as connection:
+        letters = list_dead_letters(connection, selection, limit=None)
+    if not letters:
+        raise DataError(
+            f"there is no dead letter at {place}; `activity dead-letters list` shows their places"
+        )
+    return letters
 
 
 def send_again(

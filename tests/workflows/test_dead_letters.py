@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from activitymodule.errors import ConfigError
 from activitymodule.settings import load
 from activitymodule.store.dead_letters import PAYLOAD_BYTES, DeadLetter, Selection
 from activitymodule.workflows import dead_letters
-from activitymodule.workflows.dead_letters import Resent, send_again
+from activitymodule.workflows.dead_letters import Resent, at_place, place_of, send_again
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -57,7 +58,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             """Nothing is held."""
 
     @contextmanager
-    def session(config: Any) -> Iterator[Connection]:
+    def session(config: Any, read_only: bool = False) -> Iterator[Connection]:
         yield Connection()
 
     @contextmanager
@@ -93,3 +94,13 @@ def test_a_dry_run_sends_and_marks_nothing(world: dict[str, Any]) -> None:
 def test_another_topic(world: dict[str, Any]) -> None:
     send_again(load({}), Selection(), to="elsewhere")
     assert {topic for topic, _, _ in world["out"].sent} == {"elsewhere"}
+
+
+def test_a_place_selects_a_message_or_one_of_its_items(world: dict[str, Any]) -> None:
+    assert at_place(load({}), place_of(letter(7)))
+    assert at_place(load({}), place_of(letter(7, 3)))
+    message, item = world["selections"]
+    assert message == Selection(topic="readings", partition=0, offset=7)
+    assert item == Selection(topic="readings", partition=0, offset=7, item=3)
+    with pytest.raises(ConfigError):
+        at_place(load({}), "somewhere")
