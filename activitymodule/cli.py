@@ -7,14 +7,10 @@ constant SECTION says under which heading of the overview it stands, and `app` i
 from __future__ import annotations
 
 import importlib
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +19,7 @@ from typing import Any, NoReturn
 import typer
 
 from activitymodule import __version__, jobs
+from activitymodule.deferred import deferred_imports
 from activitymodule.errors import ActivityError, ServiceUnavailableError
 
 SECTIONS = ("Demos", "Services", "Stream", "Labels and models", "Recordings", "Store and settings")
@@ -30,7 +27,7 @@ FORMER_NAMES = {"agreement": "evaluate"}  # former name of a verb: what it is ca
 
 _FIRST_LINE = re.compile(r'"""`activity ([a-z][a-z-]*)`: (.+?)(?:""")?\n')
 _SECTION = re.compile(r'^SECTION = "(.+)"$', re.MULTILINE)
-_LAZY = ("activitymodule.", "annotation.", "uvicorn")
+_DEFERRED = ("activitymodule.", "annotation.", "uvicorn")
 _EAGER = ("activitymodule.jobs", "activitymodule.settings", "activitymodule.errors")
 
 
@@ -58,35 +55,9 @@ def find_verbs() -> dict[str, Verb]:
     return {verb.name: verb for verb in found}
 
 
-class _LazyFinder(importlib.abc.MetaPathFinder):
-    """Finds the project's modules such that each is executed when one of its names is first used."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if not f"{fullname}.".startswith(_LAZY) or fullname.startswith(_EAGER):
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.loader is not None:
-            spec.loader = importlib.util.LazyLoader(spec.loader)
-        return spec
-
-
-@contextmanager
-def _lazy_imports() -> Iterator[None]:
-    """What is imported meanwhile is executed later. With the imports of its workflow (Spark, scikit-learn, MLflow)
-    the help of a verb would take seconds."""
-    finder = _LazyFinder()
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(finder)
-
-
 def load_verb(name: str) -> ModuleType:
     """The module of a verb; the project's modules that it imports are executed at their first use."""
-    with _lazy_imports():
+    with deferred_imports(_DEFERRED, _EAGER):
         return importlib.import_module(f"{jobs.__name__}.{name.replace('-', '_')}")
 
 
