@@ -8,22 +8,19 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from activitymodule.lake.neighbours import neighbours
-from activitymodule.settings import Settings
+from activitymodule.settings import Settings, build
 from activitymodule.streaming.archive import archive_path
 from activitymodule.synthesis.history import training_readings
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features
 from activitymodule.windows.panes import windows_of
 
-pytestmark = pytest.mark.integration
 
-
-def test_spreading_reads_the_archive(fresh_settings, tmp_path):
+def test_spreading_reads_the_archive(tmp_path: Path) -> None:
     """Neighbours come from archived messages, by the same features as the stream's."""
-    settings = fresh_settings
+    settings = build({"archive": {"folder": str(tmp_path / "archive")}})
     begin = 1_767_254_400
     made = training_readings(1, 5, 4, start=begin)
     device = made.readings.column("device_id")[0].as_py()
