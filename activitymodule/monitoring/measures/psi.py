@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from activitymodule.models.baseline import BINS
 from activitymodule.monitoring.measures.registry import FeatureMeasure, FeatureValues, Thresholds, register
@@ -18,7 +18,7 @@ def compute(seen: Observation, thresholds: Thresholds) -> FeatureValues:
     now, expected = np.maximum(seen.bins, _LEAST_SHARE), np.maximum(seen.expected_bins, _LEAST_SHARE)
     psi = np.where(seen.comparable, ((now - expected) * np.log(now / expected)).sum(1), 0.0)
     windows_now, windows_then = seen.effective_windows()
-    chance = chi2.ppf(1 - CHANCE, BINS - 1) * (1 / windows_now + 1 / windows_then)
+    chance = 2 * gammaincinv((BINS - 1) / 2, 1 - CHANCE) * (1 / windows_now + 1 / windows_then)
     threshold = np.maximum(thresholds["psi"], chance)
     return FeatureValues(psi, threshold, psi > threshold, psi / threshold)
 
