@@ -47,6 +47,12 @@ class DataError(ActivityError):
     exit_code = 4
 
 
+class NotEnoughDataError(DataError):
+    """Too few people, activities, windows or labels."""
+
+    code = "not_enough_data"
+
+
 class RefusedError(ActivityError):
     """A request that is understood and would do harm: a second scorer, unread messages deleted."""
 
@@ -83,3 +89,21 @@ class ModelError(ActivityError):
 
     code = "model"
     exit_code = 6
+
+
+class ModelMisfitError(ModelError):
+    """A model of other features, windows or labels than this code or the settings have."""
+
+    code = "model_misfit"
+
+
+class ModelNotTrustedError(ModelError):
+    """A model file that holds a type which is not trusted."""
+
+    code = "model_not_trusted"
+
+
+class ModelTooLargeError(ModelError):
+    """A model that is larger than `models.max_megabytes`."""
+
+    code = "model_too_large"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from activitymodule.errors import DataError
+from activitymodule.errors import NotEnoughDataError
 from activitymodule.learning.training_set import TrainingSet
 from activitymodule.models import figures
 from activitymodule.models.baseline import baseline_of, write_baseline
@@ -45,7 +45,7 @@ def train_challenger(
     Raises DataError where there is no label that it could learn from.
     """
     if not len(training.labelled):
-        raise DataError("no gold label may be learnt from, so a challenger would equal the champion")
+        raise NotEnoughDataError("no gold label may be learnt from, so a challenger would equal the champion")
     return train_activity(
         training.windows,
         config,

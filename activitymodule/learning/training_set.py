@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from activitymodule.errors import DataError
+from activitymodule.errors import NotEnoughDataError
 from activitymodule.learning.strata import AUDIT
 from activitymodule.models.activity import feature_names
 from activitymodule.models.dataset import TrainingWindows, concatenated
@@ -183,7 +183,7 @@ def training_set(
     `spread_weight` of its own weight, `spread_windows` to each side and up to a change point
     """
     if not len(base):
-        raise DataError("the base of the training set is empty; see learning.base")
+        raise NotEnoughDataError("the base of the training set is empty; see learning.base")
     left_out: dict[str, int] = {}
     usable = for_training(gold)
     audit = gold.stratum == AUDIT
@@ -344,5 +344,5 @@ def only_known(base: TrainingWindows) -> TrainingWindows:
     """The windows of a base whose activity is known."""
     rows = np.flatnonzero(base.activity != "")
     if not len(rows):
-        raise DataError("no window of the base has a known activity; see learning.base")
+        raise NotEnoughDataError("no window of the base has a known activity; see learning.base")
     return base.take(rows)

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from activitymodule.errors import DataError
+from activitymodule.errors import NotEnoughDataError
 from activitymodule.models.boosting import KeepsBooster, grow, predict
 from activitymodule.models.contract import classifier_pipeline
 from activitymodule.windows.catalogue import FEATURES, MOTION_FAMILIES
@@ -63,7 +63,9 @@ class TreesAndLinear(KeepsBooster, ClassifierMixin, BaseEstimator):
         """Learn from X (n_windows, n_features) and labels y (n_windows,)."""
         self.classes_, code = np.unique(np.asarray(y), return_inverse=True)
         if len(self.classes_) < 2:
-            raise DataError("a classifier needs windows of at least two activities; the data has one")
+            raise NotEnoughDataError(
+                "a classifier needs windows of at least two activities; the data has one"
+            )
         X = np.asarray(X)
         self.n_features_in_ = X.shape[1]
         self._booster = None

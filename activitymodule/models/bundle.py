@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from activitymodule.errors import ModelError
+from activitymodule.errors import ModelError, ModelMisfitError
 from activitymodule.models import export
 from activitymodule.models.baseline import BASELINE_FILE, Baseline
 from activitymodule.models.calibration import conformal_sets
@@ -135,7 +135,7 @@ class ScoringModel:
         """Score windows: features float32 (n_windows, len(FEATURE_NAMES)), in that order, NaN where missing."""
         features = np.asarray(features, np.float32)
         if features.ndim != 2 or features.shape[1] != len(FEATURE_NAMES):
-            raise ModelError(
+            raise ModelMisfitError(
                 f"the windows have features of shape {features.shape}, but {len(FEATURE_NAMES)} a window are "
                 "expected; features and scorer must be of the same version"
             )
@@ -216,33 +216,33 @@ def _load(stored: ModelBytes, kind: str, windows: Windows | None) -> tuple[Pipel
     what = f"version {stored.version} of the {_NOUN[kind]}"
     card = Card.from_json(stored.card)
     if card.kind != kind:
-        raise ModelError(
+        raise ModelMisfitError(
             f"{what} is an {card.kind} model, not an {kind} model; check the names in the registry"
         )
     expected: Sequence[str] = FEATURE_NAMES if kind == "activity" else COLUMNS
     missing = [name for name in card.feature_names if name not in set(expected)]
     if missing or not card.feature_names:
-        raise ModelError(
+        raise ModelMisfitError(
             f"{what} needs {len(missing)} features that this code does not compute, such as "
             f"{missing[0] if missing else 'none at all'}; train it again"
         )
     if kind == "energy" and card.feature_names != COLUMNS:
-        raise ModelError(f"{what} takes other columns than this code makes; train it again")
+        raise ModelMisfitError(f"{what} takes other columns than this code makes; train it again")
     if card.features_version != FEATURES_VERSION:
-        raise ModelError(
+        raise ModelMisfitError(
             f"{what} was trained on features of version {card.features_version}, but this code computes "
             f"version {FEATURES_VERSION}; train it again"
         )
     if windows and (card.length_seconds, card.rate_hz) != (windows.length_seconds, windows.rate_hz):
-        raise ModelError(
+        raise ModelMisfitError(
             f"{what} was trained on windows of {card.length_seconds} s at {card.rate_hz} Hz, but the settings say "
             f"{windows.length_seconds} s at {windows.rate_hz} Hz; train it again or change the settings"
         )
     if kind == "activity":
         if len(card.labels) < 2 or len(set(card.labels)) != len(card.labels):
-            raise ModelError(f"{what} names too few labels, or one of them twice; train it again")
+            raise ModelMisfitError(f"{what} names too few labels, or one of them twice; train it again")
         if card.conformal_quantile is None:
-            raise ModelError(f"{what} has no conformal quantile; train it again")
+            raise ModelMisfitError(f"{what} has no conformal quantile; train it again")
     return export.load(stored.content, what), card
 
 
@@ -256,12 +256,14 @@ def _try(model: Pipeline, card: Card, what: str) -> None:
         raise ModelError(f"{what} does not answer a query ({reason}); train it again or roll back") from None
     if card.kind == "energy":
         if np.shape(answer) != (2,) or not np.isfinite(answer).all():
-            raise ModelError(f"{what} does not give one number a window; train it again or roll back")
+            raise ModelMisfitError(f"{what} does not give one number a window; train it again or roll back")
         return
     if answer.shape != (2, len(card.labels)):
-        raise ModelError(
+        raise ModelMisfitError(
             f"{what} gives {answer.shape[1]} probabilities for {len(card.labels)} labels; "
             "train it again or roll back"
         )
     if not np.allclose(answer.sum(1), 1, atol=1e-4):
-        raise ModelError(f"{what} gives probabilities that do not add up to 1; train it again or roll back")
+        raise ModelMisfitError(
+            f"{what} gives probabilities that do not add up to 1; train it again or roll back"
+        )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import pyarrow as pa
 
-from activitymodule.errors import DataError
+from activitymodule.errors import DataError, NotEnoughDataError
 from activitymodule.models.energy import PERSON_COLUMNS, PersonColumns
 from activitymodule.settings import Windows
 from activitymodule.windows.assembling import assemble
@@ -83,7 +83,7 @@ def concatenated(parts: Iterable[TrainingWindows], *, empty: bool = False) -> Tr
     if not kept and empty:
         return _nothing()
     if not kept:
-        raise DataError(
+        raise NotEnoughDataError(
             "the training data holds no whole window with a known activity; readings need `activity` and "
             "`person`, and runs of at least one window's length"
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 import skops.io
 from sklearn.pipeline import Pipeline
 
-from activitymodule.errors import ModelError
+from activitymodule.errors import ModelError, ModelNotTrustedError, ModelTooLargeError
 from activitymodule.models.contract import trusted_types
 from activitymodule.models.families import CLASSIFIERS, REGRESSORS
 from activitymodule.settings import Models
@@ -78,7 +78,9 @@ def load(content: bytes, what: str) -> Pipeline:
         known = trusted()
         unknown = [t for t in skops.io.get_untrusted_types(data=content) if t not in known]
         if unknown:
-            raise ModelError(f"{what} holds the type {unknown[0]}, which is not trusted; train it again")
+            raise ModelNotTrustedError(
+                f"{what} holds the type {unknown[0]}, which is not trusted; train it again"
+            )
         model = skops.io.loads(content, trusted=known)
     except ModelError:
         raise
@@ -112,7 +114,7 @@ def write_folder(
 def check_size(size: int, what: str, max_megabytes: float) -> None:
     """Raises ModelError for a model of more than max_megabytes (10^6 bytes each)."""
     if size > max_megabytes * 1e6:
-        raise ModelError(
+        raise ModelTooLargeError(
             f"{what} has {size / 1e6:.1f} MB, more than models.max_megabytes ({max_megabytes:g}); "
             "make it smaller or raise the limit"
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from activitymodule.errors import DataError
+from activitymodule.errors import NotEnoughDataError
 from activitymodule.models.activity import feature_names
 from activitymodule.models.calibration import conformal_quantile
 from activitymodule.models.contract import classifier_pipeline
@@ -90,7 +90,9 @@ def train_activity(
     X = _columns(data.features, names)
     labels, truth = np.unique(data.activity, return_inverse=True)
     if len(labels) < 2:
-        raise DataError("a classifier needs windows of at least two activities; the training data has one")
+        raise NotEnoughDataError(
+            "a classifier needs windows of at least two activities; the training data has one"
+        )
     probabilities, *others = held_out_probabilities(
         lambda: classifier_pipeline(family(seed=seed)),
         X,

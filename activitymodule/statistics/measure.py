@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from activitymodule.errors import DataError
+from activitymodule.errors import NotEnoughDataError
 from activitymodule.statistics import gait, spectra
 from activitymodule.statistics.calibration import calibrate
 from activitymodule.statistics.normal_scores import Scored, score_gait, score_still, spread_out
@@ -51,7 +51,7 @@ def measure(
         if progress is not None:
             progress(profiles[-1])
     if not profiles:
-        raise DataError(f"no recording is as long as {LEAST_SECONDS} s; nothing could be measured")
+        raise NotEnoughDataError(f"no recording is as long as {LEAST_SECONDS} s; nothing could be measured")
     return tuple(sorted(profiles, key=lambda p: (p.activity, p.person)))
 
 
@@ -71,7 +71,7 @@ def measure_profile(
     frame = recipe.frame_seconds * RATE_HZ
     x = x[: len(x) // frame * frame]
     if len(x) < LEAST_SECONDS * RATE_HZ:
-        raise DataError(
+        raise NotEnoughDataError(
             f"the recording of {recording.person}, {recording.activity} has {len(x) / RATE_HZ:.0f} s; "
             f"a profile needs {LEAST_SECONDS} s"
         )

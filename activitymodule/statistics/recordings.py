@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from activitymodule.errors import ConfigError, DataError
+from activitymodule.errors import ConfigError, DataError, NotEnoughDataError
 from activitymodule.statistics.profile import RATE_HZ
 from activitymodule.telemetry.sources import SOURCES, source_named
 from activitymodule.windows.packing import stamps_us, total_acceleration
@@ -52,7 +52,7 @@ def select(recordings: Sequence[Recording], people: Collection[str]) -> list[Rec
     wanted = set(people)
     kept = [r for r in recordings if r.person in wanted]
     if not kept:
-        raise DataError(f"there is no recording of {', '.join(sorted(wanted)) or 'nobody'}")
+        raise NotEnoughDataError(f"there is no recording of {', '.join(sorted(wanted)) or 'nobody'}")
     return kept
 
 
@@ -169,7 +169,9 @@ def read(
             found += from_readings(table, most_seconds)
     if not found:
         whom = "" if people is None else f" by {', '.join(sorted(people))}"
-        raise DataError(f"{what} holds no stretch of 10 s{whom} with an activity and an acceleration")
+        raise NotEnoughDataError(
+            f"{what} holds no stretch of 10 s{whom} with an activity and an acceleration"
+        )
     return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from activitymodule.errors import DataError
+from activitymodule.errors import NotEnoughDataError
 from activitymodule.learning.challenger import families_of, headline, train_challenger, write_challenger
 from activitymodule.learning.training_set import GoldWindows, training_set
 from activitymodule.models.activity import feature_names
@@ -87,7 +87,7 @@ def test_weights_count():
 
 def test_without_labels_there_is_no_challenger():
     base, _ = base_and_gold()
-    with pytest.raises(DataError, match="no gold label"):
+    with pytest.raises(NotEnoughDataError):
         train_challenger(training_set(base, GoldWindows.none()), Settings())
 
 

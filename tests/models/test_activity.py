@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from activitymodule.errors import DataError
+from activitymodule.errors import NotEnoughDataError
 from activitymodule.models import export
 from activitymodule.models.activity import TreesAndLinear, activity_pipeline, feature_names
 from activitymodule.models.training import train_activity
@@ -114,10 +114,10 @@ def test_saved_and_loaded_it_says_the_same():
 
 
 def test_one_activity_is_not_enough(toy, config):
-    with pytest.raises(DataError, match="two activities"):
+    with pytest.raises(NotEnoughDataError):
         train_activity(toy.take(toy.activity == "rowing"), config)
 
 
 def test_one_person_is_not_enough(toy, config):
-    with pytest.raises(DataError, match="two people"):
+    with pytest.raises(NotEnoughDataError):
         train_activity(toy.take(toy.person == "p1"), config)

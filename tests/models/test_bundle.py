@@ -12,7 +12,7 @@ import skops.io
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from activitymodule.errors import ModelError
+from activitymodule.errors import ModelError, ModelMisfitError, ModelNotTrustedError, ModelTooLargeError
 from activitymodule.models import export
 from activitymodule.models.bundle import BundleBytes, ModelBytes, PersonColumns, load_bundle
 from activitymodule.models.calibration import conformal_sets
@@ -81,76 +81,77 @@ def test_it_can_be_sent_to_workers(bundle, model, toy):
 
 
 def test_features_of_another_shape_are_refused(model, toy):
-    with pytest.raises(ModelError, match="features of shape"):
+    with pytest.raises(ModelMisfitError):
         model.score(toy.features[:, :-1])
 
 
-def refused(bundle, match, *, windows=None, **card_changes):
+def refused(bundle, error, *mentioned, windows=None, **card_changes):
     card = json.loads(bundle.classifier.card) | card_changes
     changed = replace(bundle, classifier=replace(bundle.classifier, card=json.dumps(card)))
-    with pytest.raises(ModelError, match=match) as caught:
+    with pytest.raises(ModelError) as caught:
         load_bundle(changed, windows)
+    assert type(caught.value) is error
     assert "\n" not in str(caught.value)
+    assert all(text in str(caught.value) for text in mentioned)
 
 
 def test_misfits_are_refused(bundle, trained):
     names = list(trained.card.feature_names)
-    refused(
-        bundle, "features that this code does not compute, such as spin", feature_names=[*names[:-1], "spin"]
-    )
-    refused(bundle, "none at all", feature_names=[])
-    refused(bundle, "does not answer a query", feature_names=names[:-1])
-    refused(bundle, "features of version 0", features_version="0")
-    refused(bundle, "3 probabilities for 4 labels", labels=["a", "b", "c", "d"])
-    refused(bundle, "one of them twice", labels=["a", "a", "b"])
-    refused(bundle, "not an activity model", kind="energy")
-    refused(bundle, "no conformal quantile", conformal_quantile=None)
-    refused(bundle, "windows of 10 s at 10 Hz", windows=Windows(length_seconds=20, slide_seconds=20))
-    refused(bundle, "cannot be used", surprise=1)
+    refused(bundle, ModelMisfitError, "spin", feature_names=[*names[:-1], "spin"])
+    refused(bundle, ModelMisfitError, feature_names=[])
+    refused(bundle, ModelError, feature_names=names[:-1])
+    refused(bundle, ModelMisfitError, "version 0", features_version="0")
+    refused(bundle, ModelMisfitError, "3", "4", labels=["a", "b", "c", "d"])
+    refused(bundle, ModelMisfitError, labels=["a", "a", "b"])
+    refused(bundle, ModelMisfitError, "energy", "activity", kind="energy")
+    refused(bundle, ModelMisfitError, conformal_quantile=None)
+    refused(bundle, ModelMisfitError, "10 s", "20 s", windows=Windows(length_seconds=20, slide_seconds=20))
+    refused(bundle, ModelError, "surprise", surprise=1)
 
 
 def test_a_regressor_in_the_classifiers_place_is_refused(folders):
-    with pytest.raises(ModelError, match="is an energy model"):
+    with pytest.raises(ModelMisfitError):
         load_bundle(BundleBytes.read(folders[1], version="1"))
 
 
 def test_files_that_do_not_load_are_refused(bundle):
     for content in (b"", b"not a model", bundle.classifier.content[:1000]):
         broken = replace(bundle, classifier=replace(bundle.classifier, content=content))
-        with pytest.raises(ModelError, match="cannot be loaded") as caught:
+        with pytest.raises(ModelError) as caught:
             load_bundle(broken)
+        assert type(caught.value) is ModelError
         assert "\n" not in str(caught.value)
 
 
 class Intruder(LogisticRegression):
-    """A type nobody has vouched for."""
+    """A type that is not trusted."""
 
 
-def test_types_nobody_trusts_are_refused(bundle):
+def test_types_that_are_not_trusted_are_refused(bundle):
     content = skops.io.dumps(Pipeline([("model", Intruder())]))
-    with pytest.raises(ModelError, match=r"Intruder, which is not trusted"):
+    with pytest.raises(ModelNotTrustedError, match="Intruder"):
         load_bundle(replace(bundle, classifier=replace(bundle.classifier, content=content)))
 
 
 def test_what_is_no_pipeline_is_refused(bundle):
     content = skops.io.dumps(LogisticRegression())
-    with pytest.raises(ModelError, match="no Pipeline"):
+    with pytest.raises(ModelError, match="LogisticRegression"):
         load_bundle(replace(bundle, classifier=replace(bundle.classifier, content=content)))
 
 
 def test_models_that_are_too_large_are_refused(folders, trained, tmp_path):
-    with pytest.raises(ModelError, match=r"more than models\.max_megabytes"):
+    with pytest.raises(ModelTooLargeError):
         BundleBytes.read(*folders, version="1", energy_version="1", max_megabytes=0.01)
-    with pytest.raises(ModelError, match=r"more than models\.max_megabytes"):
+    with pytest.raises(ModelTooLargeError):
         export.write_folder(tmp_path, trained.pipeline, trained.card, {}, Models(max_megabytes=0.01))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_without_its_files_is_refused(folders, tmp_path):
-    with pytest.raises(ModelError, match=r"lacks model.skops"):
+    with pytest.raises(ModelError, match=export.MODEL_FILE):
         ModelBytes.read(tmp_path, "4", 50)
     (tmp_path / export.MODEL_FILE).write_bytes((folders[0] / export.MODEL_FILE).read_bytes())
-    with pytest.raises(ModelError, match=r"lacks model.json"):
+    with pytest.raises(ModelError, match=export.CARD_FILE):
         ModelBytes.read(tmp_path, "4", 50)
 
 

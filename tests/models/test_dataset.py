@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from activitymodule.errors import DataError
+from activitymodule.errors import DataError, NotEnoughDataError
 from activitymodule.models.activity import feature_names
 from activitymodule.models.dataset import (
     OTHER_WRIST,
@@ -75,7 +75,7 @@ def test_readings_without_a_label_teach_nothing():
     table = pa.concat_tables([readings(20, None), readings(20, "rowing", start_us=START_US + 20_000_000)])
     found = windows_of_readings(table, WINDOWS)
     assert set(found.activity) == {"rowing"}
-    with pytest.raises(DataError, match="no whole window"):
+    with pytest.raises(NotEnoughDataError):
         concatenated([windows_of_readings(readings(20, None), WINDOWS)])
 
 
@@ -126,14 +126,14 @@ def test_a_table_of_features():
     found = windows_of_table(table)
     assert found.features[1, FEATURE_NAMES.index("heart_mean")] == 90
     assert np.isnan(found.features[:, 0]).all()
-    with pytest.raises(DataError, match="no column that is a feature"):
+    with pytest.raises(DataError, match="activity features"):
         windows_of_table(table.select(["person"]))
     with pytest.raises(DataError, match="person"):
         windows_of_table(table.select(["heart_mean"]))
 
 
 def test_readings_that_cannot_teach_are_refused():
-    with pytest.raises(DataError, match="nothing to learn from"):
+    with pytest.raises(DataError, match="kcal_per_min"):
         windows_of_readings(readings(10).drop_columns(["activity"]), WINDOWS)
-    with pytest.raises(DataError, match="no column stamp"):
+    with pytest.raises(DataError, match="stamp"):
         windows_of_readings(readings(10).drop_columns(["stamp"]), WINDOWS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from known_recordings import sitter, walker
 
-from activitymodule.errors import DataError
+from activitymodule.errors import DataError, NotEnoughDataError
 from activitymodule.statistics.fidelity.copying import copying
 from activitymodule.statistics.fidelity.distributions import (
     autocorrelation,
@@ -103,9 +103,9 @@ def test_errors_are_person_by_person_where_people_match(day: list[Recording]) ->
 
 
 def test_data_sets_with_nothing_in_common_are_refused(day: list[Recording]) -> None:
-    with pytest.raises(DataError, match="no activity in common"):
+    with pytest.raises(DataError):
         marginal_distance(day, [replace(day[0], activity="flying")])
-    with pytest.raises(DataError, match="at least 8"):
+    with pytest.raises(NotEnoughDataError):
         compare(day[:4], lambda people, seed: list(day), [1])
 
 

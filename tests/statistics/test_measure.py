@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from known_recordings import sitter, walker
 
-from activitymodule.errors import DataError
+from activitymodule.errors import NotEnoughDataError
 from activitymodule.statistics.calibration import typical_spectrum
 from activitymodule.statistics.measure import measure, measure_profile
 from activitymodule.statistics.process import Process
@@ -42,9 +42,9 @@ def test_two_postures_are_two_kinds_of_regimes(sitting_profile: Profile) -> None
 
 
 def test_a_short_recording_gives_no_profile() -> None:
-    with pytest.raises(DataError, match="has 30 s"):
+    with pytest.raises(NotEnoughDataError):
         measure_profile(sitter("a", seconds=30))
-    with pytest.raises(DataError, match="no recording is as long as"):
+    with pytest.raises(NotEnoughDataError):
         measure([sitter("a", seconds=30)])
     assert len(measure([sitter("a", seconds=30), sitter("b", seconds=60)])) == 1
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import GroupKFold
 
-from activitymodule.errors import DataError
+from activitymodule.errors import NotEnoughDataError
 from activitymodule.models.calibration import (
     conformal_quantile,
     conformal_sets,
@@ -100,7 +100,9 @@ def person_folds(person: np.ndarray, folds: int) -> list[tuple[np.ndarray, np.nd
     """Rows to learn from and rows to test on, whole people apart; at most as many folds as people."""
     people = len(np.unique(person))
     if people < 2:
-        raise DataError("a model is evaluated on people it has not seen: the data needs at least two people")
+        raise NotEnoughDataError(
+            "a model is evaluated on people it has not seen: the data needs at least two people"
+        )
     count = min(folds, people)
     return list(GroupKFold(count).split(np.zeros((len(person), 1)), groups=person))
 

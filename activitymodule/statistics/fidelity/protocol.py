@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from activitymodule.errors import DataError
+from activitymodule.errors import NotEnoughDataError
 from activitymodule.statistics.fidelity.copying import Copying, copying, halves
 from activitymodule.statistics.fidelity.distributions import autocorrelation_error, marginal_distance
 from activitymodule.statistics.fidelity.transfer import Transfer, train_and_test
@@ -91,7 +91,7 @@ def compare(
     step = progress or (lambda text: None)
     people = {r.person for r in real}
     if len(people) < 2 * FOLDS:
-        raise DataError(
+        raise NotEnoughDataError(
             f"the real recordings are of {len(people)} people; comparing needs at least {2 * FOLDS}, "
             "so that some can be left out"
         )

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
-from activitymodule.errors import DataError
+from activitymodule.errors import NotEnoughDataError
 from activitymodule.statistics.fidelity.windows import WINDOW, cut, describe
 from activitymodule.statistics.recordings import Recording
 
@@ -49,7 +49,7 @@ def two_sample_test(
     activity = np.concatenate([a.activity, b.activity])
     folds = min(folds, len(np.unique(a.person)), len(np.unique(b.person)))
     if folds < 2:
-        raise DataError("the two-sample test needs at least two people on either side")
+        raise NotEnoughDataError("the two-sample test needs at least two people on either side")
     score, gain = np.zeros(len(y)), np.zeros(X.shape[1])
     for train, test in GroupKFold(folds).split(X, y, person):
         model = lightgbm.LGBMClassifier(

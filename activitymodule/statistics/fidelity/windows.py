@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from activitymodule.errors import DataError
+from activitymodule.errors import NotEnoughDataError
 from activitymodule.statistics.profile import RATE_HZ
 from activitymodule.statistics.recordings import Recording
 from activitymodule.telemetry.gravity import STANDARD_GRAVITY
@@ -40,7 +40,7 @@ def cut(recordings: Sequence[Recording], hop: int = WINDOW) -> Windowed:
             activity += [r.activity] * len(starts)
             person += [r.person] * len(starts)
     if not values:
-        raise DataError("no recording is as long as a window of 10 s")
+        raise NotEnoughDataError("no recording is as long as a window of 10 s")
     return Windowed(np.concatenate(values), np.array(activity), np.array(person))
 
 
