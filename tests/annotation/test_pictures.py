@@ -12,10 +12,12 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -27,6 +29,7 @@ from own_settings import register_champion, replaced, settings_of_ones_own
 
 from activitymodule.embedded.processes import any_free_port
 from activitymodule.models.baseline import Counter, read_baseline
+from activitymodule.models.bundle import ModelBytes, load_model
 from activitymodule.registry.versions import register
 from activitymodule.settings import Settings
 from activitymodule.store.batches import begin_batch, finish_batch
@@ -35,6 +38,7 @@ from activitymodule.store.drift import write_minutes
 from activitymodule.store.users import add_token, add_user
 from activitymodule.synthesis.history import training_parts
 from activitymodule.telemetry.encode import messages
+from activitymodule.windows.catalogue import FEATURE_NAMES
 from activitymodule.workflows.training import Request, train
 
 pytestmark = pytest.mark.integration
@@ -153,7 +157,7 @@ def running_console(
         )
         first = register_champion(settings, models)
         register(settings, first.name, models / "activity", {}, tags={"data": "labels of annotators"})
-        made = scored(DEVICES, MINUTES)
+        made = scored_by(models, scored(DEVICES, MINUTES))
         with session(settings) as connection:
             for name, password in PASSWORDS.items():
                 add_user(connection, name, ROLES[name], password)  # type: ignore[arg-type]
@@ -171,9 +175,17 @@ def running_console(
         print(log.read_text())
 
 
+def scored_by(models: Path, made: Scored) -> Scored:
+    """The same windows, scored by the model that the console shows."""
+    model, card = load_model(ModelBytes.read(models / "activity", "1", max_megabytes=50), "activity")
+    columns = [FEATURE_NAMES.index(name) for name in card.feature_names]
+    probabilities = model.predict_proba(made.features[:, columns]).astype(np.float32)
+    return replace(made, labels=card.labels, probabilities=probabilities)
+
+
 def fill_store(connection: Connection, settings: Settings, made: Scored, models: Path) -> None:
     """Predictions, queue, batches, drift, dead letters, runs."""
-    fill(connection, settings, items=ITEMS, devices=DEVICES, minutes=MINUTES)
+    fill(connection, settings, items=ITEMS, made=made)
     baseline = read_baseline(models / "activity")
     assert baseline is not None
     totals = Counter(baseline).by_minute(

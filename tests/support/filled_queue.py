@@ -92,10 +92,10 @@ def packed(windows: PanedWindows, row: int) -> bytes:
 
 
 def fill(
-    connection: Connection, settings: Settings, *, items: int = 60, devices: int = 9, minutes: int = 12
+    connection: Connection, settings: Settings, *, items: int = 60, made: Scored | None = None
 ) -> Scored:
     """Predictions of all windows, and `items` of them queued, spread over people and time; commits."""
-    made = scored(devices, minutes)
+    made = made or scored()
     name = settings.registry.classifier
     record_model_version(
         connection, name=name, version=VERSION, labels=made.labels, feature_version=FEATURES_VERSION
