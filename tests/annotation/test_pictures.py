@@ -58,7 +58,7 @@ PAGES = {
     "users": "/users",
 }
 # the pictures of the documentation, and their heights
-IN_THE_DOCUMENTS = {"start": 1040, "annotate": 800, "live": 900, "models": 1280, "drift": 1000}
+IN_THE_DOCUMENTS = {"start": 1040, "annotate": 800, "live": 1150, "models": 1280, "drift": 1000}
 # what a page has once all of it is there
 READY = {
     "annotate": "#annotate[data-item] .like .tile, #annotate[data-item] .like .none-yet",
