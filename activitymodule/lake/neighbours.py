@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
-from activitymodule.learning.training_set import Neighbours
+from activitymodule.learning.spreading import Neighbours
 from activitymodule.settings import Settings
 from activitymodule.streaming.archive import archive_path
 from activitymodule.windows.assembling import assemble

@@ -10,7 +10,8 @@ import pytest
 
 from activitymodule.errors import NotEnoughDataError
 from activitymodule.learning.challenger import families_of, headline, train_challenger, write_challenger
-from activitymodule.learning.training_set import GoldWindows, training_set
+from activitymodule.learning.gold import GoldWindows
+from activitymodule.learning.training_set import training_set
 from activitymodule.models.activity import feature_names
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import PersonColumns

@@ -26,7 +26,7 @@ from activitymodule.learning.gate import (
     same_labels_note,
 )
 from activitymodule.learning.gate.bootstrap import change_over_people, effective_people
-from activitymodule.learning.gate_simulation import CLARITY, LABELS, draw, passes, verdicts
+from activitymodule.learning.gate_simulation import CLARITY, LABELS, draw, passes
 from activitymodule.models import export
 from activitymodule.models.activity import TreesAndLinear, activity_pipeline, feature_names
 from activitymodule.models.bundle import ModelBytes
@@ -51,28 +51,6 @@ def failed(verdict: Verdict) -> set[str]:
     return {check.name for check in verdict.checks if not check.passed}
 
 
-# ---- rates -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("people", "labels"), [(6, 60), (15, 150), (40, 400)])
-def test_equal_models_are_rarely_promoted(people, labels):
-    found = simulation.rates(verdicts(200, people, labels, LIMITS))
-    assert found["promoted"] <= 0.05
-    assert found["better"] <= 0.05
-    assert found["higher"] > 0.35, "a higher F1 alone would promote half of them"
-
-
-def test_retries_promote_no_equal_model():
-    """Eight challengers that are no better, judged by the same audit labels one after the other."""
-    quick = LIMITS.model_copy(update={"bootstrap": 400})
-    trials = {"trials": 60, "people": 15, "labels": 150, "limits": quick, "tries": 8}
-    adjusted = simulation.promoted_by_retries(**trials, adjust=True)
-    constant = simulation.promoted_by_retries(**trials, adjust=False)
-    assert adjusted[0] == constant[0]
-    assert adjusted[-1] <= 0.07
-    assert constant[-1] > adjusted[-1]
-
-
 def test_each_verdict_on_the_same_labels_has_a_smaller_alpha():
     alphas = [adjusted_alpha(0.025, k) for k in range(1000)]
     assert alphas[:3] == [0.025, 0.025 / 4, 0.025 / 9]
@@ -87,24 +65,6 @@ def test_each_verdict_on_the_same_labels_has_a_smaller_alpha():
         lows.append(verdict.figures.macro_f1.low)
         assert (same_labels_note(k) in better.message) == (k > 0)
     assert lows[0] > lows[1] > lows[2]
-
-
-def test_a_better_model_is_mostly_promoted():
-    found = simulation.rates(verdicts(60, 60, 600, LIMITS, gain=0.05))
-    assert found["promoted"] > 0.5
-    assert simulation.rates(verdicts(40, 40, 400, LIMITS, gain=0.1))["promoted"] > 0.8
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("people", [5, 6, 8, 12, 20, 40, 80])
-def test_equal_models_for_any_number_of_people(people):
-    found = simulation.rates(verdicts(1500, people, max(10 * people, 60), LIMITS, seed=1))
-    # 1,500 trials: the standard error of a rate of .025 is .004
-    assert found["promoted"] <= 0.035
-    assert found["better"] <= 0.045
-
-
-# ---- planted faults ----------------------------------------------------------------------------------------
 
 
 def test_a_poisoned_challenger_is_rejected():
@@ -202,9 +162,6 @@ def test_too_slow_or_too_large():
     assert failed(judge(trial.champion, large, trial.audit, LIMITS)) == {"size"}
 
 
-# ---- models that do not load -------------------------------------------------------------------------------
-
-
 @cache
 def a_model(seed: int = 0) -> tuple[bytes, Card]:
     """A small classifier on the motion features, as the bytes of its file, and its card."""
@@ -284,9 +241,6 @@ def test_a_champion_that_does_not_load_is_reported():
 def test_a_large_model_is_rejected():
     found = examined(*a_model(), megabytes=0.001)
     assert "size" in failed(judged(found))
-
-
-# ---- figures -----------------------------------------------------------------------------------------------
 
 
 def test_f1_is_that_of_the_confusion():

@@ -11,20 +11,17 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from activitymodule.errors import DataError
-from activitymodule.learning.training_set import (
+from activitymodule.learning.gold import (
     AUDIT_SHARE,
     EMBARGO_SECONDS,
     LEAST_NEW_LABELS,
     WEIGHT_RATIO,
     GoldWindows,
-    Neighbours,
-    change_bar,
-    feature_scale,
     for_training,
     propensity_weights,
-    reached,
-    training_set,
 )
+from activitymodule.learning.spreading import Neighbours, change_bar, feature_scale, reached
+from activitymodule.learning.training_set import training_set
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import PersonColumns
 from activitymodule.windows.catalogue import FEATURE_NAMES

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import lightgbm as lgb
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from activitymodule.errors import NotEnoughDataError
 from activitymodule.models import export
@@ -46,9 +49,6 @@ def test_probabilities_are_probabilities_and_sharpened():
 
 @pytest.mark.parametrize("labels", [2, 3, 6])
 def test_it_is_the_mean_of_lightgbm_and_a_logistic_regression(labels):
-    import lightgbm as lgb
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
 
     X, y = small(labels=labels)
     scale = StandardScaler().fit(X.astype(float))

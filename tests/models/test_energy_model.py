@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,8 +69,6 @@ def test_an_activity_beyond_the_label_set_is_an_unknown_one(toy, trained_energy)
 
 
 def test_energy_is_never_negative(toy, config):
-    from dataclasses import replace
-
     low = replace(toy, kcal_per_min=np.where(toy.activity == "rowing", 0.01, 0.0).astype(np.float32))
     trained = train_energy(low, None, (), config, folds=2)
     assert (trained.pipeline.predict(matrix(low, code=np.nan)) >= 0).all()

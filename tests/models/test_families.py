@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +51,8 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings whose classifier is a family of a temporary module."""
     (tmp_path / "nearest_mean_family.py").write_text(NEAREST_MEAN)
     monkeypatch.syspath_prepend(tmp_path)
-    import nearest_mean_family
-
-    monkeypatch.setitem(CLASSIFIERS, "nearest_mean", nearest_mean_family.NearestMean)
+    family = importlib.import_module("nearest_mean_family").NearestMean
+    monkeypatch.setitem(CLASSIFIERS, "nearest_mean", family)
     settings = load({})
     return settings.model_copy(
         update={"models": settings.models.model_copy(update={"classifier": "nearest_mean"})}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from activitymodule.errors import ActivityError, ModelError
 from activitymodule.learning.gate import adjusted_alpha, same_labels_note
-from activitymodule.learning.training_set import for_training, known_or_enough
+from activitymodule.learning.gold import for_training, known_or_enough
 from activitymodule.models.export import CARD_FILE, Card
 from activitymodule.monitoring.report import drift_report
 from activitymodule.registry.versions import ModelVersion, champion, fetch

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from activitymodule.learning.gate import Audit
+from activitymodule.learning.gold import GoldWindows
 from activitymodule.learning.strata import AUDIT
-from activitymodule.learning.training_set import GoldWindows
 from activitymodule.store.labels import GoldRow
 from activitymodule.windows.catalogue import FEATURE_NAMES
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from activitymodule.errors import DataError
 from activitymodule.lake.neighbours import neighbours
 from activitymodule.lake.snapshots import read_base, write_snapshot
-from activitymodule.learning.training_set import TrainingSet, for_training, only_known, training_set
+from activitymodule.learning.gold import for_training
+from activitymodule.learning.training_set import TrainingSet, only_known, training_set
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.export import LINEAGE_FILE
 from activitymodule.registry.versions import ModelVersion, fetch
