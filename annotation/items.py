@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from activitymodule.learning.strata import AUDIT
 from activitymodule.settings import Settings
 from activitymodule.store import items as store_items
 from activitymodule.store import labels as store_labels
@@ -239,7 +240,7 @@ def prepared(connection: Connection, config: Settings, item: Item, width: int, h
     similar = SPACE.nearest(connection, item, list(gold), SIMILAR)
     others = [store_items.get_item(connection, number) for number, _ in similar]
     seconds = (item.window_end - item.window_start).total_seconds()
-    audit = item.stratum == "audit"
+    audit = item.stratum == AUDIT
     return Prepared(
         item_id=item.item_id,
         device=item.device_id,

@@ -9,6 +9,7 @@ import typer
 from activitymodule.errors import ConfigError
 from activitymodule.jobs import options, output, queue_explanation
 from activitymodule.learning import policy
+from activitymodule.learning.strata import STRATA
 from activitymodule.settings import Settings, settings
 from activitymodule.store import connection as store
 from activitymodule.store import queue as queue_table
@@ -23,7 +24,6 @@ app = typer.Typer(
     epilog="Example: activity queue list --stratum audit",
 )
 
-_STRATA = ("audit", "cold", "doubt")
 _EMPTY = "no item waits; `activity score` adds them, as many as `queue.items_per_hour` allows"
 
 
@@ -36,8 +36,8 @@ def list_(
     as_json: bool = options.JSON,
 ) -> None:
     """List the items of the queue, the newest first."""
-    if stratum is not None and stratum not in _STRATA:
-        raise ConfigError(f"{stratum} is no stratum; the strata are {', '.join(_STRATA)}")
+    if stratum is not None and stratum not in STRATA:
+        raise ConfigError(f"{stratum} is no stratum; the strata are {', '.join(STRATA)}")
     with store.session(settings(), read_only=True) as connection:
         items = queue_views.list_items(
             connection, stratum=stratum, device_id=device, closed=closed, limit=limit

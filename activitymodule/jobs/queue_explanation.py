@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from activitymodule.jobs.output import cell, safe
+from activitymodule.learning.strata import AUDIT, COLD
 from activitymodule.store import queue_views
 
 
@@ -36,13 +37,13 @@ def sentences(
 
 def _reasons(window: queue_views.QueuedWindow) -> list[str]:
     decision = window.decision
-    if window.stratum == "audit":
+    if window.stratum == AUDIT:
         return [
             f"Drawn at random for the audit: its draw {decision['draw']:.6f} is below the rate "
             f"{decision['rate']:.6f}, which does not depend on the window and is its exact propensity.",
             f"The rate is for {decision['windows_per_hour']:,.0f} windows/h ({decision['rate_made_from']}).",
         ]
-    if window.stratum == "cold":
+    if window.stratum == COLD:
         first = (
             f"Selected at random, spread over people and activities: there were {decision['labels']} labels, fewer "
             f"than queue.cold_labels ({decision['cold_labels']})."

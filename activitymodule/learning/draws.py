@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from activitymodule.learning.strata import COLD
+
 
 def draw(device_id: str, window_start_us: int, purpose: str, salt: str = "") -> float:
     """A number from [0, 1): the first 53 bits of a keyed BLAKE2b of window, purpose and salt.
@@ -22,7 +24,7 @@ def draw(device_id: str, window_start_us: int, purpose: str, salt: str = "") -> 
     return (int.from_bytes(digest, "big") >> 11) / (1 << 53)
 
 
-def draws(device_id: Sequence[str], window_start_us: Sequence[int], purpose: str = "cold") -> np.ndarray:
+def draws(device_id: Sequence[str], window_start_us: Sequence[int], purpose: str = COLD) -> np.ndarray:
     """`draw` of each window, float64 (n,).
 
     >>> draws(["watch-1"], [0]).tolist() == draws(["watch-1"], [0]).tolist()
