@@ -239,31 +239,25 @@ def baseline_of(
     best = probabilities.argmax(1)
     confidence = probabilities.max(1)
 
-    whole = np.full(n_features, _CELLS, np.int16)
-    edges = np.tile(np.arange(1, BINS + 2, dtype=np.int16), (n_features, 1))
-    edges[:, -1] = whole
+    edges = _edges(z, there, np.flatnonzero(monitored))
     draft = Baseline(
         FEATURE_NAMES, tuple(labels), n, len(np.unique(person)), mean.astype(np.float32), sd.astype(np.float32),
         (count / n).astype(np.float32), edges, np.zeros((k, n_features)), np.zeros((k, n_features, BINS)),
         np.ones(n_features), np.ones(n_features), np.zeros(k), np.zeros(k), 0.0, np.zeros(CONFIDENCES),
     )  # fmt: skip
-    cells = np.clip(np.floor(np.nan_to_num(z) * _CELLS_PER_SD + _MIDDLE), 1, _CELLS - 1).astype(np.int64)
-    for feature in np.flatnonzero(monitored):
-        found = np.bincount(cells[there[:, feature], feature], minlength=_CELLS).cumsum() / count[feature]
-        inner = np.searchsorted(found, np.arange(1, BINS) / BINS - 1e-9) + 1
-        edges[feature, 1:-1] = np.minimum(inner, _CELLS)
     counter = Counter(draft)
     everything = counter.totals(features, probabilities, np.arange(n))
-    class_means, class_shares = np.zeros((k, n_features)), np.zeros((k, n_features, BINS))
-    class_confidence = np.zeros(k)
-    for label in range(k):
-        own = np.flatnonzero(best == label)
+    by_class = [
         # an activity that is never predicted is expected to look like any window
-        own_totals = counter.totals(features, probabilities, own) if len(own) else everything
-        at_least = np.maximum(own_totals.counts, 1)
-        class_means[label] = own_totals.sums / at_least
-        class_shares[label] = own_totals.histogram / at_least[:, None]
-        class_confidence[label] = own_totals.confidence_sum / own_totals.windows
+        counter.totals(features, probabilities, own) if len(own) else everything
+        for own in (np.flatnonzero(best == label) for label in range(k))
+    ]
+    at_least = [np.maximum(totals.counts, 1) for totals in by_class]
+    class_means = np.stack([totals.sums / n for totals, n in zip(by_class, at_least, strict=True)])
+    class_shares = np.stack(
+        [totals.histogram / n[:, None] for totals, n in zip(by_class, at_least, strict=True)]
+    )
+    class_confidence = np.array([totals.confidence_sum / totals.windows for totals in by_class])
     person_sd, icc = _between_people(z - class_means[best], person, best)
     confidence_sd, _ = _between_people((confidence - class_confidence[best])[:, None], person, best)
     return Baseline(
@@ -284,6 +278,20 @@ def baseline_of(
         confidence_person_sd=float(confidence_sd[0]),
         confidences=everything.confidences / n,
     )
+
+
+def _edges(z: np.ndarray, there: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Edges of bins that hold about as many windows each, int16 (n_features, BINS + 1); one cell a bin but the last
+    for features that are not among `features`. z : (n_windows, n_features), standard scores, present where `there`."""
+    edges = np.tile(np.arange(1, BINS + 2, dtype=np.int16), (z.shape[1], 1))
+    edges[:, -1] = _CELLS
+    cells = np.clip(np.floor(np.nan_to_num(z) * _CELLS_PER_SD + _MIDDLE), 1, _CELLS - 1).astype(np.int64)
+    for feature in features:
+        own = cells[there[:, feature], feature]
+        share = np.bincount(own, minlength=_CELLS).cumsum() / len(own)
+        inner = np.searchsorted(share, np.arange(1, BINS) / BINS - 1e-9) + 1
+        edges[feature, 1:-1] = np.minimum(inner, _CELLS)
+    return edges
 
 
 def _between_people(rest: np.ndarray, person: np.ndarray, best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
