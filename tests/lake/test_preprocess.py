@@ -18,6 +18,7 @@ import pytest
 from activitymodule import settings as config
 from activitymodule.errors import DataError
 from activitymodule.lake import preprocess
+from activitymodule.streaming.session import spark_session
 from activitymodule.telemetry import prepared, recordings
 from activitymodule.telemetry.sources.base import Chunk, Ledger, chunk_schema
 
@@ -28,8 +29,6 @@ HEADER = "stamp,pitch,roll,user_acceleration_x,user_acceleration_y,user_accelera
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if not any(config.resolve(config.Spark().jars).glob("spark-sql-kafka*.jar")):
         pytest.skip("Spark's jars are not there; run ./init.sh")
-    from activitymodule.streaming.session import spark_session
-
     folder = tmp_path_factory.mktemp("spark")
     environment = dict(os.environ)
     settings = config.build({"local": {"folder": str(folder)}})
