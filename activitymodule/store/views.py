@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from activitymodule.store.connection import Connection
-from activitymodule.store.queries import fetch_one, fetch_value
+from activitymodule.store.queries import fetch_all, fetch_one, fetch_row, fetch_value
 
 UNCERTAIN_BELOW = 0.6
 """A prediction with less confidence counts as uncertain."""
@@ -58,8 +58,12 @@ def overview(connection: Connection, classifier: str, annotator: str) -> Overvie
 
 @dataclass(frozen=True)
 class Filter:
-    """Which predictions: of watches whose name begins with `device_prefix`, of one activity ("none": without one),
-    with a confidence under UNCERTAIN_BELOW."""
+    """A filter of predictions.
+
+    device_prefix : beginning of the watch's name
+    activity : of the window, "none" for windows without one
+    uncertain : only with a confidence under UNCERTAIN_BELOW
+    """
 
     device_prefix: str = ""
     activity: str = ""
@@ -110,7 +114,7 @@ def list_predictions(
 ) -> list[Prediction]:
     """Predictions of windows that have ended, newest first; before : the `place` of the last one of the page before."""
     start, device = before or (None, "")
-    asked = {
+    values = {
         "device": which.device_prefix.translate(_ESCAPED) + "%" if which.device_prefix else "",
         "activity": which.activity,
         "uncertain": which.uncertain,
@@ -119,16 +123,12 @@ def list_predictions(
         "before_device": device,
         "limit": limit,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_PREDICTIONS, asked)
-        return [Prediction(*row) for row in cursor.fetchall()]
+    return [Prediction(*row) for row in fetch_all(connection, _PREDICTIONS, values)]
 
 
 def newest_labels(connection: Connection) -> list[str]:
     """The label set of the newest model version; empty if there is none."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT labels FROM model_versions ORDER BY registered_at DESC LIMIT 1")
-        row = cursor.fetchone()
+    row = fetch_row(connection, "SELECT labels FROM model_versions ORDER BY registered_at DESC LIMIT 1")
     return list(row[0]) if row else []
 
 
@@ -164,10 +164,8 @@ class Latency:
 def activity_counts(connection: Connection, since: int, bucket_seconds: int) -> dict[int, dict[str, int]]:
     """Windows by start and activity since a Unix time: bucket (Unix seconds) -> activity -> windows."""
     counts: dict[int, dict[str, int]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(_COUNTS, {"bucket": bucket_seconds, "since": since})
-        for bucket, activity, n in cursor.fetchall():
-            counts.setdefault(bucket, {})[activity] = n
+    for bucket, activity, n in fetch_all(connection, _COUNTS, {"bucket": bucket_seconds, "since": since}):
+        counts.setdefault(bucket, {})[activity] = n
     return counts
 
 
@@ -178,9 +176,8 @@ def live_latency(
 
     Windows that waited in Kafka for more than live_seconds are a backlog, and left out.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_LATENCY, {"bucket": bucket_seconds, "since": since, "live_seconds": live_seconds})
-        return {bucket: Latency(p50, p95, n) for bucket, (p50, p95), n in cursor.fetchall()}
+    values = {"bucket": bucket_seconds, "since": since, "live_seconds": live_seconds}
+    return {bucket: Latency(p50, p95, n) for bucket, (p50, p95), n in fetch_all(connection, _LATENCY, values)}
 
 
 def dead_letters_last_hour(connection: Connection) -> int:
@@ -257,28 +254,20 @@ ORDER BY device_id LIMIT 200
 
 def last_hour_of(connection: Connection, device_id: str) -> list[WatchWindow]:
     """The windows of a watch in the hour up to its newest one, oldest first."""
-    with connection.cursor() as cursor:
-        cursor.execute(_WATCH_WINDOWS, {"device": device_id})
-        return [WatchWindow(*row) for row in cursor.fetchall()]
+    return [WatchWindow(*row) for row in fetch_all(connection, _WATCH_WINDOWS, {"device": device_id})]
 
 
 def bouts_of(connection: Connection, device_id: str, since: datetime) -> list[Bout]:
     """The last thirty bouts of a watch since a time, newest first."""
-    with connection.cursor() as cursor:
-        cursor.execute(_BOUTS, {"device": device_id, "since": since})
-        return [Bout(*row) for row in cursor.fetchall()]
+    return [Bout(*row) for row in fetch_all(connection, _BOUTS, {"device": device_id, "since": since})]
 
 
 def wearer_of(connection: Connection, device_id: str) -> Wearer | None:
     """The wearer of a watch; None if nothing is known."""
-    with connection.cursor() as cursor:
-        cursor.execute(_WEARER, (device_id,))
-        row = cursor.fetchone()
+    row = fetch_row(connection, _WEARER, (device_id,))
     return Wearer(*row) if row else None
 
 
 def recent_watches(connection: Connection) -> list[str]:
     """Up to 200 watches with a window in the last ten minutes of data, by name."""
-    with connection.cursor() as cursor:
-        cursor.execute(_WATCHES)
-        return [device for (device,) in cursor.fetchall()]
+    return [row[0] for row in fetch_all(connection, _WATCHES)]
