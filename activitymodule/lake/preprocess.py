@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandera.pandas as pandera
@@ -166,18 +167,20 @@ def prepare(
     )
 
 
-class _ByKey(AccumulatorParam):
+class _ByKey(AccumulatorParam[dict[Any, Any]]):
     """Counts by key: a task that runs twice reports the same key twice, which counts once."""
 
-    def zero(self, value: dict) -> dict:
+    def zero(self, value: dict[Any, Any]) -> dict[Any, Any]:
         return {}
 
-    def addInPlace(self, value1: dict, value2: dict) -> dict:  # noqa: N802
+    def addInPlace(self, value1: dict[Any, Any], value2: dict[Any, Any]) -> dict[Any, Any]:  # noqa: N802
         value1.update(value2)
         return value1
 
 
-def _reader(ledgers: Accumulator) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+def _reader(
+    ledgers: Accumulator[dict[Any, Any]],
+) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         schema = contract()
         for batch in batches:
@@ -195,7 +198,7 @@ def _reader(ledgers: Accumulator) -> Callable[[Iterable[pa.RecordBatch]], Iterab
     return read
 
 
-def _write(readings: DataFrame, partitions: int, out: str, repeats: Accumulator) -> None:
+def _write(readings: DataFrame, partitions: int, out: str, repeats: Accumulator[dict[Any, Any]]) -> None:
     def once(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         context = TaskContext.get()
         counts = [0, 0]

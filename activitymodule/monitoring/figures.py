@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -183,7 +184,7 @@ class _Figures(Collector):
         yield from self._slow()
         yield from self._batches(pulse)
 
-    def _rows(self, query: str, parameters: tuple[object, ...] = ()) -> list[tuple]:
+    def _rows(self, query: str, parameters: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:
             cursor.execute(query, parameters)
             return cursor.fetchall()
@@ -203,7 +204,7 @@ class _Figures(Collector):
             "quantile",
             [("0.5", pulse.latency_p50_seconds), ("0.95", pulse.latency_p95_seconds)],
         )
-        counts = dict(self._rows(_LATENCY, (list(LATENCY_BUCKETS),)))
+        counts: dict[int, int] = dict(self._rows(_LATENCY, (list(LATENCY_BUCKETS),)))
         cumulative = [sum(counts.get(k, 0) for k in range(n + 1)) for n in range(len(LATENCY_BUCKETS))]
         yield from _gauges(
             "latency_last_minute_windows",
@@ -248,7 +249,7 @@ class _Figures(Collector):
         yield from _gauge(
             "queue_oldest_seconds", "Age of the oldest of them", max((age for *_, age in queue), default=0.0)
         )
-        answers = dict(self._rows(_ANSWERS))
+        answers: dict[str, int] = dict(self._rows(_ANSWERS))
         yield from _gauge("labels_last_hour", "Labels given in the last hour", answers.get("label", 0))
         yield from _gauges("answers_last_hour", "Answers of the last hour by kind", "answer", answers.items())
         ((annotators, leases),) = self._rows(_ANNOTATORS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pyspark.sql.streaming import StreamingQuery
+from pyspark.sql.streaming.query import StreamingQuery
 
 from activitymodule.errors import ActivityError
 from activitymodule.settings import Settings

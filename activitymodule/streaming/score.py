@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.streaming import StreamingQuery
+from pyspark.sql.streaming.query import StreamingQuery
 
 from activitymodule.errors import RefusedError, ServiceUnavailableError
 from activitymodule.kafka.clients import reachable as broker_reachable

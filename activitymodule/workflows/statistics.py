@@ -13,7 +13,7 @@ from activitymodule.errors import ConfigError
 from activitymodule.settings import Settings, resolve
 from activitymodule.statistics import measure as fit
 from activitymodule.statistics import portrait, recordings
-from activitymodule.statistics.fidelity import protocol
+from activitymodule.statistics.fidelity import protocol, two_sample
 from activitymodule.statistics.fidelity.protocol import Report, Synthesise
 from activitymodule.statistics.fidelity.report import Line, summary
 from activitymodule.statistics.recipes import settings_used
@@ -190,7 +190,7 @@ def compare(
     found = _read(config, real, people)
     synthesise, seeded = _synthesiser(config, synthetic, found, jitter)
     numbers = list(range(1, seeds + 1)) if seeded else [1]
-    steps = len(numbers) * (1 + protocol.FOLDS) + protocol.FOLDS + 2
+    steps = len(numbers) * (1 + two_sample.FOLDS) + two_sample.FOLDS + 2
     report = protocol.compare(found, synthesise, numbers, lambda text: step(text, steps))
     lines = summary(report)
     names = public_name(real), public_name(synthetic)
