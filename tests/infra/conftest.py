@@ -73,9 +73,9 @@ def observed(
         assert wait_until(
             lambda: (
                 processes.alive(score)
-                and count("SELECT count(*) FROM predictions WHERE activity IS NOT NULL") >= 2 * WATCHES
                 and count("SELECT count(*) FROM queue_items") >= 12
-                and count("SELECT count(*) FROM feature_minutes") > 0
+                # complete windows, enough for a drift report
+                and count("SELECT coalesce(sum(windows), 0) FROM feature_minutes") >= 2 * WATCHES
                 and count("SELECT count(*) FROM dead_letters") > 0
             ),
             900,
