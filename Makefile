@@ -43,6 +43,7 @@ check: init ## ruff, mypy and import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	PYTHONPATH=airflow $(BIN)/lint-imports --config airflow/.importlinter
 
 unit: init ## every test that needs no service: under 90 s
 	$(BIN)/pytest -m "$(UNIT)" --numprocesses $(TEST_PROCESSES) --dist loadfile --durations 5

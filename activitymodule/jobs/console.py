@@ -39,7 +39,7 @@ def console(
         )
     # the framework keeps no files of its own
     os.environ.setdefault("NICEGUI_STORAGE_PATH", os.devnull)
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 (compared, not bound)
     typer.echo(f"the console is at http://{shown}:{port} (Ctrl-C ends it)")
     if not accounts:
         typer.echo("nobody can sign in yet: activity users add NAME --role admin")

@@ -170,7 +170,7 @@ def prepare(
 class _ByKey(AccumulatorParam[dict[Any, Any]]):
     """Counts by key: a task that runs twice reports the same key twice, which counts once."""
 
-    def zero(self, value: dict[Any, Any]) -> dict[Any, Any]:
+    def zero(self, value: dict[Any, Any]) -> dict[Any, Any]:  # noqa: ARG002 (Spark passes it)
         return {}
 
     def addInPlace(self, value1: dict[Any, Any], value2: dict[Any, Any]) -> dict[Any, Any]:  # noqa: N802

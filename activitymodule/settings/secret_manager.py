@@ -12,7 +12,7 @@ from typing import Any
 
 from activitymodule.errors import ConfigError, ServiceUnavailableError
 
-NAMED_SECRET = "gcp-secret:"
+NAMED_SECRET = "gcp-secret:"  # noqa: S105 (a prefix)
 _ADDRESS = "https://secretmanager.googleapis.com"
 _NAME = re.compile(r"projects/[^/\s]+/secrets/[^/\s]+(/versions/[^/\s]+)?")
 _SECONDS = 10.0

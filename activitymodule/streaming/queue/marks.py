@@ -67,7 +67,7 @@ class Marks:
 
     def windows(self) -> list[Marked]:
         """The marked windows."""
-        return pickle.loads(self.marked) if self.marked is not None else []
+        return pickle.loads(self.marked) if self.marked is not None else []  # noqa: S301 (see above)
 
 
 @dataclass(frozen=True)
