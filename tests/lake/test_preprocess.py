@@ -114,7 +114,7 @@ def test_an_error_in_a_task_is_one_sentence(
     units = preprocess.source_named("casas").scan(file)
     file.write_text("no,casas\n1,2\n")
     monkeypatch.setattr("activitymodule.telemetry.sources.casas.Casas.scan", lambda self, path: units)
-    with pytest.raises(DataError, match=r"^.*alice\.csv is no CASAS recording: its second row") as caught:
+    with pytest.raises(DataError, match=r"^.*alice\.csv is not a CASAS recording: its second row") as caught:
         preprocess.prepare(spark, "casas", file, str(tmp_path / "out"))
     assert "\n" not in str(caught.value)
 
