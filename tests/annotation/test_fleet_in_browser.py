@@ -81,25 +81,8 @@ def write_fleet(console: Console, trained: Path) -> int:
         return write_predictions(connection, rows)
 
 
-def test_a_thousand_watches_live_and_one_of_them(
-    running_console: Console, trained: Path, visit: Callable[..., Any]
-) -> None:
-    console = running_console
-    page = visit("bob", "/live")
-    errors = complaints(page)
-    page.get_by_text("No predictions yet").first.wait_for()
-    assert write_fleet(console, trained) == WATCHES * WINDOWS
-    # what is new comes without a reload
-    page.locator(".stat", has_text="Watches").get_by_text("1,000", exact=True).wait_for()
-    chart = page.locator("section.panel", has=page.get_by_role("heading", name="Activities of the fleet"))
-    chart.locator("svg path[fill] title").first.wait_for(state="attached")
-    page.reload()
-    predictions = page.locator("section.panel", has=page.get_by_role("heading", name="Predictions"))
-    lines = predictions.locator("tbody tr")
-    lines.nth(24).wait_for()
-    assert lines.count() == 25
-
-    # by watch: ten of them, every window once, over three pages
+def page_through(page: Any, predictions: Any) -> None:
+    """The predictions of ten watches: every window once, over three pages, and back."""
     prefix = "watch-0042"
     assert sum(name.startswith(prefix) for name in names()) == 10
     field = predictions.get_by_label("Watch begins with")
@@ -127,9 +110,9 @@ def test_a_thousand_watches_live_and_one_of_them(
     newer.click()
     assert shown(seen[1][0]) == newest
 
-    # by doubt, then by activity
-    field.fill("")
-    field.press("Enter")
+
+def filter_rows(page: Any, predictions: Any, label: str) -> None:
+    """By confidence, then by activity."""
     predictions.get_by_text("Confidence under 60%").click()
     page.wait_for_function(
         """() => { const all = [...document.querySelectorAll('section.panel tbody tr')]
@@ -137,17 +120,41 @@ def test_a_thousand_watches_live_and_one_of_them(
             return all.length === 25 && all.every(x => x <= 60); }"""
     )
     predictions.get_by_text("Confidence under 60%").click()
-    rare = console.rows(
-        "SELECT activity FROM predictions WHERE activity IS NOT NULL GROUP BY 1 ORDER BY count(*)"
-    )
     predictions.get_by_label("Activity", exact=True).click()
-    page.locator(".q-menu .q-item", has_text=rare[0][0]).click()
+    page.locator(".q-menu .q-item", has_text=label).click()
     page.wait_for_function(
         """label => { const all = [...document.querySelectorAll('section.panel tbody tr')]
             .filter(x => x.children.length === 9).map(x => x.children[3].innerText);
             return all.length > 0 && all.every(x => x === label); }""",
-        arg=rare[0][0],
+        arg=label,
     )
+
+
+def test_a_thousand_watches_live_and_one_of_them(
+    running_console: Console, trained: Path, visit: Callable[..., Any]
+) -> None:
+    console = running_console
+    page = visit("bob", "/live")
+    errors = complaints(page)
+    page.get_by_text("No predictions yet").first.wait_for()
+    assert write_fleet(console, trained) == WATCHES * WINDOWS
+    # what is new comes without a reload
+    page.locator(".stat", has_text="Watches").get_by_text("1,000", exact=True).wait_for()
+    chart = page.locator("section.panel", has=page.get_by_role("heading", name="Activities of the fleet"))
+    chart.locator("svg path[fill] title").first.wait_for(state="attached")
+    page.reload()
+    predictions = page.locator("section.panel", has=page.get_by_role("heading", name="Predictions"))
+    lines = predictions.locator("tbody tr")
+    lines.nth(24).wait_for()
+    assert lines.count() == 25
+
+    page_through(page, predictions)
+    predictions.get_by_label("Watch begins with").fill("")
+    predictions.get_by_label("Watch begins with").press("Enter")
+    rare = console.rows(
+        "SELECT activity FROM predictions WHERE activity IS NOT NULL GROUP BY 1 ORDER BY count(*)"
+    )
+    filter_rows(page, predictions, rare[0][0])
     fits_a_phone(page)
 
     page.goto(f"{console.address}/watch")
