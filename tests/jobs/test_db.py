@@ -29,9 +29,9 @@ def test_db(run, fresh_settings):
     shown = run(db, "psql", "--print", "--", "-c", "SELECT 1")
     assert f"PGDATABASE={fresh_settings.store.database}" in shown
     assert fresh_settings.store.password.get_secret_value() not in shown
-    with pytest.raises(ConfigError, match="refused"):
+    with pytest.raises(ConfigError):
         run(db, "query", "DROP TABLE predictions")
-    with pytest.raises(ConfigError, match="no query"):
+    with pytest.raises(ConfigError):
         run(db, "query", " ")
 
 

