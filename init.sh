@@ -13,7 +13,8 @@ Sets the project up in this folder; run it as often as you like.
            archive of the classes Spark loads, made here, so that jobs start faster
   .env     generated passwords (mode 600); what is there already is kept
 
-  --quick    without the archive of Spark's classes (`make demo` uses it; the next ./init.sh makes the archive)
+  --quick    without the archive of Spark's classes where packages are installed (`make demo` uses it); the next
+             run makes it
   --docker   only what `docker compose up` needs: .env and the images (ten minutes the first time). Needs no Python
              and no Java; chosen automatically where they are missing and a Docker engine answers.
 
@@ -263,7 +264,7 @@ wait "$jars" || exit $?
 jars=""
 
 # ---- an archive of the classes Spark loads: jobs start in four fifths of the time
-if [ -n "$with_archive" ]; then .venv/bin/python -m activitymodule.streaming.class_archive; fi
+if [ -n "$with_archive" ] || [ -z "$did" ]; then .venv/bin/python -m activitymodule.streaming.class_archive; fi
 
 if [ -n "$did" ]; then
     say "ready; next: . .venv/bin/activate && activity up"
