@@ -43,7 +43,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     made.environment["COMPOSE_PROFILES"] = _profiles(made)
     made.write()
     try:
-        made.compose("build", "--quiet", "migrate", timeout=3600)
+        made.compose("build", "--quiet", timeout=3600)
         made.compose("up", "--detach", "--wait", "--wait-timeout", "1500", timeout=1800)
         yield made
     finally:
