@@ -30,6 +30,7 @@ import psutil
 import report
 import stream
 from harness import HERE, PEER_PYTHON, ROOT, Bench, BenchmarkError, ensure_peer_environment, say
+from summaries import spread
 
 RESULTS = HERE / "results"
 SLOW = {"quix"}
@@ -124,7 +125,7 @@ def throughput(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
         bench.drop_topic(topic)
     runs = dict(runs)
     ratios = {
-        f"spark_to_{peer}": stream.spread(
+        f"spark_to_{peer}": spread(
             [
                 ours.readings_per_second / theirs.readings_per_second
                 for ours, theirs in zip(runs["spark"], runs[peer], strict=False)
@@ -137,9 +138,7 @@ def throughput(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
     return {
         "load": asdict(long),
         "short_load": {"sent": short.sent, "engines": sorted(SLOW & set(args.engines))},
-        "readings_per_second": {
-            e: stream.spread([r.readings_per_second for r in rs]) for e, rs in runs.items()
-        },
+        "readings_per_second": {e: spread([r.readings_per_second for r in rs]) for e, rs in runs.items()},
         "ratios": ratios,
         "rows_against_" + against: same,
         "runs": {engine: [asdict(run) for run in rs] for engine, rs in runs.items()},

@@ -16,7 +16,7 @@ import time
 
 from harness import Bench, BenchmarkError, say
 from run import provide_champion
-from stream import spread
+from summaries import spread
 
 from activitymodule.settings import resolve
 from activitymodule.streaming.session import class_archive

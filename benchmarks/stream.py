@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import psutil
 from harness import Bench, BenchmarkError, Child, Watcher, say
+from summaries import percentiles
 
 RATE_HZ = 10
 WARM_UP_SECONDS = 15
@@ -279,12 +279,36 @@ class Live:
     others_cpu_share: float
 
 
-def percentiles(seconds: list[float]) -> dict[str, float]:
-    ordered = sorted(seconds)
-    of = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
-    return {
-        name: round(ordered[min(len(ordered) - 1, int(q * len(ordered)))] * 1000, 1) for name, q in of.items()
-    }
+def _live_engine(bench: Bench, engine: str, topic: str, run: str) -> Child:
+    """An engine that scores a topic live."""
+    if engine == "spark":
+        return bench.activity(
+            *_our_arguments(False),
+            ACTIVITY_KAFKA__TOPIC=topic,
+            ACTIVITY_SPARK__CHECKPOINTS=str(bench.folder / "checkpoints" / run),
+        )
+    child = bench.peer(
+        "plain_consumer",
+        *("--servers", bench.servers, "--topic", topic, "--group", run),
+        *("--bundle", str(bench.folder / "bundle")),
+    )
+    child.wait_for_line("ready", 120)
+    return child
+
+
+def _wait_until_it_scores(bench: Bench, engine: str, child: Child, topic: str) -> None:
+    """A few readings of an earlier window: the engine is up when they stand in the store."""
+    prime = ("fill", "--servers", bench.servers, "--topic", topic, "--devices", "2", "--seconds", "10")
+    bench.peer("preload", *prime, "--start", str(int(time.time()) // 10 * 10 - 100)).wait(60)
+    deadline = time.monotonic() + 180
+    while True:
+        with bench.store() as cursor:
+            cursor.execute("select count(*) from predictions")
+            if cursor.fetchone()[0]:
+                return
+        if child.process.poll() is not None or time.monotonic() > deadline:
+            raise BenchmarkError(f"{engine} does not score; {child.last_words()}")
+        time.sleep(0.2)
 
 
 def measure_live(bench: Bench, engine: str, run: str, devices: int, seconds: int) -> Live:
@@ -293,33 +317,10 @@ def measure_live(bench: Bench, engine: str, run: str, devices: int, seconds: int
     bench.make_topic(topic)
     bench.empty_store()
     total = WARM_UP_SECONDS + seconds
-    prime = ("fill", "--servers", bench.servers, "--topic", topic, "--devices", "2", "--seconds", "10")
-    if engine == "spark":
-        child = bench.activity(
-            *_our_arguments(False),
-            ACTIVITY_KAFKA__TOPIC=topic,
-            ACTIVITY_SPARK__CHECKPOINTS=str(bench.folder / "checkpoints" / run),
-        )
-    else:
-        child = bench.peer(
-            "plain_consumer",
-            *("--servers", bench.servers, "--topic", topic, "--group", run),
-            *("--bundle", str(bench.folder / "bundle")),
-        )
-        child.wait_for_line("ready", 120)
+    child = _live_engine(bench, engine, topic, run)
     producer = None
     try:
-        # a few readings of an earlier window: the engine is up when they stand in the store
-        bench.peer("preload", *prime, "--start", str(int(time.time()) // 10 * 10 - 100)).wait(60)
-        deadline = time.monotonic() + 180
-        while True:
-            with bench.store() as cursor:
-                cursor.execute("select count(*) from predictions")
-                if cursor.fetchone()[0]:
-                    break
-            if child.process.poll() is not None or time.monotonic() > deadline:
-                raise BenchmarkError(f"{engine} does not score; {child.last_words()}")
-            time.sleep(0.2)
+        _wait_until_it_scores(bench, engine, child, topic)
         producer = bench.peer(
             "preload",
             *("live", "--servers", bench.servers, "--topic", topic, "--devices", str(devices)),
@@ -384,12 +385,3 @@ def _latencies(bench: Bench, first: int, last: int, wanted: int) -> list[tuple[f
     with bench.store() as cursor:
         cursor.execute(_LATENCY, {"full": full, "start": first, "end": last})
         return [(float(written), float(committed), int(end)) for written, committed, end in cursor.fetchall()]
-
-
-def spread(values: list[float], digits: int = 0) -> dict[str, float]:
-    return {
-        "median": round(statistics.median(values), digits),
-        "least": round(min(values), digits),
-        "most": round(max(values), digits),
-        "runs": len(values),
-    }

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from harness import ROOT, say
-from stream import spread
+from summaries import spread
 
 Figures = dict[str, float]
 

@@ -6,7 +6,7 @@ the archive and not in the store. This job scores them by the same path as the s
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
 
@@ -31,10 +31,6 @@ class BackfillReport:
     windows_scored: int
     rows_written: int
     model_version: str
-
-    def as_dict(self) -> dict[str, int | str]:
-        """The counts as JSON's types."""
-        return asdict(self)
 
 
 def backfill(

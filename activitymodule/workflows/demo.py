@@ -23,7 +23,6 @@ from activitymodule.settings import Settings, resolve
 from activitymodule.store.connection import session
 from activitymodule.store.evaluation import Totals, totals_since
 from activitymodule.store.users import add_user, list_users, new_password
-from activitymodule.workflows import airflow
 from activitymodule.workflows.background import Job, command, running
 from activitymodule.workflows.evaluation import evaluate
 
@@ -76,10 +75,13 @@ def run(demo: Demo, config: Settings, *, say: Say, headline: Headline) -> Summar
             running(["score"], logs / "demo-score.log") as scorer,
             running(["generate", "--devices", str(count)], logs / "demo-generate.log") as fleet,
             _console(config, logs / "demo-console.log", say, headline) if demo.console else nullcontext(),
+            # in the background: it takes a minute, and the first predictions are there before
+            running(["airflow", "up"], logs / "demo-airflow.log") if demo.airflow else nullcontext(),
         ):
             if demo.airflow:
                 headline("5/6", "Airflow, for retraining")
-                _start_airflow(config, say)
+                say(f"it will be ready in about a minute at {config.airflow.uri}")
+                say(f"user {config.airflow.user}, password in .env; `activity status` shows whether it runs")
             headline("6/6", f"live predictions (Ctrl-C ends the demo; the logs of the jobs are in {logs})")
             _view(demo.seconds, (scorer, fleet))
         return _summary(config, begin)
@@ -140,16 +142,6 @@ def _answers(url: str, job: Job, seconds: float = 60) -> bool:
         except OSError:
             time.sleep(0.2)
     return False
-
-
-def _start_airflow(config: Settings, say: Say) -> None:
-    """Airflow beside the rest; where it does not start the demo goes on without it."""
-    try:
-        airflow.start(config, say)
-    except ActivityError as error:
-        say(f"the demo goes on without Airflow: {error}")
-        return
-    say(f"Airflow is ready at {config.airflow.uri} (user {config.airflow.user}, password in .env)")
 
 
 def _view(seconds: float | None, jobs: Sequence[Job]) -> None:

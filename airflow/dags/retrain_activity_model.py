@@ -99,6 +99,15 @@ def _failed(context: Any) -> None:
     _retraining().fail(CONFIG, context["run_id"], f"{context['ti'].task_id}: {error}")
 
 
+QUESTION = """\
+{{ ti.xcom_pull(task_ids='gate')['summary'] }}
+
+{% for check in ti.xcom_pull(task_ids='gate')['checks'] -%}
+- {{ 'passed' if check['passed'] else '**not passed**' }}: {{ check['message'] }}
+{% endfor %}
+It would replace version {{ ti.xcom_pull(task_ids='gate')['champion'] }}. Run {{ run_id }}."""
+
+
 @dag(
     dag_id=RETRAIN,
     schedule=AssetOrTimeSchedule(
@@ -170,13 +179,7 @@ def retrain_activity_model() -> None:
         task_id=APPROVAL,
         options=["Approve", "Reject"],
         subject="Promote version {{ ti.xcom_pull(task_ids='train')['challenger'] }} of the activity model?",
-        body="""\
-{{ ti.xcom_pull(task_ids='gate')['summary'] }}
-
-{% for check in ti.xcom_pull(task_ids='gate')['checks'] -%}
-- {{ 'passed' if check['passed'] else '**not passed**' }}: {{ check['message'] }}
-{% endfor %}
-It would replace version {{ ti.xcom_pull(task_ids='gate')['champion'] }}. Run {{ run_id }}.""",
+        body=QUESTION,
         response_timeout=timedelta(days=3),
         defaults="Reject",
         execution_timeout=None,

@@ -94,7 +94,7 @@ def assert_verbs(settings, job) -> None:
         (("list", "--stratum", "audit", "--json"), '"stratum": "audit"'),
         (("stats",), "audit rate"),
         (("stats", "--json"), '"audit_lost"'),
-        (("explain", device, start.isoformat()), "Chosen at random, spread over people"),
+        (("explain", device, start.isoformat()), "Selected at random, spread over people"),
         (("expire",), "nothing to expire"),
     ):
         shown = job(settings, "queue", *arguments)

@@ -41,7 +41,7 @@ def test_smoothing_gains(report):
     assert report.smoothed_macro_f1 >= 0.93
 
 
-def test_the_spread_over_people_is_told(report):
+def test_the_spread_over_people_is_reported(report):
     spread = report.macro_f1_over_people
-    assert spread["low"] < report.macro_f1 < spread["high"]
-    assert spread["sd"] > 0
+    assert spread.low < report.macro_f1 < spread.high
+    assert spread.sd > 0

@@ -37,6 +37,33 @@ def state_of(settings: Settings, run_id: str) -> Any:
         return find_run(connection, run_id)
 
 
+def assert_verbs_show_the_same(settings, environment_of, before: str) -> None:
+    """The verbs list the three runs, and roll back to the version `before`."""
+
+    def activity(*arguments: str) -> str:
+        ended = subprocess.run(
+            [sys.executable, "-m", "activitymodule", *arguments],
+            env=environment_of(settings),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        return ended.stdout
+
+    listed = json.loads(activity("retrain", "history", "--json"))
+    assert [(one["run_id"], one["state"]) for one in listed] == [
+        ("run-3", "rejected"), ("run-2", "unneeded"), ("run-1", "promoted"),
+    ]  # fmt: skip
+    assert "macro-F1" in activity("retrain", "show", "run-1")
+    activity("models", "rollback", "--why", "for the test")
+    assert champion(settings, settings.registry.classifier).version == before
+    acts = json.loads(activity("models", "history", "--json"))
+    assert [one["act"] for one in acts] == ["rolled back", "rejected", "promoted"]
+    assert acts[0]["why"] == "for the test"
+    assert acts[0]["by_whom"]
+
+
 def test_from_labels_to_a_better_champion_and_back(fresh_settings, serving, label_some, environment_of):
     settings, name = fresh_settings, fresh_settings.registry.classifier
     label_some(teaching=200, audit=250)
@@ -89,29 +116,7 @@ def test_from_labels_to_a_better_champion_and_back(fresh_settings, serving, labe
     assert forced.snapshot_id == report.snapshot_id
     assert not forced.steps.snapshot.written
 
-    # the command line shows the same
-    def activity(*arguments: str) -> str:
-        ended = subprocess.run(
-            [sys.executable, "-m", "activitymodule", *arguments],
-            env=environment_of(settings),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        )
-        return ended.stdout
-
-    listed = json.loads(activity("retrain", "history", "--json"))
-    assert [(one["run_id"], one["state"]) for one in listed] == [
-        ("run-3", "rejected"), ("run-2", "unneeded"), ("run-1", "promoted"),
-    ]  # fmt: skip
-    assert "macro-F1" in activity("retrain", "show", "run-1")
-    activity("models", "rollback", "--why", "for the test")
-    assert champion(settings, name).version == serving.version
-    acts = json.loads(activity("models", "history", "--json"))
-    assert [one["act"] for one in acts] == ["rolled back", "rejected", "promoted"]
-    assert acts[0]["why"] == "for the test"
-    assert acts[0]["by_whom"]
+    assert_verbs_show_the_same(settings, environment_of, serving.version)
 
 
 def test_approval_dry_run_and_a_champion_that_changed(fresh_settings, serving, label_some):
