@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 import webbrowser
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,15 +75,20 @@ def run(demo: Demo, config: Settings, *, say: Say, headline: Headline) -> Summar
             running(["score"], logs / "demo-score.log") as scorer,
             running(["generate", "--devices", str(count)], logs / "demo-generate.log") as fleet,
             _console(config, logs / "demo-console.log", say, headline) if demo.console else nullcontext(),
-            # in the background: it takes a minute, and the first predictions are there before
-            running(["airflow", "up"], logs / "demo-airflow.log") if demo.airflow else nullcontext(),
+            ExitStack() as later,
         ):
             if demo.airflow:
                 headline("5/6", "Airflow, for retraining")
-                say(f"it will be ready in about a minute at {config.airflow.uri}")
+                say(f"it starts after the first predictions and is then at {config.airflow.uri}")
                 say(f"user {config.airflow.user}, password in .env; `activity status` shows whether it runs")
+
+            def when_scored() -> None:
+                # not before: on two cores its start would hold back the first predictions
+                if demo.airflow:
+                    later.enter_context(running(["airflow", "up"], logs / "demo-airflow.log"))
+
             headline("6/6", f"live predictions (Ctrl-C ends the demo; the logs of the jobs are in {logs})")
-            _view(demo.seconds, (scorer, fleet))
+            _view(demo.seconds, (scorer, fleet), lambda: _scored(config, begin), when_scored)
         return _summary(config, begin)
     except KeyboardInterrupt:
         say("ending")
@@ -144,15 +149,28 @@ def _answers(url: str, job: Job, seconds: float = 60) -> bool:
     return False
 
 
-def _view(seconds: float | None, jobs: Sequence[Job]) -> None:
-    """The live view in the foreground until it ends, or until a job does."""
+def _scored(config: Settings, begin: float) -> bool:
+    """Whether there are predictions of this run."""
+    with session(config, read_only=True) as connection:
+        return totals_since(connection, datetime.fromtimestamp(begin, UTC)).windows > 0
+
+
+def _view(
+    seconds: float | None, jobs: Sequence[Job], scored: Callable[[], bool], when_scored: Callable[[], None]
+) -> None:
+    """The live view in the foreground until it ends, or until a job does. when_scored : called once, as soon as
+    `scored` is true"""
     view = subprocess.Popen(command(["watch", *(["--seconds", f"{seconds:g}"] if seconds else [])]))
+    waiting = True
     try:
         while view.poll() is None:
             time.sleep(0.3)
             for job in jobs:
                 if job.exit_code not in (None, 0):
                     raise ServiceUnavailableError(f"a job ended on its own: {job.last_line()}")
+            if waiting and scored():
+                waiting = False
+                when_scored()
     except KeyboardInterrupt:
         view.wait(10)  # the terminal has sent it the same
     finally:

@@ -50,9 +50,7 @@ async def drift(who: User) -> None:
         ]
     )
     _alarms(tripped)
-    with frame.panel(
-        "Features that drifted furthest", note="bars: now; line: expected for the current activities"
-    ):
+    with frame.panel("Features by drift", note="bars: now; line: expected for the current activities"):
         for feature in found.features[:_SHOWN]:
             _feature(feature)
     with frame.grid(340):
