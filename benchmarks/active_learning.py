@@ -27,6 +27,7 @@ import numpy as np
 from active_learning_page import write
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from summaries import Json
 
 from activitymodule import settings
 from activitymodule.learning import policy
@@ -334,7 +335,7 @@ def _lead(
     return found
 
 
-def simulate(data: Data, seeds: list[int], cold_labels: int) -> dict[str, Any]:
+def simulate(data: Data, seeds: list[int], cold_labels: int) -> Json:
     """Every strategy on every split; figures with their spread, and the policy's lead over random, split by split."""
     runs = {name: [_mean_run(data, name, seed, cold_labels) for seed in seeds] for name in STRATEGIES}
     curves = {
@@ -386,7 +387,7 @@ def main() -> None:
     began = time.monotonic()
     seeds = list(range(arguments.first_seed, arguments.first_seed + arguments.seeds))
     cold_labels = settings.load({}).queue.cold_labels
-    figures: dict[str, Any] = {"seeds": seeds, "round": ROUND, "cold_labels": cold_labels, "data": {}}
+    figures: Json = {"seeds": seeds, "round": ROUND, "cold_labels": cold_labels, "data": {}}
     for name, load in (("minutes", minutes), ("windows", wisdm)):
         if arguments.only in (None, name):
             figures["data"][name] = simulate(load(folder), seeds, cold_labels)

@@ -21,8 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg2
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+from summaries import Json
 
+from activitymodule.embedded.postgres import SUPERUSER
 from activitymodule.embedded.processes import any_free_port
+from activitymodule.embedded.stack import Stack
+from activitymodule.settings import load
+from activitymodule.store.connection import connect
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = ROOT / "benchmarks"
@@ -102,7 +110,7 @@ class Child:
     process: subprocess.Popen[str]
     log: Path
 
-    def lines(self) -> list[dict[str, Any]]:
+    def lines(self) -> list[Json]:
         """The lines of JSON it printed."""
         found = []
         for line in self.log.read_text(errors="replace").splitlines():
@@ -120,7 +128,7 @@ class Child:
         if code:
             raise BenchmarkError(f"{self.name} ended with code {code}; {self.last_words()}")
 
-    def wait_for_line(self, key: str, seconds: float) -> dict[str, Any]:
+    def wait_for_line(self, key: str, seconds: float) -> Json:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for line in self.lines():
@@ -178,13 +186,9 @@ class Bench:
         }
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         os.environ |= ours | threads
-        from activitymodule import settings as loading
-
         bench = cls(folder, {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"})
         try:
-            bench.settings = loading.load()
-            from activitymodule.embedded.stack import Stack
-
+            bench.settings = load()
             bench.stack = Stack(bench.settings)
             bench.stack.up(only=["postgres"], tied=True)
             # so that the store itself knows when each row was committed; takes a restart
@@ -199,16 +203,10 @@ class Bench:
     @classmethod
     def here(cls) -> Bench:
         """The stack of the settings in force, which runs already and stays."""
-        from activitymodule import settings as loading
-
         folder = Path(tempfile.mkdtemp(prefix="activity-bench-"))
-        return cls(folder, {**os.environ, "PYTHONUNBUFFERED": "1"}, loading.load())
+        return cls(folder, {**os.environ, "PYTHONUNBUFFERED": "1"}, load())
 
     def _as_superuser(self, statement: str) -> None:
-        import psycopg2
-
-        from activitymodule.embedded.postgres import SUPERUSER
-
         store = self.settings.store
         connection = psycopg2.connect(
             host=store.host,
@@ -283,9 +281,6 @@ class Bench:
 
     def make_topic(self, name: str) -> None:
         """A topic whose messages carry the time at which the broker took them."""
-        from kafka import KafkaAdminClient
-        from kafka.admin import NewTopic
-
         admin = KafkaAdminClient(bootstrap_servers=self.servers)
         try:
             config = {"message.timestamp.type": "LogAppendTime"}
@@ -295,8 +290,6 @@ class Bench:
             admin.close()
 
     def drop_topic(self, name: str) -> None:
-        from kafka import KafkaAdminClient
-
         admin = KafkaAdminClient(bootstrap_servers=self.servers)
         try:
             admin.delete_topics([name])
@@ -305,8 +298,6 @@ class Bench:
 
     @contextlib.contextmanager
     def store(self) -> Iterator[Any]:
-        from activitymodule.store.connection import connect
-
         connection = connect(self.settings)
         try:
             with connection, connection.cursor() as cursor:

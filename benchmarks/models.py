@@ -15,14 +15,15 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+
+from summaries import Json
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 MARKS = ("<!-- figures: made by benchmarks/models.py -->", "<!-- end of figures -->")
 
 
-def judged(data: str, seeds: list[int]) -> dict[str, Any]:
+def judged(data: str, seeds: list[int]) -> Json:
     """Reports of the classifier on real people, one a seed, and of the regressor on synthesised people."""
     from activitymodule import settings
     from activitymodule.workflows.training import Request, train
@@ -42,7 +43,7 @@ def judged(data: str, seeds: list[int]) -> dict[str, Any]:
     }
 
 
-def timed(windows: int) -> dict[str, Any]:
+def timed(windows: int) -> Json:
     """Median milliseconds of processor time for batches of windows, windows/s of a large one, sizes of files."""
     import numpy as np
 
@@ -80,7 +81,7 @@ def timed(windows: int) -> dict[str, Any]:
     }
 
 
-def document(figures: dict[str, Any]) -> str:
+def document(figures: Json) -> str:
     """The figures as Markdown."""
     runs = figures["activity"]
     first = runs[0]
@@ -157,7 +158,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=20_000)
     parser.add_argument("--document", type=Path)
     arguments = parser.parse_args()
-    figures: dict[str, Any] = {}
+    figures: Json = {}
     if arguments.data:
         figures |= judged(arguments.data, list(range(1, arguments.seeds + 1)))
     figures["speed"] = timed(arguments.windows)

@@ -26,6 +26,7 @@ from typing import Any
 import stream
 from harness import HERE, Bench, BenchmarkError, ensure_peer_environment, say
 from run import provide_champion
+from summaries import Json
 
 from activitymodule.settings import load
 
@@ -75,14 +76,12 @@ def job_of(settings: Any, once: bool, seconds: float | None) -> tuple[Any, dict[
     return score.ScoringJob(settings, score.Options(once=once, seconds=seconds, archive=False)), spent
 
 
-def summary(
-    job: Any, spent: dict[str, list[float]], tasks: list[dict[str, Any]], skip: int
-) -> dict[str, Any]:
+def summary(job: Any, spent: dict[str, list[float]], tasks: list[Json], skip: int) -> Json:
     # the runner writes down what each batch took; the first ones are cold
     progress = [p for p in job._query.recentProgress if p["numInputRows"]][skip:]
     if not progress:
         raise BenchmarkError("there were too few batches; send more readings")
-    found: dict[str, Any] = {
+    found: Json = {
         "batches": len(progress),
         "messages_a_batch": middle([p["numInputRows"] for p in progress]),
         "spark_ms": {k: middle([p["durationMs"].get(k, 0) for p in progress]) for k in DURATIONS},
@@ -112,7 +111,7 @@ def summary(
     return found
 
 
-def show(found: dict[str, Any], indent: str = "") -> None:
+def show(found: Json, indent: str = "") -> None:
     for key, value in found.items():
         if isinstance(value, dict) and "p50" in value:
             print(f"{indent}{key:<28}{value['p50']:>12,.1f}{value['p95']:>12,.1f}")
@@ -164,7 +163,7 @@ def main() -> None:
     show(found)
 
 
-def profile(bench: Bench, args: argparse.Namespace, devices: int) -> dict[str, Any]:
+def profile(bench: Bench, args: argparse.Namespace, devices: int) -> Json:
     if args.live:
         bench.make_topic(args.topic)
         job, spent = job_of(bench.settings, False, args.live + 30)

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from summaries import Json
+
 NAMES = {
     "spark": "this project (Spark)",
     "spark_archive": "the same, archiving the raw messages too",
@@ -16,7 +18,7 @@ NAMES = {
 QUIET = 0.05  # share of the machine that others may take in a run that counts as undisturbed
 
 
-def publish(result: dict[str, Any], root: Path) -> None:
+def publish(result: Json, root: Path) -> None:
     """Keep a result as the one the documentation shows. Raises ValueError for one that failed."""
     if "failed" in result:
         raise ValueError(f"that run failed: {result['failed']}")
@@ -30,7 +32,7 @@ def write(root: Path) -> None:
     (root / "docs" / "performance.md").write_text(markdown(result))
 
 
-def verdicts(result: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
+def verdicts(result: Json) -> list[tuple[str, str, str, bool]]:
     """Targets: (what, target, measured, reached)."""
     found: list[tuple[str, str, str, bool]] = []
     through = result.get("throughput", {})
@@ -58,7 +60,7 @@ def verdicts(result: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
     return found
 
 
-def generator_speed(result: dict[str, Any]) -> float | None:
+def generator_speed(result: Json) -> float | None:
     """Readings/s a core: by CPU time, which neighbours on the machine do not change much."""
     return _at(result.get("parts", {}), "generate", "messages", "cpu", "median")
 
@@ -72,7 +74,7 @@ def _at(tree: Any, *keys: str) -> float | None:
     return float(tree) if isinstance(tree, int | float) else None
 
 
-def markdown(result: dict[str, Any]) -> str:
+def markdown(result: Json) -> str:
     lines = [
         "# Performance",
         "",
@@ -94,7 +96,7 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
     return ["| " + " | ".join(cells) + " |" for cells in (head, rule, *rows)] + [""]
 
 
-def _machine(result: dict[str, Any]) -> list[str]:
+def _machine(result: Json) -> list[str]:
     machine, versions = result["machine"], result["versions"]
     shares = [
         run["others_cpu_share"]
@@ -119,12 +121,12 @@ def _machine(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _targets(result: dict[str, Any]) -> list[str]:
+def _targets(result: Json) -> list[str]:
     rows = [[*cells, "yes" if reached else "no"] for *cells, reached in verdicts(result)]
     return ["## Targets", "", *_table(["", "target", "measured", "reached"], rows)] if rows else []
 
 
-def _throughput(result: dict[str, Any]) -> list[str]:
+def _throughput(result: Json) -> list[str]:
     if "throughput" not in result:
         return []
     through = result["throughput"]
@@ -172,7 +174,7 @@ def _throughput(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _latency(result: dict[str, Any]) -> list[str]:
+def _latency(result: Json) -> list[str]:
     if "latency" not in result:
         return []
     live = result["latency"]
@@ -217,7 +219,7 @@ PARTS = (
 )
 
 
-def _parts(result: dict[str, Any]) -> list[str]:
+def _parts(result: Json) -> list[str]:
     parts = result.get("parts", {})
     rows = [
         [f"`benchmarks/{program}`: {what}", f"{value:,.0f}"]

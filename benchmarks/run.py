@@ -24,13 +24,14 @@ from collections import defaultdict
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import psutil
 import report
 import stream
 from harness import HERE, PEER_PYTHON, ROOT, Bench, BenchmarkError, ensure_peer_environment, say
-from summaries import spread
+from summaries import Json, spread
+
+from activitymodule.registry.versions import champion, fetch
 
 RESULTS = HERE / "results"
 SLOW = {"quix"}
@@ -38,7 +39,7 @@ SHORT_SECONDS = 120  # of what they are given
 SHARED = ("lightgbm", "numpy", "orjson", "psycopg2-binary", "pyarrow", "scikit-learn", "scipy", "skops")
 
 
-def machine() -> dict[str, Any]:
+def machine() -> Json:
     model = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -72,10 +73,8 @@ def versions() -> dict[str, str]:
     }
 
 
-def provide_champion(bench: Bench, small: bool) -> dict[str, Any]:
+def provide_champion(bench: Bench, small: bool) -> Json:
     """Train the champion in this benchmark's registry, and lay its files where the peers find them."""
-    from activitymodule.registry.versions import champion, fetch
-
     began = time.monotonic()
     say("training the champion (a minute)")
     little = ("--devices", "12", "--minutes", "8", "--folds", "2") if small else ()
@@ -92,7 +91,7 @@ def provide_champion(bench: Bench, small: bool) -> dict[str, Any]:
     return {"train_seconds": round(time.monotonic() - began, 1)}
 
 
-def throughput(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
+def throughput(bench: Bench, args: argparse.Namespace) -> Json:
     """All engines over one topic, `repetitions` times, in turns: noise of the machine hits all of them.
 
     The slow ones read a shorter topic of the same readings: they are warm after their first thousands.
@@ -106,7 +105,7 @@ def throughput(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
     limit = 120 + long.sent / 10_000
     runs: dict[str, list[stream.Run]] = defaultdict(list)
     engines = [engine for engine in args.engines if engine != "spark_archive"]
-    first_rows: dict[str, Any] = {}
+    first_rows: Json = {}
     for repetition in range(args.repetitions):
         order = engines[repetition % len(engines) :] + engines[: repetition % len(engines)]
         for engine in order:
@@ -145,7 +144,7 @@ def throughput(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def latency(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
+def latency(bench: Bench, args: argparse.Namespace) -> Json:
     """Live latency of our job and of the plain consumer, in turns."""
     runs: dict[str, list[stream.Live]] = defaultdict(list)
     for repetition in range(args.live_repetitions):
@@ -170,9 +169,9 @@ def latency(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def parts(bench: Bench, small: bool) -> dict[str, Any]:
+def parts(bench: Bench, small: bool) -> Json:
     """One core at a time: decode, features, models, generator; each a program of its own beside this one."""
-    found: dict[str, Any] = {}
+    found: Json = {}
     for name in ("decode", "features", "models", "generate"):
         if not (HERE / f"{name}.py").is_file():
             continue
@@ -190,7 +189,7 @@ def parts(bench: Bench, small: bool) -> dict[str, Any]:
     return found
 
 
-def run(args: argparse.Namespace, result: dict[str, Any]) -> None:
+def run(args: argparse.Namespace, result: Json) -> None:
     """Fill in `result`, part by part: what was measured before a failure is kept."""
     ensure_peer_environment()
     result |= {
@@ -267,7 +266,7 @@ def main() -> None:
         else:
             place = args.json or RESULTS / time.strftime("%Y%m%dT%H%M%S.json")
             place.parent.mkdir(parents=True, exist_ok=True)
-            result: dict[str, Any] = {}
+            result: Json = {}
             try:
                 run(args, result)
             except BenchmarkError as error:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import statistics
+from typing import Any
+
+Json = dict[str, Any]
+"""A document of results."""
 
 
 def spread(values: list[float], digits: int = 0) -> dict[str, float]:

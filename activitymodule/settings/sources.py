@@ -20,6 +20,9 @@ from activitymodule.errors import ConfigError
 from activitymodule.settings.models import Settings
 from activitymodule.settings.secret_manager import NAMED_SECRET, fetch_secret
 
+Tree = dict[str, Any]
+"""Keys and values as YAML gives them, before they are validated."""
+
 PREFIX = "ACTIVITY_"
 # Variables of ours that are no settings.
 NOT_SETTINGS = {"ACTIVITY_CONFIG", "ACTIVITY_DEBUG", "ACTIVITY_HOME"}
@@ -61,7 +64,7 @@ def location(path: str) -> str:
     return path if "://" in path else str(resolve(path))
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path) -> Tree:
     try:
         content = yaml.safe_load(path.read_text()) or {}
     except OSError as error:
@@ -76,7 +79,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def _merge(base: Tree, over: Tree) -> Tree:
     merged = dict(base)
     for key, value in over.items():
         if isinstance(value, dict) and isinstance(merged.get(key), dict):
@@ -97,8 +100,8 @@ def read_env_file(path: Path) -> dict[str, str]:
     return values
 
 
-def _from_environment(environ: dict[str, str]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
+def _from_environment(environ: dict[str, str]) -> Tree:
+    tree: Tree = {}
     for name, value in sorted(environ.items()):
         if not name.startswith(PREFIX) or name in NOT_SETTINGS:
             continue
@@ -142,7 +145,7 @@ def _explain(error: ValidationError) -> str:
     return f"the setting {key or 'file'} is wrong: {message} (given: {first.get('input')!r})"
 
 
-def build(config: dict[str, Any]) -> Settings:
+def build(config: Tree) -> Settings:
     """Settings from a tree of keys; raises ConfigError with one sentence where a key is unknown or wrong."""
     try:
         return Settings.model_validate(config)
@@ -150,7 +153,7 @@ def build(config: dict[str, Any]) -> Settings:
         raise ConfigError(_explain(error)) from None
 
 
-def layers(environ: dict[str, str] | None = None) -> list[tuple[str, dict[str, Any]]]:
+def layers(environ: dict[str, str] | None = None) -> list[tuple[str, Tree]]:
     """Where values come from, (name, tree of keys), later ones over earlier ones: config.yaml, the files of
     ACTIVITY_CONFIG (a,b), .env, the environment."""
     root = project_root()
@@ -164,7 +167,7 @@ def layers(environ: dict[str, str] | None = None) -> list[tuple[str, dict[str, A
     return [*found, (".env", _from_environment(env_file)), ("environment", _from_environment(environ))]
 
 
-def _with_secrets(tree: dict[str, Any]) -> dict[str, Any]:
+def _with_secrets(tree: Tree) -> Tree:
     """The tree with secrets fetched that stand in it as the name of one (`gcp-secret:projects/P/secrets/S`)."""
     filled = dict(tree)
     for key, value in tree.items():
@@ -177,7 +180,7 @@ def _with_secrets(tree: dict[str, Any]) -> dict[str, Any]:
 
 def load(environ: dict[str, str] | None = None) -> Settings:
     """Settings in force: the layers, one over the other, validated."""
-    tree: dict[str, Any] = {}
+    tree: Tree = {}
     for _, layer in layers(environ):
         tree = _merge(tree, layer)
     return build(_with_secrets(tree))
