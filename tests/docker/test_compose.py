@@ -17,7 +17,8 @@ from compose import DEVICES, ROOT, System
 from labelling import put_gold_labels, runs_in_store
 from ledger import Ledger, Load, everything_read, rows, stored, until
 
-from activitymodule.embedded import airflow
+from activitymodule.orchestration import client
+from activitymodule.orchestration.names import RETRAIN
 from activitymodule.registry.versions import champion
 from activitymodule.workflows.evaluation import evaluate
 
@@ -156,14 +157,14 @@ def test_airflow_retrains_and_the_better_model_serves(system: System) -> None:
     before = champion(settings, settings.registry.classifier)
     assert before is not None
     put_gold_labels(settings, people=40, minutes=12, seed=2, audit=250, taught=250)
-    run_id = airflow.trigger(settings, airflow.RETRAIN, {"force": True, "why": "a test of the services"})
-    run = airflow.wait(settings, airflow.RETRAIN, run_id, seconds=1500)
-    told = next(one for one in runs_in_store(settings) if one["run_id"] == run_id)
-    assert run.state == "success", told
-    assert told["state"] == "promoted", told["summary"]
+    run_id = client.trigger(settings, RETRAIN, {"force": True, "why": "a test of the services"})
+    run = client.wait(settings, RETRAIN, run_id, seconds=1500)
+    ended = next(one for one in runs_in_store(settings) if one["run_id"] == run_id)
+    assert run.state == "success", ended
+    assert ended["state"] == "promoted", ended["summary"]
     serving = champion(settings, settings.registry.classifier)
     assert serving is not None
-    assert serving.version == told["challenger"] != before.version
+    assert serving.version == ended["challenger"] != before.version
     until(
         lambda: rows(settings, "SELECT 1 FROM predictions WHERE model_version = %s LIMIT 1", serving.version),
         "predictions of the new champion",
