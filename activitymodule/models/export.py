@@ -68,7 +68,7 @@ def trusted() -> list[str]:
 
 
 def dump(pipeline: Pipeline) -> bytes:
-    """A fitted pipeline as the bytes of a skops file; the same pipeline gives the same contents."""
+    """A fitted pipeline as the bytes of a skops file. The bytes differ from call to call: skops names members by id."""
     return skops.io.dumps(pipeline, compression=zipfile.ZIP_DEFLATED, compresslevel=6)
 
 
