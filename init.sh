@@ -178,7 +178,6 @@ set_up_for_docker() {
 # ---- one at a time: two would write into the same environment
 lock_folder="${TMPDIR:-/tmp}/activity-init-$(printf '%s' "$PWD" | cksum | cut -d' ' -f1)-$(id -u)"
 child=""
-jars=""
 waited=""
 until mkdir "$lock_folder" 2>/dev/null; do
     if [ ! -w "$(dirname "$lock_folder")" ]; then fail "cannot write to $(dirname "$lock_folder"); point TMPDIR at a folder that can be written"; fi
@@ -195,10 +194,7 @@ done
 echo $$ >"$lock_folder/pid"
 # shellcheck disable=SC2317
 tidy() {
-    if [ -n "$child$jars" ]; then
-        # shellcheck disable=SC2086
-        kill $child $jars 2>/dev/null || true
-    fi
+    if [ -n "$child" ]; then kill "$child" 2>/dev/null || true; fi
     rm -rf "$lock_folder"
 }
 trap tidy EXIT
@@ -224,10 +220,6 @@ else
     fi
 fi
 "$python" -m activitymodule.streaming.java || exit $?
-
-# ---- jars, while packages are installed
-"$python" -m activitymodule.streaming.jars &
-jars=$!
 
 # ---- .venv
 if [ "$python" != .venv/bin/python ]; then
@@ -260,8 +252,8 @@ fi
 
 write_secrets
 
-wait "$jars" || exit $?
-jars=""
+# ---- jars
+.venv/bin/python -m activitymodule.streaming.jars || exit $?
 
 # ---- an archive of the classes Spark loads: jobs start in four fifths of the time
 if [ -n "$with_archive" ] || [ -z "$did" ]; then .venv/bin/python -m activitymodule.streaming.class_archive; fi

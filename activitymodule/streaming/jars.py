@@ -2,11 +2,12 @@
 
 jars.lock names each file with its SHA-256 in the form `sha256sum -c` reads, after a comment with its Maven
 coordinate. Files are downloaded into a folder beside the target, which takes the target's place when every hash is
-right. init.sh runs `python -m activitymodule.streaming.jars`, while packages are installed: nothing but Python's
-standard library is needed. With --lock it resolves the coordinates below by Ivy, which pyspark brings, and writes
-the list anew; with --spark42 it fetches the connector of Spark 4.2.
+right. init.sh runs `python -m activitymodule.streaming.jars` once packages are installed. With --lock it resolves the
+coordinates below by Ivy, which pyspark brings, and writes the list anew; with --spark42 it fetches the connector of
+Spark 4.2.
 
-MAVEN_URL names another repository in place of Maven Central; IVYSETTINGS a settings file for Ivy.
+Files come from Maven Central, at the address that Ivy has; MAVEN_URL names another repository, IVYSETTINGS a settings
+file for Ivy.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +23,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -51,7 +54,7 @@ COORDINATES = {
     ),
 }
 NEEDED = ("kafka", "spark")
-MAVEN = "https://repo1.maven.org/maven2"
+_ROOT_IN_IVY = re.compile(rb"https://[\w.-]+/maven2/")
 TRIES = 3
 _THREADS = 8
 _TIMEOUT_SECONDS = 60
@@ -118,9 +121,27 @@ def pyspark_jars() -> Path:
     return Path(spec.origin).parent / "jars"
 
 
-def _download(jar: Jar, target: Path) -> None:
+def _ivy() -> Path:
+    ivy = next(pyspark_jars().glob("ivy-*.jar"), None)
+    if ivy is None:
+        raise ServiceUnavailableError("pyspark's Ivy is missing; remove .venv and run ./init.sh")
+    return ivy
+
+
+def _repository() -> str:
+    """The address of the repository: MAVEN_URL, or Maven Central's as Ivy has it."""
+    if given := os.environ.get("MAVEN_URL"):
+        return given.rstrip("/")
+    with zipfile.ZipFile(_ivy()) as classes:
+        known = _ROOT_IN_IVY.search(classes.read("org/apache/ivy/plugins/resolver/IBiblioResolver.class"))
+    if known is None:
+        raise ServiceUnavailableError("Ivy has no address of Maven Central; set MAVEN_URL to a repository")
+    return known[0].decode().rstrip("/")
+
+
+def _download(jar: Jar, repository: str, target: Path) -> None:
     """Downloads one jar and checks its hash; ServiceUnavailableError or DataError where that fails."""
-    url = f"{os.environ.get('MAVEN_URL', MAVEN).rstrip('/')}/{jar.path}"
+    url = f"{repository}/{jar.path}"
     for trial in range(1, TRIES + 1):
         try:
             with (
@@ -154,6 +175,7 @@ def fetch(root: Path, say: Callable[[str], None] = _quiet, folders: Sequence[str
     missing = sorted({name.split("/")[0] for name in wrong(root, folders)})
     lock = read_lock(root / "jars.lock")
     (root / "jars").mkdir(exist_ok=True)
+    repository = _repository() if missing else ""
     for folder in missing:
         jars = [jar for jar in lock if jar.folder == folder]
         say(f"fetching {len(jars)} jars into jars/{folder}")
@@ -161,7 +183,7 @@ def fetch(root: Path, say: Callable[[str], None] = _quiet, folders: Sequence[str
             whole = Path(part) / folder
             whole.mkdir()
             with ThreadPoolExecutor(_THREADS) as threads:
-                tasks = [threads.submit(_download, jar, Path(part) / jar.name) for jar in jars]
+                tasks = [threads.submit(_download, jar, repository, Path(part) / jar.name) for jar in jars]
                 for task in tasks:
                     task.result()
             shutil.rmtree(root / "jars" / folder, ignore_errors=True)
@@ -171,12 +193,9 @@ def fetch(root: Path, say: Callable[[str], None] = _quiet, folders: Sequence[str
 
 def _resolve(coordinate: tuple[str, str, str], target: Path, cache: Path) -> None:
     """Fetches one module and what it depends on into `target`, as `group=artifact=version.jar`, by Ivy."""
-    ivy = next(pyspark_jars().glob("ivy-*.jar"), None)
-    if ivy is None:
-        raise ServiceUnavailableError("pyspark's Ivy is missing; remove .venv and run ./init.sh")
     settings = os.environ.get("IVYSETTINGS")
     command = [
-        *[str(find_java()), "-jar", str(ivy), "-cache", str(cache), "-confs", "default"],
+        *[str(find_java()), "-jar", str(_ivy()), "-cache", str(cache), "-confs", "default"],
         *(["-settings", settings] if settings else []),
         *["-dependency", *coordinate],
         *["-retrieve", str(target / "[organisation]=[artifact]=[revision].[ext]")],
