@@ -41,8 +41,10 @@ class Job:
 def running(
     arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[Job]:
-    """A verb in a session of its own (Ctrl-C reaches it through us), ended at the end: SIGINT, which ends it in order,
-    and SIGKILL for what is left of its session after a while."""
+    """A verb in a session of its own, so that Ctrl-C reaches this process alone, ended with the block.
+
+    SIGTERM ends it in order (a script's background processes ignore SIGINT), SIGKILL what is left of its session.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -57,7 +59,7 @@ def running(
         yield Job(process, log)
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_END_SECONDS)
         with suppress(ProcessLookupError):

@@ -125,12 +125,10 @@ def _wrong_form(reading: dict[str, object], floats: _Adders, strings: _Adders) -
     if device_id is None:
         return Reason.NO_DEVICE_ID, "the reading has no device_id"
     stamp = reading.get("stamp")
-    if stamp is None:
-        return Reason.NO_STAMP, "the reading has no stamp"
     if type(stamp) is int:
         if not -(2**63) <= stamp < 2**63:
             return Reason.BAD_STAMP, f"stamp {stamp:.3g} is not an epoch in milliseconds"
-    elif type(stamp) is not str:
+    elif stamp is not None and type(stamp) is not str:
         return Reason.BAD_STAMP, f"stamp is {_kind(stamp)}, neither text nor whole milliseconds"
     for name, _ in floats:
         value = reading.get(name)
