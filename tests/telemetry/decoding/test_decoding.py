@@ -82,7 +82,10 @@ BAD: list[tuple[Reason, bytes | None]] = [
     (Reason.BAD_DEVICE_ID, text(reading(device_id="a\n"))),
     (Reason.BAD_DEVICE_ID, text(reading(device_id="w" * 129))),
     (Reason.BAD_DEVICE_ID, text(reading(device_id=7))),
-    (Reason.BAD_DEVICE_ID, b'{"device_id":"a b"}'),  # without a stamp too: the first thing wrong is the reason
+    (
+        Reason.BAD_DEVICE_ID,
+        b'{"device_id":"a b"}',
+    ),  # without a stamp too: the first thing wrong is the reason
     (Reason.NO_STAMP, b'{"device_id":"a"}'),
     (Reason.NO_STAMP, text(reading(stamp=None))),
     (Reason.BAD_STAMP, text(reading(stamp="yesterday"))),
