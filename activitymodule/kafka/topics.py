@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
@@ -91,6 +93,18 @@ def delete(config: Settings, chosen: Sequence[str]) -> None:
     """Delete topics with all their messages."""
     with clients.admin(config) as admin:
         admin.delete_topics(list(chosen))
+
+
+def topic_id(config: Settings, name: str) -> str | None:
+    """Kafka's id of a topic, in Kafka's own spelling: a topic that is deleted and created again gets another one.
+
+    With it an offset names one message for ever. None where there is no such topic, or the broker is older than 2.8
+    and has no ids (KIP-516). Raises ServiceUnavailableError where Kafka does not answer.
+    """
+    with clients.admin(config) as admin:
+        found = admin.describe_topics([name])
+    number = UUID(found[0]["topic_id"] or "0" * 32) if found else UUID(int=0)
+    return urlsafe_b64encode(number.bytes).decode().rstrip("=") if number.int else None
 
 
 def describe(config: Settings, chosen: Sequence[str] | None = None) -> list[Topic]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ledger import until
 from own_settings import replaced
 
 from activitymodule.errors import ConfigError
@@ -38,3 +39,15 @@ def test_a_topic_is_widened_and_never_narrowed(fresh_settings: Settings) -> None
     assert topics.grow(wide) == []
     assert topics.grow(fresh_settings) == []
     assert topic_ends(wide, wide.kafka.topic) == ends
+
+
+def test_a_topic_created_again_has_another_id(fresh_settings: Settings) -> None:
+    name = fresh_settings.kafka.topic
+    first = topics.topic_id(fresh_settings, name)
+    assert first is not None
+    assert len(first) == 22  # as `kafka-topics.sh --describe` prints it
+    assert topics.topic_id(fresh_settings, name) == first
+    topics.delete(fresh_settings, [name])
+    assert until(lambda: topics.topic_id(fresh_settings, name) is None, "the topic to be gone", timeout=30)
+    topics.create(fresh_settings)
+    assert topics.topic_id(fresh_settings, name) not in (None, first)
