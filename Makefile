@@ -13,6 +13,11 @@ FLOORS := activitymodule/telemetry/*,activitymodule/windows/*,activitymodule/sta
 # needs no service, no Spark and no Docker engine
 UNIT := not integration and not recordings and not e2e and not soak and not docker
 
+# bytecode is kept in .venv, also where the environment says not to write it beside the sources: a process that imports
+# mlflow or scikit-learn then starts in a third of the time
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/bytecode
+
 # test processes share the cores: more threads in numpy and LightGBM only make them wait for each other
 unit coverage unit-on test test-services: export OMP_NUM_THREADS ?= 1
 
