@@ -21,6 +21,7 @@ import typer
 from activitymodule import __version__, jobs
 from activitymodule.deferred import deferred_imports
 from activitymodule.errors import ActivityError, ServiceUnavailableError
+from activitymodule.settings.private import keep_private
 
 SECTIONS = ("Demos", "Services", "Stream", "Labels and models", "Recordings", "Store and settings")
 FORMER_NAMES = {"agreement": "evaluate"}  # former name of a verb: what it is called now
@@ -126,6 +127,7 @@ def _fail(sentence: str, exit_code: int) -> NoReturn:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: `arguments` in place of the command line's. An error of this project is printed as one sentence
     and ends with the exit code of its class; ACTIVITY_DEBUG=1 shows its trace."""
+    keep_private()
     try:
         app(arguments, prog_name="activity")
     except ActivityError as error:

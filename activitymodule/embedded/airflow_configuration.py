@@ -101,6 +101,9 @@ def configuration(config: Settings) -> dict[str, dict[str, object]]:
         "api_auth": {"jwt_secret": keys["jwt"], "jwt_issuer": "activity"},
         "logging": {
             "base_log_folder": folder / "logs",
+            # Airflow sets the modes of tasks' logs itself, whatever the umask
+            "file_task_handler_new_folder_permissions": "0o700",
+            "file_task_handler_new_file_permissions": "0o600",
             "colored_console_log": False,
             "uvicorn_logging_level": "WARNING",
             # without a line for every probe and heartbeat

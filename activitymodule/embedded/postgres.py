@@ -136,9 +136,10 @@ class Postgres(Service):
         copy = ELSEWHERE / f"binaries-{stamp}"
         tree = copy / self.wheel.parent.name / self.wheel.name
         if not copy.exists():
-            ELSEWHERE.mkdir(mode=0o755, parents=True, exist_ok=True)
+            _make_readable(ELSEWHERE)
             with tempfile.TemporaryDirectory(dir=ELSEWHERE) as part:
                 whole = Path(part) / "tree"
+                _make_readable(whole / self.wheel.parent.name)
                 shutil.copytree(self.wheel, whole / self.wheel.parent.name / self.wheel.name, symlinks=True)
                 if libraries.is_dir():
                     shutil.copytree(libraries, whole / libraries.name, symlinks=True)
@@ -189,7 +190,7 @@ class Postgres(Service):
             self.folder.rmdir()
             key = hashlib.sha256(str(self.stack_folder).encode()).hexdigest()[:12]
             elsewhere = ELSEWHERE / f"postgres-{key}"
-            ELSEWHERE.mkdir(mode=0o755, parents=True, exist_ok=True)
+            _make_readable(ELSEWHERE)
             elsewhere.mkdir(mode=0o700, exist_ok=True)
             os.chown(elsewhere, self.account.uid, self.account.gid)
             self.folder.symlink_to(elsewhere)
@@ -352,6 +353,14 @@ class Postgres(Service):
             [str(self.binaries / "postgres"), "--single", "-D", str(self.data), "postgres"],
             f"alter role {SUPERUSER} password {password}\n",
         )
+
+
+def _make_readable(folder: Path) -> None:
+    """Make a folder, with its parents, that the unprivileged user may enter whatever the umask is."""
+    for part in (*reversed(folder.parents), folder):
+        if not part.exists():
+            part.mkdir()
+            part.chmod(0o755)
 
 
 class WrongPasswordError(Exception):

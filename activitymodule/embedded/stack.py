@@ -29,7 +29,7 @@ from activitymodule.embedded.service import Service
 from activitymodule.embedded.state import ServiceState, lock, read_state, read_wanted, write_wanted
 from activitymodule.errors import ConfigError, ServiceUnavailableError
 from activitymodule.kafka import topics
-from activitymodule.settings import Settings, project_root, resolve, reveal
+from activitymodule.settings import Settings, make_private, project_root, resolve, reveal
 from activitymodule.store.migrate import upgrade
 
 LEAST_FREE_MEGABYTES = 500
@@ -123,6 +123,8 @@ class Stack:
         for service in chosen:
             service.check()
         self._make_folder()
+        if changed := make_private(self.settings):
+            say(f"other users could read {changed:,} files and folders of the project; only you can now")
         with lock(self.folder / "up.lock", wait=True):
             ours = self._start(chosen, say, tied)
             try:
@@ -166,6 +168,8 @@ class Stack:
         try:
             # others may pass through (PostgreSQL's user, where we are root) but not look around
             self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+            if os.geteuid() == 0:
+                self.folder.chmod(0o711)
             (self.folder / "logs").mkdir(mode=0o700, exist_ok=True)
             free = shutil.disk_usage(self.folder).free >> 20
             if not os.access(self.folder, os.W_OK):

@@ -26,7 +26,7 @@ from activitymodule.embedded.processes import Identity, signal_group, spawn, wai
 from activitymodule.embedded.service import Service
 from activitymodule.embedded.state import ServiceState, StackState, lock, read_wanted, write_state
 from activitymodule.errors import ActivityError
-from activitymodule.settings import Settings, build, resolve
+from activitymodule.settings import Settings, build, keep_private, resolve
 
 log = logging.getLogger("supervisor")
 
@@ -274,6 +274,7 @@ class Supervisor:
 
 def main() -> int:
     """Supervise the stack of the settings on stdin; the exit code."""
+    keep_private()
     content = json.loads(sys.stdin.read())
     config = build(content["settings"])
     folder = resolve(config.local.folder)

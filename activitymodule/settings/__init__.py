@@ -23,6 +23,7 @@ from activitymodule.settings.models import (
     Telemetry,
     Windows,
 )
+from activitymodule.settings.private import keep_private, make_private, private_folders
 from activitymodule.settings.sources import (
     NOT_SETTINGS,
     PREFIX,
@@ -62,9 +63,12 @@ __all__ = [
     "Windows",
     "build",
     "environment_of",
+    "keep_private",
     "layers",
     "load",
     "location",
+    "make_private",
+    "private_folders",
     "project_root",
     "read_env_file",
     "resolve",

@@ -19,7 +19,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from activitymodule.errors import RefusedError, ServiceUnavailableError
 from activitymodule.kafka.clients import reachable as broker_reachable
 from activitymodule.kafka.clients import topic_ends
-from activitymodule.settings import Settings
+from activitymodule.settings import Settings, make_private
 from activitymodule.store.batches import knows_query, last_offsets
 from activitymodule.store.connection import reachable as store_reachable
 from activitymodule.store.locks import ScorerLease, SessionLock
@@ -116,6 +116,8 @@ class ScoringJob:
         with ScorerLease(config, config.kafka.topic) as lease:
             if not (self._wait_for_topic() and self._wait_for_champion()):
                 return
+            if changed := make_private(config):
+                log(f"other users could read {changed:,} files and folders of the project; only you can now")
             spark = spark_session(config, f"score-{config.kafka.topic}", scoring=True)
             self._take_signals()
             self._champion.start()

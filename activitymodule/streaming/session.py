@@ -118,6 +118,8 @@ def spark_options(config: Settings, app_name: str) -> dict[str, str]:
             f"{_CHECKPOINTING}.FileSystemBasedCheckpointFileManager"
         ),
         "spark.sql.sources.partitionOverwriteMode": "dynamic",
+        # Hadoop sets the modes of files itself, whatever the umask: lake and checkpoints are the user's alone
+        "spark.hadoop.fs.permissions.umask-mode": "077",
         "spark.python.worker.reuse": "true",
         "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "true",
     }

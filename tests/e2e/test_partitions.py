@@ -7,6 +7,7 @@ import json
 import pytest
 from ledger import Ledger, assert_ledger, reading
 from own_settings import replaced
+from private import readable_by_others
 
 from activitymodule.kafka import topics
 from activitymodule.kafka.clients import producer, topic_ends
@@ -35,3 +36,5 @@ def test_the_stream_reads_partitions_that_came_later(fresh_settings, champion, j
     assert sum(last > 0 for _, last in topic_ends(wide, wide.kafka.topic).values()) > 2
     assert job(wide, "score", "--once").wait(120) == 0
     assert_ledger(wide, ledger)
+    # what Java, Spark's workers and Python wrote meanwhile
+    assert readable_by_others(wide.lake.folder, wide.spark.checkpoints) == []

@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+from private import readable_by_others
 
 from activitymodule.embedded.postgres import Postgres
 from activitymodule.embedded.processes import Identity, any_free_port, marked, wait_until
@@ -73,6 +74,14 @@ def test_everything_answers_and_is_loopback_only(stack: Stack) -> None:
     ]
     assert {address.port for address in listening} == ports
     assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+
+
+def test_what_services_write_is_private(stack: Stack) -> None:
+    """By the umask that their supervisor gives them; PostgreSQL sees to its own."""
+    folders = [stack.folder / name for name in ("kafka", "mlflow", "postgres")]
+    logs = [stack.folder / "logs" / f"{name}.log" for name in ("kafka", "mlflow", "postgres")]
+    assert (stack.folder / "kafka" / "data" / "meta.properties").is_file()
+    assert readable_by_others(*(folder.resolve() for folder in folders), *logs) == []
 
 
 def test_every_connection_needs_a_password(stack: Stack) -> None:

@@ -36,7 +36,44 @@ def test_a_service_is_supervised_bounded_and_local(name: str) -> None:
     if service["image"].startswith("${ACTIVITY_"):
         assert service["cap_drop"] == ["ALL"]
     else:
-        assert re.fullmatch(r"[a-z./-]+:v?\d[\d.]*", service["image"]), "pinned"
+        assert re.fullmatch(r"[a-z./-]+:v?\d[\d.]*(@sha256:[0-9a-f]{64})?", service["image"]), "pinned"
+
+
+# Who needs a server that asks nobody for a password. The store serves all; of the registry it is the database.
+NEEDED_BY = {
+    "broker": {"topics", "spark-worker", "scorer", "generator", "console", "kafka-ui"},
+    "registry": {"champion", "scorer", "console", "airflow-scheduler", "store"},
+    "spark-master": {"spark-worker", "scorer", "generator", "prometheus"},
+}
+
+
+def in_reach_of(name: str) -> set[str]:
+    own = set(SERVICES[name]["networks"])
+    return {other for other, service in SERVICES.items() if own & set(service["networks"])} - {name}
+
+
+@pytest.mark.parametrize("server", NEEDED_BY)
+def test_a_server_is_in_reach_of_who_needs_it(server: str) -> None:
+    assert in_reach_of(server) == NEEDED_BY[server]
+
+
+def test_a_service_is_in_reach_of_what_it_names() -> None:
+    """Every address of another service that a service is given, or waits for while that runs."""
+    assert {network for service in SERVICES.values() for network in service["networks"]} == set(
+        FILE["networks"]
+    )
+    for name, service in SERVICES.items():
+        given = f"{service.get('command', '')} {service.get('environment', '')}"
+        named = {other for other in SERVICES if re.search(rf"(?<![\w-]){other}:\d", given)}
+        assert named - {name} <= in_reach_of(name), name
+
+
+@pytest.mark.parametrize("part", ["spark-worker", "scorer", "generator"])
+def test_spark_listens_in_its_own_network(part: str) -> None:
+    command = SERVICES[part]["command"]
+    words = command.split() if isinstance(command, str) else command
+    assert words[:2] == ["bash", "infra/docker/spark-network.sh"]
+    assert "spark" in SERVICES[part]["networks"]
 
 
 def test_what_is_done_once_is_waited_for() -> None:
