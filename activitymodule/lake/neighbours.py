@@ -13,11 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from pyarrow import fs
 
+from activitymodule.lake.archive import ArrowFiles, archive_path, message_files
 from activitymodule.learning.spreading import Neighbours
 from activitymodule.settings import Settings
-from activitymodule.streaming.archive import archive_path
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features
 from activitymodule.windows.grouping import group_panes
@@ -25,6 +24,18 @@ from activitymodule.windows.panes import arrival_us, decode_panes
 
 _LATE_DAYS = 2  # messages of a window are searched up to so many days after it
 _CHUNK = 4096  # windows at a time
+_SCHEMA = pa.schema(
+    {
+        "key": pa.binary(),
+        "value": pa.binary(),
+        "partition": pa.int32(),
+        "offset": pa.int64(),
+        "timestamp": pa.timestamp("us", "UTC"),
+        "timestampType": pa.int32(),
+    }
+)
+# Spark writes times as INT96, which Arrow reads in nanoseconds unless told otherwise
+_PARQUET = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
 
 
 def neighbours(
@@ -67,7 +78,7 @@ def _windows(
     panes, _ = decode_panes(
         messages.column("value").combine_chunks(),
         kafka_us,
-        now_us=arrival_us(kafka_us, messages.column("timestampType").to_numpy()),
+        now_us=arrival_us(kafka_us, pc.fill_null(messages.column("timestampType"), 0).to_numpy()),
         limits=config.telemetry,
         slide_seconds=windows.slide_seconds,
     )
@@ -89,29 +100,19 @@ def _windows(
 
 def _messages(config: Settings, requested: list[tuple[str, int]]) -> pa.Table:
     """Archived messages of the watches, from the first window until _LATE_DAYS after the last one, without repeats."""
-    path = archive_path(config)
-    files, base = fs.FileSystem.from_uri(path)
-    names = ["key", "value", "partition", "offset", "timestamp", "timestampType"]
-    empty = pa.table({name: [] for name in names})
-    if files.get_file_info(base).type != fs.FileType.Directory:
-        return empty
+    files = ArrowFiles(archive_path(config))
     first = datetime.fromtimestamp(min(us for _, us in requested) / 1e6, UTC)
     last = datetime.fromtimestamp(max(us for _, us in requested) / 1e6, UTC) + timedelta(days=_LATE_DAYS)
-    partitioning = ds.partitioning(pa.schema([("date", pa.date32())]), flavor="hive")
-    archive = ds.dataset(base, filesystem=files, format="parquet", partitioning=partitioning)
-    if "key" not in archive.schema.names:
-        return empty
-    watches = pa.array(sorted({device.encode() for device, _ in requested}), pa.binary())
     # a message is filed by the date of its arrival, which a replay may have moved to a later day
     begin = (first - timedelta(days=1)).date()
-    condition = (pc.field("date") >= begin) & pc.field("key").isin(watches)
-    if last.date() >= datetime.now(UTC).date():
-        table = archive.to_table(columns=names, filter=condition)
-    else:
-        table = archive.to_table(columns=names, filter=condition & (pc.field("date") <= last.date()))
-    if not table.num_rows:
-        return empty
-    # a lost checkpoint may have archived some messages twice
+    end = None if last.date() >= datetime.now(UTC).date() else last.date()
+    paths = [path for day in message_files(files, files.base, begin, end) for path in day.paths]
+    if not paths:
+        return _SCHEMA.empty_table()
+    archive = ds.dataset(paths, schema=_SCHEMA, filesystem=files.system, format=_PARQUET)
+    watches = pa.array(sorted({device.encode() for device, _ in requested}), pa.binary())
+    table = archive.to_table(filter=pc.field("key").isin(watches))
+    # two records of one message, such as after a lost record of what is archived, are equal in all of these
     place = table.append_column("row", pa.array(np.arange(table.num_rows)))
-    once = place.group_by(["partition", "offset"]).aggregate([("row", "min")]).column("row_min")
-    return table.take(once.combine_chunks().sort())
+    once = place.group_by(["partition", "offset", "timestamp", "value"]).aggregate([("row", "min")])
+    return table.take(once.column("row_min").combine_chunks().sort())

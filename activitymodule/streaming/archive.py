@@ -14,14 +14,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from activitymodule.errors import DataError
-from activitymodule.settings import Settings, location
+from activitymodule.lake.archive import archive_path
+from activitymodule.settings import Settings
 from activitymodule.streaming.checkpoint import checkpoint_path
 from activitymodule.streaming.messages import MESSAGE_COLUMNS, kafka_messages
-
-
-def archive_path(config: Settings) -> str:
-    """Folder of one topic's archive."""
-    return f"{location(config.archive.folder)}/{config.kafka.topic}"
 
 
 def start(spark: SparkSession, config: Settings, *, once: bool, fail_on_loss: bool) -> StreamingQuery:

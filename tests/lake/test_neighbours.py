@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from activitymodule.lake.archive import archive_path
 from activitymodule.lake.neighbours import neighbours
 from activitymodule.settings import Settings, build
-from activitymodule.streaming.archive import archive_path
 from activitymodule.synthesis.history import training_readings
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features
