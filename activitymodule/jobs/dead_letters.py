@@ -116,13 +116,16 @@ def show(
     if as_json:
         output.print_json(letters)
         return
-    for letter in letters:
+    for newer, letter in zip([None, *letters], letters, strict=False):
+        if newer is not None and newer.topic_id != letter.topic_id:
+            # a topic created again has the same places
+            typer.echo(output.safe(_text(newer), longest) + "\n")
         typer.echo(f"{workflow.place_of(letter)}  {letter.reason}: {output.safe(letter.detail or '-')}")
         watch = output.safe(letter.device_id or "-")
         typer.echo(f"  watch {watch}; reached Kafka {output.cell(letter.kafka_at)} UTC")
         if letter.replayed_at:
             typer.echo(f"  sent again {output.cell(letter.replayed_at)} UTC")
-    typer.echo(output.safe(_text(letters[0]), longest))
+    typer.echo(output.safe(_text(letters[-1]), longest))
 
 
 @app.command(epilog="Example: activity dead-letters export --since 7d letters.jsonl")

@@ -8,18 +8,25 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from activitymodule.store.connection import Connection
-from activitymodule.store.queries import execute, fetch_all, fetch_one, fetch_value
+from activitymodule.store.queries import execute, fetch_all, fetch_one, fetch_row, fetch_value
 
-_KEPT = 100_000  # records of finished batches kept a query
+_KEPT = 100_000  # records of batches kept
 
 _BEGIN = """
-INSERT INTO batches (query_id, batch_id, topic, offsets, model_version, energy_version)
-VALUES (%(query_id)s, %(batch_id)s, %(topic)s, %(offsets)s::jsonb, %(model_version)s, %(energy_version)s)
+INSERT INTO batches (query_id, batch_id, topic, topic_id, offsets, model_version, energy_version)
+VALUES (%(query_id)s, %(batch_id)s, %(topic)s, %(topic_id)s, %(offsets)s::jsonb, %(model_version)s,
+        %(energy_version)s)
 ON CONFLICT (query_id, batch_id) DO NOTHING
 """
 _READ = """
 SELECT query_id, batch_id, topic, offsets, model_version, energy_version, started_at, finished_at
 FROM batches WHERE query_id = %s AND batch_id = %s
+"""
+# The rows are committed already. Losing this in a crash of PostgreSQL only makes a restart read them again, so the
+# stream does not wait for the disk.
+_WRITTEN = """
+SET LOCAL synchronous_commit TO off;
+UPDATE batches SET written_at = clock_timestamp() WHERE query_id = %s AND batch_id = %s
 """
 _FINISH = """
 UPDATE batches
@@ -29,7 +36,12 @@ SET finished_at = coalesce(finished_at, clock_timestamp()), windows = %(windows)
         FROM jsonb_each(offsets) AS by_partition (number, range)))
 WHERE query_id = %(query_id)s AND batch_id = %(batch_id)s
 """
-_FORGET = "DELETE FROM batches WHERE query_id = %s AND batch_id < %s AND finished_at IS NOT NULL"
+# All of the topic from before, whatever its query: what is left must not seem to have a hole.
+_FORGET = """
+DELETE FROM batches USING batches AS kept
+WHERE kept.query_id = %s AND kept.batch_id = %s
+  AND batches.topic = kept.topic AND batches.started_at < kept.started_at
+"""
 _LATE = "UPDATE batches SET dropped_late = %s WHERE query_id = %s AND batch_id = %s"
 # Only the newest query: its offsets are right also where the topic was recreated and offsets start again at 0.
 _LAST = """
@@ -40,7 +52,36 @@ FROM (
     ORDER BY started_at DESC, batch_id DESC LIMIT 1
 ) AS last, jsonb_each(last.offsets) AS by_partition (number, range)
 """
-_KNOWN = "SELECT EXISTS (SELECT FROM batches WHERE query_id = %s)"
+_NEWEST = """
+SELECT topic_id, query_id FROM batches WHERE topic = %s ORDER BY started_at DESC, batch_id DESC LIMIT 1
+"""
+_RANGES = """
+SELECT number::integer, coalesce(lower(part), until, first), coalesce(upper(part), until, first)
+FROM (
+    SELECT number, min((range ->> 0)::bigint) AS first,
+           max((range ->> 1)::bigint) FILTER (WHERE written) AS until,
+           range_agg(int8range(least((range ->> 0)::bigint, (range ->> 1)::bigint), (range ->> 1)::bigint))
+               FILTER (WHERE written) AS parts
+    FROM (
+        SELECT offsets, written_at IS NOT NULL OR finished_at IS NOT NULL AS written FROM batches
+        WHERE topic = %(topic)s AND topic_id IS NOT DISTINCT FROM %(topic_id)s
+          AND (topic_id IS NOT NULL OR query_id = %(query_id)s)
+    ) AS known, jsonb_each(offsets) AS by_partition (number, range)
+    GROUP BY number
+) AS by_partition LEFT JOIN LATERAL unnest(parts) AS part ON true
+ORDER BY 1, 2
+"""
+_ADOPT = "UPDATE batches SET topic_id = %s WHERE topic = %s AND topic_id IS NULL AND query_id = %s"
+# Beside the newest batch and never before it, so that both are forgotten together.
+_LOST = """
+INSERT INTO batches (query_id, batch_id, topic, topic_id, offsets, started_at, finished_at, messages, windows)
+SELECT 'lost-' || gen_random_uuid(), -1, %(topic)s, %(topic_id)s, %(offsets)s::jsonb, started_at, started_at, 0, 0
+FROM batches WHERE topic = %(topic)s ORDER BY started_at DESC LIMIT 1
+"""
+
+
+Ranges = dict[int, tuple[tuple[int, int], ...]]
+"""Partition -> ranges of offsets (from, until), in order, apart from each other."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +105,18 @@ def begin_batch(
     query_id: str,
     batch_id: int,
     topic: str,
+    topic_id: str | None = None,
     offsets: Mapping[int, tuple[int, int]],
     model_version: str | None,
     energy_version: str | None,
 ) -> BatchRecord:
     """Record that a batch begins; a batch that runs again gets the record of its first run."""
-    ranges = json.dumps({str(number): [int(first), int(until)] for number, (first, until) in offsets.items()})
     values = {
         "query_id": query_id,
         "batch_id": batch_id,
         "topic": topic,
-        "offsets": ranges,
+        "topic_id": topic_id,
+        "offsets": _json(offsets),
         "model_version": model_version,
         "energy_version": energy_version,
     }
@@ -84,10 +126,19 @@ def begin_batch(
     return BatchRecord(row[0], row[1], row[2], stored, row[4], row[5], row[6], row[7], replayed)
 
 
+def _json(offsets: Mapping[int, tuple[int, int]]) -> str:
+    return json.dumps({str(number): [int(first), int(until)] for number, (first, until) in offsets.items()})
+
+
+def mark_written(connection: Connection, *, query_id: str, batch_id: int) -> None:
+    """Record that all rows of a batch are committed, by connections of others; not yet that they are smoothed."""
+    execute(connection, _WRITTEN, (query_id, batch_id))
+
+
 def finish_batch(
     connection: Connection, *, query_id: str, batch_id: int, windows: int, messages: int | None = None
 ) -> None:
-    """Record that all rows of a batch are written; messages: by default counted from its offsets."""
+    """Record that all rows of a batch are written and smoothed; messages: by default counted from its offsets."""
     values = {"query_id": query_id, "batch_id": batch_id, "windows": windows, "messages": messages}
     execute(connection, _FINISH, values)
     if batch_id and batch_id % 1000 == 0:
@@ -108,6 +159,79 @@ def last_offsets(connection: Connection, topic: str) -> dict[int, int] | None:
     return {row[0]: row[1] for row in fetch_all(connection, _LAST, (topic,))} or None
 
 
+@dataclass(frozen=True)
+class OffsetRecord:
+    """What the store has of a topic, by its batches.
+
+    topic_id : None where the batches are older than this column, or the broker has no ids. read : the offsets whose
+    rows are all in the store, by partition; the first range begins where reading began.
+    """
+
+    topic_id: str | None
+    query_id: str  # of the newest batch
+    read: Ranges
+
+    @property
+    def until(self) -> dict[int, int]:
+        """Partition -> first offset that is not in the store, whatever is there beyond it."""
+        return {number: parts[0][1] for number, parts in self.read.items()}
+
+    @property
+    def ends(self) -> dict[int, int]:
+        """Partition -> offset after the last one that is in the store."""
+        return {number: parts[-1][1] for number, parts in self.read.items()}
+
+    def missing(self, before: Mapping[int, int]) -> Ranges:
+        """The offsets below `before` (partition -> offset) that are not in the store."""
+        holes: Ranges = {}
+        for number, upto in before.items():
+            parts = self.read.get(number, ((0, 0),))
+            starts = [first for first, _ in parts[1:]] + [upto]
+            found = [
+                (until, min(start, upto))
+                for (_, until), start in zip(parts, starts, strict=True)
+                if until < min(start, upto)
+            ]
+            if found:
+                holes[number] = tuple(found)
+        return holes
+
+
+def offset_record(connection: Connection, topic: str) -> OffsetRecord | None:
+    """The store's record of the topic with the id of its newest batch; None where it has no batch of the topic.
+
+    Without ids only the newest query counts: those before it may have read a topic that was created again since.
+    """
+    newest = fetch_row(connection, _NEWEST, (topic,))
+    if newest is None:
+        return None
+    topic_id, query_id = newest
+    read: Ranges = {}
+    for number, first, until in fetch_all(
+        connection, _RANGES, {"topic": topic, "topic_id": topic_id, "query_id": query_id}
+    ):
+        read[number] = (*read.get(number, ()), (first, until))
+    return OffsetRecord(topic_id, query_id, read)
+
+
+def adopt_topic_id(connection: Connection, topic: str, topic_id: str, query_id: str) -> None:
+    """Give the batches of a query that have no topic id this one."""
+    execute(connection, _ADOPT, (topic_id, topic, query_id))
+
+
+def record_lost(connection: Connection, topic: str, topic_id: str | None, lost: Ranges) -> None:
+    """Record offsets that are not scored and never will be, so that they are reported once.
+
+    Each is a batch of its own without messages or windows, whose query_id begins with `lost-`.
+    """
+    for number, parts in lost.items():
+        for part in parts:
+            values = {"topic": topic, "topic_id": topic_id, "offsets": _json({number: part})}
+            execute(connection, _LOST, values)
+
+
 def knows_query(connection: Connection, query_id: str) -> bool:
     """Whether the store has a batch of the query, finished or not."""
-    return bool(fetch_value(connection, _KNOWN, (query_id,)))
+    return bool(
+        fetch_value(connection, "SELECT EXISTS (SELECT FROM batches WHERE query_id = %s)", (query_id,))
+    )

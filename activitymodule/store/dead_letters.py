@@ -15,13 +15,26 @@ from activitymodule.store.queries import execute, fetch_all
 
 PAYLOAD_BYTES = 65_536  # stored of a message
 
+# A letter whose topic id is not known is the same as one with an id where both reached Kafka at the same instant.
 _WRITE = """
 INSERT INTO dead_letters (
-    topic, kafka_partition, kafka_offset, item, device_id, reason, detail, payload, kafka_at
-) VALUES %s
+    topic, kafka_partition, kafka_offset, item, topic_id, device_id, reason, detail, payload, kafka_at
+)
+SELECT new.* FROM (VALUES %s) AS new (
+    topic, kafka_partition, kafka_offset, item, topic_id, device_id, reason, detail, payload, kafka_at
+)
+WHERE NOT EXISTS (
+    SELECT FROM dead_letters AS old
+    WHERE (old.topic, old.kafka_partition, old.kafka_offset, old.item)
+        = (new.topic, new.kafka_partition, new.kafka_offset, new.item)
+      AND old.kafka_at = new.kafka_at AND '' IN (old.topic_id, new.topic_id)
+)
 ON CONFLICT DO NOTHING
 """
-_TEMPLATE = "(%s, %s, %s, %s, %s, %s, %s, %s, timestamptz 'epoch' + %s * interval '1 microsecond')"
+_TEMPLATE = (
+    "(%s, %s::integer, %s::bigint, %s::integer, %s, %s, %s, %s, %s::bytea, "
+    "timestamptz 'epoch' + %s * interval '1 microsecond')"
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,7 @@ class DeadLetters:
     detail: Sequence[str | None]
     payload: Sequence[bytes | None]
     kafka_at_us: np.ndarray | Sequence[int]  # (n,) UTC microseconds
+    topic_id: Sequence[str | None] | None = None  # of each; None: not known
 
     def __len__(self) -> int:
         return len(self.reason)
@@ -57,6 +71,7 @@ def write_dead_letters(connection: Connection, letters: DeadLetters) -> int:
             (int(n) for n in letters.partition),
             (int(n) for n in letters.offset),
             (int(n) for n in letters.item),
+            (known or "" for known in letters.topic_id or [None] * len(letters)),
             (_text(d) for d in letters.device_id),
             (_text(str(r)) for r in letters.reason),
             (_text(d) for d in letters.detail),
@@ -64,7 +79,7 @@ def write_dead_letters(connection: Connection, letters: DeadLetters) -> int:
             (int(us) for us in letters.kafka_at_us),
             strict=True,
         ),
-        key=lambda row: row[:4],  # two writers of the same letters lock rows in the same order
+        key=lambda row: row[:5],  # two writers of the same letters lock rows in the same order
     )
     new = 0
     with connection.cursor() as cursor:
@@ -89,6 +104,7 @@ class DeadLetter:
     kafka_at: datetime | None
     noticed_at: datetime
     replayed_at: datetime | None
+    topic_id: str  # Kafka's; empty where it is not known
 
 
 @dataclass(frozen=True)
@@ -107,9 +123,12 @@ class Selection:
 
 ANY = Selection()
 
+Place = tuple[str, str, int, int]
+"""Of a message: topic, topic id, partition, offset."""
+
 _LIST = """
 SELECT topic, kafka_partition, kafka_offset, item, device_id, reason, detail,
-       CASE WHEN %(payloads)s THEN payload END, kafka_at, noticed_at, replayed_at
+       CASE WHEN %(payloads)s THEN payload END, kafka_at, noticed_at, replayed_at, topic_id
 FROM dead_letters
 WHERE (%(topic)s IS NULL OR topic = %(topic)s)
   AND (%(reason)s IS NULL OR reason = %(reason)s)
@@ -164,14 +183,15 @@ def summarize_dead_letters(connection: Connection) -> list[ReasonCount]:
 
 _MARK = """
 UPDATE dead_letters SET replayed_at = clock_timestamp()
-FROM unnest(%s::text[], %s::integer[], %s::bigint[]) AS sent (topic, number, place)
-WHERE dead_letters.topic = sent.topic AND kafka_partition = sent.number AND kafka_offset = sent.place
+FROM unnest(%s::text[], %s::text[], %s::integer[], %s::bigint[]) AS sent (topic, topic_id, number, place)
+WHERE dead_letters.topic = sent.topic AND dead_letters.topic_id = sent.topic_id
+  AND kafka_partition = sent.number AND kafka_offset = sent.place
 """
 
 
-def mark_replayed(connection: Connection, places: Sequence[tuple[str, int, int]]) -> int:
-    """Record that the messages at these positions (topic, partition, offset) were sent again."""
+def mark_replayed(connection: Connection, places: Sequence[Place]) -> int:
+    """Record that the messages at these places were sent again."""
     if not places:
         return 0
-    topics, partitions, offsets = zip(*places, strict=True)
-    return execute(connection, _MARK, (list(topics), list(partitions), list(offsets)))
+    topics, topic_ids, partitions, offsets = zip(*places, strict=True)
+    return execute(connection, _MARK, (list(topics), list(topic_ids), list(partitions), list(offsets)))

@@ -12,6 +12,7 @@ from activitymodule.store.connection import session
 from activitymodule.store.dead_letters import (
     PAYLOAD_BYTES,
     DeadLetter,
+    Place,
     Selection,
     list_dead_letters,
     mark_replayed,
@@ -79,9 +80,10 @@ def send_again(
         letters = list_dead_letters(connection, chosen, limit=None)
         connection.commit()  # sending takes a while; no transaction stays open for it
         # one message may have several bad items
-        messages: dict[tuple[str, int, int], DeadLetter] = {}
+        messages: dict[Place, DeadLetter] = {}
         for letter in reversed(letters):
-            messages.setdefault((letter.topic, letter.partition, letter.offset), letter)
+            place = letter.topic, letter.topic_id, letter.partition, letter.offset
+            messages.setdefault(place, letter)
         whole = {p: m for p, m in messages.items() if m.payload and len(m.payload) < PAYLOAD_BYTES}
         if whole and not dry_run:
             _send(config, list(whole.values()), to)

@@ -115,13 +115,18 @@ def begin(connection: Any) -> Callable[..., BatchRecord]:
     """A function that begins a batch of the topic t."""
 
     def make(
-        batch_id: int, offsets: dict[int, tuple[int, int]], query: str = "q", version: str = "1"
+        batch_id: int,
+        offsets: dict[int, tuple[int, int]],
+        query: str = "q",
+        version: str = "1",
+        topic_id: str | None = None,
     ) -> BatchRecord:
         return begin_batch(
             connection,
             query_id=query,
             batch_id=batch_id,
             topic="t",
+            topic_id=topic_id,
             offsets=offsets,
             model_version=version,
             energy_version=None,

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from activitymodule.store.batches import finish_batch, knows_query, last_offsets, record_late
+from activitymodule.store.batches import (
+    OffsetRecord,
+    adopt_topic_id,
+    finish_batch,
+    last_offsets,
+    mark_written,
+    offset_record,
+    record_late,
+    record_lost,
+)
 
 integration = pytest.mark.integration
 
@@ -26,10 +35,8 @@ def test_a_replayed_batch_keeps_its_first_record(connection, begin):
 @integration
 def test_last_offsets_are_those_of_the_newest_query_that_finished_one(connection, begin):
     assert last_offsets(connection, "t") is None
-    assert not knows_query(connection, "q")
     begin(0, {0: (0, 10)})
     assert last_offsets(connection, "t") is None
-    assert knows_query(connection, "q"), "begun is known"
     finish_batch(connection, query_id="q", batch_id=0, windows=0)
     begin(1, {0: (10, 30)})
     assert last_offsets(connection, "t") == {0: 10}
@@ -37,3 +44,37 @@ def test_last_offsets_are_those_of_the_newest_query_that_finished_one(connection
     finish_batch(connection, query_id="r", batch_id=0, windows=0)
     assert last_offsets(connection, "t") == {0: 8, 1: 5}
     assert last_offsets(connection, "other") is None
+
+
+@integration
+def test_the_record_shows_what_is_missing(connection, begin):
+    assert offset_record(connection, "t") is None
+    begin(0, {0: (20, 100), 1: (0, 0)}, topic_id="id")
+    assert offset_record(connection, "t") == OffsetRecord("id", "q", {0: ((20, 20),), 1: ((0, 0),)})
+    mark_written(connection, query_id="q", batch_id=0)
+    begin(1, {0: (100, 180), 1: (0, 0)}, topic_id="id")
+    finish_batch(connection, query_id="q", batch_id=1, windows=0)
+    begin(7, {0: (423, 500), 1: (0, 9)}, topic_id="id")
+    finish_batch(connection, query_id="q", batch_id=7, windows=0)
+    begin(8, {0: (500, 501), 1: (9, 9)}, topic_id="id")  # not written
+    record = offset_record(connection, "t")
+    assert record.read == {0: ((20, 180), (423, 500)), 1: ((0, 9),)}
+    assert (record.until, record.ends) == ({0: 180, 1: 9}, {0: 500, 1: 9})
+    assert record.missing({0: 300, 1: 9}) == {0: ((180, 300),)}
+    assert record.missing({0: 520, 1: 9, 2: 4}) == {0: ((180, 423), (500, 520)), 2: ((0, 4),)}
+    record_lost(connection, "t", "id", record.missing({0: 300}))
+    assert offset_record(connection, "t").until == {0: 300, 1: 9}
+    assert last_offsets(connection, "t") == {0: 500, 1: 9}, "the newest batch is still the newest"
+
+
+@integration
+def test_without_a_topic_id_only_the_newest_query_counts(connection, begin):
+    begin(0, {0: (0, 900)}, query="before")
+    finish_batch(connection, query_id="before", batch_id=0, windows=0)
+    begin(0, {0: (0, 30)})
+    finish_batch(connection, query_id="q", batch_id=0, windows=0)
+    assert offset_record(connection, "t") == OffsetRecord(None, "q", {0: ((0, 30),)})
+    adopt_topic_id(connection, "t", "id", "q")
+    assert offset_record(connection, "t") == OffsetRecord("id", "q", {0: ((0, 30),)})
+    begin(0, {0: (0, 4)}, query="r", topic_id="another")
+    assert offset_record(connection, "t") == OffsetRecord("another", "r", {0: ((0, 0),)})

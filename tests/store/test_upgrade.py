@@ -54,6 +54,7 @@ pytestmark = pytest.mark.integration
 ROWS = (Path(__file__).with_name("store_0004.sql")).read_text()
 START = datetime.fromtimestamp(1_790_000_000, UTC)
 RENAMED = {"says": "summary", "wanted": "required_labels"}
+ADDED = {"batches": {"topic_id", "written_at"}, "dead_letters": {"topic_id"}}
 
 
 def alembic(config: Settings, action: Any, revision: str) -> None:
@@ -67,12 +68,13 @@ def alembic(config: Settings, action: Any, revision: str) -> None:
 
 
 def dump(connection: Connection) -> dict[str, list[str]]:
-    """Every row of every table as JSON, with the new names of columns."""
+    """Every row of every table as JSON, with the new names of columns and without those added."""
     tables = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
     rows = {}
     for (table,) in fetch_all(connection, tables):
         found = [row[0] for row in fetch_all(connection, f"SELECT to_jsonb(t) FROM {table} t")]
-        named = [{RENAMED.get(name, name): value for name, value in row.items()} for row in found]
+        added = ADDED.get(table, set())
+        named = [{RENAMED.get(k, k): value for k, value in row.items() if k not in added} for row in found]
         rows[table] = sorted(json.dumps(row, sort_keys=True) for row in named)
     rows.pop("alembic_version")
     return rows
@@ -103,7 +105,7 @@ def test_no_row_is_lost_on_the_way_up_and_down(old: Connection, fresh_settings: 
     gold = fetch_all(old, "SELECT * FROM gold_labels ORDER BY device_id, window_start")
     old.commit()
     assert all(before.values()), [table for table, rows in before.items() if not rows]
-    assert migrate.upgrade(fresh_settings).pending == ("0005",)
+    assert migrate.upgrade(fresh_settings).pending == ("0005", "0006")
     assert migrate.schema(fresh_settings).up_to_date
     assert dump(old) == before
     assert fetch_all(old, "SELECT * FROM gold_labels ORDER BY device_id, window_start") == gold

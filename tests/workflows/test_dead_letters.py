@@ -21,7 +21,7 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 def letter(offset: int, item: int = -1, payload: bytes | None = b"{}") -> DeadLetter:
     values: dict[str, Any] = dict.fromkeys(DeadLetter.__dataclass_fields__)
     values |= {"topic": "readings", "partition": 0, "offset": offset, "item": item, "payload": payload}
-    return DeadLetter(**values | {"device_id": "watch-1", "noticed_at": NOW})
+    return DeadLetter(**values | {"device_id": "watch-1", "noticed_at": NOW, "topic_id": "id"})
 
 
 class Producer:
@@ -81,7 +81,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_a_message_with_two_bad_items_is_sent_once(world: dict[str, Any]) -> None:
     assert send_again(load({}), Selection()) == Resent(messages=2, left_out=2, sent=True)
     assert sorted(world["out"].sent) == [("readings", b"{}", b"watch-1")] * 2
-    assert sorted(world["marked"]) == [("readings", 0, 1), ("readings", 0, 2)]
+    assert sorted(world["marked"]) == [("readings", "id", 0, 1), ("readings", "id", 0, 2)]
     assert world["selections"][0].replayed is False
 
 
