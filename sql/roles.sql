@@ -1,13 +1,15 @@
--- Roles, databases and passwords of an installation with separate services: psql -f sql/roles.sql, as superuser.
+-- Roles, databases and passwords of an installation with separate services: psql -f sql/roles.sql, as superuser, or as
+-- the administrator of a managed PostgreSQL (RDS, Cloud SQL), who may create roles and databases and no more.
 -- Run it again when a password changes; nothing else changes then. Passwords are read from the environment
 -- (STORE_OWNER_PASSWORD, STORE_SCORER_PASSWORD, ...), so that no list of processes shows them.
 -- The privileges on tables are in grants.sql, which `activity db upgrade` applies.
 \set ON_ERROR_STOP on
 \set QUIET on
 SET client_min_messages = warning;
--- the statements below contain passwords, which must not be logged when one fails
-SET log_min_error_statement = panic;
-SET log_statement = 'none';
+-- the statements below contain passwords, which must not be logged when one fails; only a superuser may say so
+SELECT format('SET %I = %L', name, value)
+FROM (VALUES ('log_min_error_statement', 'panic'), ('log_statement', 'none')) AS quiet (name, value)
+WHERE (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) \gexec
 
 \getenv owner STORE_OWNER_PASSWORD
 \getenv generator STORE_GENERATOR_PASSWORD

@@ -151,6 +151,51 @@ def test_airflow_knows_every_variable_it_is_given(folder: Path) -> None:
         assert key.lower() in known[section.lower()]["options"], f"{section}.{key}"
 
 
+# Each service's role of PostgreSQL, and how its password is called in each cloud.
+ROLES = {"console": "console", "registry": "registry", "orchestration": "airflow"}
+PASSWORD = {"aws": "store_{}_password", "gcp": "store-{}-password"}
+
+
+@pytest.mark.parametrize("folder", ROOTS, ids=named)
+def test_a_service_signs_in_as_its_own_role(folder: Path) -> None:
+    """Neither the owner's nor the administrator's password is given to anything but single commands."""
+    text = without_comments(folder)
+    password = PASSWORD[folder.name]
+    services = {labels[0]: body for labels, body in blocks(text, "module") if "/modules/service" in body}
+    for name, role in ROLES.items():
+        body = services[name]
+        # AWS puts user and password of a role together
+        body = body.replace(f'local.roles["{role}"].environment', f'ACTIVITY_STORE__USER = "activity_{role}"')
+        body = body.replace(f'local.roles["{role}"].secrets', password.format(role))
+        assert password.format(role) in body, name
+        assert re.search(rf'ACTIVITY_STORE__USER\s+= "activity_{role}"|://activity_{role}@', body), name
+        assert "admin" not in body.replace("admin:admin", "").replace('{"admin":', "")
+        assert not re.search(r"store[_-]password|://activity@", body), name
+    (engine,) = (body for labels, body in blocks(text, "module") if labels == ("engine",))
+    assert not re.search(r"store[_-]password\b|admin", engine)
+    secrets = (folder / "modules" / "store" / "main.tf").read_text()
+    for role in ("scorer", "generator"):
+        assert role in secrets
+
+
+@pytest.mark.parametrize("cloud", PASSWORD)
+def test_the_page_fills_every_password_of_a_role(cloud: str) -> None:
+    """What sql/roles.sql reads from the environment is given to single commands, and filled by docs/cloud.md."""
+    wanted = set(
+        re.findall(r"\\getenv \w+ (STORE_\w+_PASSWORD)", (ROOT.parents[1] / "sql" / "roles.sql").read_text())
+    )
+    text = without_comments(ROOT / cloud)
+    roles = {name.removeprefix("STORE_").removesuffix("_PASSWORD").lower() for name in wanted} - {"owner"}
+    listed = re.search(r'\["generator", "scorer", "console", "airflow", "registry", "reader"\]', text)
+    assert listed
+    assert roles == set(re.findall(r'"(\w+)"', listed[0]))
+    assert "STORE_OWNER_PASSWORD" in text
+    page = (ROOT.parents[1] / "docs" / "cloud.md").read_text().split("## Google Cloud")[cloud == "gcp"]
+    for role in roles:
+        assert role in page, role
+    assert page.count("sql/roles.sql") >= 1
+
+
 def test_the_page_names_the_release_that_runs_sparks_image() -> None:
     (default,) = (
         re.search(r'default\s+= "(.+)"', body)

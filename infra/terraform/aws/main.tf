@@ -112,17 +112,17 @@ module "images" {
 }
 
 module "engine" {
-  source                    = "./modules/engine"
-  name                      = var.name
-  release                   = var.emr_release
-  image                     = var.image_tag == null ? null : "${module.images.urls["spark"]}:${var.image_tag}"
-  capacity                  = var.emr_capacity
-  subnets                   = module.network.private_subnets
-  security_group            = module.network.security_groups["engine"]
-  bucket_arns               = module.lake.bucket_arns
-  store_password_secret_arn = module.store.store_password_secret_arn
-  log_days                  = var.log_days
-  kms_key_arn               = aws_kms_key.this.arn
+  source            = "./modules/engine"
+  name              = var.name
+  release           = var.emr_release
+  image             = var.image_tag == null ? null : "${module.images.urls["spark"]}:${var.image_tag}"
+  capacity          = var.emr_capacity
+  subnets           = module.network.private_subnets
+  security_group    = module.network.security_groups["engine"]
+  bucket_arns       = module.lake.bucket_arns
+  store_secret_arns = values(module.store.spark_secret_arns)
+  log_days          = var.log_days
+  kms_key_arn       = aws_kms_key.this.arn
 
   broker_statements = concat(
     module.broker.statements.read,

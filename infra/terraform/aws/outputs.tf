@@ -33,9 +33,9 @@ output "services_secret_arn" {
   value       = module.store.services_secret_arn
 }
 
-output "store_password_secret_arn" {
-  description = "The secret to fill with the store's password alone."
-  value       = module.store.store_password_secret_arn
+output "spark_secret_arns" {
+  description = "The secrets to fill with one password each: of the scorer's role, and of the generator's."
+  value       = module.store.spark_secret_arns
 }
 
 output "settings" {

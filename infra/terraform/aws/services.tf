@@ -22,8 +22,18 @@ locals {
   }
 
   secret = module.store.services_secret_arn
-  store_secrets = {
-    ACTIVITY_STORE__PASSWORD = "${local.secret}:store_password::"
+
+  # each service signs in as its own role of PostgreSQL, with the rights of sql/grants.sql; the owner of the tables, and
+  # the passwords of all, are the admin task's
+  roles = {
+    for role in ["console", "airflow"] : role => {
+      environment = merge(local.settings, { ACTIVITY_STORE__USER = "activity_${role}" })
+      secrets     = { ACTIVITY_STORE__PASSWORD = "${local.secret}:store_${role}_password::" }
+    }
+  }
+  role_passwords = {
+    for role in ["generator", "scorer", "console", "airflow", "registry", "reader"] :
+    "STORE_${upper(role)}_PASSWORD" => "${local.secret}:store_${role}_password::"
   }
 
   lake_statements = [
@@ -68,8 +78,8 @@ module "console" {
   image              = local.image
   image_registry_arn = module.images.arns["services"]
   running            = local.running
-  environment        = local.settings
-  secrets = merge(local.store_secrets, {
+  environment        = local.roles["console"].environment
+  secrets = merge(local.roles["console"].secrets, {
     ACTIVITY_CONSOLE__SECRET   = "${local.secret}:console_secret::"
     ACTIVITY_AIRFLOW__PASSWORD = "${local.secret}:airflow_password::"
   })
@@ -116,7 +126,7 @@ module "registry" {
   image              = local.image
   image_registry_arn = module.images.arns["services"]
   running            = local.running
-  secrets            = { PGPASSWORD = "${local.secret}:store_password::" }
+  secrets            = { PGPASSWORD = "${local.secret}:store_registry_password::" }
   secret_arns        = [local.secret]
   cpu                = 512
   memory             = 2048
@@ -137,7 +147,7 @@ module "registry" {
     command = [
       "python", "-m", "mlflow", "server",
       "--host", "0.0.0.0", "--port", "5000", "--workers", "1",
-      "--backend-store-uri", "postgresql+psycopg2://activity@${module.store.host}:${module.store.port}/mlflow?sslmode=require",
+      "--backend-store-uri", "postgresql+psycopg2://activity_registry@${module.store.host}:${module.store.port}/mlflow?sslmode=require",
       "--artifacts-destination", "s3://${module.lake.buckets["artifacts"]}",
       "--allowed-hosts", "mlflow.${var.domain}",
     ]
@@ -179,7 +189,7 @@ module "orchestration" {
   log_days           = var.log_days
   kms_key_arn        = aws_kms_key.this.arn
 
-  secrets = merge(local.store_secrets, {
+  secrets = merge(local.roles["airflow"].secrets, {
     ACTIVITY_AIRFLOW__PASSWORD          = "${local.secret}:airflow_password::"
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN = "${local.secret}:airflow_database::"
     AIRFLOW__CORE__FERNET_KEY           = "${local.secret}:airflow_fernet::"
@@ -188,7 +198,7 @@ module "orchestration" {
   })
 
   # as activitymodule/embedded/airflow.py has it, but for the addresses
-  environment = merge(local.settings, {
+  environment = merge(local.roles["airflow"].environment, {
     AIRFLOW_HOME                                        = "/tmp/airflow"
     AIRFLOW__CORE__DAGS_FOLDER                          = "/opt/activity/airflow/dags"
     AIRFLOW__CORE__EXECUTOR                             = "LocalExecutor"
@@ -248,7 +258,7 @@ module "orchestration" {
   statements = local.lake_statements
 }
 
-# Nothing that runs: for single commands, such as `activity topics create` and `activity db upgrade`.
+# Nothing that runs: for single commands, such as `activity topics create` and `activity db upgrade`, as the owner.
 module "admin" {
   source             = "./modules/service"
   deployment         = var.name
@@ -266,7 +276,9 @@ module "admin" {
   log_days           = var.log_days
   kms_key_arn        = aws_kms_key.this.arn
 
-  secrets = merge(local.store_secrets, {
+  secrets = merge(local.role_passwords, {
+    ACTIVITY_STORE__PASSWORD       = "${local.secret}:store_password::"
+    STORE_OWNER_PASSWORD           = "${local.secret}:store_password::"
     ACTIVITY_STORE__ADMIN_PASSWORD = "${module.store.admin_secret_arn}:password::"
   })
 

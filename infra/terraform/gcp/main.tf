@@ -97,11 +97,11 @@ module "images" {
 }
 
 module "engine" {
-  source                = "./modules/engine"
-  project               = var.project
-  account               = local.accounts["engine"]
-  buckets               = { for name in ["lake", "checkpoints", "staging"] : name => module.lake.buckets[name] }
-  store_password_secret = module.store.secrets["store-password"]
+  source        = "./modules/engine"
+  project       = var.project
+  account       = local.accounts["engine"]
+  buckets       = { for name in ["lake", "checkpoints", "staging"] : name => module.lake.buckets[name] }
+  store_secrets = [for role in ["scorer", "generator"] : module.store.secrets["store-${role}-password"]]
 }
 
 module "entrance" {

@@ -40,7 +40,10 @@ output "spark" {
     subnet          = module.network.subnet_name
     staging_bucket  = module.lake.buckets["staging"]
     image           = var.image_tag == null ? null : "${module.images.urls["spark"]}:${var.image_tag}"
-    password        = "gcp-secret:projects/${var.project}/secrets/${module.store.secrets["store-password"]}"
+    passwords = {
+      for role in ["scorer", "generator"] :
+      role => "gcp-secret:projects/${var.project}/secrets/${module.store.secrets["store-${role}-password"]}"
+    }
   }
 }
 

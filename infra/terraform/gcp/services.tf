@@ -27,6 +27,19 @@ locals {
   }
 
   secrets = module.store.secrets
+
+  # every role of sql/roles.sql; each service signs in as its own, with the rights of sql/grants.sql
+  store_roles = ["generator", "scorer", "console", "airflow", "registry", "reader"]
+
+  # what the admin job has: the owner of the tables, and the passwords of all
+  admin_secrets = merge(
+    { for role in local.store_roles : "STORE_${upper(role)}_PASSWORD" => "store-${role}-password" },
+    {
+      STORE_OWNER_PASSWORD           = "store-password"
+      ACTIVITY_STORE__PASSWORD       = "store-password"
+      ACTIVITY_STORE__ADMIN_PASSWORD = "admin-password"
+    },
+  )
 }
 
 module "console" {
@@ -41,11 +54,11 @@ module "console" {
   network         = module.network.network
   subnet          = module.network.subnet
   behind_balancer = true
-  environment     = local.settings
+  environment     = merge(local.settings, { ACTIVITY_STORE__USER = "activity_console" })
   buckets         = { (module.lake.buckets["lake"]) = "roles/storage.objectViewer" }
 
   secrets = {
-    ACTIVITY_STORE__PASSWORD   = local.secrets["store-password"]
+    ACTIVITY_STORE__PASSWORD   = local.secrets["store-console-password"]
     ACTIVITY_CONSOLE__SECRET   = local.secrets["console-secret"]
     ACTIVITY_AIRFLOW__PASSWORD = local.secrets["airflow-password"]
   }
@@ -70,7 +83,7 @@ module "registry" {
   image      = local.image
   network    = module.network.network
   subnet     = module.network.subnet
-  secrets    = { PGPASSWORD = local.secrets["store-password"] }
+  secrets    = { PGPASSWORD = local.secrets["store-registry-password"] }
   # models are kept and fetched by the server: nobody else is let near the bucket
   buckets = { (module.lake.buckets["artifacts"]) = "roles/storage.objectUser" }
 
@@ -85,7 +98,7 @@ module "registry" {
     command = [
       "python", "-m", "mlflow", "server",
       "--host", "0.0.0.0", "--port", "5000", "--workers", "1",
-      "--backend-store-uri", "postgresql+psycopg2://activity@${module.store.host}:5432/mlflow?sslmode=require",
+      "--backend-store-uri", "postgresql+psycopg2://activity_registry@${module.store.host}:5432/mlflow?sslmode=require",
       "--artifacts-destination", "gs://${module.lake.buckets["artifacts"]}",
       "--allowed-hosts", local.addresses["mlflow"],
     ]
@@ -108,7 +121,7 @@ module "orchestration" {
   buckets = { (module.lake.buckets["lake"]) = "roles/storage.objectUser" }
 
   secrets = {
-    ACTIVITY_STORE__PASSWORD            = local.secrets["store-password"]
+    ACTIVITY_STORE__PASSWORD            = local.secrets["store-airflow-password"]
     ACTIVITY_AIRFLOW__PASSWORD          = local.secrets["airflow-password"]
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN = local.secrets["airflow-database"]
     AIRFLOW__CORE__FERNET_KEY           = local.secrets["airflow-fernet"]
@@ -118,6 +131,7 @@ module "orchestration" {
 
   # as activitymodule/embedded/airflow.py has it, but for the addresses
   environment = merge(local.settings, {
+    ACTIVITY_STORE__USER                                = "activity_airflow"
     AIRFLOW_HOME                                        = "/tmp/airflow"
     AIRFLOW__CORE__DAGS_FOLDER                          = "/opt/activity/airflow/dags"
     AIRFLOW__CORE__EXECUTOR                             = "LocalExecutor"
@@ -169,7 +183,7 @@ module "orchestration" {
   ]
 }
 
-# Nothing that runs: for single commands, such as `activity topics create` and `activity db upgrade`.
+# Nothing that runs: for single commands, such as `activity topics create` and `activity db upgrade`, as the owner.
 resource "google_cloud_run_v2_job" "admin" {
   count               = var.image_tag == null ? 0 : 1
   name                = "${var.name}-admin"
@@ -210,17 +224,14 @@ resource "google_cloud_run_v2_job" "admin" {
         }
 
         dynamic "env" {
-          for_each = {
-            ACTIVITY_STORE__PASSWORD       = local.secrets["store-password"]
-            ACTIVITY_STORE__ADMIN_PASSWORD = local.secrets["admin-password"]
-          }
+          for_each = local.admin_secrets
 
           content {
             name = env.key
 
             value_source {
               secret_key_ref {
-                secret  = env.value
+                secret  = local.secrets[env.value]
                 version = "latest"
               }
             }
@@ -234,7 +245,7 @@ resource "google_cloud_run_v2_job" "admin" {
 }
 
 resource "google_secret_manager_secret_iam_member" "admin" {
-  for_each  = toset(["store-password", "admin-password"])
+  for_each  = toset(values(local.admin_secrets))
   project   = var.project
   secret_id = local.secrets[each.key]
   role      = "roles/secretmanager.secretAccessor"

@@ -80,7 +80,7 @@ locals {
       {
         Effect   = "Allow"
         Action   = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]
-        Resource = [var.store_password_secret_arn]
+        Resource = var.store_secret_arns
       },
       {
         # which groups there are is asked about all of them

@@ -38,9 +38,9 @@ variable "broker_statements" {
   type        = any
 }
 
-variable "store_password_secret_arn" {
-  description = "Secret with the store's password."
-  type        = string
+variable "store_secret_arns" {
+  description = "Secrets with the passwords of the roles of Spark's jobs."
+  type        = list(string)
 }
 
 variable "kms_key_arn" {

@@ -67,15 +67,16 @@ resource "aws_db_instance" "this" {
 # An empty box: what goes in is said in docs/cloud.md.
 resource "aws_secretsmanager_secret" "services" {
   name                    = "${var.name}/services"
-  description             = "JSON: store_password, console_secret, airflow_password, airflow_fernet, airflow_jwt, airflow_session, airflow_database"
+  description             = "JSON: store_password (of the owner), store_console_password and so for each role of sql/roles.sql, console_secret, airflow_password, airflow_fernet, airflow_jwt, airflow_session, airflow_database"
   kms_key_id              = var.kms_key_arn
   recovery_window_in_days = var.force_destroy ? 0 : 7
 }
 
-# A secret of its own: EMR Serverless takes a secret whole, not a key of it.
-resource "aws_secretsmanager_secret" "store_password" {
-  name                    = "${var.name}/store-password"
-  description             = "The password of the store's user activity, as plain text"
+# Secrets of their own: EMR Serverless takes a secret whole, not a key of it.
+resource "aws_secretsmanager_secret" "spark" {
+  for_each                = toset(["scorer", "generator"])
+  name                    = "${var.name}/store-${each.key}-password"
+  description             = "The password of the store's role activity_${each.key}, as plain text"
   kms_key_id              = var.kms_key_arn
   recovery_window_in_days = var.force_destroy ? 0 : 7
 }

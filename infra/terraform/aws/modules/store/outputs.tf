@@ -18,7 +18,7 @@ output "services_secret_arn" {
   value       = aws_secretsmanager_secret.services.arn
 }
 
-output "store_password_secret_arn" {
-  description = "Secret with the store's password alone, for Spark."
-  value       = aws_secretsmanager_secret.store_password.arn
+output "spark_secret_arns" {
+  description = "Secrets with one password each, for Spark: scorer, generator."
+  value       = { for role, secret in aws_secretsmanager_secret.spark : role => secret.arn }
 }

@@ -19,9 +19,10 @@ resource "google_storage_bucket_iam_member" "files" {
   member   = local.member
 }
 
-resource "google_secret_manager_secret_iam_member" "store_password" {
+resource "google_secret_manager_secret_iam_member" "store" {
+  for_each  = toset(var.store_secrets)
   project   = var.project
-  secret_id = var.store_password_secret
+  secret_id = each.value
   role      = "roles/secretmanager.secretAccessor"
   member    = local.member
 }

@@ -5,6 +5,6 @@ output "account" {
   depends_on = [
     google_project_iam_member.worker,
     google_storage_bucket_iam_member.files,
-    google_secret_manager_secret_iam_member.store_password,
+    google_secret_manager_secret_iam_member.store,
   ]
 }

@@ -13,7 +13,7 @@ variable "buckets" {
   type        = map(string)
 }
 
-variable "store_password_secret" {
-  description = "Secret with the store's password."
-  type        = string
+variable "store_secrets" {
+  description = "Secrets with the passwords of the roles of Spark's jobs."
+  type        = list(string)
 }

@@ -50,7 +50,8 @@ resource "google_sql_database_instance" "this" {
 # Empty boxes: what goes in is said in docs/cloud.md.
 resource "google_secret_manager_secret" "this" {
   for_each = toset([
-    "store-password", "admin-password", "console-secret", "airflow-password",
+    "store-password", "store-generator-password", "store-scorer-password", "store-console-password",
+    "store-airflow-password", "store-registry-password", "store-reader-password", "admin-password", "console-secret", "airflow-password",
     "airflow-database", "airflow-fernet", "airflow-jwt", "airflow-session",
   ])
   secret_id = "${var.name}-${each.key}"
