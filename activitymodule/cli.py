@@ -7,6 +7,7 @@ constant SECTION says under which heading of the overview it stands, and `app` i
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import re
 import sys
@@ -124,10 +125,21 @@ def _fail(sentence: str, exit_code: int) -> NoReturn:
     sys.exit(exit_code)
 
 
+def _take_any_text() -> None:
+    """Neither a locale nor half of a character ends a verb: files and pipes get UTF-8, terminals what they show."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                encoding=None if stream.isatty() else "utf-8",
+                errors="backslashreplace",
+            )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: `arguments` in place of the command line's. An error of this project is printed as one sentence
     and ends with the exit code of its class; ACTIVITY_DEBUG=1 shows its trace."""
     keep_private()
+    _take_any_text()
     try:
         app(arguments, prog_name="activity")
     except ActivityError as error:

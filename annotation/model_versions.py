@@ -107,9 +107,9 @@ class Files:
 def read_files(folder: Path) -> Files:
     """The files in the folder of a version."""
     return Files(
-        Metrics.model_validate_json((folder / METRICS_FILE).read_text()),
-        Card.from_json((folder / CARD_FILE).read_text()),
-        Lineage.model_validate_json((folder / LINEAGE_FILE).read_text()),
+        Metrics.model_validate_json((folder / METRICS_FILE).read_text(encoding="utf-8")),
+        Card.from_json((folder / CARD_FILE).read_text(encoding="utf-8")),
+        Lineage.model_validate_json((folder / LINEAGE_FILE).read_text(encoding="utf-8")),
     )
 
 

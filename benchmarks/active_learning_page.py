@@ -23,12 +23,12 @@ Figures = dict[str, Any]
 
 def write(figures: Figures) -> None:
     """Write the figures as JSON, the picture, and the tables of the page."""
-    FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+    FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     draw(figures)
-    text = PAGE.read_text()
+    text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(MARKS[0])
     after = rest.partition(MARKS[1])[2]
-    PAGE.write_text(f"{before}{MARKS[0]}\n\n{table(figures)}\n{MARKS[1]}{after}")
+    PAGE.write_text(f"{before}{MARKS[0]}\n\n{table(figures)}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 _TITLES = {
@@ -103,4 +103,4 @@ def draw(figures: Figures) -> None:
 
 
 if __name__ == "__main__":
-    write(json.loads(FIGURES.read_text()))
+    write(json.loads(FIGURES.read_text(encoding="utf-8")))

@@ -49,17 +49,23 @@ def say(sentence: str) -> None:
 def ensure_peer_environment() -> None:
     """.venv-bench from requirements.lock, made where it is missing or older than the lock."""
     stamp = ROOT / ".venv-bench" / "lock"
-    wanted = LOCK.read_text()
-    if PEER_PYTHON.exists() and stamp.exists() and stamp.read_text() == wanted:
+    wanted = LOCK.read_text(encoding="utf-8")
+    if PEER_PYTHON.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return
     say("making .venv-bench for the peers (a minute)")
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(ROOT / ".venv-bench")], check=True)
     pip = [str(PEER_PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run([*pip, "--require-hashes", "-r", str(LOCK)], capture_output=True, text=True)
+    done = subprocess.run(
+        [*pip, "--require-hashes", "-r", str(LOCK)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["pip gave no reason"]
         raise BenchmarkError(f"the peers' environment could not be made: {said[-1]}")
-    stamp.write_text(wanted)
+    stamp.write_text(wanted, encoding="utf-8")
 
 
 @dataclass
@@ -113,7 +119,7 @@ class Child:
     def lines(self) -> list[Json]:
         """The lines of JSON it printed."""
         found = []
-        for line in self.log.read_text(errors="replace").splitlines():
+        for line in self.log.read_text(errors="replace", encoding="utf-8").splitlines():
             if line.startswith("{"):
                 with contextlib.suppress(ValueError):
                     found.append(json.loads(line))
@@ -140,7 +146,7 @@ class Child:
         raise BenchmarkError(f"{self.name} did not say {key} within {seconds:.0f} s; {self.last_words()}")
 
     def last_words(self) -> str:
-        text = self.log.with_suffix(".err").read_text(errors="replace").strip().splitlines()
+        text = self.log.with_suffix(".err").read_text(errors="replace", encoding="utf-8").strip().splitlines()
         return "its last words: " + (" | ".join(text[-8:]) if text else "none")
 
     def end(self, signum: int = signal.SIGTERM, seconds: float = 30) -> None:
@@ -239,7 +245,10 @@ class Bench:
     def start(self, name: str, argv: list[str], **environment: str) -> Child:
         self._runs += 1
         log = self.folder / f"{self._runs:03d}-{name}.out"
-        with open(log, "w") as out, open(log.with_suffix(".err"), "w") as err:
+        with (
+            open(log, "w", encoding="utf-8") as out,
+            open(log.with_suffix(".err"), "w", encoding="utf-8") as err,
+        ):
             process = subprocess.Popen(
                 argv,
                 stdout=out,
@@ -249,6 +258,8 @@ class Bench:
                 cwd=ROOT,
                 start_new_session=True,
                 text=True,
+                encoding="utf-8",
+                errors="replace",
             )
         child = Child(name, process, log)
         self.children.append(child)

@@ -163,10 +163,12 @@ def main() -> None:
         figures |= judged(arguments.data, list(range(1, arguments.seeds + 1)))
     figures["speed"] = timed(arguments.windows)
     if arguments.document and arguments.data:
-        text = arguments.document.read_text()
+        text = arguments.document.read_text(encoding="utf-8")
         before, _, rest = text.partition(MARKS[0])
         after = rest.partition(MARKS[1])[2]
-        arguments.document.write_text(f"{before}{MARKS[0]}\n\n{document(figures)}\n{MARKS[1]}{after}")
+        arguments.document.write_text(
+            f"{before}{MARKS[0]}\n\n{document(figures)}\n{MARKS[1]}{after}", encoding="utf-8"
+        )
     print(json.dumps(figures, indent=1))
 
 

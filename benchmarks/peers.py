@@ -79,7 +79,7 @@ class Sink:
     commits: list[tuple[float, int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        version = (self.bundle / "version").read_text().strip()
+        version = (self.bundle / "version").read_text(encoding="utf-8").strip()
         energy = self.bundle / "regressor"
         read = BundleBytes.read(
             self.bundle / "classifier",

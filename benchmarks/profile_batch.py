@@ -159,7 +159,7 @@ def main() -> None:
         finally:
             bench.close()
     if args.json:
-        args.json.write_text(json.dumps(found, indent=1) + "\n")
+        args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     show(found)
 
 
@@ -183,7 +183,10 @@ def profile(bench: Bench, args: argparse.Namespace, devices: int) -> Json:
     began = time.monotonic()
     job.run()
     say(f"scored {job.windows:,} windows in {job.batches:,} batches in {time.monotonic() - began:.1f} s")
-    tasks = [json.loads(line) for line in Path(os.environ["PROFILE_BATCH"]).read_text().splitlines()]
+    tasks = [
+        json.loads(line)
+        for line in Path(os.environ["PROFILE_BATCH"]).read_text(encoding="utf-8").splitlines()
+    ]
     return summary(job, spent, tasks, max(1, job.batches // 3))
 
 

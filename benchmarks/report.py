@@ -22,14 +22,14 @@ def publish(result: Json, root: Path) -> None:
     """Keep a result as the one the documentation shows. Raises ValueError for one that failed."""
     if "failed" in result:
         raise ValueError(f"that run failed: {result['failed']}")
-    (root / "docs" / "performance.json").write_text(json.dumps(result, indent=1) + "\n")
+    (root / "docs" / "performance.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     write(root)
 
 
 def write(root: Path) -> None:
     """docs/performance.md from docs/performance.json."""
-    result = json.loads((root / "docs" / "performance.json").read_text())
-    (root / "docs" / "performance.md").write_text(markdown(result))
+    result = json.loads((root / "docs" / "performance.json").read_text(encoding="utf-8"))
+    (root / "docs" / "performance.md").write_text(markdown(result), encoding="utf-8")
 
 
 def verdicts(result: Json) -> list[tuple[str, str, str, bool]]:

@@ -43,7 +43,9 @@ def machine() -> Json:
     model = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
-        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line for line in cpuinfo.read_text(encoding="utf-8").splitlines() if line.startswith("model name")
+        ]
         model = names[0].partition(":")[2].strip() if names else model
     return {
         "processor": model,
@@ -57,7 +59,12 @@ def versions() -> dict[str, str]:
     """Of what was measured. Raises where the peers compute with other packages than we do."""
     code = f"from importlib.metadata import version as v; print(*map(v, {(*SHARED, 'confluent-kafka', 'quixstreams')}))"
     told = subprocess.run(
-        [str(PEER_PYTHON), "-c", code], capture_output=True, text=True, check=True
+        [str(PEER_PYTHON), "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
+        errors="replace",
     ).stdout.split()
     for name, theirs in zip(SHARED, told, strict=False):
         if version(name) != theirs:
@@ -87,7 +94,7 @@ def provide_champion(bench: Bench, small: bool) -> Json:
             raise BenchmarkError(f"there is no champion of {name} after `activity train`")
         shutil.copytree(fetch(bench.settings, found), bundle / part)
         if part == "classifier":
-            (bundle / "version").write_text(found.version)
+            (bundle / "version").write_text(found.version, encoding="utf-8")
     return {"train_seconds": round(time.monotonic() - began, 1)}
 
 
@@ -179,7 +186,7 @@ def parts(bench: Bench, small: bool) -> Json:
         child = bench.start(name, [sys.executable, str(HERE / f"{name}.py")])
         try:
             child.wait(300)
-            found[name] = json.loads(child.log.read_text())
+            found[name] = json.loads(child.log.read_text(encoding="utf-8"))
         except (BenchmarkError, ValueError) as error:
             # a part that fails says so in the report, and does not cost the rest of the run
             found[name] = {"failed": str(error)[:300]}
@@ -259,7 +266,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         if args.publish:
-            report.publish(json.loads(args.publish.read_text()), ROOT)
+            report.publish(json.loads(args.publish.read_text(encoding="utf-8")), ROOT)
             say("wrote docs/performance.json and docs/performance.md")
         elif args.report:
             report.write(ROOT)
@@ -273,7 +280,7 @@ def main() -> None:
                 result["failed"] = str(error)
                 raise
             finally:
-                place.write_text(json.dumps(result, indent=1) + "\n")
+                place.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
                 say(f"the result: {os.path.relpath(place)}")
             print(report.markdown(result))
     except (BenchmarkError, OSError, ValueError) as error:

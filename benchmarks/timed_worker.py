@@ -75,7 +75,7 @@ def _task(name: str, batches: Iterator[Any], **named: Any) -> Iterator[Any]:
         "rows": rows,
         "steps_ms": {step: seconds * 1000 for step, seconds in _spent.items()},
     }
-    with open(os.environ["PROFILE_BATCH"], "a") as file:
+    with open(os.environ["PROFILE_BATCH"], "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 

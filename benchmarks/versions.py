@@ -36,7 +36,7 @@ def measured(checkout: Path, result: Path, args: argparse.Namespace) -> Figures:
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    content = json.loads(result.read_text())
+    content = json.loads(result.read_text(encoding="utf-8"))
     run = content["throughput"]["runs"]["spark"][0]
     figures = {"readings_per_second": run["readings_per_second"], "cpu_seconds": run["cpu_seconds"]}
     if args.live_seconds:

@@ -150,7 +150,7 @@ def _own_secrets(folder: Path) -> dict[str, str]:
     """Keys of this Airflow: made once, kept in a file of mode 600."""
     path = folder / "secrets.json"
     with contextlib.suppress(OSError, ValueError):
-        kept = json.loads(path.read_text())
+        kept = json.loads(path.read_text(encoding="utf-8"))
         if all(kept.get(name) for name in ("fernet", "jwt", "session")):
             return {str(name): str(value) for name, value in kept.items()}
     made = {
@@ -166,6 +166,6 @@ def _write_secret(path: Path, text: str) -> None:
     """Replace a file whole; nobody else can read it at any time."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
     part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
     part.replace(path)

@@ -28,7 +28,7 @@ def migrate(config: Settings, environ: Mapping[str, str]) -> None:
     record, installed = folder / "tables.json", release()
     with lock(folder / "migrate.lock", wait=True):
         try:
-            known = json.loads(record.read_text())
+            known = json.loads(record.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             known = {}
         head = _head(config)

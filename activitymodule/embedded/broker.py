@@ -108,7 +108,7 @@ class Broker(Service):
     def prepare(self) -> None:
         data = self.folder / "data"
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self.folder / "log4j2.properties").write_text(LOG4J)
+        (self.folder / "log4j2.properties").write_text(LOG4J, encoding="utf-8")
         # only this node connects to the controller: any free port, a new one at every start
         controller = any_free_port()
         properties = {
@@ -122,7 +122,7 @@ class Broker(Service):
             "log.dirs": data,
         }
         lines = [f"{key}={value}" for key, value in properties.items()]
-        (self.folder / "server.properties").write_text("\n".join(lines) + "\n")
+        (self.folder / "server.properties").write_text("\n".join(lines) + "\n", encoding="utf-8")
         if not (data / "meta.properties").exists():
             self._format()
 
@@ -144,8 +144,10 @@ class Broker(Service):
             capture_output=True,
             text=True,
             env=clean_environment(),
+            encoding="utf-8",
+            errors="replace",
         )
-        with open(self.log, "a") as log:
+        with open(self.log, "a", encoding="utf-8") as log:
             log.write(done.stdout + done.stderr)
         if done.returncode:
             lines = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]

@@ -19,7 +19,7 @@ class _Tail:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: TextIO = open(path, errors="replace")  # noqa: SIM115 - it stays open to be followed
+        self._file: TextIO = open(path, errors="replace", encoding="utf-8")  # noqa: SIM115 - it stays open to be followed
 
     def last(self, lines: int) -> list[str]:
         return [line.rstrip("\n") for line in deque(self._file, lines)]

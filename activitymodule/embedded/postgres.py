@@ -96,7 +96,7 @@ class Postgres(Service):
             else None
         )
         with contextlib.suppress(OSError):
-            if base and (self.data / "PG_VERSION").read_text().strip() == "16":
+            if base and (self.data / "PG_VERSION").read_text(encoding="utf-8").strip() == "16":
                 return base / "pginstall"
         if base:
             for tree in (base / "pginstall18", base / "pginstall"):
@@ -200,14 +200,15 @@ class Postgres(Service):
         done = subprocess.run(
             argv,
             input=text,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd="/",
             env=clean_environment({"LC_ALL": "C"}),
             **as_account(self.account),
         )
-        with open(self.log, "a") as log:
+        with open(self.log, "a", encoding="utf-8") as log:
             log.write(done.stdout)
         if done.returncode:
             last = next((line for line in reversed(done.stdout.splitlines()) if "error" in line.lower()), "")
@@ -225,7 +226,8 @@ class Postgres(Service):
         hba.write_text(
             "# Written by the embedded stack: passwords for everybody, from this machine only.\n"
             "host all all 127.0.0.1/32 scram-sha-256\n"
-            "host all all ::1/128 scram-sha-256\n"
+            "host all all ::1/128 scram-sha-256\n",
+            encoding="utf-8",
         )
 
     def _initialise(self) -> None:
@@ -234,7 +236,7 @@ class Postgres(Service):
         descriptor, name = tempfile.mkstemp(dir=self.folder.resolve())
         password = Path(name)
         try:
-            with os.fdopen(descriptor, "w") as file:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(self._password("admin_password") + "\n")
             if self.account:
                 os.chown(password, self.account.uid, self.account.gid)
@@ -262,7 +264,7 @@ class Postgres(Service):
         """
         lock = self.data / "postmaster.pid"
         with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
-            pid = int(lock.read_text().splitlines()[0])
+            pid = int(lock.read_text(encoding="utf-8").splitlines()[0])
             if psutil.pid_exists(pid) and "postgres" in psutil.Process(pid).name():
                 return
             lock.unlink()

@@ -42,7 +42,7 @@ class StackState:
 def replace(path: Path, content: object) -> None:
     """Write JSON to a file, whole or not at all."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(json.dumps(content, indent=1) + "\n")
+    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     part.replace(path)
 
 
@@ -58,7 +58,7 @@ def _identity(record: Mapping[str, Any] | None) -> Identity | None:
 def read_state(folder: Path) -> StackState:
     """The content of stack.json; an empty state where it is missing or cannot be read."""
     try:
-        content = json.loads((folder / "stack.json").read_text())
+        content = json.loads((folder / "stack.json").read_text(encoding="utf-8"))
         services = {
             name: ServiceState(**{**record, "process": _identity(record["process"])})
             for name, record in content["services"].items()
@@ -76,7 +76,7 @@ def write_wanted(folder: Path, names: set[str]) -> None:
 def read_wanted(folder: Path) -> set[str]:
     """The names in wanted.json; none where it is missing or cannot be read."""
     try:
-        return set(json.loads((folder / "wanted.json").read_text()))
+        return set(json.loads((folder / "wanted.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return set()
 
@@ -84,7 +84,7 @@ def read_wanted(folder: Path) -> set[str]:
 @contextmanager
 def lock(path: Path, wait: bool) -> Iterator[bool]:
     """Hold a file's lock, which ends with this process however that dies; yields whether it is held."""
-    with open(path, "a") as file:
+    with open(path, "a", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

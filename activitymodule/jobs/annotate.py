@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import typer
 
+from activitymodule import files
 from activitymodule.errors import ConfigError
 from activitymodule.jobs import options, output
 from activitymodule.lake import labels
@@ -69,12 +69,9 @@ def export_(
             connection, form or ("label-studio" if path.suffix == ".json" else "csv")
         )
     if str(path) == "-":
-        sys.stdout.write(text)
+        output.print_text(text)
         return
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}") from error
+    files.write_text(path, text)
     typer.echo(f"{answers:,} answers in {path}", err=True)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import typer
 
-from activitymodule.errors import ConfigError
+from activitymodule import files
 from activitymodule.jobs import options, output
 from activitymodule.settings import settings
 from activitymodule.store import connection as store
@@ -139,13 +138,10 @@ def export(
     """Write dead letters as JSON lines; payload_base64 is the message, to the byte."""
     letters = _read(_selection(topic, reason, device, since))
     if str(path) == "-":
-        sys.stdout.writelines(_lines(letters))
+        output.print_text("".join(_lines(letters)))
         return
-    try:
-        with path.open("w") as out:
-            out.writelines(_lines(letters))
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}") from error
+    with files.written_beside(path) as part, part.open("w", encoding="utf-8") as out:
+        out.writelines(_lines(letters))
     typer.echo(f"{len(letters):,} dead letters in {path}", err=True)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from activitymodule import files
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.jobs import options, output
 from activitymodule.settings import resolve
@@ -30,11 +31,11 @@ def features(
     path: Path = resolve(_DOCUMENT)
     if write:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(document.markdown())
+        files.write_text(path, document.markdown())
         typer.echo(f"{_DOCUMENT}: {len(catalogue.FEATURES)} features")
         return
     if check:
-        if not path.is_file() or path.read_text() != document.markdown():
+        if not path.is_file() or path.read_text(encoding="utf-8") != document.markdown():
             raise DataError(f"{_DOCUMENT} differs from the code; run `activity features --markdown`")
         typer.echo(f"{_DOCUMENT} is up to date")
         return

@@ -18,16 +18,17 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 def moment(text: str) -> datetime:
     """`30m`, `12h`, `7d` ago, or an ISO-8601 time (UTC where it has no offset)."""
-    ago = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
-    if ago:
-        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
+    ago = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd])", text.strip())
     try:
+        if ago:
+            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
         at = datetime.fromisoformat(text.strip())
-    except ValueError:
+        # a zone must not lead out of the years that Python has
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise ConfigError(
-            f"{text} is no time; write 2026-11-20T10:00, or 30m, 12h, 7d for so long ago"
+            f"{text[:60]!r} is no time; write 2026-11-20T10:00, or 30m, 12h, 7d for so long ago"
         ) from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def since_of(text: str | None) -> datetime | None:

@@ -67,6 +67,13 @@ def print_json(value: Any) -> None:
     )
 
 
+def print_text(text: str) -> None:
+    """The text of a file on stdout: in UTF-8 and with its line ends as they are, whatever the locale."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
+
+
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """CSV with a header on stdout."""
     writer = csv.writer(sys.stdout, lineterminator="\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from activitymodule import files
 from activitymodule.errors import DataError
 from activitymodule.settings import project_root
 from activitymodule.store import prediction_columns
@@ -71,13 +72,13 @@ def schema(
         required[root / document] = document_text(_read(root / document), document)
     for path, text in required.items():
         if write:
-            path.write_text(text)
+            files.write_text(path, text)
         elif _read(path) != text:
             raise DataError(f"{path.relative_to(root)} differs from the code; run `activity schema --write`")
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise DataError(f"cannot read {path} ({error.strerror})") from error

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from activitymodule import files
 from activitymodule.jobs import options, output
 from activitymodule.settings import settings
 from activitymodule.workflows import statistics
@@ -91,7 +92,7 @@ def compare(
         return
     if json_ is not None:
         json_.parent.mkdir(parents=True, exist_ok=True)
-        json_.write_text(output.json_line(comparison.document()) + "\n")
+        files.write_text(json_, output.json_line(comparison.document()) + "\n")
     output.print_table(
         ("measure", "synthetic: mean ± sd (range)", "real v. other real", "target", ""),
         [

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
+from activitymodule import files
 from activitymodule.jobs.output import safe
 from activitymodule.store import live as store
 from activitymodule.workflows import live
@@ -288,4 +289,4 @@ def draw(snapshot: live.Snapshot, path: Path) -> None:
     console.print(render(snapshot, width, height))
     svg = console.export_svg(title="activity watch", theme=MONOKAI)
     # without the font that the picture would fetch: the reader's own will do
-    path.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL))
+    files.write_text(path, re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL))

@@ -8,7 +8,6 @@ Every row is counted: rows = readings + removed, by reason.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +26,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from activitymodule import files
 from activitymodule.errors import DataError
 from activitymodule.telemetry.cleaning import clean
 from activitymodule.telemetry.identifiers import WHOLE_DEVICE_ID
@@ -236,10 +236,8 @@ def report(ingestion: Ingestion, path: Path) -> None:
     """Write the result to reports/ingestion_summary.json, one entry a source; other entries stay."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        summary = json.loads(path.read_text())
+        summary = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         summary = {}
     summary[ingestion.source] = asdict(ingestion)
-    fresh = path.with_suffix(".part")
-    fresh.write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n")
-    os.replace(fresh, path)
+    files.write_text(path, json.dumps(summary, indent=2, sort_keys=True) + "\n")

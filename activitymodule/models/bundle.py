@@ -61,7 +61,7 @@ class ModelBytes:
             baseline = folder / BASELINE_FILE
             return cls(
                 path.read_bytes(),
-                (folder / export.CARD_FILE).read_text(),
+                (folder / export.CARD_FILE).read_text(encoding="utf-8"),
                 version,
                 baseline.read_bytes() if baseline.is_file() else None,
             )

@@ -106,8 +106,8 @@ def write_folder(
     content = dump(pipeline)
     check_size(len(content), f"the {card.kind} model", limits.max_megabytes)
     (folder / MODEL_FILE).write_bytes(content)
-    (folder / CARD_FILE).write_text(card.to_json() + "\n")
-    (folder / METRICS_FILE).write_text(json.dumps(metrics, indent=1) + "\n")
+    (folder / CARD_FILE).write_text(card.to_json() + "\n", encoding="utf-8")
+    (folder / METRICS_FILE).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     return hashlib.sha256(content).hexdigest()
 
 

@@ -35,6 +35,8 @@ def code_revision() -> str | None:
             text=True,
             timeout=10,
             check=True,
+            encoding="utf-8",
+            errors="replace",
         )
         return described.stdout.strip() or None
     except (OSError, subprocess.SubprocessError):
@@ -65,4 +67,4 @@ def write_lineage(
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in _LIBRARIES},
     }
-    (folder / LINEAGE_FILE).write_text(json.dumps(lineage, indent=1, default=str) + "\n")
+    (folder / LINEAGE_FILE).write_text(json.dumps(lineage, indent=1, default=str) + "\n", encoding="utf-8")

@@ -165,7 +165,7 @@ def fetch(config: Settings, version: ModelVersion) -> Path:
 def _check(version: ModelVersion, folder: Path) -> None:
     what = f"version {version.version} of {version.name}"
     try:
-        lineage = json.loads((folder / LINEAGE_FILE).read_text())
+        lineage = json.loads((folder / LINEAGE_FILE).read_text(encoding="utf-8"))
         content = (folder / MODEL_FILE).read_bytes()
         expected = lineage["model"]["sha256"]
     except (OSError, ValueError, KeyError, TypeError):

@@ -64,16 +64,27 @@ def location(path: str) -> str:
     return path if "://" in path else str(resolve(path))
 
 
-def _read_yaml(path: Path) -> Tree:
+def _yaml(name: str, text: str) -> Any:
+    """What a text of YAML says. Raises ConfigError, which names the text and the line."""
     try:
-        content = yaml.safe_load(path.read_text()) or {}
-    except OSError as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" line {where.line + 1}" if where else ""
         problem = getattr(error, "problem", None) or "not readable"
-        raise ConfigError(f"{path}{line} is not valid YAML: {problem}") from error
+        raise ConfigError(f"{name}{line} is not valid YAML: {problem}") from error
+    except (ValueError, RecursionError) as error:
+        # a number of thousands of digits, a date that is none, a depth of thousands
+        raise ConfigError(f"{name} holds a value that cannot be read: {error}") from None
+
+
+def _read_yaml(path: Path) -> Tree:
+    try:
+        content = _yaml(str(path), path.read_text(encoding="utf-8-sig")) or {}
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold sections of keys, such as `kafka:`")
     return content
@@ -93,7 +104,11 @@ def read_env_file(path: Path) -> dict[str, str]:
     """`NAME=value` lines of a `.env` file; comments and blank lines are passed over; {} without a file."""
     values: dict[str, str] = {}
     if path.is_file():
-        for line in path.read_text().splitlines():
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8") from None
+        for line in text.splitlines():
             name, sign, value = line.strip().partition("=")
             if sign and not name.startswith("#"):
                 values[name.strip()] = value.strip().strip("'\"")
@@ -114,9 +129,15 @@ def _from_environment(environ: dict[str, str]) -> Tree:
         node = tree
         for key in keys[:-1]:
             node = node.setdefault(key, {})
+            if not isinstance(node, dict):
+                raise ConfigError(f"{name} sets a part of a setting that another variable sets as a whole")
+        if value != value.encode(errors="replace").decode():
+            raise ConfigError(f"the environment variable {name} is not UTF-8 text")
         # numbers, booleans and null as in YAML; secrets stay the text they are
         node[keys[-1]] = (
-            value if keys[-1].endswith(_SECRET_KEYS) else yaml.safe_load(value) if value else value
+            value
+            if keys[-1].endswith(_SECRET_KEYS) or not value
+            else _yaml(f"the environment variable {name}", value)
         )
     return tree
 
@@ -141,8 +162,9 @@ def _explain(error: ValidationError) -> str:
         ]
         hint = f"; did you mean {near[0]}?" if near else "; config.yaml lists all keys"
         return f"unknown setting {key}{hint}"
+    given = repr(first.get("input"))
     message = first["msg"].removeprefix("Value error, ")
-    return f"the setting {key or 'file'} is wrong: {message} (given: {first.get('input')!r})"
+    return f"the setting {key or 'file'} is wrong: {message} (given: {given[:200]})"
 
 
 def build(config: Tree) -> Settings:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
+from activitymodule import files
 from activitymodule.statistics.fidelity.report import Line
 from activitymodule.statistics.profile import RATE_HZ
 from activitymodule.statistics.recordings import Recording
@@ -77,7 +78,8 @@ def draw(
         _heading(page, title, person)
         _table(page, lines)
         path.parent.mkdir(parents=True, exist_ok=True)
-        page.figure.savefig(path)
+        with files.written_beside(path) as part:
+            page.figure.savefig(part)
 
 
 def _page(rows: int) -> _Page:

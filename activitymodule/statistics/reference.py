@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from activitymodule import files
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.statistics.profile import BANDS_HZ, HARMONICS, LEAST_FRAMES, LEVELS, Profile, Regime
 
@@ -89,9 +90,10 @@ class ReferenceStatistics:
         """Write `path` (.parquet) and the note beside it (.json)."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(_table(self.profiles), path, compression="zstd", compression_level=19)
+        with files.written_beside(path) as part:
+            pq.write_table(_table(self.profiles), part, compression="zstd", compression_level=19)
         note = {"format": FORMAT, **asdict(self.origin)}
-        path.with_suffix(".json").write_text(json.dumps(note, indent=2, ensure_ascii=False) + "\n")
+        files.write_text(path.with_suffix(".json"), json.dumps(note, indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> ReferenceStatistics:
@@ -106,7 +108,7 @@ class ReferenceStatistics:
                 f"there are no reference statistics {name_or_path}; shipped are: {known}; "
                 "or give the path of a .parquet file that `activity statistics measure` wrote"
             )
-        note = json.loads(note_path.read_text())
+        note = json.loads(note_path.read_text(encoding="utf-8"))
         if note.pop("format", None) != FORMAT:
             raise DataError(f"{note_path} is of another format than {FORMAT}; measure the statistics again")
         note["activities"] = tuple(note["activities"])

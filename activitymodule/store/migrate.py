@@ -87,7 +87,7 @@ def upgrade(config: Settings) -> Schema:
 
 def _grant(connection: Connection) -> None:
     """Apply sql/grants.sql to the roles that exist; idempotent."""
-    statement = resource("sql/grants.sql").read_text()
+    statement = resource("sql/grants.sql").read_text(encoding="utf-8")
     # by a cursor of the driver, so that SQLAlchemy does not look for bound values in it
     with closing(connection.connection.cursor()) as cursor:
         cursor.execute(statement)

@@ -51,7 +51,9 @@ def is_current(config: Settings) -> bool:
     """Whether the archive is there and was made with this Java and these jars."""
     note = note_of(config)
     return (
-        class_archive(config).is_file() and note.is_file() and note.read_text().strip() == fingerprint(config)
+        class_archive(config).is_file()
+        and note.is_file()
+        and note.read_text(encoding="utf-8").strip() == fingerprint(config)
     )
 
 
@@ -66,7 +68,7 @@ def make(config: Settings) -> None:
         _work(config, Path(folder), part)
         if not part.is_file():
             raise ActivityError(f"Java wrote no archive of Spark's classes to {archive.parent}")
-        note_of(config).write_text(fingerprint(config) + "\n")
+        note_of(config).write_text(fingerprint(config) + "\n", encoding="utf-8")
         part.replace(archive)
 
 

@@ -29,6 +29,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from activitymodule import files
 from activitymodule.errors import ActivityError, DataError, ServiceUnavailableError
 from activitymodule.streaming.java import find_java
 
@@ -87,7 +88,7 @@ def sha256(path: Path) -> str:
 def read_lock(path: Path) -> list[Jar]:
     """The jars that a lock file lists; DataError where it cannot be read."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise DataError(
             f"{path} cannot be read ({error.strerror}); restore it with `git checkout`"
@@ -200,7 +201,7 @@ def _resolve(coordinate: tuple[str, str, str], target: Path, cache: Path) -> Non
         *["-dependency", *coordinate],
         *["-retrieve", str(target / "[organisation]=[artifact]=[revision].[ext]")],
     ]
-    ended = subprocess.run(command, capture_output=True, text=True)
+    ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
     output = ended.stdout + ended.stderr
     # Ivy ends with 0 also where it found nothing
     if ended.returncode or not any(target.glob("*.jar")) or "UNRESOLVED" in output:
@@ -237,7 +238,7 @@ def write_lock(root: Path, say: Callable[[str], None] = _quiet) -> None:
             for coordinate, jar in _resolved(folder, Path(part)).items():
                 _, artifact, version = coordinate.split(":")
                 lines += [f"# {coordinate}", f"{sha256(jar)}  {folder}/{artifact}-{version}.jar"]
-    (root / "jars.lock").write_text("\n".join(lines) + "\n")
+    files.write_text(root / "jars.lock", "\n".join(lines) + "\n")
 
 
 def main() -> int:

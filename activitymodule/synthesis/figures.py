@@ -11,6 +11,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from activitymodule import files
 from activitymodule.synthesis.attitude import gravity_of
 from activitymodule.synthesis.history import DEFAULT_START
 from activitymodule.synthesis.people import device_name, wearers
@@ -178,5 +179,6 @@ def _legend(figure: Figure, colours: dict[str, str]) -> None:
 
 
 def _saved(figure: Figure, path: Path) -> Path:
-    figure.savefig(path, dpi=110)
+    with files.written_beside(path) as part:
+        figure.savefig(part, dpi=110)
     return path

@@ -33,7 +33,11 @@ class Job:
 
     def last_line(self) -> str:
         """What it printed last, and where the rest is."""
-        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        lines = [
+            line
+            for line in self.log.read_text(errors="replace", encoding="utf-8").splitlines()
+            if line.strip()
+        ]
         return f"{lines[-1]} (the whole log: {self.log})" if lines else f"it printed nothing ({self.log})"
 
 

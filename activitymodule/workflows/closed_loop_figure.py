@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from activitymodule import files
 from activitymodule.workflows.closed_loop import Loop
 
 
@@ -45,4 +46,5 @@ def draw(loop: Loop, path: Path) -> None:
         fontsize=11,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
+    with files.written_beside(path) as part:
+        figure.savefig(part, metadata={"Date": None})

@@ -55,7 +55,7 @@ def _packages() -> Finding:
     stamp = Path(sys.prefix) / ".requirements.sha256"
     if not lock.is_file():
         return Finding("packages", "note", "no requirements.lock to compare with")
-    if stamp.is_file() and stamp.read_text().strip() == sha256(lock):
+    if stamp.is_file() and stamp.read_text(encoding="utf-8").strip() == sha256(lock):
         return Finding("packages", "good", f"as in requirements.lock, in {sys.prefix}")
     return Finding("packages", "bad", f"{sys.prefix} differs from requirements.lock", "./init.sh")
 

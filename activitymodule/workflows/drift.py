@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
+from activitymodule import files
 from activitymodule.monitoring.report import DriftReport, drift_report
 from activitymodule.registry.versions import get
 from activitymodule.settings import Settings, project_root
@@ -61,9 +62,7 @@ def monitor(config: Settings, folder: Path | None = None) -> DriftResult:
     text = to_json(content, indent=1, inf_nan_mode="null") + b"\n"
     path = folder / f"drift-{now:%Y%m%dT%H%M%SZ}.json"
     for target in (path, folder / "latest.json"):
-        part = target.with_name(f".{target.name}.part")
-        part.write_bytes(text)
-        part.replace(target)
+        files.write_bytes(target, text)
     for old in folder.glob("drift-*.json"):
         if time.time() - old.stat().st_mtime > config.monitoring.keep_days * 86_400:
             old.unlink(missing_ok=True)

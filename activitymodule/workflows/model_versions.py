@@ -63,6 +63,7 @@ def details(config: Settings, kind: str, version: str | None = None) -> Details:
         raise ModelError(f"{name} has no champion yet; `activity train {kind}` makes one")
     folder = fetch(config, found)
     card, metrics, lineage = (
-        json.loads((folder / file).read_text()) for file in (CARD_FILE, METRICS_FILE, LINEAGE_FILE)
+        json.loads((folder / file).read_text(encoding="utf-8"))
+        for file in (CARD_FILE, METRICS_FILE, LINEAGE_FILE)
     )
     return Details(row_of(found), folder, card, metrics, lineage)

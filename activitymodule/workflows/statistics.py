@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from activitymodule import files
 from activitymodule.errors import ConfigError
 from activitymodule.settings import Settings, resolve
 from activitymodule.statistics import measure as fit
@@ -143,12 +144,12 @@ def refresh(config: Settings, source: str, force: bool = False) -> Refreshed:
         with open(file, "rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
     record, state = target.with_suffix(".recordings"), digest.hexdigest()
-    same = target.is_file() and record.is_file() and record.read_text().strip() == state
+    same = target.is_file() and record.is_file() and record.read_text(encoding="utf-8").strip() == state
     if same and not force:
         return Refreshed(source, False, str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     measure(config, str(folder), out=target, name=source)
-    record.write_text(state + "\n")
+    files.write_text(record, state + "\n")
     return Refreshed(source, True, str(target))
 
 

@@ -28,7 +28,7 @@ _FOLLOW_SYSTEM = (
 def _page(
     body: str, status: int = 200, headers: dict[str, str] | None = None, theme: str = "auto"
 ) -> Response:
-    sheet = (STATIC / "console.css").read_text()
+    sheet = (STATIC / "console.css").read_text(encoding="utf-8")
     kind = {"light": "body--light", "dark": "body--dark"}.get(theme, "")
     script = "" if kind else _FOLLOW_SYSTEM
     return HTMLResponse(

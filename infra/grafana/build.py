@@ -28,7 +28,9 @@ def main() -> None:
     """Write every dashboard."""
     FOLDER.mkdir(exist_ok=True)
     for name, made in dashboards().items():
-        (FOLDER / f"{name}.json").write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n")
+        (FOLDER / f"{name}.json").write_text(
+            json.dumps(made, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from activitymodule.errors import ConfigError
 from activitymodule.jobs import options, output
 
 
@@ -36,3 +37,12 @@ def test_moments(text, ago):
         assert found == datetime(2026, 11, 20, 10, tzinfo=UTC)
     else:
         assert (datetime.now(UTC) - found).total_seconds() == pytest.approx(ago, abs=5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "soon", "٣m", "1e9d", f"{'9' * 400}d", "99999999999d", "0001-01-01T00:00+14:00", "\udcff"],
+)
+def test_no_moment(text):
+    with pytest.raises(ConfigError):
+        options.moment(text)

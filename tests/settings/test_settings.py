@@ -108,6 +108,44 @@ def test_a_broken_file_is_named(home: Path, text: str) -> None:
         config.load({})
 
 
+@pytest.mark.parametrize("name", ["config.yaml", ".env"])
+def test_a_file_that_is_not_utf8_is_named(home: Path, name: str) -> None:
+    (home / name).write_bytes(b"# \xfc\n")
+    with pytest.raises(ConfigError, match=f"{name} is not UTF-8 text"):
+        config.load({})
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(home: Path) -> None:
+    (home / ".env").write_text("ACTIVITY_STORE__USER=zoë\n", encoding="utf-8-sig")
+    assert config.load({}).store.user == "zoë"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STORE__PORT", "٣"),
+        ("STORE__PORT", "1" * 5000),
+        ("STORE__PORT", "1e999"),
+        ("FLEET__SPEED", ".inf"),
+        ("FLEET__SPEED", ".nan"),
+        ("WINDOWS__LENGTH_SECONDS", "9" * 30),
+        ("STORE__USER", "[x"),
+        ("STORE__USER", "[" * 5000),
+        ("STORE__USER", "9999-99-99"),
+        ("STORE__USER", "&a [*a]"),
+        ("STORE__HOST", "\x07"),
+        ("STORE__USER", "\udcff"),
+        ("STORE__PASSWORD", "\udcff"),
+        ("STORE", "x"),
+        ("KAFKA__OPTIONS__A__B", "1"),
+        ("", "1"),
+    ],
+)
+def test_no_variable_makes_it_crash(home: Path, name: str, value: str) -> None:
+    with pytest.raises(ConfigError):
+        config.load({f"ACTIVITY_{name}": value, "ACTIVITY_KAFKA__OPTIONS__A": "1"})
+
+
 def test_a_missing_overlay_is_named(home: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read the configuration .*nowhere\.yaml"):
         config.load({"ACTIVITY_CONFIG": "nowhere.yaml"})

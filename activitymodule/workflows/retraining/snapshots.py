@@ -104,7 +104,7 @@ def base_of(config: Settings, version: str) -> tuple[TrainingWindows, Base]:
     if setting != "champion":
         return _made(config, setting, {}, None, version)
     folder = fetch(config, ModelVersion(config.registry.classifier, version))
-    lineage = json.loads((folder / LINEAGE_FILE).read_text())
+    lineage = json.loads((folder / LINEAGE_FILE).read_text(encoding="utf-8"))
     data = lineage["data"].get("base") or lineage["data"]
     sha256, source = data.get("sha256"), data["source"]
     kept = read_base(config, sha256) if sha256 else None

@@ -58,7 +58,7 @@ def _train(
 ) -> tuple[ModelVersion, dict[str, float]]:
     training, serving = read_snapshot(config, taken.snapshot_id), str(checked.champion)
     folder = fetch(config, ModelVersion(config.registry.classifier, serving))
-    card = Card.from_json((folder / CARD_FILE).read_text())
+    card = Card.from_json((folder / CARD_FILE).read_text(encoding="utf-8"))
     trained = train_challenger(
         training,
         config,

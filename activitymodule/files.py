@@ -1,0 +1,48 @@
+"""Files written whole or not at all: beside their place, and then renamed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from activitymodule.errors import ConfigError
+
+
+@contextmanager
+def written_beside(path: Path, mode: int = 0o666) -> Iterator[Path]:
+    """A path beside `path` to write to; it replaces `path` at the end of the block, and goes where that fails.
+
+    What is no regular file (a pipe, /dev/stdout) is written to itself; a symbolic link stays one. mode : of a new
+    file, less the umask. Raises ConfigError, which says why, where the file cannot be written.
+    """
+    if "\0" in str(path):
+        raise ConfigError(f"cannot write {str(path)!r}: its name holds NUL")
+    try:
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            yield path
+            return
+        # the suffix stays: it tells libraries what to write
+        part = target.with_name(f".{os.getpid()}.{target.name[-200:]}")
+        part.unlink(missing_ok=True)
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+        try:
+            yield part
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def write_text(path: Path, text: str, mode: int = 0o666) -> None:
+    """Replace a file by this text, in UTF-8 and with its line ends as they are. Raises ConfigError."""
+    write_bytes(path, text.encode(), mode)
+
+
+def write_bytes(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Replace a file by these bytes. Raises ConfigError."""
+    with written_beside(path, mode) as part:
+        part.write_bytes(content)
