@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +36,9 @@ KINDS_OF_SERVICES = ("embedded", "containers")
 SERVICES = os.environ.get("TEST_SERVICES") or "embedded"
 # fixtures that start a service, Spark or a browser, or that only tests which do so ask for
 SERVICE_FIXTURES = {"stack", "embedded", "browser", "spark", "cluster", "observed", "system"}
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a background process of a shell script ignores SIGINT, and so would the verbs that tests start and interrupt
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # the jars of another Spark than the one that requirements.lock pins (.ci/spark42)
 SPARK_JARS = os.environ.get("TEST_SPARK_JARS")
 
