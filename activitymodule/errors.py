@@ -66,6 +66,18 @@ class LockedError(RefusedError):
     code = "locked"
 
 
+class DataLossError(RefusedError):
+    """Kafka has deleted messages before they were scored."""
+
+    code = "data_loss"
+
+
+class TopicRecreatedError(RefusedError):
+    """The topic is not the one that was read: it was deleted and created again, or this is another broker."""
+
+    code = "topic_recreated"
+
+
 class AlreadyAnsweredError(RefusedError):
     """The annotator has already answered this queue item."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from activitymodule.store.connection import Connection
-from activitymodule.store.queries import execute, fetch_all, fetch_one, fetch_row, fetch_value
+from activitymodule.store.queries import execute, fetch_all, fetch_one, fetch_row
 
 _KEPT = 100_000  # records of batches kept
 
@@ -55,6 +55,7 @@ FROM (
 _NEWEST = """
 SELECT topic_id, query_id FROM batches WHERE topic = %s ORDER BY started_at DESC, batch_id DESC LIMIT 1
 """
+# A batch begins once all rows of the one before it are committed.
 _RANGES = """
 SELECT number::integer, coalesce(lower(part), until, first), coalesce(upper(part), until, first)
 FROM (
@@ -63,7 +64,9 @@ FROM (
            range_agg(int8range(least((range ->> 0)::bigint, (range ->> 1)::bigint), (range ->> 1)::bigint))
                FILTER (WHERE written) AS parts
     FROM (
-        SELECT offsets, written_at IS NOT NULL OR finished_at IS NOT NULL AS written FROM batches
+        SELECT offsets, written_at IS NOT NULL OR finished_at IS NOT NULL
+               OR batch_id < max(batch_id) OVER (PARTITION BY query_id) AS written
+        FROM batches
         WHERE topic = %(topic)s AND topic_id IS NOT DISTINCT FROM %(topic_id)s
           AND (topic_id IS NOT NULL OR query_id = %(query_id)s)
     ) AS known, jsonb_each(offsets) AS by_partition (number, range)
@@ -72,6 +75,9 @@ FROM (
 ORDER BY 1, 2
 """
 _ADOPT = "UPDATE batches SET topic_id = %s WHERE topic = %s AND topic_id IS NULL AND query_id = %s"
+_FORGET_TOPIC = """
+UPDATE batches SET topic = topic || ' (until ' || to_char(now(), 'YYYY-MM-DD HH24:MI:SS') || ')' WHERE topic = %s
+"""
 # Beside the newest batch and never before it, so that both are forgotten together.
 _LOST = """
 INSERT INTO batches (query_id, batch_id, topic, topic_id, offsets, started_at, finished_at, messages, windows)
@@ -171,10 +177,12 @@ class OffsetRecord:
     query_id: str  # of the newest batch
     read: Ranges
 
-    @property
-    def until(self) -> dict[int, int]:
-        """Partition -> first offset that is not in the store, whatever is there beyond it."""
-        return {number: parts[0][1] for number, parts in self.read.items()}
+    def until_after(self, number: int, first: int) -> int:
+        """First offset of a partition, not below `first`, that is not in the store."""
+        for place, (start, until) in enumerate(self.read.get(number, ())):
+            if first <= until:
+                return until if start <= first or not place else first
+        return first
 
     @property
     def ends(self) -> dict[int, int]:
@@ -219,6 +227,11 @@ def adopt_topic_id(connection: Connection, topic: str, topic_id: str, query_id: 
     execute(connection, _ADOPT, (topic_id, topic, query_id))
 
 
+def forget_batches(connection: Connection, topic: str) -> int:
+    """Rename the topic of its batches, so that it counts as never read; returns how many there were."""
+    return execute(connection, _FORGET_TOPIC, (topic,))
+
+
 def record_lost(connection: Connection, topic: str, topic_id: str | None, lost: Ranges) -> None:
     """Record offsets that are not scored and never will be, so that they are reported once.
 
@@ -228,10 +241,3 @@ def record_lost(connection: Connection, topic: str, topic_id: str | None, lost: 
         for part in parts:
             values = {"topic": topic, "topic_id": topic_id, "offsets": _json({number: part})}
             execute(connection, _LOST, values)
-
-
-def knows_query(connection: Connection, query_id: str) -> bool:
-    """Whether the store has a batch of the query, finished or not."""
-    return bool(
-        fetch_value(connection, "SELECT EXISTS (SELECT FROM batches WHERE query_id = %s)", (query_id,))
-    )

@@ -1,4 +1,4 @@
-"""Where the stream resumes: from its checkpoint, or from the store's record of offsets where that is lost."""
+"""A query's checkpoint folder: what it has read, of which topic, and setting it aside."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from activitymodule.errors import RefusedError, ServiceUnavailableError
-from activitymodule.kafka.clients import offsets_before, topic_ends
+from activitymodule.errors import ActivityError
 from activitymodule.settings import Settings, location
-from activitymodule.streaming.offsets import offsets_json
+from activitymodule.streaming.offsets import only_offsets
+
+_TOPIC = "topic.json"
+"""Written by us into a checkpoint; Spark leaves it alone."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class Checkpoint:
     path: str
     query_id: str | None  # None: there is no checkpoint yet
     committed: bool  # whether any batch was committed under it
+    position: dict[int, int] | None = (
+        None  # partition -> where its next batch begins; None: nothing is planned
+    )
+    topic_id: str | None = None  # Kafka's, as noted by note_topic
 
 
 def checkpoint_path(config: Settings, name: str) -> str:
@@ -40,21 +46,49 @@ def _file_system(spark: SparkSession, path: str) -> tuple[Any, Any]:
     return hadoop_path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()), hadoop_path
 
 
-def read_checkpoint(spark: SparkSession, path: str) -> Checkpoint:
-    """The checkpoint at `path`."""
-    jvm = _jvm(spark)
-    files, _ = _file_system(spark, path)
-    metadata = jvm.org.apache.hadoop.fs.Path(path + "/metadata")
-    if not files.exists(metadata):
-        return Checkpoint(path, None, False)
-    stream = files.open(metadata)
+def _read(spark: SparkSession, path: str) -> str | None:
+    """The text of a file; None where there is none."""
+    files, file = _file_system(spark, path)
+    if not files.exists(file):
+        return None
+    stream = files.open(file)
     try:
-        text = jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")
+        return str(_jvm(spark).org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
     finally:
         stream.close()
-    commits = jvm.org.apache.hadoop.fs.Path(path + "/commits")
-    committed = files.exists(commits) and len(files.listStatus(commits)) > 0
-    return Checkpoint(path, json.loads(text)["id"], committed)
+
+
+def _last(spark: SparkSession, path: str) -> int | None:
+    """The highest number that is the name of a file in a folder."""
+    files, folder = _file_system(spark, path)
+    if not files.exists(folder):
+        return None
+    names = [status.getPath().getName() for status in files.listStatus(folder)]
+    return max((int(name) for name in names if name.isdecimal()), default=None)
+
+
+def read_checkpoint(spark: SparkSession, path: str) -> Checkpoint:
+    """The checkpoint at `path`, of a query on one topic."""
+    topic = _read(spark, f"{path}/{_TOPIC}")
+    topic_id = json.loads(topic)["topic_id"] if topic else None
+    metadata = _read(spark, path + "/metadata")
+    if metadata is None:
+        return Checkpoint(path, None, False, topic_id=topic_id)
+    last = _last(spark, path + "/commits")
+    # before the first commit: where the query began
+    offsets = _read(spark, path + ("/sources/0/0" if last is None else f"/offsets/{last}"))
+    position = only_offsets(offsets.strip().splitlines()[-1]) if offsets else None
+    return Checkpoint(path, json.loads(metadata)["id"], last is not None, position, topic_id)
+
+
+def note_topic(spark: SparkSession, path: str, topic_id: str) -> None:
+    """Note in the checkpoint, before its query starts, which topic it reads."""
+    files, file = _file_system(spark, f"{path}/{_TOPIC}")
+    stream = files.create(file, True)
+    try:
+        stream.write(json.dumps({"topic_id": topic_id}).encode())
+    finally:
+        stream.close()
 
 
 def set_aside(spark: SparkSession, path: str) -> str | None:
@@ -63,73 +97,6 @@ def set_aside(spark: SparkSession, path: str) -> str | None:
     if not files.exists(old):
         return None
     aside = f"{path}.set-aside-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
-    files.rename(old, _jvm(spark).org.apache.hadoop.fs.Path(aside))
+    if not files.rename(old, _jvm(spark).org.apache.hadoop.fs.Path(aside)):
+        raise ActivityError(f"the checkpoint {path} could not be renamed to {aside}; nothing was changed")
     return aside
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a query without a checkpoint starts, and a message that says why (None: the usual start)."""
-
-    offsets: str
-    why: str | None = None
-    lost: dict[int, tuple[int, int]] | None = (
-        None  # partition -> unscored offsets that the broker has deleted
-    )
-
-
-def start_without_checkpoint(
-    config: Settings, recorded: dict[int, int] | None, *, accept_data_loss: bool
-) -> Start:
-    """Starting offsets (Spark's JSON) for a query whose checkpoint is new or lost.
-
-    recorded : from the store, partition -> offset after the last one of a finished batch. Reading starts earlier by as
-    long as a window may stay open, so that open windows are complete.
-    Raises RefusedError where the broker has deleted unscored messages.
-    """
-    if recorded is None:
-        return Start(config.scoring.starting_offsets)
-    topic = config.kafka.topic
-    ends = topic_ends(config, topic)
-    if ends is None:
-        raise ServiceUnavailableError(f"Kafka has no topic {topic}; make it with `activity topics create`")
-    lost = unread_and_gone(recorded, ends)
-    shrunk = [number for number, until in recorded.items() if number not in ends or ends[number][1] < until]
-    if shrunk:
-        raise RefusedError(
-            f"the topic {topic} ends before the offsets read from it (partition {shrunk[0]}): it was deleted and "
-            f"created again, or this is another broker; use another topic, or start over with "
-            "`activity score --forget-offsets`"
-        )
-    if lost and not accept_data_loss:
-        raise RefusedError(loss_sentence(topic, lost))
-    seconds = config.windows.watermark_minutes * 60 + config.windows.length_seconds
-    known = {number: until for number, until in recorded.items() if number in ends}
-    start = offsets_before(config, topic, known, seconds)
-    start |= {number: first for number, (first, _) in ends.items() if number not in start}
-    again = sum(known[number] - start[number] for number in known)
-    return Start(
-        offsets_json(topic, start),
-        f"the checkpoint is missing; resuming from the store's record of offsets and reading {again:,} messages "
-        "again, so that open windows are complete",
-        lost or None,
-    )
-
-
-def unread_and_gone(recorded: dict[int, int], ends: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
-    """Partition -> unscored offsets (from, until) that the broker has deleted."""
-    return {
-        number: (until, ends[number][0])
-        for number, until in recorded.items()
-        if number in ends and ends[number][0] > until
-    }
-
-
-def loss_sentence(topic: str, lost: dict[int, tuple[int, int]]) -> str:
-    """Which messages were deleted, and what to do, as one sentence."""
-    count = sum(upto - first for first, upto in lost.values())
-    parts = ", ".join(f"partition {n}: {first} to {upto - 1}" for n, (first, upto) in sorted(lost.items()))
-    return (
-        f"DATA LOSS: Kafka has deleted {count:,} unscored messages of {topic} ({parts}); continue with `activity score "
-        "--accept-data-loss`, then score the ones in the archive with `activity backfill`"
-    )

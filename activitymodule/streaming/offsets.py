@@ -11,6 +11,11 @@ def partition_offsets(text: str, topic: str) -> dict[int, int]:
     return {int(number): offset for number, offset in json.loads(text).get(topic, {}).items()}
 
 
+def only_offsets(text: str) -> dict[int, int]:
+    """Partition -> offset of the only topic."""
+    return partition_offsets(text, next(iter(json.loads(text)), ""))
+
+
 def offsets_json(topic: str, offsets: dict[int, int]) -> str:
     """The same as Spark's `startingOffsets`."""
     return json.dumps({topic: {str(number): offset for number, offset in sorted(offsets.items())}})

@@ -6,12 +6,8 @@ import re
 import time
 from collections import deque
 
-from activitymodule.errors import ActivityError, RefusedError
-from activitymodule.kafka.clients import topic_ends
+from activitymodule.errors import ActivityError
 from activitymodule.settings import Settings
-from activitymodule.store.batches import last_offsets
-from activitymodule.store.connection import Connection
-from activitymodule.streaming.checkpoint import loss_sentence, unread_and_gone
 from activitymodule.streaming.log import log
 from activitymodule.streaming.session import details
 
@@ -24,18 +20,6 @@ _PYTHON_ERROR = re.compile(r"^(?:[\w$]+\.)*([\w$]*(?:Error|Exception|Interrupt))
 def is_data_loss(message: str) -> bool:
     """Whether Spark stopped because Kafka no longer holds messages of the query."""
     return "failOnDataLoss" in message or "KAFKA_DATA_LOSS" in message
-
-
-def data_loss(config: Settings, connection: Connection) -> RefusedError:
-    """The error that says which unscored messages Kafka no longer holds."""
-    topic = config.kafka.topic
-    lost = unread_and_gone(last_offsets(connection, topic) or {}, topic_ends(config, topic) or {})
-    if lost:
-        return RefusedError(loss_sentence(topic, lost))
-    return RefusedError(
-        f"DATA LOSS: Kafka no longer holds unscored messages of {topic}, or the topic was deleted and created again; "
-        "continue with the remaining messages by `activity score --accept-data-loss`"
-    )
 
 
 def first_line(message: str) -> str:

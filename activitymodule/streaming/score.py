@@ -20,27 +20,20 @@ from activitymodule.errors import RefusedError, ServiceUnavailableError
 from activitymodule.kafka.clients import reachable as broker_reachable
 from activitymodule.kafka.clients import topic_ends
 from activitymodule.settings import Settings, make_private
-from activitymodule.store.batches import knows_query, last_offsets
 from activitymodule.store.connection import reachable as store_reachable
 from activitymodule.store.locks import ScorerLease, SessionLock
 from activitymodule.store.smoothing import refresh_unfinished
 from activitymodule.streaming import archive
 from activitymodule.streaming.availability import Availability
 from activitymodule.streaming.champion import ChampionWatch, record_versions
-from activitymodule.streaming.checkpoint import (
-    checkpoint_path,
-    loss_sentence,
-    read_checkpoint,
-    set_aside,
-    start_without_checkpoint,
-)
+from activitymodule.streaming.checkpoint import checkpoint_path, set_aside
 from activitymodule.streaming.connections import KeptConnection
 from activitymodule.streaming.housekeeping import Housekeeping
 from activitymodule.streaming.log import log
 from activitymodule.streaming.messages import kafka_messages
-from activitymodule.streaming.offsets import partition_offsets
 from activitymodule.streaming.queue.selection import QueueSelector
-from activitymodule.streaming.recovery import Failures, data_loss, is_data_loss
+from activitymodule.streaming.recovery import Failures, is_data_loss
+from activitymodule.streaming.resuming import Start, TopicWatch, data_loss, start_of
 from activitymodule.streaming.session import spark_session
 from activitymodule.streaming.sink import QUERY, BatchSink
 from activitymodule.streaming.windowing import panes_of, windows_of
@@ -81,6 +74,7 @@ class ScoringJob:
         self._connection = KeptConnection()
         self._housekeeping = Housekeeping(config)
         self._failures = Failures(config)
+        self._topic = TopicWatch(config)
         self._queue = QueueSelector(config, eager=options.once)
         self._sink: BatchSink | None = None
         self._query: StreamingQuery | None = None
@@ -108,7 +102,7 @@ class ScoringJob:
 
     def run(self) -> None:
         """Score until the job is stopped. Raises RefusedError where a second scorer runs on the topic, where unread
-        messages are gone, or where checkpoint and store do not belong together."""
+        messages are gone, where the topic is another one, or where checkpoint and store do not belong together."""
         config = self._config
         self._take_signals()
         if not self._store.wait(self._stop.is_set):
@@ -126,6 +120,8 @@ class ScoringJob:
             try:
                 while not self._stop.is_set():
                     try:
+                        if not self._wait_for_topic():  # it may have been deleted since
+                            return
                         self._start_queries(spark, self._sink)
                         self._until_stopped(spark, self._sink, lease, deadline)
                         return
@@ -188,11 +184,19 @@ class ScoringJob:
             aside = set_aside(spark, path)
             if aside:
                 log(f"the checkpoint was set aside as {aside}")
-        starting = self._starting_offsets(spark, path)
-        sink.first_offsets = self._offsets_at(starting)
+        start = start_of(
+            spark,
+            config,
+            connection,
+            path,
+            accept_data_loss=self._options.accept_data_loss,
+            forget_offsets=self._options.forget_offsets,
+        )
+        sink.begins(start)
+        self._topic.topic_id = start.topic_id
         self._housekeeping.query_started()
         writer = (
-            self._windows(spark, starting)
+            self._windows(spark, start)
             .writeStream.queryName(QUERY)
             .outputMode("update")
             .option("checkpointLocation", path)
@@ -208,51 +212,18 @@ class ScoringJob:
                 spark, config, once=self._options.once, fail_on_loss=not self._options.accept_data_loss
             )
 
-    def _windows(self, spark: SparkSession, starting: str) -> DataFrame:
+    def _windows(self, spark: SparkSession, start: Start) -> DataFrame:
         messages = kafka_messages(
             spark,
             self._config,
-            starting=starting,
+            starting=start.offsets,
             fail_on_loss=not self._options.accept_data_loss,
             at_most=self._config.scoring.max_offsets_per_trigger,
         )
-        panes = panes_of(messages, self._config).withWatermark(
+        panes = panes_of(messages, self._config, start.topic_id).withWatermark(
             "stamp", f"{self._config.windows.watermark_minutes * 60:.0f} seconds"
         )
         return windows_of(panes, self._config)
-
-    def _starting_offsets(self, spark: SparkSession, path: str) -> str:
-        """Where a query without a checkpoint begins. Raises RefusedError where the checkpoint is of another store."""
-        config, connection = self._config, self._connection.get(self._config)
-        checkpoint = read_checkpoint(spark, path)
-        recorded = None if self._options.forget_offsets else last_offsets(connection, config.kafka.topic)
-        # a first batch whose end was not recorded is begun in the store, and not finished
-        known = recorded is not None or (
-            checkpoint.query_id is not None and knows_query(connection, checkpoint.query_id)
-        )
-        connection.commit()
-        if checkpoint.query_id is None:
-            start = start_without_checkpoint(
-                config, recorded, accept_data_loss=self._options.accept_data_loss
-            )
-            if start.lost:
-                log(loss_sentence(config.kafka.topic, start.lost) + " (accepted)")
-            if start.why:
-                log(start.why)
-            return start.offsets
-        if checkpoint.committed and not known and not self._options.forget_offsets:
-            raise RefusedError(
-                f"the checkpoint {path} continues batches that this store does not have (a new or another "
-                f"database); score the topic from its start with `activity score --set-checkpoint-aside`"
-            )
-        return config.scoring.starting_offsets
-
-    def _offsets_at(self, starting: str) -> dict[int, int]:
-        """Partition -> offset at which a query without a checkpoint begins."""
-        if starting.startswith("{"):
-            return partition_offsets(starting, self._config.kafka.topic)
-        ends = topic_ends(self._config, self._config.kafka.topic) or {}
-        return {number: first if starting == "earliest" else last for number, (first, last) in ends.items()}
 
     def _until_stopped(
         self, spark: SparkSession, sink: BatchSink, lease: SessionLock, deadline: float | None
@@ -265,6 +236,7 @@ class ScoringJob:
                 self._housekeeping.note_progress(self._query)
                 for query in spark.streams.active:
                     query.awaitTermination()
+                self._topic.check(now=True)
                 return
             for query in spark.streams.active:
                 if (error := query.exception()) is not None:
@@ -274,6 +246,7 @@ class ScoringJob:
             # an outage is logged once; a query that fails for it is started again by _recover
             if self._store.check() and self._broker.check():
                 lease.check()
+                self._topic.check()
             if deadline is not None and time.monotonic() >= deadline:
                 return
 

@@ -14,13 +14,14 @@ from pyspark.sql import DataFrame, SparkSession
 from activitymodule.errors import ActivityError
 from activitymodule.models.bundle import BundleBytes
 from activitymodule.settings import Settings
-from activitymodule.store.batches import BatchRecord, begin_batch
+from activitymodule.store.batches import BatchRecord, begin_batch, mark_written
 from activitymodule.streaming import worker
 from activitymodule.streaming.champion import Champion, ChampionWatch
 from activitymodule.streaming.connections import KeptConnection
 from activitymodule.streaming.offsets import offset_ranges, progress_offsets
 from activitymodule.streaming.queue.marks import Marks
 from activitymodule.streaming.queue.selection import QueueSelector
+from activitymodule.streaming.resuming import Start
 from activitymodule.streaming.smoother import Smoother
 
 QUERY = "score"
@@ -28,10 +29,7 @@ QUERY = "score"
 
 
 class BatchSink:
-    """`write` is the query's foreachBatch. windows, batches : what was scored so far.
-
-    first_offsets : where the query begins, for the record of its first batch
-    """
+    """`begins` says what the query reads, `write` is its foreachBatch. windows, batches : what was scored so far."""
 
     def __init__(
         self,
@@ -48,9 +46,13 @@ class BatchSink:
         self._queue = queue
         self._broadcast: tuple[tuple[str, str | None], Broadcast[BundleBytes]] | None = None
         self.smoother = Smoother(config)
-        self.first_offsets: dict[int, int] = {}
+        self._start = Start("", {}, None)
         self.windows = 0
         self.batches = 0
+
+    def begins(self, start: Start) -> None:
+        """A query is about to start here."""
+        self._start = start
 
     def write(self, windows: DataFrame, batch_id: int) -> None:
         """Score one batch. Smoothing and the queue's transaction run beside the next batch."""
@@ -68,6 +70,8 @@ class BatchSink:
             marking,
         )
         counts = windows.mapInArrow(partial(worker.score, scorer=scorer), worker.COUNT_SCHEMA).collect()
+        mark_written(connection, query_id=query_id, batch_id=batch_id)
+        connection.commit()
         count = sum(row["windows"] for row in counts)
         marks = [Marks(row["complete"], row["weight"], row["marked"]) for row in counts] if marking else []
         self.smoother.finish(
@@ -96,6 +100,7 @@ class BatchSink:
             query_id=query_id,
             batch_id=batch_id,
             topic=self._config.kafka.topic,
+            topic_id=self._start.topic_id,
             offsets=offsets,
             model_version=serving.classifier.version,
             energy_version=serving.regressor.version if serving.regressor else None,
@@ -112,7 +117,7 @@ class BatchSink:
                 execution = query._jsq.streamingQuery()
                 topic = self._config.kafka.topic
                 return query.id, offset_ranges(
-                    progress_offsets(execution.committedOffsets(), topic) or self.first_offsets,
+                    progress_offsets(execution.committedOffsets(), topic) or self._start.begins,
                     progress_offsets(execution.availableOffsets(), topic),
                 )
         raise ActivityError("the query ended while its batch was about to begin")

@@ -16,10 +16,14 @@ from activitymodule.streaming.messages import MESSAGE_COLUMNS, with_newline
 from activitymodule.windows import grouping
 
 
-def panes_of(messages: DataFrame, config: Settings) -> DataFrame:
-    """Messages (value and MESSAGE_COLUMNS) to panes (grouping.PANES_SCHEMA)."""
-    return messages.select(with_newline(), *MESSAGE_COLUMNS).mapInArrow(
-        partial(worker.decode, config=config), grouping.SPARK_PANES
+def panes_of(messages: DataFrame, config: Settings, topic_id: str | None = None) -> DataFrame:
+    """Messages (value and MESSAGE_COLUMNS) to panes (grouping.PANES_SCHEMA).
+
+    topic_id : Kafka's, for dead letters; messages of several topics have a column of this name instead
+    """
+    columns = [*MESSAGE_COLUMNS, *({"topic_id"} & set(messages.columns))]
+    return messages.select(with_newline(), *columns).mapInArrow(
+        partial(worker.decode, config=config, topic_id=topic_id), grouping.SPARK_PANES
     )
 
 

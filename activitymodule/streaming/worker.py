@@ -75,11 +75,13 @@ def _payloads(values: pa.BinaryArray, rows: np.ndarray) -> list[bytes | None]:
     return kept
 
 
-def decode(batches: Iterator[pa.RecordBatch], config: Settings) -> Iterator[pa.RecordBatch]:
-    """Messages (value and MESSAGE_COLUMNS) to panes; dead letters go to the store at once.
+def decode(
+    batches: Iterator[pa.RecordBatch], config: Settings, topic_id: str | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Messages (value, MESSAGE_COLUMNS and perhaps topic_id) to panes; dead letters go to the store at once.
 
     Dead letters are committed before the task ends, so before the query commits its offsets; their key is the
-    message's place in the topic, so a task that runs twice writes them once.
+    message's place in the topic and the topic's id, so a task that runs twice writes them once.
     """
     _make_tasks_quick()
     for batch in _gathered(batches):
@@ -93,7 +95,7 @@ def decode(batches: Iterator[pa.RecordBatch], config: Settings) -> Iterator[pa.R
             newline_terminated=True,
         )
         if dead.num_rows:
-            _write_dead(batch, dead, config)
+            _write_dead(batch, dead, config, topic_id)
         yield panes
 
 
@@ -114,9 +116,10 @@ def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.concat_batches(waiting)
 
 
-def _write_dead(batch: pa.RecordBatch, dead: pa.Table, config: Settings) -> None:
+def _write_dead(batch: pa.RecordBatch, dead: pa.Table, config: Settings, topic_id: str | None) -> None:
     rows = dead.column("message").to_numpy()
     take = pa.array(rows)
+    of_each = "topic_id" in batch.schema.names
     letters = DeadLetters(
         topic=config.kafka.topic,
         partition=batch.column("partition").take(take).to_numpy(),
@@ -127,6 +130,7 @@ def _write_dead(batch: pa.RecordBatch, dead: pa.Table, config: Settings) -> None
         detail=dead.column("detail").to_pylist(),
         payload=_payloads(batch.column("value"), rows),
         kafka_at_us=batch.column("timestamp").cast(pa.int64()).to_numpy()[rows],
+        topic_id=batch.column("topic_id").take(take).to_pylist() if of_each else [topic_id] * len(rows),
     )
     try:
         connection = _process.connection.get(config)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from activitymodule.store.batches import (
     OffsetRecord,
@@ -52,18 +54,27 @@ def test_the_record_shows_what_is_missing(connection, begin):
     begin(0, {0: (20, 100), 1: (0, 0)}, topic_id="id")
     assert offset_record(connection, "t") == OffsetRecord("id", "q", {0: ((20, 20),), 1: ((0, 0),)})
     mark_written(connection, query_id="q", batch_id=0)
-    begin(1, {0: (100, 180), 1: (0, 0)}, topic_id="id")
-    finish_batch(connection, query_id="q", batch_id=1, windows=0)
+    begin(1, {0: (100, 180), 1: (0, 0)}, topic_id="id")  # not smoothed; written, as the next one began
     begin(7, {0: (423, 500), 1: (0, 9)}, topic_id="id")
     finish_batch(connection, query_id="q", batch_id=7, windows=0)
     begin(8, {0: (500, 501), 1: (9, 9)}, topic_id="id")  # not written
     record = offset_record(connection, "t")
     assert record.read == {0: ((20, 180), (423, 500)), 1: ((0, 9),)}
-    assert (record.until, record.ends) == ({0: 180, 1: 9}, {0: 500, 1: 9})
+    assert record.ends == {0: 500, 1: 9}
+    assert [record.until_after(0, n) for n in (0, 20, 180, 200, 423, 500, 501)] == [
+        180,
+        180,
+        180,
+        200,
+        500,
+        500,
+        501,
+    ]
+    assert record.until_after(2, 5) == 5
     assert record.missing({0: 300, 1: 9}) == {0: ((180, 300),)}
     assert record.missing({0: 520, 1: 9, 2: 4}) == {0: ((180, 423), (500, 520)), 2: ((0, 4),)}
     record_lost(connection, "t", "id", record.missing({0: 300}))
-    assert offset_record(connection, "t").until == {0: 300, 1: 9}
+    assert offset_record(connection, "t").read == {0: ((20, 300), (423, 500)), 1: ((0, 9),)}
     assert last_offsets(connection, "t") == {0: 500, 1: 9}, "the newest batch is still the newest"
 
 
@@ -78,3 +89,21 @@ def test_without_a_topic_id_only_the_newest_query_counts(connection, begin):
     assert offset_record(connection, "t") == OffsetRecord("id", "q", {0: ((0, 30),)})
     begin(0, {0: (0, 4)}, query="r", topic_id="another")
     assert offset_record(connection, "t") == OffsetRecord("another", "r", {0: ((0, 0),)})
+
+
+@given(st.sets(st.integers(0, 30), min_size=1), st.integers(0, 35))
+def test_every_offset_is_read_or_missing(offsets: set[int], before: int) -> None:
+    runs = [[n, n + 1] for n in sorted(offsets)]
+    joined: list[list[int]] = []
+    for first, until in runs:
+        if joined and joined[-1][1] == first:
+            joined[-1][1] = until
+        else:
+            joined.append([first, until])
+    record = OffsetRecord("id", "q", {0: tuple((first, until) for first, until in joined)})
+    missing = {n for first, until in record.missing({0: before}).get(0, ()) for n in range(first, until)}
+    assert missing == set(range(min(offsets), before)) - offsets
+    after = record.until_after(0, before)
+    assert after >= before
+    assert after not in offsets
+    assert set(range(max(before, min(offsets)), after)) <= offsets
