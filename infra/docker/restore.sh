@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Brings back what backup.sh kept: infra/docker/restore.sh FOLDER
 # Only PostgreSQL may run meanwhile, and it is started here. What the databases hold now is replaced; files of the
-# lake and of the models are added, those of the same name replaced. The broker that follows is a new one: the
-# stream begins with what it holds.
+# lake and of the models are added, those of the same name replaced. Where the broker has its data still, the stream
+# goes on where the backup ends; a new broker is read from its start.
 set -euo pipefail
 [ $# = 1 ] || { sed -n '2,5s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 folder=$(cd "$1" && pwd)
@@ -28,9 +28,14 @@ docker compose run --rm --no-deps -T registry tar -C /data/models -xf - <"$folde
 docker compose run --rm --no-deps -T console tar -C /data/lake -xf - <"$folder/lake.tar"
 echo "restored models and lake"
 
-# what the store remembers of a topic that is gone would keep the stream from beginning
 docker compose run --rm --no-deps -T migrate activity db upgrade
-docker compose exec -T store psql --username=postgres --dbname=activity --quiet --command \
-    "UPDATE batches SET topic = topic || ' (before the restore of ' || to_char(now(), 'YYYY-MM-DD HH24:MI') || ')'"
+if docker compose run --rm --no-deps -T --entrypoint test broker -e /var/lib/kafka/data/meta.properties </dev/null; then
+    echo "the broker has its data still: the stream resumes from the restored record of offsets"
+else
+    # what the store remembers of a topic that is gone would keep the stream from beginning
+    docker compose exec -T store psql --username=postgres --dbname=activity --quiet --command \
+        "UPDATE batches SET topic = topic || ' (before the restore of ' || to_char(now(), 'YYYY-MM-DD HH24:MI') || ')'"
+fi
+# the stream does without; the archive would pass over what its restored files lack
 docker compose run --rm --no-deps -T scorer sh -c 'rm -rf /data/checkpoints/*'
 echo "next: docker compose up"
