@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -151,15 +152,40 @@ def send_some(settings: Settings, ledger: Ledger, begin_ms: int, count: int, dev
             ledger.note(device, stamp)
 
 
-def test_lost_checkpoint_resumes_from_the_store(fresh_settings, champion, job):
+def back_up(settings: Settings) -> Callable[[], None]:
+    """Copy the tables that the scorer writes; gives a function that restores them, as an older backup does."""
+    tables = ("predictions", "batches", "dead_letters")
+    for table in tables:
+        rows(settings, f"create table kept_{table} as table {table}; select 1")
+
+    def restore() -> None:
+        for table in tables:
+            rows(settings, f"delete from {table}; insert into {table} table kept_{table}; select 1")
+
+    return restore
+
+
+def test_the_store_decides_where_to_resume(fresh_settings, champion, job):
+    """A lost checkpoint, and one that is ahead of a store that was restored from an older backup."""
     settings, ledger = fresh_settings, Ledger()
     begin = int(time.time()) // 10 * 10 * 1000 - 60_000
     send_some(settings, ledger, begin, 250)  # the last window is half there
     assert job(settings, "score", "--once").wait(120) == 0
+    restore = back_up(settings)
     send_some(settings, ledger, begin + 25_000, 150)
+    send_some(settings, ledger, begin + 10_000, 120, device="watch-b")
+    with producer(settings) as client:
+        client.send(settings.kafka.topic, b"{not json", key=b"x")
+    ledger.note_dead()
     again = job(settings, "score", "--once", "--set-checkpoint-aside")
     assert again.wait(120) == 0
-    assert "store's record of offsets" in again.output
+    assert "the checkpoint is missing" in again.output
+    assert_ledger(settings, ledger)
+
+    restore()
+    resumed = job(settings, "score", "--once")
+    assert resumed.wait(120) == 0
+    assert "the store lacks messages that the checkpoint has read" in resumed.output
     assert_ledger(settings, ledger)
 
 
