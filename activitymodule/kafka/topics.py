@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,9 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from activitymodule.errors import ConfigError, ServiceUnavailableError
 from activitymodule.kafka import clients
 from activitymodule.settings import Settings
+
+_TIMEOUT_MS = 15_000
+_BROKERS_CLOCK = 1  # a message's timestamp_type: LogAppendTime
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,23 @@ def topic_id(config: Settings, name: str) -> str | None:
         found = admin.describe_topics([name])
     number = UUID(found[0]["topic_id"] or "0" * 32) if found else UUID(int=0)
     return urlsafe_b64encode(number.bytes).decode().rstrip("=") if number.int else None
+
+
+def arrivals(config: Settings, name: str, offsets: Mapping[int, int]) -> dict[int, datetime]:
+    """Partition -> when the message at an offset reached Kafka, by the broker's clock.
+
+    Without those that Kafka does not have, or of which it only knows the sender's clock.
+    """
+    found: dict[int, datetime] = {}
+    with clients.consumer(config, max_poll_records=1) as client:
+        for number, offset in offsets.items():
+            part = TopicPartition(name, number)
+            client.assign([part])
+            client.seek(part, offset)
+            for message in client.poll(timeout_ms=_TIMEOUT_MS).get(part, ()):
+                if message.offset == offset and message.timestamp_type == _BROKERS_CLOCK:
+                    found[number] = datetime.fromtimestamp(message.timestamp / 1000, UTC)
+    return found
 
 
 def describe(config: Settings, chosen: Sequence[str] | None = None) -> list[Topic]:

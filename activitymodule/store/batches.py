@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from activitymodule.store.connection import Connection
@@ -53,7 +53,7 @@ FROM (
 ) AS last, jsonb_each(last.offsets) AS by_partition (number, range)
 """
 _NEWEST = """
-SELECT topic_id, query_id FROM batches WHERE topic = %s ORDER BY started_at DESC, batch_id DESC LIMIT 1
+SELECT topic_id, query_id, started_at FROM batches WHERE topic = %s ORDER BY started_at DESC, batch_id DESC LIMIT 1
 """
 # A batch begins once all rows of the one before it are committed.
 _RANGES = """
@@ -176,6 +176,7 @@ class OffsetRecord:
     topic_id: str | None
     query_id: str  # of the newest batch
     read: Ranges
+    as_of: datetime | None = field(default=None, compare=False)  # begin of the newest batch
 
     def until_after(self, number: int, first: int) -> int:
         """First offset of a partition, not below `first`, that is not in the store."""
@@ -213,13 +214,13 @@ def offset_record(connection: Connection, topic: str) -> OffsetRecord | None:
     newest = fetch_row(connection, _NEWEST, (topic,))
     if newest is None:
         return None
-    topic_id, query_id = newest
+    topic_id, query_id, as_of = newest
     read: Ranges = {}
     for number, first, until in fetch_all(
         connection, _RANGES, {"topic": topic, "topic_id": topic_id, "query_id": query_id}
     ):
         read[number] = (*read.get(number, ()), (first, until))
-    return OffsetRecord(topic_id, query_id, read)
+    return OffsetRecord(topic_id, query_id, read, as_of)
 
 
 def adopt_topic_id(connection: Connection, topic: str, topic_id: str, query_id: str) -> None:

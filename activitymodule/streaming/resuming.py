@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pyspark.sql import SparkSession
 
@@ -35,6 +36,7 @@ from activitymodule.streaming.log import log
 from activitymodule.streaming.offsets import offsets_json
 
 _WATCH_SECONDS = 5.0
+_CLOCKS_DIFFER = timedelta(seconds=2)  # the broker's and the store's, at the most
 _REMEDY = (
     "Score what it holds now, from its start, with `activity score --forget-offsets --set-checkpoint-aside`: nothing "
     "that is stored is removed or gets worse. Messages that only the archive has are scored by `activity backfill`"
@@ -96,7 +98,7 @@ def start_of(
     """
     topic, checkpoint = topic_now(config), read_checkpoint(spark, path)
     forgotten = forget_offsets and checkpoint.position is None and forget_batches(connection, topic.name) > 0
-    record = record_of(connection, topic, checkpoint)
+    record = record_of(config, connection, topic, checkpoint)
     lost = record.missing(topic.first) if record else {}
     if lost:
         assert record is not None
@@ -122,7 +124,9 @@ def start_of(
     return start
 
 
-def record_of(connection: Connection, topic: Topic, checkpoint: Checkpoint) -> OffsetRecord | None:
+def record_of(
+    config: Settings, connection: Connection, topic: Topic, checkpoint: Checkpoint
+) -> OffsetRecord | None:
     """The store's record of this topic; one without an id that fits gets the topic's. None: no batch of it.
 
     Raises TopicRecreatedError where record or checkpoint are of another topic of the same name, RefusedError where the
@@ -140,9 +144,26 @@ def record_of(connection: Connection, topic: Topic, checkpoint: Checkpoint) -> O
         return None
     if error := another_topic(topic, record.topic_id, record.ends):
         raise error
-    if record.topic_id is None and topic.topic_id is not None:
-        adopt_topic_id(connection, topic.name, topic.topic_id, record.query_id)
+    if record.topic_id is None:
+        if error := _too_new(config, topic, record):
+            raise error
+        if topic.topic_id is not None:
+            adopt_topic_id(connection, topic.name, topic.topic_id, record.query_id)
     return record
+
+
+def _too_new(config: Settings, topic: Topic, record: OffsetRecord) -> TopicRecreatedError | None:
+    """The error where the last message that was read, by its offset, reached Kafka after it was read."""
+    last = {n: until - 1 for n, until in record.ends.items() if until > topic.first[n]}
+    assert record.as_of is not None
+    for number, at in topics.arrivals(config, topic.name, last).items():
+        if at > record.as_of + _CLOCKS_DIFFER:
+            return TopicRecreatedError(
+                f"the topic {topic.name} was deleted and created again: its message {last[number]:,} of partition "
+                f"{number} arrived at {at:%Y-%m-%d %H:%M:%S} UTC, and the message of that place was read before. "
+                f"{_REMEDY}"
+            )
+    return None
 
 
 def another_topic(topic: Topic, topic_id: str | None, read: Mapping[int, int]) -> TopicRecreatedError | None:
