@@ -78,11 +78,11 @@ _ADOPT = "UPDATE batches SET topic_id = %s WHERE topic = %s AND topic_id IS NULL
 _FORGET_TOPIC = """
 UPDATE batches SET topic = topic || ' (until ' || to_char(now(), 'YYYY-MM-DD HH24:MI:SS') || ')' WHERE topic = %s
 """
-# Beside the newest batch and never before it, so that both are forgotten together.
+# Right before the newest finished batch, so that this one stays the newest and both are forgotten together.
 _LOST = """
 INSERT INTO batches (query_id, batch_id, topic, topic_id, offsets, started_at, finished_at, messages, windows)
 SELECT 'lost-' || gen_random_uuid(), -1, %(topic)s, %(topic_id)s, %(offsets)s::jsonb, started_at, started_at, 0, 0
-FROM batches WHERE topic = %(topic)s ORDER BY started_at DESC LIMIT 1
+FROM batches WHERE topic = %(topic)s ORDER BY finished_at IS NULL, started_at DESC LIMIT 1
 """
 
 
