@@ -41,14 +41,14 @@ def test_a_topic_created_again_is_told_and_read_from_its_start(fresh_settings, c
     # with fewer partitions, and at once longer than what was read
     topics.create(replaced(settings, kafka={"partitions": 1}))
     send(settings, ledger, ["new-1", "new-2"])
-    assert running.wait(120) == 5, "noticed while it runs"
+    assert running.wait(240) == 5, "noticed while it runs"
     assert "deleted and created again" in running.output
     stopped = job(settings, "score", "--once", "--accept-data-loss")
-    assert stopped.wait(120) == 5, "and at the start; there is nothing to accept"
+    assert stopped.wait(240) == 5, "and at the start; there is nothing to accept"
     assert "`activity score --forget-offsets --set-checkpoint-aside`" in stopped.output
     assert "Traceback" not in stopped.output
 
-    assert job(settings, "score", "--once", "--forget-offsets", "--set-checkpoint-aside").wait(120) == 0
+    assert job(settings, "score", "--once", "--forget-offsets", "--set-checkpoint-aside").wait(240) == 0
     assert_ledger(settings, ledger)
     letters = rows(settings, "select kafka_offset, topic_id from dead_letters order by noticed_at")
     assert letters == [(0, first), (0, topics.topic_id(settings, name))]
