@@ -5,8 +5,8 @@ from __future__ import annotations
 from nicegui import events, ui
 
 from activitymodule.errors import ActivityError
-from activitymodule.lake.labels import read_labels
 from activitymodule.store import import_export
+from activitymodule.workflows.labelling import label_rows
 from annotation import context, frame
 from annotation.auth import User
 
@@ -44,21 +44,22 @@ def label_files(who: User) -> None:
 async def _import(upload: events.UploadEventArguments, who: User) -> None:
     config = context.settings()
     try:
-        text = (await upload.file.read()).decode("utf-8-sig")
-        rows = read_labels(text, annotator=who.name, window_seconds=config.windows.length_seconds)
+        content = await upload.file.read()
+        rows = await context.run(label_rows, config, content, who.name)
         count = await context.run_write(
             lambda connection: import_export.import_labels(
                 connection, rows, minutes=config.queue.lease_minutes
             )
         )
-    except UnicodeDecodeError:
-        ui.notify(f"{upload.file.name}: the file is not UTF-8 text.", type="negative")
     except ActivityError as error:
-        ui.notify(f"{upload.file.name}: {error}.", type="negative", multi_line=True, timeout=15_000)
+        sentence = f"{upload.file.name}, {error}. Nothing was imported."
+        ui.notify(sentence, type="negative", multi_line=True, timeout=15_000)
     else:
+        left = "; ".join(f"{number} {reason}" for reason, number in count.passed_over.items())
+        passed_over = f" Passed over: {left}." if left else ""
         ui.notify(
             f"{count.added} labels added, {count.known} already known; {count.unmatched} belong to windows that were "
-            "never queued.",
+            f"never queued.{passed_over}",
             type="positive",
             multi_line=True,
         )

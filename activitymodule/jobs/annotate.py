@@ -64,9 +64,12 @@ def export_(
     form: str = typer.Option(None, "--as", help="csv or label-studio.  [default: by the file's name]"),
 ) -> None:
     """Write the answers in force, one row an annotator and window, with the gold label."""
-    with store.session(settings(), read_only=True) as connection:
+    config = settings()
+    with store.session(config, read_only=True) as connection:
         text, answers = labels.exported_text(
-            connection, form or ("label-studio" if path.suffix == ".json" else "csv")
+            connection,
+            form or ("label-studio" if path.suffix == ".json" else "csv"),
+            config.labels,
         )
     if str(path) == "-":
         output.print_text(text)
@@ -81,7 +84,7 @@ def import_(
     annotator: str = typer.Option("import", help="Whose labels they are, where the file does not say it."),
     as_json: bool = options.JSON,
 ) -> None:
-    """Add labels from a file; labels that were imported before stay as they are."""
+    """Add answers from a file that are newer than the annotator's own in the store."""
     count = labelling.import_file(settings(), path, annotator)
     if as_json:
         output.print_json(count)
@@ -90,3 +93,5 @@ def import_(
             f"{count.added:,} labels added ({count.unmatched:,} of windows that were never queued, which have no "
             f"features to learn from), {count.known:,} were there already"
         )
+        for reason, number in count.passed_over.items():
+            typer.echo(f"passed over: {number:,} {reason}")

@@ -8,11 +8,13 @@ not overlap; those with less than `windows.queue_coverage` of their slots filled
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from activitymodule.errors import DataError, NotEnoughDataError
 from activitymodule.models.energy import PERSON_COLUMNS, PersonColumns
@@ -102,6 +104,18 @@ def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     return codes, np.array([*names.to_pylist(), ""], object)
 
 
+def in_nfc(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text in NFC, as labels are stored: letters taken apart by a file system would be a class of their own."""
+    text = column.cast(pa.string())
+    names = pc.unique(text).to_pylist()
+    if all(name is None or name.isascii() for name in names):
+        return text
+    # not Arrow's utf8_normalize: that of version 25 leaves letters apart, whatever the form
+    composed = [None if name is None else unicodedata.normalize("NFC", name) for name in names]
+    places = pc.index_in(text, pa.array(names, pa.string()))
+    return pa.array(composed, pa.string()).take(places)
+
+
 def _numbers(readings: pa.Table, name: str) -> np.ndarray:
     if name not in readings.column_names:
         return np.full(len(readings), np.nan, np.float32)
@@ -134,7 +148,9 @@ def windows_of_readings(
     absent = pa.chunked_array([pa.nulls(len(readings), pa.string())])
     device, _ = _codes(readings.column("device_id"))
     person, person_names = _codes(readings.column("person" if "person" in columns else "device_id"))
-    activity, activity_names = _codes(readings.column("activity") if "activity" in columns else absent)
+    activity, activity_names = _codes(
+        in_nfc(readings.column("activity")) if "activity" in columns else absent
+    )
     sex, sex_names = _codes(readings.column("sex") if "sex" in columns else absent)
     records = to_records(readings)
     records["values"][:, :3] *= np.array(mirror, np.float32)
@@ -232,7 +248,7 @@ def windows_of_table(table: pa.Table) -> TrainingWindows:
     def text(name: str, nothing: str | None) -> np.ndarray:
         if name not in columns:
             return np.full(n, nothing, object)
-        values = table.column(name).cast(pa.string()).to_pylist()
+        values = in_nfc(table.column(name)).to_pylist()
         return np.array([nothing if value is None else value for value in values], object)
 
     if "person" not in columns:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+
+def _address(text: str) -> str:
+    """An address as it is. Raises ValueError for one whose host or port cannot be read."""
+    _ = urlsplit(text).port
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""The address of a service."""
 
 
 class Section(BaseModel):
@@ -39,7 +50,7 @@ class Store(Section):
 class Registry(Section):
     """MLflow and the names of the models."""
 
-    uri: str = "http://127.0.0.1:15000"
+    uri: Address = "http://127.0.0.1:15000"
     classifier: str = "activity-classifier"
     regressor: str = "energy-regressor"
     poll_seconds: float = Field(1.0, gt=0)
@@ -142,6 +153,13 @@ class Queue(Section):
     lease_minutes: float = Field(5, gt=0)
 
 
+class Labels(Section):
+    """Names in Label Studio's labelling configuration: the question whose answer is the activity, and its window."""
+
+    from_name: str = Field("activity", min_length=1)
+    to_name: str = Field("window", min_length=1)
+
+
 class Learning(Section):
     """Retraining and the gate."""
 
@@ -189,7 +207,7 @@ class Console(Section):
 class Airflow(Section):
     """Where Airflow is and how the embedded one runs."""
 
-    uri: str = "http://127.0.0.1:18090"
+    uri: Address = "http://127.0.0.1:18090"
     user: str = Field("admin", pattern=r"^[A-Za-z0-9._@-]+$")
     password: SecretStr | None = None
     folder: str = ".local/airflow"
@@ -236,6 +254,7 @@ class Settings(Section):
     lake: Lake = Lake()
     models: Models = Models()
     queue: Queue = Queue()
+    labels: Labels = Labels()
     learning: Learning = Learning()
     monitoring: Monitoring = Monitoring()
     console: Console = Console()

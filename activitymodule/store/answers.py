@@ -24,20 +24,20 @@ from activitymodule.store.labels import clean_label
 from activitymodule.store.leases import lease_if_free, standing
 from activitymodule.store.locks import UNDOING
 from activitymodule.store.queries import execute, fetch_one, fetch_row, fetch_value
+from activitymodule.text import clean_note
 
 Answer = Literal["label", "skip", "unsure", "flag"]
 Origin = Literal["console", "bulk", "import", "oracle", "review"]
 
 UNDO_STEPS = 10  # how far back an annotator may undo answers
 DECLINES_TO_WITHDRAW = 3  # so many annotators without a label: the activity cannot be determined
-LONGEST_NOTE = 500
 
 _ADD = """
 INSERT INTO annotations (item_id, device_id, window_start, window_end, annotator, answer, label, adjudicates,
-    origin, seconds, model_version, suggested, model_hidden, note, created_at)
+    origin, seconds, model_version, suggested, model_hidden, note, created_at, stratum)
 SELECT q.item_id, q.device_id, q.window_start, q.window_end, %(annotator)s, %(answer)s, %(label)s,
     %(adjudicates)s, %(origin)s, %(seconds)s, q.model_version, q.activity, %(model_hidden)s, %(note)s,
-    coalesce(%(at)s, clock_timestamp())
+    coalesce(%(at)s, clock_timestamp()), q.stratum
 FROM queue_items q WHERE q.item_id = %(item_id)s
 RETURNING annotation_id
 """
@@ -113,11 +113,6 @@ def add_annotation(
 def undo_annotations(connection: Connection, numbers: Sequence[int]) -> None:
     """Append a row that undoes each of these rows."""
     execute(connection, _UNDO, (list(numbers),))
-
-
-def clean_note(note: str | None) -> str | None:
-    """A note as it is stored: without NUL, at most LONGEST_NOTE characters."""
-    return note.replace("\0", "\ufffd")[:LONGEST_NOTE] if note else None
 
 
 def settle(connection: Connection, item_id: int, minutes: float) -> None:

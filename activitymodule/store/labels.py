@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,12 +10,32 @@ import numpy as np
 from activitymodule.errors import DataError
 from activitymodule.store.connection import Connection
 from activitymodule.store.queries import fetch_all, fetch_one, fetch_row
+from activitymodule.text import LABEL_TEXT, LONGEST_LABEL, label_key, label_of, lower
 
-_LABEL = re.compile(r"[^\W_][\w /()&'.,+-]{0,59}")
-_SPELLING = """
-SELECT label FROM (SELECT unnest(labels) AS label FROM model_versions) m
-WHERE lower(label) = lower(%(label)s) ORDER BY label <> %(label)s LIMIT 1
-"""
+_SPELLINGS = "SELECT DISTINCT unnest(labels) FROM model_versions"
+
+
+class Spellings:
+    """How labels are spelled: as a model version does, else in lower case. Read once, for many labels."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._known: dict[str, set[str]] = {}
+        for (label,) in fetch_all(connection, _SPELLINGS):
+            self._known.setdefault(label_key(label), set()).add(label)
+
+    def known(self, label: str) -> str | None:
+        """The spelling of a model version; None where no version has the label."""
+        known = self._known.get(label_key(label), set())
+        return label if label in known else min(known, default=None)
+
+    def clean(self, label: str) -> str:
+        """A label as it is stored. Raises DataError for text that is no valid label."""
+        if (known := self.known(label)) is not None:
+            return known
+        valid = label_of(label)
+        if valid is None:
+            raise DataError(f"{label[:LONGEST_LABEL]!r} is no valid label: {LABEL_TEXT}")
+        return lower(valid)
 
 
 def clean_label(connection: Connection, label: str) -> str:
@@ -24,16 +43,7 @@ def clean_label(connection: Connection, label: str) -> str:
 
     Raises DataError for text that is no valid label.
     """
-    label = " ".join(label.replace("\0", "\ufffd").split())  # PostgreSQL's text has no NUL
-    row = fetch_row(connection, _SPELLING, {"label": label})
-    if row:
-        return str(row[0])
-    if not _LABEL.fullmatch(label):
-        raise DataError(
-            f"{label[:60]!r} is no valid label: up to 60 letters, digits, spaces and - / ( ) & ' . , +, beginning "
-            "with a letter or digit"
-        )
-    return label.lower()
+    return Spellings(connection).clean(label)
 
 
 _SERVING_LABELS = """

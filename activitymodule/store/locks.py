@@ -30,6 +30,8 @@ WRITING_PREDICTIONS = 7_204_110_002
 MERGING_MINUTES = 7_204_471_935
 # Two admins who disable each other at once would leave none.
 CHANGING_USERS = "SELECT pg_advisory_xact_lock(hashtext('activity users'))"
+# Two imports at once would both add the answers that their files share.
+IMPORTING = "SELECT pg_advisory_xact_lock(hashtext('activity import of labels'))"
 # Two tabs of one annotator must not undo the same answer.
 UNDOING = "SELECT pg_advisory_xact_lock(hashtext('activity undo ' || %s))"
 

@@ -38,7 +38,7 @@ class Case:
 _CASES = """
 SELECT q.item_id, w.why, w.at
 FROM (
-    SELECT device_id, window_start, 'disputed' AS why, labelled_at AS at FROM gold_labels WHERE disputed
+    SELECT device_id, window_start, 'disputed' AS why, answered_at AS at FROM gold_labels WHERE disputed
     UNION ALL
     SELECT device_id, window_start, 'flagged', max(created_at) FROM annotations_in_force
     WHERE answer = 'flag' AND NOT adjudicates GROUP BY 1, 2

@@ -14,33 +14,49 @@ import pyarrow as pa
 
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.kafka.truth import read_truth
-from activitymodule.lake.labels import read_labels
+from activitymodule.lake.labels import read_labels, text_of
 from activitymodule.models.evaluation.against_truth import SHARE
 from activitymodule.settings import Settings
 from activitymodule.store.answers import answer
 from activitymodule.store.connection import Connection, connect, explained, session
-from activitymodule.store.import_export import ImportCount, import_labels
+from activitymodule.store.import_export import ImportCount, ImportRows, import_labels
 from activitymodule.store.items import Item
 from activitymodule.store.leases import lease_next, release
+from activitymodule.text import NAME_TEXT, name_of
 
 _POLL_SECONDS = 1.0
 _TRUTH_SECONDS = 3.0  # between reads of the truth topic
 
 
 def import_file(config: Settings, path: Path, annotator: str) -> ImportCount:
-    """Add the labels of a file (CSV, or JSON of Label Studio); labels imported before stay as they are.
+    """Add the answers of a file (CSV, or JSON of Label Studio) that are newer than those of the store.
 
-    annotator : whose labels they are where the file does not say. Raises ConfigError or DataError.
+    annotator : whose labels they are where the file does not say. Raises ConfigError or DataError, which names file,
+    row and column.
     """
     try:
-        text = path.read_text("utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text; save it as UTF-8") from None
-    rows = read_labels(text, annotator=annotator, window_seconds=config.windows.length_seconds)
-    with session(config) as connection:
-        return import_labels(connection, rows, minutes=config.queue.lease_minutes)
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    name = name_of(annotator)
+    if name is None:
+        raise ConfigError(f"{annotator[:40]!r} is no valid annotator name: {NAME_TEXT}")
+    try:
+        rows = label_rows(config, content, name)
+        with session(config) as connection:
+            return import_labels(connection, rows, minutes=config.queue.lease_minutes)
+    except DataError as error:
+        raise DataError(f"{path}, {error}; nothing was imported") from None
+
+
+def label_rows(config: Settings, content: bytes, annotator: str) -> ImportRows:
+    """The answers in a file's content, by the settings. Raises DataError, which names row and column."""
+    return read_labels(
+        text_of(content),
+        annotator=annotator,
+        window_seconds=config.windows.length_seconds,
+        question=config.labels,
+    )
 
 
 # ---- the simulated annotator -------------------------------------------------------------------------------

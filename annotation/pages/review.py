@@ -44,7 +44,8 @@ async def export(_: Admin, name: str) -> Response:
     kind = {"labels.csv": "csv", "labels.json": "label-studio"}.get(name)
     if kind is None:
         raise HTTPException(404, "no such file; the exports are labels.csv and labels.json")
-    text, _rows = await context.run_read(lambda connection: exported_text(connection, kind))
+    question = context.settings().labels
+    text, _rows = await context.run_read(lambda connection: exported_text(connection, kind, question))
     return Response(
         text,
         media_type="text/csv; charset=utf-8" if kind == "csv" else "application/json",

@@ -48,6 +48,12 @@ def test_training_and_stream_see_the_same_features():
     assert np.array_equal(found.features, streamed, equal_nan=True)
 
 
+def test_a_label_taken_apart_is_no_class_of_its_own():
+    parts = [readings(25, "cafe\u0301"), readings(25, "café", device="w2"), readings(25, "चलना", device="w3")]
+    found = windows_of_readings(pa.concat_tables(parts), WINDOWS)
+    assert sorted(set(found.activity.tolist())) == ["café", "चलना"]
+
+
 def test_windows_never_mix_labels_people_or_sides_of_a_gap():
     parts = [
         readings(25, "walking"),

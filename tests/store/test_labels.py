@@ -16,6 +16,7 @@ pytestmark = pytest.mark.integration
 def test_labels_keep_a_known_spelling(opened: Any) -> None:
     assert labels.clean_label(opened, " nordic  WALKING ") == "Nordic Walking"
     assert labels.clean_label(opened, "Riding a Bicycle") == "riding a bicycle"
+    assert labels.clean_label(opened, "cafe\u0301 İstanbul") == "café i\u0307stanbul", "by no locale's rules"
     for bad in ("", "   ", "=1+1", "<b>", "x" * 61, "a\0b"):
         with pytest.raises(DataError):
             labels.clean_label(opened, bad)

@@ -54,7 +54,11 @@ pytestmark = pytest.mark.integration
 ROWS = (Path(__file__).with_name("store_0004.sql")).read_text()
 START = datetime.fromtimestamp(1_790_000_000, UTC)
 RENAMED = {"says": "summary", "wanted": "required_labels"}
-ADDED = {"batches": {"topic_id", "written_at"}, "dead_letters": {"topic_id"}}
+ADDED = {
+    "batches": {"topic_id", "written_at"},
+    "dead_letters": {"topic_id"},
+    "annotations": {"imported_at", "stratum"},
+}
 
 
 def alembic(config: Settings, action: Any, revision: str) -> None:
@@ -102,18 +106,20 @@ def upgraded(old: Connection, fresh_settings: Settings) -> Connection:
 
 def test_no_row_is_lost_on_the_way_up_and_down(old: Connection, fresh_settings: Settings) -> None:
     before = dump(old)
-    gold = fetch_all(old, "SELECT * FROM gold_labels ORDER BY device_id, window_start")
+    columns = "device_id, window_start, window_end, label, annotators, adjudicated, disputed, labelled_at"
+    gold_labels = f"SELECT {columns} FROM gold_labels ORDER BY device_id, window_start"
+    gold = fetch_all(old, gold_labels)
     old.commit()
     assert all(before.values()), [table for table, rows in before.items() if not rows]
-    assert migrate.upgrade(fresh_settings).pending == ("0005", "0006")
+    assert migrate.upgrade(fresh_settings).pending == ("0005", "0006", "0007")
     assert migrate.schema(fresh_settings).up_to_date
     assert dump(old) == before
-    assert fetch_all(old, "SELECT * FROM gold_labels ORDER BY device_id, window_start") == gold
+    assert fetch_all(old, gold_labels) == gold
     old.commit()
     alembic(fresh_settings, command.downgrade, "0004")
     assert dump(old) == before
     assert fetch_all(old, "SELECT wanted FROM queue_items WHERE wanted > 1") == [(2,), (2,)]
-    assert fetch_all(old, "SELECT * FROM gold_labels ORDER BY device_id, window_start") == gold
+    assert fetch_all(old, gold_labels) == gold
     old.commit()
     migrate.upgrade(fresh_settings)
     assert dump(old) == before
