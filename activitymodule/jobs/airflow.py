@@ -92,7 +92,7 @@ def logs(
 def _conf(text: str) -> Mapping[str, object]:
     try:
         conf = json.loads(text) if text else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"--conf is not JSON ({error}); write it like '{{\"force\": true}}'") from None
     if not isinstance(conf, dict):
         raise ConfigError("--conf must be a JSON object, like '{\"force\": true}'")

@@ -32,7 +32,7 @@ def retrain(
     context: typer.Context,
     force: bool = typer.Option(False, help="Ignore the label threshold."),
     dry_run: bool = typer.Option(False, help="Train and evaluate a challenger, but move no alias."),
-    seed: int = typer.Option(1, min=0, help="Same labels and same seed: same model."),
+    seed: int = typer.Option(1, min=0, max=2**31 - 1, help="Same labels and same seed: same model."),
     min_labels: int = typer.Option(
         None, min=1, help="New labels that are needed.  [default: learning.min_labels]"
     ),

@@ -34,7 +34,7 @@ def main(
         help="synthetic (people synthesised from the reference statistics), Parquet at a path (of `activity prepare`, "
         "or a table of features with kcal_per_min), or SOURCE:PATH such as wisdm:recordings.tar.gz.",
     ),
-    seed: int = typer.Option(1, min=0, help="Same data, same seed: same model."),
+    seed: int = typer.Option(1, min=0, max=2**31 - 1, help="Same data, same seed: same model."),
     folds: int = typer.Option(
         None, min=2, help="Cross-validation folds of whole people.  [default: 10; 5 for synthetic]"
     ),

@@ -26,6 +26,7 @@ from activitymodule.errors import (
     ServiceUnavailableError,
 )
 from activitymodule.orchestration.names import LABELS
+from activitymodule.orchestration.params import refuse_unknown
 from activitymodule.settings import Settings
 
 
@@ -198,8 +199,11 @@ def trigger(config: Settings, dag_id: str, conf: Mapping[str, Any] | None = None
     """Begin a run of a DAG with these Params; its run id.
 
     Raises ServiceUnavailableError where Airflow does not answer, NotFoundError for an unknown DAG, ConfigError for a
-    wrong password, DataError for Params that it refuses.
+    wrong password or a Param that the DAG does not have, DataError for Params that Airflow refuses.
     """
+    if conf:
+        known = _api(config, "GET", f"{_dag(dag_id)}/details").get("params") or {}
+        refuse_unknown(dag_id, conf, known)
     body = {"logical_date": None, "conf": dict(conf or {})}
     return str(_api(config, "POST", f"{_dag(dag_id)}/dagRuns", body)["dag_run_id"])
 

@@ -11,14 +11,33 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import CronTriggerTimetable, Param, dag, task
+from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
 
+from activitymodule.errors import ConfigError
 from activitymodule.orchestration.names import DRIFT_REPORT, RETRAIN, XCom
+from activitymodule.orchestration.params import refuse_unknown
 from activitymodule.settings import load
 
 log = logging.getLogger(__name__)
 
 CONFIG = load()
+
+PARAMS = {
+    "retrain": Param(
+        True,
+        type="boolean",
+        title="Retrain where recommended",
+        description="Trigger the retraining where the rule recommends it. Off: only the report is made.",
+    ),
+    "pause_hours": Param(
+        24,
+        type="number",
+        minimum=0,
+        maximum=24 * 366,
+        title="Pause (hours)",
+        description="Drift lasts: no retraining is triggered within so many hours of the last one.",
+    ),
+}
 
 
 @dag(
@@ -28,31 +47,23 @@ CONFIG = load()
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),
-    params={
-        "retrain": Param(
-            True,
-            type="boolean",
-            title="Retrain where recommended",
-            description="Trigger the retraining where the rule recommends it. Off: only the report is made.",
-        ),
-        "pause_hours": Param(
-            24,
-            type="number",
-            minimum=0,
-            title="Pause (hours)",
-            description="Drift lasts: no retraining is triggered within so many hours of the last one.",
-        ),
-    },
+    params=PARAMS,
     tags=["activity", "monitoring"],
     doc_md=__doc__,
-    default_args={"retries": 2, "retry_delay": timedelta(seconds=30), "retry_exponential_backoff": 2.0},
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": 2.0,
+        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([ConfigError], action=RetryAction.FAIL)]),
+    },
 )
 def drift_report() -> None:
     """The DAG."""
 
     @task
-    def look() -> XCom:
+    def look(params: Any = None) -> XCom:
         """The report."""
+        refuse_unknown(DRIFT_REPORT, params, PARAMS)
         # NumPy takes a second, and the DAG processor reads this file every minute
         from activitymodule.workflows import drift
 

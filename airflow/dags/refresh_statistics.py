@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.orchestration.names import REFRESH_STATISTICS, XCom
+from activitymodule.orchestration.params import refuse_unknown
 from activitymodule.settings import load
 
 CONFIG = load()
@@ -28,6 +29,22 @@ def _statistics() -> Any:
     return statistics
 
 
+PARAMS = {
+    "source": Param(
+        None,
+        type=["null", "string"],
+        title="Source",
+        description="Only this prepared source (wisdm, casas ...); empty: every one in the lake.",
+    ),
+    "force": Param(
+        False,
+        type="boolean",
+        title="Measure unchanged recordings too",
+        description="Measure also recordings that have not changed since the last time.",
+    ),
+}
+
+
 @dag(
     dag_id=REFRESH_STATISTICS,
     schedule=CronTriggerTimetable(CONFIG.airflow.statistics, timezone="UTC")
@@ -37,20 +54,7 @@ def _statistics() -> Any:
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),
-    params={
-        "source": Param(
-            None,
-            type=["null", "string"],
-            title="Source",
-            description="Only this prepared source (wisdm, casas ...); empty: every one in the lake.",
-        ),
-        "force": Param(
-            False,
-            type="boolean",
-            title="Measure unchanged recordings too",
-            description="Measure also recordings that have not changed since the last time.",
-        ),
-    },
+    params=PARAMS,
     tags=["activity", "statistics"],
     doc_md=__doc__,
     default_args={
@@ -68,6 +72,7 @@ def refresh_statistics() -> None:
     @task
     def sources(params: Any = None) -> list[str]:
         """Names of the prepared sources to measure."""
+        refuse_unknown(REFRESH_STATISTICS, params, PARAMS)
         return list(_statistics().sources_to_refresh(CONFIG, (params["source"] or "").strip()))
 
     @task(max_active_tis_per_dag=1)

@@ -31,6 +31,7 @@ from airflow.sdk import (
 
 from activitymodule.errors import ConfigError, DataError, ModelError
 from activitymodule.orchestration.names import APPROVAL, LABELS, LABELS_URI, RETRAIN, XCom
+from activitymodule.orchestration.params import refuse_unknown
 from activitymodule.settings import load
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ PARAMS = {
         1,
         type="integer",
         minimum=0,
+        maximum=2**31 - 1,
         title="Seed",
         description="Of the training and of the gate's bootstrap: the same labels and the same seed give the same "
         "challenger and the same verdict.",
@@ -141,6 +143,7 @@ def retrain_activity_model() -> None:
     @task.short_circuit
     def check(params: Any = None, run_id: Any = None, dag_run: Any = None, ti: Any = None) -> bool:
         """Are there enough new labels, or drift, or is it forced? Otherwise the run ends here."""
+        refuse_unknown(RETRAIN, params, PARAMS)
         result = _retraining().check(CONFIG, run_id, params, dag_run)
         ti.xcom_push("result", result)
         return bool(result["needed"])

@@ -9,13 +9,42 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import Asset, DeltaTriggerTimetable, Param, dag, task
+from airflow.sdk import (
+    Asset,
+    DeltaTriggerTimetable,
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    dag,
+    task,
+)
 
+from activitymodule.errors import ConfigError
 from activitymodule.orchestration.names import LABELS, LABELS_URI, WATCH_LABELS
+from activitymodule.orchestration.params import refuse_unknown
 from activitymodule.settings import load
 
 CONFIG = load()
 NEW_LABELS = Asset(name=LABELS, uri=LABELS_URI, group="activity")
+
+PARAMS = {
+    "min_labels": Param(
+        CONFIG.learning.min_labels,
+        type="integer",
+        minimum=1,
+        title="New labels needed",
+        description="Gold labels that must be new since the last retraining.",
+    ),
+    "pause_minutes": Param(
+        60,
+        type="number",
+        minimum=0,
+        maximum=60 * 24 * 366,
+        title="Pause (minutes)",
+        description="No event within so many minutes of the start of the last retraining, however it ended.",
+    ),
+}
 
 
 @dag(
@@ -25,25 +54,15 @@ NEW_LABELS = Asset(name=LABELS, uri=LABELS_URI, group="activity")
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=30),
-    params={
-        "min_labels": Param(
-            CONFIG.learning.min_labels,
-            type="integer",
-            minimum=1,
-            title="New labels needed",
-            description="Gold labels that must be new since the last retraining.",
-        ),
-        "pause_minutes": Param(
-            60,
-            type="number",
-            minimum=0,
-            title="Pause (minutes)",
-            description="No event within so many minutes of the start of the last retraining, however it ended.",
-        ),
-    },
+    params=PARAMS,
     tags=["activity", "learning"],
     doc_md=__doc__,
-    default_args={"retries": 2, "retry_delay": timedelta(seconds=30), "retry_exponential_backoff": 2.0},
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": 2.0,
+        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([ConfigError], action=RetryAction.FAIL)]),
+    },
 )
 def watch_labels() -> None:
     """The DAG."""
@@ -51,6 +70,7 @@ def watch_labels() -> None:
     @task.short_circuit
     def enough(params: Any = None) -> int:
         """How many new labels there are, where they are enough; otherwise the run ends here."""
+        refuse_unknown(WATCH_LABELS, params, PARAMS)
         # scikit-learn and PyArrow take seconds, and the DAG processor reads this file every minute
         from activitymodule.workflows.retraining import checking
 

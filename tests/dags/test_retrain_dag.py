@@ -52,6 +52,16 @@ def test_a_run_that_is_not_needed_ends_at_its_check_with_the_reason(
     assert serving(settings) == version.version
 
 
+def test_a_run_with_a_param_that_the_dag_does_not_have_is_refused(
+    airflow_settings: Settings, try_dag: Callable[..., Any]
+) -> None:
+    trial = try_dag(RETRAIN, "2026-11-01T05:00:00+00:00", forse=True)
+    run = trial.result()
+    assert (run["state"], run["tasks"]["check"]) == ("failed", "failed")
+    assert "has no Param 'forse'; did you mean force?" in trial.log.read_text()
+    assert runs_in_store(airflow_settings) == []
+
+
 def test_a_run_that_failed_and_was_killed_continues_and_promotes(
     airflow_settings: Settings, weak_champion: ModelVersion, try_dag: Callable[..., Any]
 ) -> None:

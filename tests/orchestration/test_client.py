@@ -107,12 +107,16 @@ def test_healthy_is_every_part_that_a_run_needs(served: Served) -> None:
 
 def test_a_run_is_begun_and_read(served: Served) -> None:
     served.answers[f"POST /api/v2/dags/{RETRAIN}/dagRuns"] = run("manual__1", "queued")
+    served.answers[f"GET /api/v2/dags/{RETRAIN}/details"] = {"params": {"force": {}, "dry_run": {}}}
     assert client.trigger(served.config, RETRAIN, {"force": True}) == "manual__1"
     assert served.bodies[-1] == {"logical_date": None, "conf": {"force": True}}
     served.answers[RUNS] = {"dag_runs": [run("manual__1", "queued")]}
     (found,) = client.runs(served.config, RETRAIN)
     assert (found.run_id, found.over, found.ended_at) == ("manual__1", False, None)
     assert found.begun_at is not None
+    with pytest.raises(ConfigError, match="has no Param 'dryrun'; did you mean dry_run"):
+        client.trigger(served.config, RETRAIN, {"force": True, "dryrun": True})
+    assert served.bodies[-1] is None, "no run is begun"
 
 
 def test_a_run_is_held_back_by_one_that_waits(served: Served) -> None:
