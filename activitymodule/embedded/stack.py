@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,6 +67,7 @@ class Stack:
         self.settings = config
         self.folder = resolve(config.local.folder)
         self.services: dict[str, Service] = {service.name: service for service in services_of(config)}
+        self._supervisor: subprocess.Popen[bytes] | None = None
 
     # ---- what runs
 
@@ -125,16 +126,35 @@ class Stack:
         self._make_folder()
         if changed := make_private(self.settings):
             say(f"other users could read {changed:,} files and folders of the project; only you can now")
-        with lock(self.folder / "up.lock", wait=True):
-            ours = self._start(chosen, say, tied)
-            try:
-                self._wait(chosen, say, seconds)
-            except ServiceUnavailableError:
-                if ours:
-                    self.down(say)
-                raise
-        self._make_contents(chosen, say)
+        with lock(self.folder / "up.lock", wait=True), self.undone_if_it_fails(say):
+            self._start(chosen, say, tied)
+            self._wait(chosen, say, seconds)
+            self._make_contents(chosen, say)
         return self.status()
+
+    @contextlib.contextmanager
+    def undone_if_it_fails(self, say: Callable[[str], None] = _quiet) -> Iterator[None]:
+        """Where the block fails or is interrupted, stop what was started since: nothing is left that would be started
+        again and again, or that keeps a port."""
+        before = self.wanted()
+        try:
+            yield
+        except BaseException:
+            self.restore(before, say)
+            raise
+
+    def wanted(self) -> frozenset[str] | None:
+        """The services that are to run; None where the stack does not."""
+        return frozenset(read_wanted(self.folder)) if self.status().running else None
+
+    def restore(self, before: frozenset[str] | None, say: Callable[[str], None] = _quiet) -> None:
+        """Stop what was started since `wanted` returned this."""
+        if before is not None:
+            self._stop_some(read_wanted(self.folder) - before)
+            return
+        self.down(say)
+        if self.folder.is_dir():
+            write_wanted(self.folder, set())
 
     def _known(self, name: str) -> str:
         if name not in self.services:
@@ -185,21 +205,20 @@ class Stack:
                 "remove something, or set ACTIVITY_LOCAL__FOLDER to a folder on another disk"
             )
 
-    def _start(self, chosen: list[Service], say: Callable[[str], None], tied: bool) -> bool:
-        """Sees to it that a supervisor runs that wants `chosen`; returns whether this call started it."""
+    def _start(self, chosen: list[Service], say: Callable[[str], None], tied: bool) -> None:
+        """Sees to it that a supervisor runs that wants `chosen`."""
         status = self._every_status()
         if status.running:
             self._refuse_other_addresses(status, {service.name for service in chosen})
             running = {state.name for state in status.services if state.status != "stopped"}
             self._refuse_taken_ports([service for service in chosen if service.name not in running])
             write_wanted(self.folder, read_wanted(self.folder) | {service.name for service in chosen})
-            return False
+            return
         self._end_leftovers(say)
         self._refuse_taken_ports(chosen)
         write_wanted(self.folder, {service.name for service in chosen})
         say("starting " + ", ".join(service.title for service in chosen))
         self._spawn_supervisor(tied)
-        return True
 
     def _refuse_other_addresses(self, status: Status, chosen: set[str]) -> None:
         """The supervisor goes by the settings it was started with, also for what it is to start now."""
@@ -234,6 +253,8 @@ class Stack:
                 env=clean_environment({"ACTIVITY_HOME": str(project_root())}),
                 start_new_session=True,
             )
+        # a caller that lives on must wait for its child, or it stays a zombie
+        self._supervisor = process
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(json.dumps(given).encode())
@@ -244,8 +265,6 @@ class Stack:
             return process.poll() is not None or (supervisor is not None and supervisor.pid == process.pid)
 
         wait_until(begun, 60, 0.05)
-        # a caller that lives on must wait for its child, or it stays a zombie
-        self._supervisor = process
         if process.poll() is not None and not self.status().running:
             raise ServiceUnavailableError(
                 f"the supervisor ended with code {process.returncode}; "
@@ -302,8 +321,10 @@ class Stack:
         if process is not None:
             say("stopping")
             end([process], signal.SIGTERM, seconds=120)
-            if (child := getattr(self, "_supervisor", None)) and child.pid == process.pid:
-                child.wait()
+        if (child := self._supervisor) and (process is None or child.pid == process.pid):
+            # one that was interrupted before it had written its state
+            child.terminate()
+            child.wait()
         return self._end_leftovers(say) or process is not None
 
     def _stop_some(self, names: set[str]) -> bool:
@@ -357,7 +378,7 @@ class Stack:
         process = supervisor.process() if supervisor else None
         if process:
             process.kill()
-            if (child := getattr(self, "_supervisor", None)) and child.pid == process.pid:
+            if (child := self._supervisor) and child.pid == process.pid:
                 child.wait()
             wait_until(lambda: not self.status().running, 30, 0.02)
 

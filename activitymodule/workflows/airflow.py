@@ -19,22 +19,16 @@ def start(config: Settings, say: Callable[[str], None], seconds: float = 300) ->
     Raises ConfigError where it is not set up, ServiceUnavailableError where it does not come up within `seconds`.
     """
     stack = Stack(config)
-    before = stack.pid(airflow.Airflow.name) is not None
-    try:
+    with stack.undone_if_it_fails(say):
         stack.up(airflow.NAMES, say, seconds=seconds)
-    except ServiceUnavailableError:
-        # or the supervisor would start it again and again, and the stack would never be healthy
-        if not before:
-            stack.down(only=airflow.NAMES)
-        raise
-    deadline = time.monotonic() + seconds
-    while not client.healthy(config) or not _dags_read(config):
-        if time.monotonic() > deadline:
-            raise ServiceUnavailableError(
-                f"Airflow at {config.airflow.uri} has not read its DAGs after {seconds:.0f} s; "
-                "see `activity airflow logs dags`"
-            )
-        time.sleep(0.5)
+        deadline = time.monotonic() + seconds
+        while not client.healthy(config) or not _dags_read(config):
+            if time.monotonic() > deadline:
+                raise ServiceUnavailableError(
+                    f"Airflow at {config.airflow.uri} has not read its DAGs after {seconds:.0f} s; "
+                    "see `activity airflow logs dags`"
+                )
+            time.sleep(0.5)
     for error in client.import_errors(config):
         say(f"a DAG cannot be read: {error}")
 

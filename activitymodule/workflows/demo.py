@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from activitymodule.embedded.airflow import NAMES as AIRFLOW
 from activitymodule.embedded.stack import Stack
 from activitymodule.errors import ActivityError, DataError, ServiceUnavailableError
 from activitymodule.registry.versions import champion
@@ -60,8 +59,7 @@ def run(demo: Demo, config: Settings, *, say: Say, headline: Headline) -> Summar
     Raises ServiceUnavailableError or ActivityError where a part does not start or ends on its own.
     """
     stack = Stack(config)
-    was_running = stack.status().running
-    had_airflow = stack.pid(AIRFLOW[0]) is not None
+    before = stack.wanted()
     try:
         headline("1/6", "the embedded stack: PostgreSQL, Kafka, MLflow")
         stack.up(say=say)
@@ -94,10 +92,8 @@ def run(demo: Demo, config: Settings, *, say: Say, headline: Headline) -> Summar
         say("ending")
         raise
     finally:
-        if not demo.keep and not was_running:
-            stack.down(say)
-        elif not demo.keep and demo.airflow and not had_airflow:
-            stack.down(only=AIRFLOW)
+        if not demo.keep:
+            stack.restore(before, say)
 
 
 def _train_where_needed(config: Settings, say: Say) -> None:
@@ -118,21 +114,25 @@ def _train_where_needed(config: Settings, say: Say) -> None:
 def _console(config: Settings, log: Path, say: Say, headline: Headline) -> Iterator[None]:
     """The web console, with somebody who may sign in; where it does not start the demo goes on without it."""
     headline("4/6", "the web console")
-    sign_in = "sign in as one of `activity users list`"
-    with session(config) as connection:
-        if not list_users(connection):
-            password = new_password()
-            add_user(connection, "demo", "admin", password)
-            sign_in = f"sign in as demo with the password {password} (shown only once)"
     address = f"http://{config.console.host}:{config.console.port}"
     with running(["console"], log) as job:
         if _answers(f"{address}/health", job):
-            say(f"it is at {address}; {sign_in}")
+            say(f"it is at {address}; {_who_signs_in(config)}")
             if sys.stderr.isatty() and (sys.platform == "darwin" or os.environ.get("DISPLAY")):
                 webbrowser.open(address)
         else:
             say(f"the demo goes on without the console: {job.last_line()}")
         yield
+
+
+def _who_signs_in(config: Settings) -> str:
+    """Who may sign in, as a sentence; makes the first user where there is none, once it can be told its password."""
+    with session(config) as connection:
+        if list_users(connection):
+            return "sign in as one of `activity users list`"
+        password = new_password()
+        add_user(connection, "demo", "admin", password)
+    return f"sign in as demo with the password {password} (shown only once)"
 
 
 def _answers(url: str, job: Job, seconds: float = 60) -> bool:

@@ -21,7 +21,7 @@ from private import readable_by_others
 from activitymodule.embedded.postgres import Postgres
 from activitymodule.embedded.processes import Identity, any_free_port, marked, wait_until
 from activitymodule.embedded.stack import Stack
-from activitymodule.embedded.state import ServiceState, StackState, read_state, write_state
+from activitymodule.embedded.state import ServiceState, StackState, read_state, read_wanted, write_state
 from activitymodule.errors import ConfigError, ServiceUnavailableError
 from activitymodule.kafka import topics
 from activitymodule.settings import Settings, build, reveal
@@ -267,6 +267,30 @@ def test_a_service_that_cannot_start_is_explained_and_all_ends(own_stack: Stack)
     with pytest.raises(ServiceUnavailableError, match="PostgreSQL does not start"):
         own_stack.up(["postgres"], tied=True)
     assert marked(str(own_stack.folder)) == []
+
+
+@pytest.mark.parametrize("step", ["_wait", "_make_contents"])
+def test_a_start_that_is_interrupted_leaves_nothing(
+    own_stack: Stack, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(own_stack, step, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        own_stack.up(["postgres"])
+    assert marked(str(own_stack.folder)) == []
+    assert (own_stack.wanted(), read_wanted(own_stack.folder)) == (None, set())
+
+
+def test_a_service_that_cannot_be_added_is_not_tried_for_ever(own_stack: Stack) -> None:
+    own_stack.up(["postgres"], tied=True)
+    (own_stack.folder / "mlflow").write_text("a file where the folder should be")
+    with pytest.raises(ServiceUnavailableError, match="MLflow does not start"):
+        own_stack.up(["mlflow"])
+    assert own_stack.wanted() == {"postgres"}
+    assert own_stack.status().healthy
+    assert query(own_stack.settings, "select 1") == [(1,)]
 
 
 def test_a_tied_stack_ends_with_its_process(own_stack: Stack) -> None:
