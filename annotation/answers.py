@@ -138,7 +138,7 @@ def message_body(description: str, *, several: bool = False) -> dict[str, Any]:
 async def body_of(request: Request, limit: int) -> bytes:
     """The request's body; 413 as soon as it is longer than `limit` bytes, however it is sent."""
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit:
+    if length.isdecimal() and length.isascii() and int(length[:20]) > limit:
         raise HTTPException(413, f"the body has {length} bytes; the limit is {limit}")
     parts, size = [], 0
     async for part in request.stream():

@@ -6,29 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from nicegui import ui
 
-from activitymodule.errors import (
-    ActivityError,
-    ConfigError,
-    DataError,
-    ModelError,
-    RefusedError,
-    ServiceUnavailableError,
-)
 from annotation import api, auth, context, pages, registry, sockets
 from annotation.frame import LOGO, STATIC
-
-_STATUS = {
-    ConfigError: 422,
-    DataError: 422,
-    RefusedError: 409,
-    ModelError: 503,
-    ServiceUnavailableError: 503,
-}
+from annotation.refusals import handle_errors
 
 
 @asynccontextmanager
@@ -46,11 +30,7 @@ def make_app() -> Callable[[Any, Any, Any], Awaitable[None]]:
     # no /docs: its page would load scripts from elsewhere; the description itself is at /openapi.json
     app = FastAPI(title="Activity", docs_url=None, redoc_url=None, lifespan=_lifespan)
 
-    async def explain(_: Request, error: Exception) -> JSONResponse:
-        status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
-        return JSONResponse({"detail": str(error)}, status)
-
-    app.add_exception_handler(ActivityError, explain)
+    handle_errors(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="console-static")
     for router in [*registry.load_routers(api), *registry.load_pages(pages)]:
         app.include_router(router)

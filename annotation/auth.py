@@ -188,7 +188,10 @@ def same_origin(headers: dict[str, str]) -> bool:
     """Whether a browser sent this from a page of ours; true for clients that send none of these headers."""
     origin = headers.get("origin")
     if origin is not None:
-        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
+        try:
+            return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
+        except ValueError:  # such as http://[
+            return False
     site = headers.get("sec-fetch-site")
     return site in (None, "same-origin", "none")
 

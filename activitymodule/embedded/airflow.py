@@ -123,10 +123,7 @@ class Airflow(_Part):
     @property
     @override
     def port(self) -> int | None:
-        try:
-            return urlsplit(self.settings.airflow.uri).port or 80
-        except ValueError as error:
-            raise ConfigError(f"the setting airflow.uri has no valid port: {error}") from None
+        return urlsplit(self.settings.airflow.uri).port or 80
 
     @override
     def healthy(self) -> bool:

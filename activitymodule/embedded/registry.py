@@ -13,7 +13,6 @@ from typing_extensions import override
 from activitymodule.embedded.postgres import REGISTRY_DATABASE
 from activitymodule.embedded.processes import Command
 from activitymodule.embedded.service import Service
-from activitymodule.errors import ConfigError
 from activitymodule.settings import location, resolve
 
 
@@ -34,10 +33,7 @@ class Registry(Service):
     @property
     @override
     def port(self) -> int:
-        try:
-            return urlsplit(self.settings.registry.uri).port or 80
-        except ValueError as error:
-            raise ConfigError(f"the setting registry.uri has no valid port: {error}") from None
+        return urlsplit(self.settings.registry.uri).port or 80
 
     @property
     @override

@@ -81,6 +81,6 @@ def address_of(text: str, setting: str, default_port: int | None = None) -> tupl
     host, _, port = text.rpartition(":")
     if not host and default_port is not None:
         host, port = text, str(default_port)
-    if not host or not port.isdigit():
+    if not host or not (port.isascii() and port.isdecimal() and len(port) <= 5):
         raise ConfigError(f"the setting {setting} must be host:port (given: {text!r})")
     return host.strip("[]"), int(port)

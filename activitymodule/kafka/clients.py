@@ -86,7 +86,7 @@ def reachable(config: Settings, timeout_seconds: float = 2.0) -> bool:
                 return True
         except OSError:
             continue
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise ConfigError(
                 f"kafka.bootstrap_servers must be host:port[,host:port], not {server}"
             ) from error

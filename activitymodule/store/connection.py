@@ -14,8 +14,17 @@ import psycopg2.extensions
 
 from activitymodule.errors import ActivityError, ConfigError, DataError, ServiceUnavailableError
 from activitymodule.settings import Settings
+from activitymodule.text import storable
 
 Connection = psycopg2.extensions.connection
+
+
+def _adapted(text: str) -> psycopg2.extensions.QuotedString:
+    """A text as a bound value: what the store cannot hold ends in no stack trace, at whatever door it came in."""
+    return psycopg2.extensions.QuotedString(storable(text))
+
+
+psycopg2.extensions.register_adapter(str, _adapted)
 
 # On a broken network a session, and with it a lock, must end earlier than after TCP's default of two hours.
 _OPTIONS = (

@@ -18,7 +18,9 @@ from activitymodule.store.dead_letters import (
     mark_replayed,
 )
 
-_PLACE = re.compile(r"(?P<topic>[^/]+)/(?P<partition>\d+)/(?P<offset>\d+)(?:/(?P<item>\d+))?")
+_PLACE = re.compile(
+    r"(?P<topic>[^/]+)/(?P<partition>[0-9]{1,9})/(?P<offset>[0-9]{1,18})(?:/(?P<item>[0-9]{1,9}))?"
+)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import sys
@@ -94,7 +95,7 @@ def _memory(config: Settings) -> Finding:
     memory = psutil.virtual_memory()
     text = config.spark.driver_memory.strip().lower()
     unit = {"k": 2**-10, "m": 1, "g": 2**10, "t": 2**20}.get(text[-1:], 0)
-    spark = float(text[:-1]) * unit if unit and text[:-1].replace(".", "").isdigit() else 1024
+    spark = float(text[:-1]) * unit if unit and re.fullmatch(r"[0-9]+(\.[0-9]+)?", text[:-1]) else 1024
     # beside the heaps: Spark's Python workers, PostgreSQL and MLflow
     needed = spark + config.local.kafka_memory_megabytes + 1500
     available, total = memory.available / 2**30, memory.total / 2**30

@@ -133,7 +133,7 @@ def _progress(connection: Connection, who: User) -> Progress:
 @router.get("/next")
 async def next_item(who: Who, width: Pixels = 900, height: Pixels = 0, besides: str = "") -> Next:
     """Lease one more item and prepare it; `besides`: the items that the page has already."""
-    shown = [int(one) for one in besides.split(",")[:20] if one.isdigit()]
+    shown = [int(one) for one in besides.split(",")[:20] if one.isascii() and one.isdigit() and len(one) < 19]
 
     def work(connection: Connection) -> Next:
         item = leases.lease_next(connection, who.name, _minutes(), besides=shown)

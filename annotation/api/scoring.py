@@ -83,7 +83,11 @@ def _score_batch(config: Settings, body: bytes) -> Any:
         raise HTTPException(422, "the body must be an object with a non-empty list `messages`")
     if len(messages) > BATCH_MESSAGES:
         raise HTTPException(422, f"{len(messages)} messages exceed the limit of {BATCH_MESSAGES} a request")
-    return _score(config, [orjson.dumps(message) for message in messages], False)
+    try:
+        texts = [orjson.dumps(message) for message in messages]
+    except TypeError:  # orjson writes fewer levels than it reads
+        raise HTTPException(422, "a message nests too deeply") from None
+    return _score(config, texts, False)
 
 
 def windows_of_messages(config: Settings, messages: list[bytes]) -> tuple[pa.RecordBatch, pa.Table]:

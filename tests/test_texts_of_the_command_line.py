@@ -1,0 +1,83 @@
+"""Whatever text comes to whichever option, a verb ends with one sentence and a code of its own, never with a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from activitymodule import cli
+from activitymodule.settings import Settings, environment_of, settings
+
+pytestmark = pytest.mark.integration
+
+# bytes that are no UTF-8, digits of other scripts, numbers that no type holds, times out of Python's years
+VALUES = (
+    "\udcff", "٣", "²", "1" * 5000, "1e999", "nan", "-1", "9223372036854775808", "\u202ex", "x" * 100_000, "",
+    "a\r\nb", "=cmd", "'; --", "2026-13-40", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00+14:00", "99999999999d",
+    "[" * 5000, "{", "a\tb\x1b[2J",
+)  # fmt: skip
+# these start services, Spark, a training or another program, or read standard input, once their options are right
+LEFT_OUT = {
+    "up", "down", "demo", "demo-loop", "console", "score", "generate", "backfill", "prepare", "replay", "train",
+    "statistics", "doctor", "db psql", "airflow up", "airflow down", "watch", "logs",
+    "airflow logs", "schema", "features", "export-config",
+}  # fmt: skip
+
+
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command that is no group, with its path."""
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
+        if hasattr(command, "list_commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def calls() -> Iterator[list[str]]:
+    """Each verb with each hard value for each of its options and arguments."""
+    for path, command in commands(typer.main.get_command(cli.app)):
+        if {path[0], " ".join(path)} & LEFT_OUT:
+            continue
+        arguments = [one for one in command.params if one.param_type_name == "argument" and one.required]
+        plain = ["1" for _ in arguments]
+        for value in VALUES:
+            for place, _ in enumerate(arguments):
+                yield [*path, "--", *plain[:place], value, *plain[place + 1 :]]
+            for option in command.params:
+                if option.param_type_name == "option" and not option.is_flag:
+                    yield [*path, f"{option.opts[0]}={value}", "--", *plain]
+
+
+def test_no_text_makes_a_verb_fail(
+    fresh_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Any,
+) -> None:
+    for name, value in environment_of(fresh_settings).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    settings.cache_clear()
+    wrong = []
+    count = 0
+    try:
+        for arguments in calls():
+            count += 1
+            try:
+                cli.main(arguments)
+                code: Any = 0
+            except SystemExit as ended:
+                code = ended.code
+            except Exception as error:  # all of them are to be seen, not the first alone
+                code = f"{type(error).__name__}: {error}"[:200]
+            told = capsys.readouterr()
+            if code not in (0, None, 1, 2, 3, 4, 5, 6) or "Traceback" in told.err:
+                wrong.append((arguments[:2], arguments[-3:] if len(str(arguments)) < 300 else "long", code))
+    finally:
+        settings.cache_clear()
+    assert not wrong, "\n".join(ascii(one) for one in wrong)
+    assert count > 500
