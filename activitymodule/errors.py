@@ -40,6 +40,12 @@ class ServiceUnavailableError(ActivityError):
     exit_code = 3
 
 
+class JavaEndedError(ActivityError):
+    """Spark's Java process ended while it was needed: killed, or out of memory."""
+
+    code = "java_ended"
+
+
 class DataError(ActivityError):
     """Input data that cannot be used."""
 

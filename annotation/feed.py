@@ -93,8 +93,9 @@ class Feed:
         before = self.current or Snapshot(datetime.now(UTC))
         try:
             found = await context.run(self._store, before)
-        except ActivityError as error:
-            return replace(before, at=datetime.now(UTC), trouble=str(error))
+        except Exception as error:  # a task that dies would leave pages that never change
+            trouble = str(error) if isinstance(error, ActivityError) else f"{type(error).__name__}: {error}"
+            return replace(before, at=datetime.now(UTC), trouble=trouble)
         if time.monotonic() - self._slow_at > _SLOW_SECONDS:
             self._slow_at = time.monotonic()
             with contextlib.suppress(ActivityError):

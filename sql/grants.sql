@@ -20,6 +20,7 @@ BEGIN
 
             ('activity_scorer', 'predictions', 'SELECT, INSERT, UPDATE'),
             ('activity_scorer', 'batches', 'SELECT, INSERT, UPDATE, DELETE'),
+            ('activity_scorer', 'archive_state', 'SELECT, INSERT, UPDATE, DELETE'),
             ('activity_scorer', 'dead_letters', 'SELECT, INSERT'),
             ('activity_scorer', 'model_versions', 'SELECT, INSERT, UPDATE'),
             ('activity_scorer', 'people', 'SELECT'),
@@ -66,6 +67,7 @@ BEGIN
 
             -- dashboards read no users and no sensor readings, and of annotations neither names nor notes
             ('activity_reader', 'predictions', 'SELECT'),
+            ('activity_reader', 'archive_state', 'SELECT'),
             ('activity_reader', 'batches', 'SELECT'),
             ('activity_reader', 'model_versions', 'SELECT'),
             ('activity_reader', 'drift_alarms', 'SELECT'),

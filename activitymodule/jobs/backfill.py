@@ -9,7 +9,7 @@ import typer
 from activitymodule.jobs import options, output
 from activitymodule.settings import settings
 from activitymodule.streaming import backfill as streaming
-from activitymodule.streaming import session
+from activitymodule.streaming import session, spark_errors
 
 SECTION = "Stream"
 
@@ -28,12 +28,11 @@ def backfill(
 ) -> None:
     """Score the windows for which the archive holds more readings than the store."""
     config = settings()
-    spark = session.spark_session(config, "backfill", scoring=True)
-    try:
+    with spark_errors.explained_spark(config):
+        spark = session.spark_session(config, "backfill", scoring=True)
         report = streaming.backfill(
             spark, config, since=since.date() if since else None, until=until.date() if until else None
         )
-    finally:
         spark.stop()
     if as_json:
         output.print_json(report)

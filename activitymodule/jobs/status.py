@@ -10,6 +10,7 @@ import typer
 from activitymodule.embedded import stack
 from activitymodule.jobs import options, output
 from activitymodule.settings import settings
+from activitymodule.workflows import archiving
 
 SECTION = "Services"
 
@@ -34,6 +35,8 @@ def status(as_json: bool = options.JSON) -> None:
     """Show what runs, where, and since when. Ends with code 3 unless everything that was started answers."""
     own = stack.Stack(settings())
     now = own.status()
+    # nothing can be asked of a store that does not run
+    archive = archiving.archive_report(settings()) if now.running else None
     if as_json:
         output.print_json(
             {
@@ -41,6 +44,7 @@ def status(as_json: bool = options.JSON) -> None:
                 "folder": now.folder,
                 "supervisor": now.supervisor,
                 "services": {service.name: asdict(service) for service in now.services},
+                "archive": None if archive is None else {"good": archive.good, "summary": archive.summary},
             }
         )
     else:
@@ -61,6 +65,8 @@ def status(as_json: bool = options.JSON) -> None:
         for one in now.services:
             if one.error:
                 typer.echo(f"{own.services[one.name].title}: {one.error}")
+        if archive is not None:
+            typer.secho(f"archive: {archive.summary}", fg=None if archive.good else "red")
         if not now.running:
             typer.secho("nothing is supervised; `activity up` starts it", dim=True, err=True)
     if not now.healthy:

@@ -1,12 +1,13 @@
 """The archive's folders and files: raw messages of a topic as Parquet, by the date (UTC) of their arrival.
 
-    TOPIC/date=2026-11-29/messages-PARTITION-FIRST-UNTIL-TOPICID.parquet
+    TOPIC/date=2026-11-29/messages-PARTITION-FIRST-UNTIL-SERIES.parquet
                           the messages of one partition and one batch: FIRST is its first offset, UNTIL the one after
-                          its last; a batch that is written again replaces its own files
+                          its last, SERIES Kafka's id of the topic (one of our own where it has none);
+                          a batch that is written again replaces its own files
     TOPIC/date=2026-11-29/part-*.parquet    files of former versions, written by Spark's file sink
     TOPIC/_spark_metadata                   their list, with absolute paths: only the names are used
     TOPIC/_archived.json                    which offsets are in the archive
-    TOPIC/_staging                          the batch that is being written
+    _staging/TOPIC                          the batch that is being written
 
 Dates may be moved away, moved back and deleted at any time, and the whole folder may be moved. No Spark here:
 `streaming/archive.py` writes.
@@ -50,18 +51,18 @@ class Files(Protocol):
 
 @dataclass(frozen=True)
 class Range:
-    """What the name of a file says: messages [first, until) of one partition of one topic."""
+    """What the name of a file says: messages [first, until) of one partition; series: which topic of that name."""
 
     partition: int
     first: int
     until: int
-    topic_id: str
+    series: str
 
 
 def file_name(part: Range, number: int = 0) -> str:
     """The name of the file of a range; `number` counts them where there are several."""
     more = f".{number}" if number else ""
-    return f"messages-{part.partition}-{part.first}-{part.until}-{part.topic_id}{more}.parquet"
+    return f"messages-{part.partition}-{part.first}-{part.until}-{part.series}{more}.parquet"
 
 
 def range_of(name: str) -> Range | None:
@@ -73,6 +74,11 @@ def range_of(name: str) -> Range | None:
 def archive_path(config: Settings) -> str:
     """Folder of one topic's archive."""
     return f"{location(config.archive.folder)}/{config.kafka.topic}"
+
+
+def staging_path(config: Settings) -> str:
+    """Folder of the batch that is being written: beside the topics, so that a bucket may have one rule for it."""
+    return f"{location(config.archive.folder)}/_staging/{config.kafka.topic}"
 
 
 def day_folders(files: Files, root: str) -> dict[str, date | None]:

@@ -21,6 +21,7 @@ from activitymodule.errors import ServiceUnavailableError
 from activitymodule.learning.agreement import OverallAgreement, overall_agreement
 from activitymodule.monitoring.report import drift_report
 from activitymodule.settings import Settings, resolve
+from activitymodule.store.archive import read_archive_state
 from activitymodule.store.connection import Connection
 from activitymodule.store.labels import pairs_of_labels
 from activitymodule.store.live import Pulse, take_pulse
@@ -180,6 +181,7 @@ class _Figures(Collector):
         yield from self._labelling()
         yield from self._learning()
         yield from self._broker()
+        yield from self._archive()
         yield from self._disks()
         yield from self._slow()
         yield from self._batches(pulse)
@@ -291,6 +293,28 @@ class _Figures(Collector):
             for number, (_, last) in sorted(self.ends.items()):
                 total.add_metric([str(number)], last)
             yield total
+
+    def _archive(self) -> Iterator[Metric]:
+        state = read_archive_state(self.connection, self.config.kafka.topic)
+        if state is None or not self.config.archive.enabled:
+            return
+        if self.ends:
+            yield from _gauges(
+                "archive_lag_messages",
+                "Messages in Kafka that are not archived yet",
+                "partition",
+                sorted(state.behind(self.ends).items()),
+            )
+        yield from _gauge(
+            "archive_failing_seconds",
+            "How long the archive has not been written (0: it is)",
+            state.failing_seconds,
+        )
+        yield from _gauge(
+            "archive_missing_messages",
+            "Messages that Kafka deleted before they were archived",
+            state.missing,
+        )
 
     def _disks(self) -> Iterator[Metric]:
         sizes = disks(self.config)

@@ -25,6 +25,7 @@ from activitymodule.settings import Settings, load, resolve
 from activitymodule.streaming.jars import pyspark_jars
 from activitymodule.streaming.java import which_java
 from activitymodule.streaming.session import class_archive, spark_session
+from activitymodule.streaming.spark_errors import explained_spark
 
 _WAIT_SECONDS = 180
 
@@ -65,7 +66,8 @@ def make(config: Settings) -> None:
     archive = class_archive(config)
     with tempfile.TemporaryDirectory(prefix=".part-", dir=archive.parent) as folder:
         part = Path(folder) / archive.name
-        _work(config, Path(folder), part)
+        with explained_spark(config):
+            _work(config, Path(folder), part)
         if not part.is_file():
             raise ActivityError(f"Java wrote no archive of Spark's classes to {archive.parent}")
         note_of(config).write_text(fingerprint(config) + "\n", encoding="utf-8")

@@ -18,15 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyspark.errors import PySparkException, StreamingQueryException
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
 
 from activitymodule.errors import ActivityError, ConfigError, ServiceUnavailableError
 from activitymodule.kafka import clients
 from activitymodule.settings import Settings, location
 from activitymodule.statistics.reference import ReferenceStatistics
 from activitymodule.streaming.fleet_rows import fleet_rows
+from activitymodule.streaming.hadoop_files import HadoopFiles
 from activitymodule.streaming.session import spark_session
+from activitymodule.streaming.spark_errors import java_runs
 from activitymodule.synthesis.faults import Run
 from activitymodule.synthesis.fleet import Slice, Stream, sending
 
@@ -185,16 +188,17 @@ def _stream(
     """Run one stream to its end; `tell` gets the simulated seconds sent so far."""
     # Spark wants a checkpoint; we do not: a stream that went on from one would send the time it was away
     checkpoint = f"{location(config.spark.checkpoints)}/generate-{uuid.uuid4().hex}"
-    query = (
-        _writing(config, outgoing.writeStream.format("kafka"))
-        .option("checkpointLocation", checkpoint)
-        .outputMode("append")
-        .trigger(processingTime=_TRIGGER)
-        .queryName("generate")
-        .start()
-    )
+    query: StreamingQuery | None = None
     done = 0
     try:
+        query = (
+            _writing(config, outgoing.writeStream.format("kafka"))
+            .option("checkpointLocation", checkpoint)
+            .outputMode("append")
+            .trigger(processingTime=_TRIGGER)
+            .queryName("generate")
+            .start()
+        )
         while not stopped() and (rows.rows is None or done < rows.rows):
             # looked at before the progress, so that the last progress is not missed
             ended = not query.isActive
@@ -206,14 +210,17 @@ def _stream(
                 if reached > done:
                     done = reached
                     tell(done // rows.run.devices)
-            if ended:
+            # raises what the query failed with
+            if query.awaitTermination(0.2) and ended:  # type: ignore[arg-type]
                 break
-            query.awaitTermination(0.2)
-    except StreamingQueryException as error:
+    except PySparkException as error:
         raise _broken(config, error) from error
     finally:
-        query.stop()
-        if "://" not in checkpoint:
+        if java_runs():
+            if query is not None:
+                query.stop()
+            HadoopFiles(outgoing.sparkSession).delete(checkpoint)
+        elif "://" not in checkpoint:
             shutil.rmtree(Path(checkpoint), ignore_errors=True)
 
 

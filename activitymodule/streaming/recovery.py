@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import deque
 
@@ -10,25 +9,15 @@ from activitymodule.errors import ActivityError
 from activitymodule.settings import Settings
 from activitymodule.streaming.log import log
 from activitymodule.streaming.session import details
+from activitymodule.streaming.spark_errors import first_line
 
 FAILURES_ALLOWED = 5
 """In as many minutes, while every service answers, before the job gives up."""
-
-_PYTHON_ERROR = re.compile(r"^(?:[\w$]+\.)*([\w$]*(?:Error|Exception|Interrupt)): (\S.*)$")
 
 
 def is_data_loss(message: str) -> bool:
     """Whether Spark stopped because Kafka no longer holds messages of the query."""
     return "failOnDataLoss" in message or "KAFKA_DATA_LOSS" in message
-
-
-def first_line(message: str) -> str:
-    """The line of a Spark error that says what happened: that of the Python exception where there is one."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    errors = [match for line in lines if (match := _PYTHON_ERROR.match(line))]
-    if errors:
-        return f"{errors[-1][1]}: {errors[-1][2]}"[:300]
-    return lines[0][:300] if lines else "unknown error"
 
 
 class Failures:

@@ -16,18 +16,19 @@ from functools import partial
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from activitymodule.errors import RefusedError, ServiceUnavailableError
+from activitymodule.errors import ActivityError, RefusedError, ServiceUnavailableError
 from activitymodule.kafka.clients import reachable as broker_reachable
 from activitymodule.kafka.clients import topic_ends
 from activitymodule.settings import Settings, make_private
 from activitymodule.store.connection import reachable as store_reachable
 from activitymodule.store.locks import ScorerLease, SessionLock
 from activitymodule.store.smoothing import refresh_unfinished
-from activitymodule.streaming import archive
+from activitymodule.streaming.archiver import Archiver
 from activitymodule.streaming.availability import Availability
 from activitymodule.streaming.champion import ChampionWatch, record_versions
 from activitymodule.streaming.checkpoint import checkpoint_path, set_aside
 from activitymodule.streaming.connections import KeptConnection
+from activitymodule.streaming.hadoop_files import HadoopFiles
 from activitymodule.streaming.housekeeping import Housekeeping
 from activitymodule.streaming.log import log
 from activitymodule.streaming.messages import kafka_messages
@@ -36,6 +37,7 @@ from activitymodule.streaming.recovery import Failures, is_data_loss
 from activitymodule.streaming.resuming import Start, TopicWatch, data_loss, start_of
 from activitymodule.streaming.session import spark_session
 from activitymodule.streaming.sink import QUERY, BatchSink
+from activitymodule.streaming.spark_errors import explained_spark, java_runs
 from activitymodule.streaming.windowing import panes_of, windows_of
 
 
@@ -77,6 +79,7 @@ class ScoringJob:
         self._topic = TopicWatch(config)
         self._queue = QueueSelector(config, eager=options.once)
         self._sink: BatchSink | None = None
+        self._archiver: Archiver | None = None
         self._query: StreamingQuery | None = None
 
     @property
@@ -112,26 +115,41 @@ class ScoringJob:
                 return
             if changed := make_private(config):
                 log(f"other users could read {changed:,} files and folders of the project; only you can now")
-            spark = spark_session(config, f"score-{config.kafka.topic}", scoring=True)
-            self._take_signals()
-            self._champion.start()
-            self._sink = BatchSink(config, spark, self._champion, self._connection, self._queue)
-            deadline = time.monotonic() + self._options.seconds if self._options.seconds else None
-            try:
-                while not self._stop.is_set():
-                    try:
-                        if not self._wait_for_topic():  # it may have been deleted since
-                            return
-                        self._start_queries(spark, self._sink)
-                        self._until_stopped(spark, self._sink, lease, deadline)
+            with explained_spark(config):
+                self._run(spark_session(config, f"score-{config.kafka.topic}", scoring=True), lease)
+
+    def _run(self, spark: SparkSession, lease: SessionLock) -> None:
+        config = self._config
+        self._take_signals()
+        self._champion.start()
+        self._sink = BatchSink(config, spark, self._champion, self._connection, self._queue)
+        self._archiver = Archiver(
+            spark,
+            config,
+            wanted=self._options.archive and config.archive.enabled,
+            once=self._options.once,
+            forget=self._options.forget_offsets,
+        )
+        deadline = time.monotonic() + self._options.seconds if self._options.seconds else None
+        try:
+            while not self._stop.is_set():
+                try:
+                    if not self._wait_for_topic():  # it may have been deleted since
                         return
-                    except Exception as error:
-                        self._recover(spark, self._sink, error)
-            finally:
-                self._champion.stop()
-                _stop_queries(spark)
-                self._sink.close()
-                self._connection.drop()
+                    self._start_query(spark, self._sink)
+                    self._archiver.start()
+                    self._until_stopped(self._sink, self._archiver, lease, deadline)
+                    return
+                except Exception as error:
+                    if not java_runs(patience_seconds=1.0):
+                        raise
+                    self._recover(spark, self._sink, error)
+        finally:
+            self._champion.stop()
+            _stop_queries(spark)
+            self._archiver.stop()
+            self._sink.close()
+            self._connection.drop()
 
     def _take_signals(self) -> None:
         # once more after Spark has started: it installs handlers of its own
@@ -172,26 +190,31 @@ class ScoringJob:
             self._stop.wait(self._config.registry.poll_seconds)
         return False
 
-    # ---- queries ----------------------------------------------------------------------------------------
+    # ---- the query ---------------------------------------------------------------------------------------
 
-    def _start_queries(self, spark: SparkSession, sink: BatchSink) -> None:
+    def _start_query(self, spark: SparkSession, sink: BatchSink) -> None:
         config, connection = self._config, self._connection.get(self._config)
         # a scorer that died between writing its rows and smoothing them left them unsmoothed
         refresh_unfinished(connection, config.kafka.topic, config.scoring)
         connection.commit()
         path = checkpoint_path(config, QUERY)
-        if self._options.set_checkpoint_aside and self._query is None:
-            aside = set_aside(spark, path)
-            if aside:
-                log(f"the checkpoint was set aside as {aside}")
-        start = start_of(
-            spark,
-            config,
-            connection,
-            path,
-            accept_data_loss=self._options.accept_data_loss,
-            forget_offsets=self._options.forget_offsets,
-        )
+        first = self._options.set_checkpoint_aside and self._query is None
+        aside = set_aside(spark, path) if first else None
+        try:
+            start = start_of(
+                spark,
+                config,
+                connection,
+                path,
+                accept_data_loss=self._options.accept_data_loss,
+                forget_offsets=self._options.forget_offsets,
+            )
+        except ActivityError:
+            if aside is not None:  # a start that was refused leaves everything as it was
+                HadoopFiles(spark).move(aside, path)
+            raise
+        if aside is not None:
+            log(f"the checkpoint was set aside as {aside}")
         sink.begins(start)
         self._topic.topic_id = start.topic_id
         self._housekeeping.query_started()
@@ -207,10 +230,6 @@ class ScoringJob:
         else:
             writer = writer.trigger(processingTime=f"{config.scoring.trigger_milliseconds} milliseconds")
         self._query = writer.start()
-        if self._options.archive and config.archive.enabled:
-            archive.start(
-                spark, config, once=self._options.once, fail_on_loss=not self._options.accept_data_loss
-            )
 
     def _windows(self, spark: SparkSession, start: Start) -> DataFrame:
         messages = kafka_messages(
@@ -226,21 +245,20 @@ class ScoringJob:
         return windows_of(panes, self._config)
 
     def _until_stopped(
-        self, spark: SparkSession, sink: BatchSink, lease: SessionLock, deadline: float | None
+        self, sink: BatchSink, archiver: Archiver, lease: SessionLock, deadline: float | None
     ) -> None:
-        """Watch the queries until the work is done or the job was asked to stop. Raises what a query failed with."""
+        """Watch the query until the work is done or the job was asked to stop. Raises what the query failed with."""
         assert self._query is not None
         while not self._stop.is_set():
             if self._query.awaitTermination(1):
                 sink.smoother.wait()
                 self._housekeeping.note_progress(self._query)
-                for query in spark.streams.active:
-                    query.awaitTermination()
+                if not self._options.once:
+                    raise ActivityError("the query of the scoring job was ended by another program")
                 self._topic.check(now=True)
+                archiver.wait(self._stop.is_set)
                 return
-            for query in spark.streams.active:
-                if (error := query.exception()) is not None:
-                    raise error
+            archiver.start()
             self._housekeeping.note_progress(self._query)
             self._housekeeping.tidy()
             # an outage is logged once; a query that fails for it is started again by _recover
@@ -270,6 +288,8 @@ class ScoringJob:
 
 
 def _stop_queries(spark: SparkSession) -> None:
+    if not java_runs():
+        return
     for query in spark.streams.active:
         try:
             query.stop()

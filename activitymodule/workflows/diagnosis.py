@@ -24,6 +24,7 @@ from activitymodule.settings import Settings, load, project_root, read_env_file,
 from activitymodule.store.connection import connect
 from activitymodule.streaming.jars import NEEDED, read_lock, sha256, wrong
 from activitymodule.streaming.java import find_java, java_version
+from activitymodule.workflows.archiving import archive_report
 
 SECRETS = ("ACTIVITY_STORE__PASSWORD", "ACTIVITY_STORE__ADMIN_PASSWORD")
 
@@ -136,6 +137,13 @@ def _services(config: Settings) -> Iterator[Finding]:
             yield Finding(service.title, "bad", result, f"stop that, or set {variable}")
 
 
+def _archive(config: Settings) -> Iterator[Finding]:
+    report = archive_report(config)
+    if report is not None:
+        remedy = "" if report.good else "free some space, or make the folder writable"
+        yield Finding("archive", "good" if report.good else "bad", report.summary, remedy)
+
+
 def _answers(config: Settings, name: str) -> bool:
     """Whether a service answers the request that its users make."""
     if name == "kafka":
@@ -178,7 +186,7 @@ def examine() -> list[Finding]:
     findings.append(safely("disk", lambda: _disk(config)))
     findings.append(safely("memory", lambda: _memory(config)))
     try:
-        findings += list(_services(config))
+        findings += [*_services(config), *_archive(config)]
     except ActivityError as error:
         findings.append(Finding("services", "bad", str(error), "correct that setting"))
     return findings

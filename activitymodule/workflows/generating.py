@@ -15,6 +15,7 @@ from activitymodule.store.connection import session
 from activitymodule.store.people import upsert_people
 from activitymodule.streaming.generate import Sent, bounded, fleet_run, live, require_broker
 from activitymodule.streaming.session import spark_session
+from activitymodule.streaming.spark_errors import explained_spark
 from activitymodule.synthesis import people as fleet_people
 from activitymodule.synthesis.faults import Run
 
@@ -86,13 +87,14 @@ def generate(
                 upsert_people(connection, fleet_people.people(run.devices, run.seed))
         except ActivityError as error:
             warn(f"people are not stored: {error}")
-    spark = spark_session(config, "generate")
-    stop = Stop()
-    stop.listen()
-    # Spark took its time to start: now is later
-    run = fleet_run(config, start=start, seconds=seconds, messages=messages)
-    send = bounded if config.fleet.speed == 0 else live
-    sent = send(
-        config, run, spark=spark, on_progress=lambda so_far: progress(run, so_far), stopped=stop.requested
-    )
+    with explained_spark(config):
+        spark = spark_session(config, "generate")
+        stop = Stop()
+        stop.listen()
+        # Spark took its time to start: now is later
+        run = fleet_run(config, start=start, seconds=seconds, messages=messages)
+        send = bounded if config.fleet.speed == 0 else live
+        sent = send(
+            config, run, spark=spark, on_progress=lambda so_far: progress(run, so_far), stopped=stop.requested
+        )
     return Generated(**asdict(sent), first_second=run.first_second, seed=run.seed)

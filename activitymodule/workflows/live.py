@@ -125,6 +125,16 @@ class Watcher:
     # ---- the slow part ------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._read_slowly()
+            except Exception as error:
+                # a thread that dies would leave a view that never changes
+                with self._slow.lock:
+                    self._slow.trouble = f"{type(error).__name__}: {error}"
+                self._stop.wait(_SLOW_SECONDS)
+
+    def _read_slowly(self) -> None:
         with TruthTail(self._config, _TRUTH_SECONDS) as tail:
             while not self._stop.is_set():
                 ends, trouble, truth = None, None, None

@@ -9,6 +9,7 @@ from activitymodule.lake import preprocess
 from activitymodule.lake.preprocess import Ingestion
 from activitymodule.settings import Settings, location, project_root
 from activitymodule.streaming.session import spark_session
+from activitymodule.streaming.spark_errors import explained_spark
 from activitymodule.telemetry.sources import source_named
 
 SUMMARY = "reports/ingestion_summary.json"
@@ -30,6 +31,7 @@ def prepare(
     source_named(source).scan(path)
     target = location(out or f"{config.lake.folder}/prepared/{source}")
     say(f"preparing {path} ...")
-    ingestion = preprocess.prepare(spark_session(config, "prepare"), source, path.resolve(), target)
+    with explained_spark(config):
+        ingestion = preprocess.prepare(spark_session(config, "prepare"), source, path.resolve(), target)
     preprocess.report(ingestion, project_root() / SUMMARY)
     return ingestion

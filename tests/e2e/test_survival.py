@@ -9,8 +9,11 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import psutil
+import pyarrow.parquet as pq
 import pytest
 from kafka import TopicPartition
 from ledger import (
@@ -24,9 +27,13 @@ from ledger import (
     stored,
     until,
 )
+from own_settings import replaced
 
+from activitymodule.errors import JavaEndedError
 from activitymodule.kafka.clients import admin, producer, topic_ends
+from activitymodule.lake.archive import archive_path
 from activitymodule.settings import Settings
+from activitymodule.workflows.archiving import archive_report
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -121,6 +128,48 @@ def test_services_and_worker_killed(fresh_settings, champion, job, stack):
     assert scorer.interrupt() == 0
     assert_ledger(settings, ledger)
     assert len(scorer.output.splitlines()) < 40, "outages are logged once each"
+
+
+def test_the_archive_stops_and_goes_on_and_then_java_is_killed(fresh_settings, champion, job):
+    """Scoring goes on without the archive, which misses nothing; a killed JVM ends the job with one sentence."""
+    settings = replaced(fresh_settings, archive={"interval_seconds": 1})
+    folder, ledger = Path(archive_path(settings)), Ledger()
+    folder.parent.mkdir(parents=True)
+    folder.write_text("a file where the archive has its folder")
+    send_some(settings, ledger, int(time.time()) // 10 * 10 * 1000 - 60_000, 200)
+    scorer = job(settings, "score")
+    until(lambda: everything_read(settings), "the job to read everything", running=scorer)
+    until(lambda: "ARCHIVE STOPPED" in scorer.output, "the log of the archive", running=scorer)
+    until(lambda: not archive_report(settings).good, "the state of the archive", running=scorer)
+    folder.unlink()
+    until(lambda: "the archive goes on" in scorer.output, "the archive to go on", running=scorer)
+    report = until(lambda: archive_report(settings), "the state of the archive")
+    assert (report.good, report.behind) == (True, 0)
+    assert scorer.output.count("ARCHIVE STOPPED") == 1
+    assert_ledger(settings, ledger)
+    archived = list(folder.glob("date=*/messages-*.parquet"))
+    assert sum(pq.read_metadata(path).num_rows for path in archived) == 200
+    kill_java(scorer)
+    assert scorer.wait(60) == JavaEndedError.exit_code
+    assert scorer.output.count("signal 9") == 1
+    assert "Traceback" not in scorer.output
+
+
+def test_a_fleet_whose_java_is_killed(fresh_settings, job):
+    settings = fresh_settings
+    fleet = job(settings, "generate", "--devices", "3", "--no-people")
+    until(lambda: sum(last for _, last in topic_ends(settings, settings.kafka.topic).values()), "messages")
+    kill_java(fleet)
+    assert fleet.wait(60) == JavaEndedError.exit_code
+    assert fleet.output.count("signal 9") == 1
+    assert "Traceback" not in fleet.output
+    assert not list(Path(settings.spark.checkpoints).glob("generate-*"))
+
+
+def kill_java(job):
+    """kill -9 of the JVM alone, as where the system is out of memory."""
+    (java,) = [child for child in psutil.Process(job.process.pid).children() if child.name() == "java"]
+    java.kill()
 
 
 def test_second_scorer_is_refused(fresh_settings, champion, job):

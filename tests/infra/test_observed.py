@@ -241,7 +241,4 @@ def test_names_of_spark_hold_no_id_of_an_application(ask: Callable[..., Any]):
     series = ask("series", **{"match[]": '{job=~"scorer.*|spark-.*"}'})
     assert series
     assert not any({"application_id", "type"} & set(one) for one in series)
-    assert {one["query"] for one in series if one["__name__"] == "spark_streaming_latency"} == {
-        "score",
-        "archive",
-    }
+    assert {one["query"] for one in series if one["__name__"] == "spark_streaming_latency"} == {"score"}

@@ -60,10 +60,10 @@ def found(settings: Settings, since: date | None = None, until: date | None = No
     }
 
 
-@pytest.mark.parametrize("topic_id", ["wUWcZ2VbTLmGbcNp6m1HOw", "-0_-a__Zb-c", "unknown-0f3c"])
+@pytest.mark.parametrize("series", ["wUWcZ2VbTLmGbcNp6m1HOw", "-0_-a__Zb-c", "unknown-0f3c"])
 @pytest.mark.parametrize("number", [0, 3])
-def test_a_name_says_what_is_in_the_file(topic_id: str, number: int) -> None:
-    part = Range(12, 0, 9_000_000_000, topic_id)
+def test_a_name_says_what_is_in_the_file(series: str, number: int) -> None:
+    part = Range(12, 0, 9_000_000_000, series)
     assert range_of(file_name(part, number)) == part
     assert range_of("part-00000-0d6f.c000.zstd.parquet") is None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from activitymodule.learning.agreement import OverallAgreement
 from activitymodule.monitoring.figures import SlowFigures, disks, prometheus_text, slow_figures
 from activitymodule.settings import Settings
+from activitymodule.store.archive import ArchiveState, write_archive_state
 from activitymodule.store.batches import begin_batch, finish_batch, record_late
 from activitymodule.store.connection import Connection, connect
 from activitymodule.store.models import record_model_version
@@ -126,6 +127,22 @@ def test_messages_of_the_broker_only_where_it_was_asked(fresh_settings: Settings
     found = figures(fresh_settings, connection, lag={0: 3, 1: 0}, ends={0: (5, 20), 1: (0, 7)})
     assert found["activity_broker_messages_total"] == {("0",): 20, ("1",): 7}
     assert found["activity_lag_messages"] == {("0",): 3, ("1",): 0}
+
+
+def test_the_archive_that_stopped_and_what_it_lacks(fresh_settings: Settings, connection: Connection):
+    ends = {0: (5, 20), 1: (0, 7)}
+    assert not any("archive" in name for name in figures(fresh_settings, connection, ends=ends))
+    at = datetime.now(UTC) - timedelta(seconds=100)
+    going = ArchiveState(fresh_settings.kafka.topic).going({0: 18, 1: 0}, "id", ((0, 2, 5),), at)
+    for state, least, most in ((going, 0, 0), (going.failing("no space", at), 100, 200)):
+        write_archive_state(connection, state)
+        connection.commit()
+        found = figures(fresh_settings, connection, ends=ends)
+        assert found["activity_archive_lag_messages"] == {("0",): 2, ("1",): 7}
+        assert least <= found["activity_archive_failing_seconds"][()] <= most
+        assert found["activity_archive_missing_messages"][()] == 3
+    own = replaced(fresh_settings, archive={"enabled": False})
+    assert "activity_archive_failing_seconds" not in figures(own, connection, ends=ends)
 
 
 def test_slow_figures_are_shown_with_their_bars(fresh_settings: Settings, connection: Connection):

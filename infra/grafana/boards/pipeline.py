@@ -98,6 +98,20 @@ DASHBOARD = dashboard(
             limit=60,
         ),
         series(
+            "Archive, lag",
+            "Messages in Kafka that are not archived yet. The archive is written once a minute "
+            "(archive.interval_seconds); if the line only rises, it has stopped.",
+            prom("sum(activity_archive_lag_messages)", "messages"),
+            unit="short",
+        ),
+        series(
+            "Archive, stopped",
+            "How long the archive has not been written (0: it is). `activity status` shows the reason.",
+            prom("max(activity_archive_failing_seconds)", "stopped for"),
+            unit="s",
+            limit=120,
+        ),
+        series(
             "Batches",
             "Duration of the batches: median and longest, from the table batches.",
             sql("""
@@ -114,7 +128,7 @@ DASHBOARD = dashboard(
         ),
         series(
             "Trigger",
-            "Duration of Spark's triggers, planning and checkpoint included. The archive writes once a minute.",
+            "Duration of Spark's triggers, planning and checkpoint included.",
             prom("sum by (query) (spark_streaming_latency) / 1000", "{{query}}"),
             unit="s",
         ),

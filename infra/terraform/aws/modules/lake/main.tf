@@ -113,6 +113,24 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
     }
   }
 
+  # each batch of the archive is renamed, which in S3 is a copy: nobody needs what it was copied from
+  dynamic "rule" {
+    for_each = each.key == "lake" ? ["archive/_staging/"] : []
+
+    content {
+      id     = "written-batches"
+      status = "Enabled"
+
+      filter {
+        prefix = rule.value
+      }
+
+      noncurrent_version_expiration {
+        noncurrent_days = 1
+      }
+    }
+  }
+
   dynamic "rule" {
     for_each = each.key == "checkpoints" ? ["generate-"] : []
 
@@ -140,12 +158,12 @@ resource "aws_glue_catalog_database" "this" {
   description = "Smartwatch readings: the archive of raw messages."
 }
 
-# Columns as activitymodule/streaming/archive.py writes them. Days are projected from the folder names, so that
+# Columns as activitymodule/streaming/archive.py writes them (folders that begin with _ are not read). Days are projected from the folder names, so that
 # nothing has to crawl and no partition has to be added.
 resource "aws_glue_catalog_table" "archive" {
   name          = "archive"
   database_name = aws_glue_catalog_database.this.name
-  description   = "Every raw message of the topic ${var.topic}, by the date of its arrival (UTC); the same message may stand in it twice, partition and offset tell."
+  description   = "Every raw message of the topic ${var.topic}, by the date of its arrival (UTC); the same message may stand in it twice: topic_id, partition, offset and timestamp are equal then."
   table_type    = "EXTERNAL_TABLE"
 
   parameters = {
@@ -182,6 +200,7 @@ resource "aws_glue_catalog_table" "archive" {
         ["offset", "bigint", "place in the partition"],
         ["timestamp", "timestamp", "when it reached Kafka"],
         ["timestamptype", "int", "0: by the sender's clock, 1: by Kafka's"],
+        ["topic_id", "string", "Kafka's id of the topic; null where it is not known"],
       ]
 
       content {

@@ -55,6 +55,23 @@ resource "google_storage_bucket" "this" {
     }
   }
 
+  # each batch of the archive is renamed, which here is a copy: nobody needs what it was copied from
+  dynamic "lifecycle_rule" {
+    for_each = each.key == "lake" ? ["archive/_staging/"] : []
+
+    content {
+      action {
+        type = "Delete"
+      }
+
+      condition {
+        days_since_noncurrent_time = 1
+        matches_prefix             = [lifecycle_rule.value]
+        with_state                 = "ARCHIVED"
+      }
+    }
+  }
+
   # a fleet's checkpoint is of no use once it ended
   dynamic "lifecycle_rule" {
     for_each = each.key == "checkpoints" ? ["generate-"] : []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from activitymodule.streaming.recovery import first_line
+from activitymodule.streaming.spark_errors import first_line
 
 
 @pytest.mark.parametrize(

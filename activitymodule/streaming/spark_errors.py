@@ -1,0 +1,106 @@
+"""Errors of Spark, of Java and of Python's workers as one line; the death of Spark's Java process as one error."""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+import socketserver
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from py4j.protocol import Py4JError
+from pyspark import SparkContext
+from pyspark.accumulators import AccumulatorServer
+from pyspark.errors import PySparkException
+
+from activitymodule.errors import ActivityError, JavaEndedError
+from activitymodule.settings import Settings
+from activitymodule.streaming.session import details
+
+_PYTHON_ERROR = re.compile(r"^(?:[\w$]+\.)*([\w$]*(?:Error|Exception|Interrupt)): (\S.*)$")
+_JAVA_CLASS = re.compile(r"^(?:[\w$]+\.)+[\w$]+: ")  # in front of a message
+
+
+def first_line(message: str) -> str:
+    """The line of a Spark error that says what happened: that of the Python exception where there is one."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    errors = [match for line in lines if (match := _PYTHON_ERROR.match(line))]
+    if errors:
+        return f"{errors[-1][1]}: {errors[-1][2]}"[:300]
+    return lines[0][:300] if lines else "unknown error"
+
+
+def cause(error: BaseException) -> str:
+    """The innermost reason of an error, as one line: that of the disk or of the worker, not that a job failed."""
+    text = str(error)
+    java = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
+    if java is not None:
+        while java.getCause() is not None:
+            java = java.getCause()
+        text = str(java.toString())
+    # where a task failed, its reasons are in the text
+    reasons = re.findall(r"Caused by: (.+)", text)
+    return _JAVA_CLASS.sub("", first_line(reasons[-1] if reasons else text))
+
+
+def java_runs(patience_seconds: float = 0.0) -> bool:
+    """Whether the Java process of this process's session runs; True where there is no session yet.
+
+    patience_seconds : a process that was killed has closed its sockets a moment before it has ended
+    """
+    gateway = SparkContext._gateway
+    if gateway is None:
+        return True
+    process: subprocess.Popen[bytes] | None = getattr(gateway, "proc", None)
+    if process is not None:
+        try:
+            process.wait(patience_seconds)
+        except subprocess.TimeoutExpired:
+            return True
+        return False
+    # under spark-submit Java is the parent of this process
+    at = gateway.gateway_parameters
+    try:
+        socket.create_connection((at.address, at.port), 2).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def explained_spark(config: Settings) -> Iterator[None]:
+    """Errors of Spark within the block become ActivityErrors: JavaEndedError whatever comes of the death of its Java
+    process, which is no more printed from inside PySpark then."""
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(_not_of_py4j)
+    AccumulatorServer.handle_error = _handle_error  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    except Exception as error:
+        if not java_runs(patience_seconds=1.0):
+            raise _ended(config) from error
+        if isinstance(error, PySparkException | Py4JError):
+            raise ActivityError(f"Spark failed: {cause(error)} (details {details(config)})") from error
+        raise
+
+
+def _not_of_py4j(record: logging.LogRecord) -> bool:
+    return "py4j" not in record.pathname
+
+
+def _handle_error(server: AccumulatorServer, request: Any, client_address: Any) -> None:
+    if java_runs(patience_seconds=1.0):
+        socketserver.BaseServer.handle_error(server, request, client_address)
+
+
+def _ended(config: Settings) -> JavaEndedError:
+    process = getattr(SparkContext._gateway, "proc", None)
+    code = process.returncode if process is not None else None
+    how = f"was killed (signal {-code})" if code is not None and code < 0 else "ended"
+    return JavaEndedError(
+        f"Spark's Java process {how}, as happens where memory runs out; what is stored is not affected: run the "
+        f"command again, with more free memory or a lower spark.driver_memory (details {details(config)})"
+    )
