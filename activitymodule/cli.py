@@ -21,8 +21,9 @@ import typer
 
 from activitymodule import __version__, jobs
 from activitymodule.deferred import deferred_imports
-from activitymodule.errors import ActivityError, ServiceUnavailableError
+from activitymodule.errors import ActivityError, ConfigError, ServiceUnavailableError
 from activitymodule.settings.private import keep_private
+from activitymodule.text import storable
 
 SECTIONS = ("Demos", "Services", "Stream", "Labels and models", "Recordings", "Store and settings")
 FORMER_NAMES = {"agreement": "evaluate"}  # former name of a verb: what it is called now
@@ -135,12 +136,20 @@ def _take_any_text() -> None:
             )
 
 
+def _refuse_bytes(arguments: Sequence[str]) -> None:
+    """Raise ConfigError for an argument that is no text in the locale's encoding, unless it names a file."""
+    for one in arguments:
+        if storable(one) != one and not os.path.exists(one):
+            raise ConfigError(f"the argument {one[:60]!r} is not valid text in the locale's encoding")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: `arguments` in place of the command line's. An error of this project is printed as one sentence
     and ends with the exit code of its class; ACTIVITY_DEBUG=1 shows its trace."""
     keep_private()
     _take_any_text()
     try:
+        _refuse_bytes(sys.argv[1:] if arguments is None else arguments)
         app(arguments, prog_name="activity")
     except ActivityError as error:
         if os.environ.get("ACTIVITY_DEBUG"):

@@ -106,7 +106,7 @@ def trigger(
     dag: str = _DAG,
     conf: str = typer.Option("", help="Params as a JSON object; the trigger form of the DAG describes them."),
     wait: bool = typer.Option(False, help="Wait until the run is over; code 1 if it failed."),
-    seconds: float = typer.Option(3600, min=1, help="How long to wait at most."),
+    seconds: float = typer.Option(3600, min=1, callback=options.finite, help="How long to wait at most."),
     as_json: bool = options.JSON,
 ) -> None:
     """Begin a run of a DAG."""

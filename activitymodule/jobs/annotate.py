@@ -32,7 +32,10 @@ def annotate(
     error_rate: float = typer.Option(0.0, min=0, max=1, help="Share of wrong labels, at random."),
     items: int = typer.Option(None, min=1, help="End after this many items."),
     seconds: float = typer.Option(
-        None, min=0, help="End after this many seconds; otherwise when no item waits."
+        None,
+        min=0,
+        callback=options.finite,
+        help="End after this many seconds; otherwise when no item waits.",
     ),
     seed: int = typer.Option(0, help="Seed of the wrong labels."),
     annotators: int = typer.Option(2, min=1, max=9, help="Simulated annotators: oracle-1, oracle-2 ..."),

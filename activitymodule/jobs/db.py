@@ -87,7 +87,9 @@ def query(
     form: Format = typer.Option(Format.table, "--format", help="How to print the rows."),
     as_json: bool = typer.Option(False, "--json", help="The same as --format json: an array of objects."),
     limit: int = typer.Option(1000, min=1, help="Rows, at most."),
-    timeout: float = typer.Option(30, min=0.1, help="Seconds the query may take."),
+    timeout: float = typer.Option(
+        30, min=0.1, max=86_400, callback=options.finite, help="Seconds the query may take."
+    ),
 ) -> None:
     """Run one statement in a read-only transaction. docs/sql.md has examples."""
     text = sys.stdin.read() if sql == "-" else sql

@@ -19,7 +19,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(epilog="Example: DEMO_SECONDS=90 activity demo --devices 20")
 def demo(
     seconds: float | None = typer.Option(
-        None, envvar="DEMO_SECONDS", min=20, help="End after this many seconds of live view."
+        None,
+        envvar="DEMO_SECONDS",
+        min=20,
+        callback=options.finite,
+        help="End after this many seconds of live view.",
     ),
     devices: int = typer.Option(0, min=0, help="Number of watches; 0: fleet.devices."),
     keep: bool = typer.Option(False, help="Leave the embedded stack running at the end."),

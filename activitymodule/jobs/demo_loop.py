@@ -19,13 +19,16 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(epilog="Example: activity demo-loop --figure docs/figures/closed-loop.svg")
 def demo_loop(
     watches: int = typer.Option(LoopPlan.watches, min=5, help="Watches in the fleet."),
-    speed: float = typer.Option(LoopPlan.speed, min=1, help="Of the fleet; 1: real time."),
+    speed: float = typer.Option(
+        LoopPlan.speed, min=1, callback=options.finite, help="Of the fleet; 1: real time."
+    ),
     teaching: int = typer.Option(LoopPlan.teaching, min=20, help="Training labels to wait for."),
     audit: int = typer.Option(LoopPlan.audit, min=20, help="Audit labels to wait for."),
     error_rate: float = typer.Option(LoopPlan.error_rate, min=0, max=1, help="Share of wrong labels."),
     seconds: float = typer.Option(
         LoopPlan.at_most_seconds,
         min=30,
+        callback=options.finite,
         help="Give up where the labels are not there after this many seconds.",
     ),
     figure: Path = typer.Option(None, help="Also draw the result to this file."),

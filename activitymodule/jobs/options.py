@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,14 @@ from activitymodule.errors import ConfigError
 JSON = typer.Option(False, "--json", help="Print JSON for scripts.")
 SINCE = typer.Option(None, help="Only from then on: 2026-11-20T10:00 (UTC), or 30m, 12h, 7d ago.")
 DEVICE = typer.Option(None, help="Only this watch.")
+
+
+def finite(number: float | None) -> float | None:
+    """Callback of an option that is a number: neither infinity (also 1e999) nor NaN."""
+    if number is not None and not math.isfinite(number):
+        raise typer.BadParameter("it must be a finite number")
+    return number
+
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 

@@ -25,7 +25,7 @@ def replay(
     people: str | None = typer.Option(None, help="Only these people, separated by commas."),
     keep_time: bool = typer.Option(False, help="Send the recorded times; otherwise they are moved to now."),
     limit_seconds: float | None = typer.Option(
-        None, min=0.1, help="Only this much of each recording, from its start."
+        None, min=0.1, callback=options.finite, help="Only this much of each recording, from its start."
     ),
     readings_per_message: int = typer.Option(
         10, min=1, max=1000, help="Readings in a message, at most; 10 are 1 s."

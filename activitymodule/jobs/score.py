@@ -16,7 +16,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(epilog="Example: activity score --seconds 60")
 def score(
     once: bool = typer.Option(False, help="End when everything that is in the topic now is scored."),
-    seconds: float | None = typer.Option(None, min=1, help="End after this many seconds."),
+    seconds: float | None = typer.Option(
+        None, min=1, callback=options.finite, help="End after this many seconds."
+    ),
     archive: bool = typer.Option(True, help="Also write the raw messages to the lake."),
     accept_data_loss: bool = typer.Option(
         False, help="Go on although Kafka has deleted messages that were not scored yet."

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from activitymodule.jobs import output, watch_view
+from activitymodule.jobs import options, output, watch_view
 from activitymodule.settings import settings
 from activitymodule.workflows import live
 
@@ -34,8 +34,10 @@ def _end(_: int, __: FrameType | None) -> None:
 
 @app.command(epilog="Example: activity watch --seconds 60")
 def watch(
-    seconds: float = typer.Option(None, min=0.1, help="End after this many seconds; otherwise with Ctrl-C."),
-    interval: float = typer.Option(1.0, min=0.2, help="Seconds between updates."),
+    seconds: float = typer.Option(
+        None, min=0.1, callback=options.finite, help="End after this many seconds; otherwise with Ctrl-C."
+    ),
+    interval: float = typer.Option(1.0, min=0.2, callback=options.finite, help="Seconds between updates."),
     json_lines: bool = typer.Option(False, help="Print one JSON object an update instead of the view."),
     as_plain: bool = typer.Option(
         False, "--plain", help="Print a line every 5 s instead of the view, as in a pipe."
