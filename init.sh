@@ -141,7 +141,7 @@ install_requirements() {
 # so many random bytes in base64, of letters and digits alone: safe in a shell, an address and a command line
 random() { head -c "$1" /dev/urandom | base64 | tr '+/' 'xy' | tr -d '=\n'; }
 
-# Passwords and keys, made where they are missing. The first four are settings of the project; the rest is for
+# Passwords and keys, made where they are missing. The first five are settings of the project; the rest is for
 # docker-compose.yml: a password for each role of PostgreSQL, the first users of the pages, Airflow's keys.
 write_secrets() (
     umask 077
@@ -153,7 +153,7 @@ write_secrets() (
         echo "$1=$2" >>.env
     }
     for name in ACTIVITY_STORE__PASSWORD ACTIVITY_STORE__ADMIN_PASSWORD ACTIVITY_CONSOLE__SECRET ACTIVITY_AIRFLOW__PASSWORD \
-        STORE_GENERATOR_PASSWORD STORE_SCORER_PASSWORD STORE_CONSOLE_PASSWORD STORE_AIRFLOW_PASSWORD \
+        ACTIVITY_REGISTRY__PASSWORD STORE_GENERATOR_PASSWORD STORE_SCORER_PASSWORD STORE_CONSOLE_PASSWORD STORE_AIRFLOW_PASSWORD \
         STORE_REGISTRY_PASSWORD STORE_READER_PASSWORD CONSOLE_ADMIN_PASSWORD GRAFANA_PASSWORD \
         AIRFLOW_SESSION_SECRET AIRFLOW_JWT_SECRET; do
         add "$name" "$(random 24)"

@@ -46,6 +46,12 @@ class JavaEndedError(ActivityError):
     code = "java_ended"
 
 
+class SignInRefusedError(ServiceUnavailableError):
+    """A service that answers, and refuses our user or password: waiting does not help."""
+
+    code = "sign_in_refused"
+
+
 class DataError(ActivityError):
     """Input data that cannot be used."""
 
@@ -125,3 +131,9 @@ class ModelTooLargeError(ModelError):
     """A model that is larger than `models.max_megabytes`."""
 
     code = "model_too_large"
+
+
+class ModelRefusedError(ModelError):
+    """A version that failed its check, or whose files are not those that were promoted; it must not be loaded."""
+
+    code = "model_refused"

@@ -9,7 +9,7 @@ from activitymodule.errors import ServiceUnavailableError
 from activitymodule.kafka.clients import topic_ends
 from activitymodule.monitoring.figures import lag_of
 from activitymodule.monitoring.report import DriftReport, drift_report
-from activitymodule.registry.versions import champion
+from activitymodule.serving.record import serving_version
 from activitymodule.settings import Settings
 from activitymodule.store.batches import last_offsets
 from annotation import context
@@ -44,7 +44,7 @@ async def drift_now() -> DriftReport:
     """The drift report of the version that serves now, at most ten seconds old."""
     global _drift
     config = context.settings()
-    serving = await context.run(champion, config, config.registry.classifier)
+    serving = await context.run(serving_version, config, config.registry.classifier)
     number = serving.version if serving else None
     async with _drift_lock:
         if (

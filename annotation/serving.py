@@ -34,7 +34,8 @@ def serving(config: Settings) -> Champion:
             _looked = time.monotonic()
         if watch.current is None:
             raise ModelError(
-                f"{config.registry.classifier} has no champion that loads; train one with `activity train`"
+                f"{config.registry.classifier} has no champion that loads{watch.why()}; train one with `activity "
+                "train`, or promote another"
             )
         return watch.current
 

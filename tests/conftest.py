@@ -103,7 +103,10 @@ def stack_settings() -> Iterator[Settings]:
             "admin_password": secrets.token_urlsafe(16),
         },
         kafka={"bootstrap_servers": f"127.0.0.1:{any_free_port()}", "partitions": 2},
-        registry={"uri": f"http://127.0.0.1:{any_free_port()}"},
+        registry={
+            "uri": f"http://127.0.0.1:{any_free_port()}",
+            "password": secrets.token_urlsafe(16),
+        },
         spark={
             "checkpoints": str(folder / "checkpoints"),
             "driver_memory": "2g",

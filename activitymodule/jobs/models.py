@@ -7,6 +7,7 @@ from typing import Literal
 import typer
 
 from activitymodule.jobs import options, output
+from activitymodule.serving import record
 from activitymodule.settings import settings
 from activitymodule.store import retraining as store
 from activitymodule.workflows import model_versions, promotion
@@ -48,6 +49,10 @@ def list_versions(as_json: bool = options.JSON) -> None:
     for row in rows:
         aliases = f"  [{', '.join(row.aliases)}]" if row.aliases else ""
         typer.echo(f"{row.name} {row.version:>3}  {row.created_at}  {row.data}{aliases}")
+        if row.refusal:
+            typer.echo(f"    refused: {row.refusal}")
+    for problem in model_versions.problems_of_serving(settings()):
+        typer.echo(problem, err=True)
 
 
 @app.command(epilog="Example: activity models show   |   activity models show 3 --kind energy --json")
@@ -86,7 +91,7 @@ def promote(
 ) -> None:
     """Make a version champion, whatever the gate says of it.
 
-    The version is loaded first; one that does not fit is refused. Who did it and why is recorded.
+    The version is loaded and tried first; one that does not fit is refused. Who did it and why is recorded.
     """
     config = settings()
     made = promotion.promote_by_hand(config, kind, version, by_whom=store.who(), why=why)
@@ -95,7 +100,10 @@ def promote(
 
 @app.command(epilog="Example: activity models rollback --why 'worse on cyclists'")
 def rollback(kind: Kind = _KIND, why: str = _WHY, as_json: bool = options.JSON) -> None:
-    """Make the previous champion the champion again; the two change places. Who did it and why is recorded."""
+    """Make the version that served before the champion the champion again; a second one leads further back.
+
+    The version is checked first. Who did it and why is recorded.
+    """
     made = promotion.roll_back(settings(), kind, by_whom=store.who(), why=why)
     _print_champion(model_versions.row_of(made), as_json)
 
@@ -105,6 +113,27 @@ def _print_champion(row: model_versions.Row, as_json: bool) -> None:
         output.print_json(row)
     else:
         typer.echo(f"{row.name} version {row.version} is champion")
+
+
+@app.command(epilog="Example: activity models check 3   |   activity models check 2 --kind energy")
+def check(
+    version: str = typer.Argument(..., help="A version's number."),
+    kind: Kind = _KIND,
+) -> None:
+    """Load and try a version in a process of its own, and remember the outcome; nothing is promoted.
+
+    A version that is refused is never loaded by the scorer, the console or the gate, until it passes here.
+    """
+    note = promotion.check(settings(), kind, version)
+    typer.echo(f"version {version} may be loaded" + (f": {note}" if note else ""))
+
+
+@app.command(epilog="Example: activity models repair")
+def repair() -> None:
+    """Put the registry's aliases champion and previous back to the versions of the record of promotions."""
+    moved = record.repair(settings())
+    for sentence in moved or ["the aliases are where the record of promotions says"]:
+        typer.echo(sentence)
 
 
 @app.command("history", epilog="Example: activity models history --json")

@@ -8,9 +8,10 @@ from dataclasses import asdict
 import typer
 
 from activitymodule.embedded import stack
+from activitymodule.errors import ActivityError
 from activitymodule.jobs import options, output
-from activitymodule.settings import settings
-from activitymodule.workflows import archiving
+from activitymodule.settings import Settings, settings
+from activitymodule.workflows import archiving, model_versions
 
 SECTION = "Services"
 
@@ -37,12 +38,14 @@ def status(as_json: bool = options.JSON) -> None:
     now = own.status()
     # nothing can be asked of a store that does not run
     archive = archiving.archive_report(settings()) if now.running else None
+    models = _models(settings()) if now.running and now.healthy else []
     if as_json:
         output.print_json(
             {
                 "healthy": now.healthy,
                 "folder": now.folder,
                 "supervisor": now.supervisor,
+                "models": models,
                 "services": {service.name: asdict(service) for service in now.services},
                 "archive": None if archive is None else {"good": archive.good, "summary": archive.summary},
             }
@@ -67,7 +70,17 @@ def status(as_json: bool = options.JSON) -> None:
                 typer.echo(f"{own.services[one.name].title}: {one.error}")
         if archive is not None:
             typer.secho(f"archive: {archive.summary}", fg=None if archive.good else "red")
+        for problem in models:
+            typer.echo(problem)
         if not now.running:
             typer.secho("nothing is supervised; `activity up` starts it", dim=True, err=True)
     if not now.healthy:
         raise typer.Exit(3)
+
+
+def _models(config: Settings) -> list[str]:
+    """What is wrong with the models that serve; nothing where that cannot be asked."""
+    try:
+        return model_versions.problems_of_serving(config)
+    except ActivityError:
+        return []

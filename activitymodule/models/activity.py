@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
+from typing_extensions import override
 
 from activitymodule.errors import NotEnoughDataError
 from activitymodule.models.boosting import KeepsBooster, grow, predict
@@ -98,6 +99,25 @@ class TreesAndLinear(KeepsBooster, ClassifierMixin, BaseEstimator):
         else:
             self.coefficients_, self.intercepts_ = linear.coef_, linear.intercept_
         return self
+
+    @override
+    def check(self) -> None:
+        """Raises ModelError where the trees cannot be read, ValueError where shapes or numbers cannot be right."""
+        super().check()
+        inputs, classes = self.n_features_in_, len(self.classes_)
+        if not np.array_equal(self.classes_, np.arange(classes)):
+            raise ValueError("its classes are not 0, 1, 2, ...")
+        shapes = {
+            "centre_": (inputs,),
+            "scale_": (inputs,),
+            "coefficients_": (classes, inputs),
+            "intercepts_": (classes,),
+        }
+        for name, shape in shapes.items():
+            if np.shape(getattr(self, name)) != shape:
+                raise ValueError(f"{name} has the shape {np.shape(getattr(self, name))} and not {shape}")
+        if not (self.scale_ > 0).all():
+            raise ValueError("scale_ is not above 0")
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Probabilities of the classes, float64 ndarray of shape (n_windows, n_classes); rows add up to 1."""

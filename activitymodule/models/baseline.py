@@ -22,6 +22,7 @@ from activitymodule.errors import ModelError
 from activitymodule.windows.catalogue import FEATURE_NAMES
 
 BASELINE_FILE = "drift.npz"
+_MOST_BYTES = 100_000_000
 BINS = 10
 CONFIDENCES = 10
 
@@ -105,6 +106,8 @@ class Baseline:
         """Raises ModelError where it is none, or one of other features than this code computes."""
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+                if sum(entry.file_size for entry in stored.zip.infolist()) > _MOST_BYTES:
+                    raise ValueError(f"unpacked it would have more than {_MOST_BYTES / 1e6:.0f} MB")
                 values = {f.name: stored[f.name] for f in fields(cls)}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ModelError(f"{BASELINE_FILE} cannot be used ({error}); train the model again") from None

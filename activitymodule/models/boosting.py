@@ -11,6 +11,8 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 
+from activitymodule.models.trees import check_trees
+
 _ALWAYS: dict[str, bool | int] = {
     "verbosity": -1,
     "num_threads": 1,
@@ -44,7 +46,12 @@ class KeepsBooster:
     """Mixin: a booster made once from `trees_`, never stored and never copied."""
 
     trees_: str
+    n_features_in_: int
     _booster: lgb.Booster | None = None
+
+    def check(self) -> None:
+        """Raises ModelError where the trees cannot be read and walked safely."""
+        check_trees(self.trees_, self.n_features_in_, len(getattr(self, "classes_", (0,))))
 
     def _grown(self) -> lgb.Booster:
         if self._booster is None:

@@ -25,6 +25,7 @@ from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
 __all__ = ["BundleBytes", "PersonColumns", "Scores", "ScoringModel", "load_bundle"]
 
 DEFAULT_MEGABYTES = 50.0
+_ALIKE = 1e-3  # how far answers to the windows on a card may be off, absolutely and of their size
 _NOUN = {"activity": "classifier", "energy": "regressor"}
 
 
@@ -181,16 +182,21 @@ def _as_slice(columns: list[int]) -> slice | list[int]:
     )
 
 
-def load_bundle(bundle: BundleBytes, windows: Windows | None = None) -> ScoringModel:
+def load_bundle(
+    bundle: BundleBytes, windows: Windows | None = None, *, checked: bool = False
+) -> ScoringModel:
     """The models of a bundle, tested on a few windows. Raises ModelError (one sentence) where one does not fit:
     features this code does not compute, other windows than `windows` (where given), a wrong number of labels, a
-    file that does not load or that holds types that are not trusted."""
+    file that does not load or that holds types that are not trusted.
+
+    checked : these bytes have passed the checks of their structure before, which take some 0.2 s
+    """
     stored, energy = bundle.classifier, bundle.regressor
-    classifier, card = load_model(stored, "activity", windows)
+    classifier, card = load_model(stored, "activity", windows, checked=checked)
     baseline = _baseline(stored, card)
     if energy is None:
         return ScoringModel(classifier, card, stored.version, baseline=baseline)
-    regressor, energy_card = load_model(energy, "energy", windows)
+    regressor, energy_card = load_model(energy, "energy", windows, checked=checked)
     return ScoringModel(classifier, card, stored.version, regressor, energy_card, energy.version, baseline)
 
 
@@ -205,14 +211,24 @@ def _baseline(stored: ModelBytes, card: Card) -> Baseline | None:
     return baseline if baseline.labels == card.labels else None
 
 
-def load_model(stored: ModelBytes, kind: str, windows: Windows | None = None) -> tuple[Pipeline, Card]:
+def load_model(
+    stored: ModelBytes, kind: str, windows: Windows | None = None, *, checked: bool = False
+) -> tuple[Pipeline, Card]:
     """One model, checked and tested. Raises ModelError as `load_bundle` does."""
-    model, card = _load(stored, kind, windows)
-    _try(model, card, f"version {stored.version} of the {_NOUN[kind]}")
+    what = f"version {stored.version} of the {_NOUN[kind]}"
+    card = fitting_card(stored, kind, windows)
+    model = export.load(stored.content, what)
+    if not checked:
+        try:
+            export.check(model)
+        except (ModelError, ValueError, AttributeError, TypeError) as error:
+            raise ModelError(f"{what} is damaged: {error}; train it again or roll back") from None
+    _try(model, card, what)
     return model, card
 
 
-def _load(stored: ModelBytes, kind: str, windows: Windows | None) -> tuple[Pipeline, Card]:
+def fitting_card(stored: ModelBytes, kind: str, windows: Windows | None = None) -> Card:
+    """The card, where the model it describes fits this code, and `windows` where given. Raises ModelError."""
     what = f"version {stored.version} of the {_NOUN[kind]}"
     card = Card.from_json(stored.card)
     if card.kind != kind:
@@ -243,14 +259,13 @@ def _load(stored: ModelBytes, kind: str, windows: Windows | None) -> tuple[Pipel
             raise ModelMisfitError(f"{what} names too few labels, or one of them twice; train it again")
         if card.conformal_quantile is None:
             raise ModelMisfitError(f"{what} has no conformal quantile; train it again")
-    return export.load(stored.content, what), card
+    return card
 
 
 def _try(model: Pipeline, card: Card, what: str) -> None:
     """One query before the model serves: shapes and sums must be right."""
-    probe = np.zeros((2, len(card.feature_names)), np.float32)
     try:
-        answer = model.predict_proba(probe) if card.kind == "activity" else model.predict(probe.astype(float))
+        answer = _answer(model, card, np.zeros((2, len(card.feature_names))))
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"{what} does not answer a query ({reason}); train it again or roll back") from None
@@ -267,3 +282,30 @@ def _try(model: Pipeline, card: Card, what: str) -> None:
         raise ModelMisfitError(
             f"{what} gives probabilities that do not add up to 1; train it again or roll back"
         )
+
+
+def _answer(model: Pipeline, card: Card, inputs: np.ndarray) -> np.ndarray:
+    """Probabilities (n, n_labels) or kcal/min (n,) of the model's own inputs (n, n_inputs)."""
+    if card.kind == "activity":
+        return np.asarray(model.predict_proba(inputs.astype(np.float32)))
+    return np.asarray(model.predict(inputs))
+
+
+def compare(model: Pipeline, card: Card) -> str | None:
+    """How far its answers to the windows on its card are from those of its training; None where they are alike, or
+    where the card has no windows."""
+    if card.scored is None or not card.scored.inputs:
+        return None
+    inputs = np.array(card.scored.inputs, float)
+    expected = np.array(card.scored.outputs, float)
+    if inputs.ndim != 2 or inputs.shape[1] != len(card.feature_names):
+        return "the windows on its card are not of its inputs"
+    found = _answer(model, card, inputs).reshape(len(inputs), -1)
+    if found.shape != expected.shape:
+        return f"it answers with {found.shape[1]} numbers a window, {expected.shape[1:]} stand on its card"
+    if np.allclose(found, expected, rtol=_ALIKE, atol=_ALIKE):
+        return None
+    return (
+        f"its answers to the {len(inputs)} windows on its card differ by {np.abs(found - expected).max():.2g} from "
+        "those of its training"
+    )

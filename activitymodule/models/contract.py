@@ -3,7 +3,9 @@
 A family is one class that keeps `Classifier` or `Regressor`, and one entry in models/families. The class is an
 sklearn estimator: parameters of `__init__` are stored as given, `fit` learns, learnt attributes end with `_`. It
 consists of numbers, strings and arrays, so that skops can store it; a further type must be named in
-`trusted_types`. The same data and seed give the same model.
+`trusted_types`. A family whose code does not check what it is given (C++ that would end the process) has a method
+`check`, called once after loading, which raises ModelError or ValueError where an attribute cannot be right. The same
+data and seed give the same model.
 """
 
 from __future__ import annotations

@@ -1,18 +1,27 @@
 """A model as a folder of files: model.skops, model.json beside it (its card), metrics.json and figures.
 
 skops, not pickle: a file from a registry must not be able to run code. Only the types of the model families
-(models/families) are created; a file that holds another is rejected.
+(models/families) and of the steps around them are created; a file that holds another is rejected before it is loaded.
+What is in such a file can still end the process that uses it, so one that this process did not make is first loaded
+and tried in another (models/trial).
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import platform
 import zipfile
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import skops.io
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from sklearn.pipeline import Pipeline
 
 from activitymodule.errors import ModelError, ModelNotTrustedError, ModelTooLargeError
@@ -26,14 +35,53 @@ METRICS_FILE = "metrics.json"
 LINEAGE_FILE = "lineage.json"
 
 
+_LIBRARIES = ("lightgbm", "numpy", "scikit-learn", "skops")
+_UNPACKED = 20  # how many times its size a file may have unpacked, at the most
+_UNPACKED_BYTES = 20_000_000  # what is smaller may unpack to more
+_SCHEMA = "schema.json"
+# of skops: what describes the parts of a model; functions, methods, operators and sklearn's trees are not among them
+_PARTS = {
+    *("DTypeNode", "DictNode", "JsonNode", "ListNode", "NdArrayNode", "ObjectNode", "SliceNode", "TupleNode"),
+    *("TypeNode",),
+}
+_OBJECTS = {
+    "sklearn.compose._column_transformer.ColumnTransformer",
+    "sklearn.impute._base.SimpleImputer",
+    "sklearn.pipeline.Pipeline",
+    "sklearn.preprocessing._encoders.OneHotEncoder",
+    "sklearn.preprocessing._function_transformer.FunctionTransformer",
+}
+
+
+@dataclass(frozen=True)
+class ScoredWindows:
+    """A few windows and what the model said of them when it was trained; wherever it is loaded, it must say so again.
+
+    inputs : a row of the model's inputs each, None where missing; outputs : probabilities of the labels, or kcal/min
+    """
+
+    inputs: tuple[tuple[float | None, ...], ...]
+    outputs: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(cls, inputs: np.ndarray, outputs: np.ndarray) -> ScoredWindows:
+        """From arrays (n, n_inputs) and (n, n_labels) or (n,)."""
+        rows = [[None if np.isnan(value) else float(value) for value in row] for row in inputs]
+        outputs = np.asarray(outputs, float).reshape(len(inputs), -1)
+        return cls(tuple(map(tuple, rows)), tuple(map(tuple, outputs.tolist())))
+
+
 @dataclass(frozen=True)
 class Card:
     """The inputs and outputs of a model.
 
     kind : 'activity' or 'energy'; labels : the classifier's classes in the order of its probabilities, or the
     regressor's activity codes; feature_names : of the window features it takes, in its order; conformal_quantile:
-    the greatest score 1 - p of a label in a conformal set (classifier only).
+    the greatest score 1 - p of a label in a conformal set (classifier only); libraries : name -> version, of those it
+    was trained with; scored : a few windows and its answers. Cards of earlier versions have neither.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     kind: str
     labels: tuple[str, ...]
@@ -43,6 +91,8 @@ class Card:
     rate_hz: int
     conformal_alpha: float | None = None
     conformal_quantile: float | None = None
+    libraries: Mapping[str, str] | None = None
+    scored: ScoredWindows | None = None
 
     def to_json(self) -> str:
         """The card as JSON text."""
@@ -52,12 +102,18 @@ class Card:
     def from_json(cls, text: str) -> Card:
         """Raises ModelError where it is not a card."""
         try:
-            values = json.loads(text)
-            for name in ("labels", "feature_names"):
-                values[name] = tuple(values[name])
-            return cls(**values)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{CARD_FILE} of the model cannot be used ({error}); train it again") from None
+            return TypeAdapter(cls).validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ModelError(
+                f"{CARD_FILE} of the model cannot be used ({where} {first['msg']}); train it again"
+            ) from None
+
+
+def libraries() -> dict[str, str]:
+    """The versions on which it depends how a model file is loaded and what the model says."""
+    return {name: version(name) for name in _LIBRARIES} | {"python": platform.python_version()}
 
 
 def trusted() -> list[str]:
@@ -76,7 +132,8 @@ def load(content: bytes, what: str) -> Pipeline:
     """A pipeline from the bytes of a skops file. Raises ModelError where it cannot or must not be loaded."""
     try:
         known = trusted()
-        unknown = [t for t in skops.io.get_untrusted_types(data=content) if t not in known]
+        unknown = [t for t in skops.io.get_untrusted_types(data=_unpacked(content)) if t not in known]
+        unknown += sorted(set(_types(content)) - {*known, *_OBJECTS})
         if unknown:
             raise ModelNotTrustedError(
                 f"{what} holds the type {unknown[0]}, which is not trusted; train it again"
@@ -90,6 +147,59 @@ def load(content: bytes, what: str) -> Pipeline:
     if not isinstance(model, Pipeline):
         raise ModelError(f"{what} holds a {type(model).__name__} and no Pipeline; train it again")
     return model
+
+
+def _unpacked(content: bytes) -> bytes:
+    """The content, where its members are those of skops and of a reasonable size, and each has its checksum. Raises
+    ValueError."""
+    most = max(_UNPACKED_BYTES, _UNPACKED * len(content))
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        names = [entry.filename for entry in file.infolist()]
+        strange = [name for name in names if name != _SCHEMA and not name.endswith(".npy")]
+        if strange or len(set(names)) != len(names):
+            raise ValueError(f"it holds {strange[0][:40] if strange else 'a file twice'}")
+        if sum(entry.file_size for entry in file.infolist()) > most:
+            raise ValueError(f"unpacked it would have more than {most / 1e6:.0f} MB")
+        if broken := file.testzip():
+            raise ValueError(f"the checksum of {broken[:40]} is wrong")
+    return content
+
+
+def _types(content: bytes) -> Iterator[str]:
+    """The types of objects in the file, and what skops would not make an object of, by the name of its part."""
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        waiting: list[Any] = [json.loads(file.read(_SCHEMA))]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, dict):
+            part = found.get("__loader__")
+            if part == "ObjectNode":
+                yield f"{found.get('__module__')}.{found.get('__class__')}"
+            elif part is not None and part not in _PARTS:
+                yield f"{found.get('__module__')}.{found.get('__class__')} ({part})"
+            waiting += found.values()
+        elif isinstance(found, list):
+            waiting += found
+
+
+def check(model: Pipeline) -> None:
+    """Raises ModelError or ValueError where a number of a loaded model is not finite or a step refuses itself: before
+    it is asked for the first answer."""
+    waiting: list[object] = [step for _, step in model.steps]
+    for _, step in model.steps:
+        if (own := getattr(step, "check", None)) is not None:
+            own()
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, np.ndarray):
+            if found.dtype.kind == "f" and not np.isfinite(found).all():
+                raise ValueError("it holds numbers that are not finite")
+        elif isinstance(found, dict):
+            waiting += found.values()
+        elif isinstance(found, (list, tuple)):
+            waiting += found
+        elif hasattr(found, "get_params") and not isinstance(found, type):
+            waiting.append(vars(found))
 
 
 def write_folder(

@@ -7,7 +7,7 @@ probabilities, of models that never saw the person; the model that ships is then
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -26,12 +26,13 @@ from activitymodule.models.evaluation.held_out import (
     held_out_probabilities,
     person_folds,
 )
-from activitymodule.models.export import Card
+from activitymodule.models.export import Card, ScoredWindows, libraries
 from activitymodule.models.families import classifier_family
 from activitymodule.settings import Settings
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION, MOTION_FAMILIES
 
 FOLDS = 10
+_EXAMPLES = 8  # windows on a card
 
 Progress = Callable[[int, int], None]
 
@@ -130,7 +131,11 @@ def train_activity(
         conformal_quantile=conformal_quantile(probabilities, truth, data.person, alpha),
     )
     weighted = {} if weight is None else {"model__sample_weight": weight}
-    pipeline = None if evaluate_only else classifier_pipeline(family(seed=seed)).fit(X, truth, **weighted)
+    if evaluate_only:
+        return ActivityTraining(None, card, report, probabilities, truth)
+    pipeline = classifier_pipeline(family(seed=seed)).fit(X, truth, **weighted)
+    examples = _means(X, truth)
+    card = _with_examples(card, examples, pipeline.predict_proba(examples))
     return ActivityTraining(pipeline, card, report, probabilities, truth)
 
 
@@ -178,8 +183,29 @@ def train_energy(
         rate_hz=config.windows.rate_hz,
     )
     report = energy_report(predicted, truth, data.person, folds=folds, seed=seed)
-    pipeline = None if evaluate_only else _fit_energy(X, truth, labels, seed)
+    if evaluate_only:
+        return EnergyTraining(None, card, report, predicted, truth)
+    pipeline = _fit_energy(X, truth, labels, seed)
+    examples = _means(X, np.nan_to_num(code, nan=-1))
+    # means of codes are no codes
+    examples[:, COLUMNS.index("sex")] = np.nan
+    examples[:, COLUMNS.index("activity")] = np.round(examples[:, COLUMNS.index("activity")])
+    card = _with_examples(card, examples, pipeline.predict(examples))
     return EnergyTraining(pipeline, card, report, predicted, truth)
+
+
+def _means(X: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The mean window of each of the first groups, like X (n_groups, n_columns); of no single person. NaN where none
+    has a value."""
+    chosen = [X[groups == group] for group in np.unique(groups)[:_EXAMPLES]]
+    known = [np.isfinite(rows).sum(0) for rows in chosen]
+    means = [np.nansum(rows, 0) / np.where(n, n, np.nan) for rows, n in zip(chosen, known, strict=True)]
+    return np.array(means).astype(X.dtype)
+
+
+def _with_examples(card: Card, examples: np.ndarray, answers: np.ndarray) -> Card:
+    """The card of a fitted model, with its answers to some windows and the libraries it was fitted with."""
+    return replace(card, libraries=libraries(), scored=ScoredWindows.of(examples, answers))
 
 
 def _fit_energy(X: np.ndarray, y: np.ndarray, labels: Sequence[str], seed: int) -> Pipeline:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import activitymodule
 from activitymodule.errors import ServiceUnavailableError
 from activitymodule.learning.agreement import OverallAgreement, overall_agreement
 from activitymodule.monitoring.report import drift_report
+from activitymodule.serving.record import problems
 from activitymodule.settings import Settings, resolve
 from activitymodule.store.archive import read_archive_state
 from activitymodule.store.connection import Connection
@@ -76,10 +77,12 @@ _REVISION = "SELECT version_num FROM alembic_version"
 
 @dataclass(frozen=True)
 class SlowFigures:
-    """What is not looked up for every answer. drift : measure -> (size, threshold), {} without a comparison."""
+    """What is not looked up for every answer. drift : measure -> (size, threshold), {} without a comparison;
+    problems : model -> how many things are wrong with what serves, {} where the registry is away"""
 
     agreement: OverallAgreement
     drift: dict[str, tuple[float, float]]
+    problems: dict[str, int] = field(default_factory=dict)
 
 
 def slow_figures(config: Settings, connection: Connection) -> SlowFigures:
@@ -93,7 +96,12 @@ def slow_figures(config: Settings, connection: Connection) -> SlowFigures:
     except ServiceUnavailableError:
         found = None
     measures = found.measures if found is not None else ()
-    return SlowFigures(agreement, {one.name: (abs(one.value), one.bar) for one in measures})
+    try:
+        wrong = problems(config, connection, download=True)
+    except ServiceUnavailableError:
+        wrong = {}
+    drift = {one.name: (abs(one.value), one.bar) for one in measures}
+    return SlowFigures(agreement, drift, {name: len(sentences) for name, sentences in wrong.items()})
 
 
 def disks(config: Settings) -> dict[str, tuple[int, int]]:
@@ -340,6 +348,12 @@ class _Figures(Collector):
             yield from _gauges(
                 name, text, "measure", [(what, pair[place]) for what, pair in self.slow.drift.items()]
             )
+        yield from _gauges(
+            "champion_problems",
+            "What is wrong with the champion: alias or files that were not promoted, a refusal",
+            "model",
+            self.slow.problems.items(),
+        )
 
     def _batches(self, pulse: Pulse) -> Iterator[Metric]:
         yield from _gauge("batch_seconds", "Duration of the last batch", pulse.batch_seconds)

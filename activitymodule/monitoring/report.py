@@ -23,7 +23,8 @@ from activitymodule.monitoring.measures import (
     thresholds_of,
 )
 from activitymodule.monitoring.observation import Observation
-from activitymodule.registry.versions import ModelVersion, champion, fetch
+from activitymodule.registry.versions import ModelVersion, fetch
+from activitymodule.serving.record import promoted
 from activitymodule.settings import Monitoring, Settings
 from activitymodule.store.connection import Connection
 from activitymodule.store.drift import Tripped, read_seen, update_alarms
@@ -348,7 +349,8 @@ def drift_report(
             status=status, model_name=name, model_version=number, summary=f"No comparison: {reason}."
         )
 
-    serving = version or champion(config, name)
+    served = promoted(connection, config, name)
+    serving = version or (ModelVersion(name, served[-1].version) if served else None)
     if serving is None:
         return nothing("no_champion", f"{name} has no champion yet; `activity train` makes one")
     number = serving.version

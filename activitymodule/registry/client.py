@@ -12,15 +12,19 @@ from urllib.parse import quote
 
 import requests
 
-from activitymodule.errors import ModelError, ServiceUnavailableError
+from activitymodule.errors import ModelError, ModelTooLargeError, ServiceUnavailableError, SignInRefusedError
 from activitymodule.settings import Settings
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
 ARTIFACTS = "mlflow-artifacts:"
+_MOST_TIMES = (
+    10  # what is downloaded may have so many times models.max_megabytes: the gate says how large a model is
+)
 
 Json = dict[str, Any]  # MLflow's own objects
 
+_GIVEN = os.environ.get("MLFLOW_TRACKING_USERNAME")  # by who started this process
 _sessions: dict[int, requests.Session] = {}
 
 
@@ -33,15 +37,30 @@ def _session() -> requests.Session:
     session = _sessions.get(os.getpid())
     if session is None:
         session = requests.Session()
-        # MLflow's own variables, for a server with authentication
-        token, user = os.environ.get("MLFLOW_TRACKING_TOKEN"), os.environ.get("MLFLOW_TRACKING_USERNAME")
-        if token:
+        if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
             session.headers["Authorization"] = f"Bearer {token}"
-        elif user:
-            session.auth = (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
         _sessions.clear()
         _sessions[os.getpid()] = session
     return session
+
+
+def _credentials(config: Settings) -> tuple[str, str] | None:
+    """User and password: MLflow's own variables where they were set, else the settings; None: a token, or neither."""
+    if "MLFLOW_TRACKING_TOKEN" in os.environ:
+        return None
+    if _GIVEN:
+        return _GIVEN, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    own = config.registry
+    if not own.authentication or own.password is None:
+        return None
+    return own.user, own.password.get_secret_value()
+
+
+def sign_in_mlflow(config: Settings) -> None:
+    """Have MLflow's own client of this process sign in as the settings say: it reads nothing but the environment."""
+    credentials = _credentials(config)
+    if credentials is not None:
+        os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = credentials
 
 
 def unavailable(config: Settings, why: str) -> ServiceUnavailableError:
@@ -57,12 +76,23 @@ def _send(config: Settings, method: str, path: str, **arguments: Any) -> request
     if not url.startswith(("http://", "https://")):
         raise unavailable(config, "registry.uri must be an http address")
     try:
-        response = _session().request(method, url, timeout=(CONNECT_SECONDS, READ_SECONDS), **arguments)
+        response = _session().request(
+            method,
+            url,
+            timeout=(CONNECT_SECONDS, READ_SECONDS),
+            auth=_credentials(config),
+            **arguments,
+        )
     except requests.RequestException as error:
         raise unavailable(config, type(error).__name__) from None
     if response.status_code == 404:
         raise NotFoundError(_message(response))
-    if response.status_code >= 500 or response.status_code in (401, 403, 429):
+    if response.status_code in (401, 403):
+        raise SignInRefusedError(
+            f"the model registry at {config.registry.uri} refuses this user ({response.status_code}): "
+            "ACTIVITY_REGISTRY__PASSWORD in .env is not its password (./init.sh makes one, `activity up` sets it)"
+        )
+    if response.status_code >= 500 or response.status_code == 429:
         raise unavailable(config, f"{response.status_code}: {_message(response)}")
     if response.status_code >= 400:
         raise ModelError(f"the model registry refused the request: {_message(response)}")
@@ -113,6 +143,9 @@ def download(config: Settings, source: str, folder: Path) -> None:
         root = source.removeprefix(ARTIFACTS).lstrip("/").partition("/")[2]
     base = "/api/2.0/mlflow-artifacts/artifacts"
     listed = _json(config, _send(config, "GET", base, params={"path": root})).get("files", [])
+    most = _MOST_TIMES * config.models.max_megabytes
+    if sum(int(entry.get("file_size") or 0) for entry in listed) > most * 1e6:
+        raise ModelTooLargeError(f"the files at {source} have more than {most:g} MB; they are not downloaded")
     for entry in listed:
         name = Path(entry["path"]).name
         if entry.get("is_dir"):
@@ -126,6 +159,7 @@ def _download_with_mlflow(config: Settings, source: str, folder: Path) -> None:
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
+    sign_in_mlflow(config)
     try:
         download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=config.registry.uri)
     except (MlflowException, OSError) as error:

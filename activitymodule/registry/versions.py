@@ -1,6 +1,7 @@
 """Versions of models in the registry, and MLflow's aliases of them.
 
-`champion` serves, `previous` served before it, `challenger` is to be evaluated.
+`champion` serves, `previous` served before it, `challenger` is to be evaluated. The aliases are for people and other
+programs: what serves is what the store's record of promotions names (activitymodule/serving).
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from activitymodule.errors import ModelError
-from activitymodule.models.export import LINEAGE_FILE, METRICS_FILE, MODEL_FILE
+from activitymodule.errors import ModelError, ModelRefusedError
+from activitymodule.models.baseline import BASELINE_FILE
+from activitymodule.models.export import CARD_FILE, LINEAGE_FILE, METRICS_FILE, MODEL_FILE
 from activitymodule.registry import client
 from activitymodule.registry.client import NotFoundError
 from activitymodule.settings import Settings, resolve
@@ -26,6 +28,11 @@ CHAMPION = "champion"
 PREVIOUS = "previous"
 CHALLENGER = "challenger"
 EXPERIMENT = "activity"
+DIGEST = "sha256"
+"""The tag of a version with the SHA-256 of the files it was registered with."""
+
+# What a version is: a picture, or the verdict that is added later, changes nothing about it.
+_FILES = (MODEL_FILE, CARD_FILE, METRICS_FILE, LINEAGE_FILE, BASELINE_FILE)
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ def _aliased(config: Settings, name: str, alias: str) -> ModelVersion | None:
 
 
 def champion(config: Settings, name: str) -> ModelVersion | None:
-    """The version that serves, by one HTTP request; None where there is none yet.
+    """The version with the alias `champion`, by one HTTP request; None where there is none.
 
     Raises ServiceUnavailableError where the registry does not answer.
     """
@@ -82,7 +89,7 @@ def challenger(config: Settings, name: str) -> ModelVersion | None:
 
 
 def previous(config: Settings, name: str) -> ModelVersion | None:
-    """The version that served before the champion; None where there is none."""
+    """The version with the alias `previous`, where a rollback leads; None where there is none."""
     return _aliased(config, name, PREVIOUS)
 
 
@@ -133,6 +140,21 @@ def cache_folder(config: Settings) -> Path:
     return resolve(config.local.folder) / "models"
 
 
+def digest(folder: Path) -> str:
+    """SHA-256 of the files of a version: of the lines `name sha256` of those that are there."""
+    lines = [
+        f"{name} {hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n"
+        for name in sorted(_FILES)
+        if (folder / name).is_file()
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def cached(config: Settings, name: str, version: str) -> list[Path]:
+    """Folders of a version that were downloaded before; the registry is not asked."""
+    return sorted((cache_folder(config) / name).glob(f"{version}-*"))
+
+
 def fetch(config: Settings, version: ModelVersion) -> Path:
     """A folder with the version's artifacts, downloaded once.
 
@@ -146,20 +168,34 @@ def fetch(config: Settings, version: ModelVersion) -> Path:
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".fetching-", dir=folder.parent))
-    try:
-        with contextlib.suppress(NotFoundError):  # the check below names what is missing
-            client.download(config, version.source, partial)
-        _check(version, partial)
+    with _downloaded(config, version, folder.parent) as partial:
         try:
             os.replace(partial, folder)
         except OSError:
             if not folder.is_dir():
                 raise
             # another process was faster; its files are the same
+    return folder
+
+
+def registered_digest(config: Settings, version: ModelVersion) -> str:
+    """SHA-256 of the files that the registry has of a version now, whatever was downloaded before; as `fetch`."""
+    cache_folder(config).mkdir(parents=True, exist_ok=True)
+    with _downloaded(config, get(config, version.name, version.version), cache_folder(config)) as partial:
+        return digest(partial)
+
+
+@contextlib.contextmanager
+def _downloaded(config: Settings, version: ModelVersion, parent: Path) -> Iterator[Path]:
+    """A folder with the version's files, as they were registered; removed where it is not renamed within the block."""
+    partial = Path(tempfile.mkdtemp(prefix=".fetching-", dir=parent))
+    try:
+        with contextlib.suppress(NotFoundError):  # the check below names what is missing
+            client.download(config, version.source, partial)
+        _check(version, partial)
+        yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return folder
 
 
 def _check(version: ModelVersion, folder: Path) -> None:
@@ -173,7 +209,13 @@ def _check(version: ModelVersion, folder: Path) -> None:
             f"{what} lacks {MODEL_FILE} or {LINEAGE_FILE} in the registry; train it again or roll back"
         ) from None
     if hashlib.sha256(content).hexdigest() != expected:
-        raise ModelError(f"{what} is not the file that was registered (its SHA-256 differs); roll back")
+        raise ModelRefusedError(
+            f"{what} is not the file that was registered (its SHA-256 differs); roll back"
+        )
+    if version.tags.get(DIGEST, (found := digest(folder))) != found:
+        raise ModelRefusedError(
+            f"{what} has other files than it was registered with (their SHA-256 differs); roll back"
+        )
 
 
 def register(
@@ -202,6 +244,7 @@ def register(
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
+    client.sign_in_mlflow(config)
     mlflow = MlflowClient(tracking_uri=config.registry.uri, registry_uri=config.registry.uri)
     try:
         experiment = mlflow.get_experiment_by_name(EXPERIMENT)
@@ -222,7 +265,7 @@ def register(
             name,
             source=run.info.artifact_uri,
             run_id=run.info.run_id,
-            tags=dict(tags or {}),
+            tags={**(tags or {}), DIGEST: digest(folder)},
             await_creation_for=0,
         )
     except MlflowException as error:
@@ -230,12 +273,19 @@ def register(
     return get(config, name, str(made.version))
 
 
-def set_champion(config: Settings, version: ModelVersion) -> None:
-    """Make a version the champion; the former champion becomes `previous`. Raises ModelError for an unknown version."""
+def set_champion(config: Settings, version: ModelVersion, *, before: str | None = None) -> None:
+    """Point the alias `champion` to a version, and `previous` to the one before it (None: to none).
+
+    The aliases serve nothing: the store's record of promotions does (activitymodule/serving), which they follow. Raises
+    ModelError for an unknown version.
+    """
     get(config, version.name, version.version)
-    before = champion(config, version.name)
-    if before is not None and before.version != version.version:
-        _point(config, before, PREVIOUS)
+    if before is not None and before != version.version:
+        # a version that was deleted in the registry has no alias
+        with contextlib.suppress(NotFoundError, ModelError):
+            _point(config, ModelVersion(version.name, before), PREVIOUS)
+    else:
+        _drop(config, version.name, PREVIOUS)
     _point(config, version, CHAMPION)
 
 
@@ -248,8 +298,7 @@ def drop_challenger(config: Settings, name: str, version: str) -> None:
     """Remove the alias `challenger` from a version that was promoted or rejected; another challenger keeps it."""
     found = challenger(config, name)
     if found is not None and found.version == version:
-        with contextlib.suppress(NotFoundError):
-            client.delete(config, "registered-models/alias", {"name": name, "alias": CHALLENGER})
+        _drop(config, name, CHALLENGER)
 
 
 def tag(config: Settings, version: ModelVersion, tags: Mapping[str, str]) -> None:
@@ -267,6 +316,7 @@ def keep_json(config: Settings, version: ModelVersion, file: str, content: Mappi
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
+    client.sign_in_mlflow(config)
     mlflow = MlflowClient(tracking_uri=config.registry.uri, registry_uri=config.registry.uri)
     try:
         mlflow.log_text(found.run_id, json.dumps(content, indent=1, default=str) + "\n", file)
@@ -274,13 +324,9 @@ def keep_json(config: Settings, version: ModelVersion, file: str, content: Mappi
         raise client.unavailable(config, str(error).splitlines()[0][:200]) from None
 
 
-def rollback(config: Settings, name: str) -> ModelVersion:
-    """Make the previous version the champion; the two swap aliases. Raises ModelError where there is none."""
-    before = _aliased(config, name, PREVIOUS)
-    if before is None:
-        raise ModelError(f"no version of {name} served before this one; promote one by its number")
-    set_champion(config, before)
-    return get(config, name, before.version)
+def _drop(config: Settings, name: str, alias: str) -> None:
+    with contextlib.suppress(NotFoundError, ModelError):
+        client.delete(config, "registered-models/alias", {"name": name, "alias": alias})
 
 
 def _point(config: Settings, version: ModelVersion, alias: str) -> None:

@@ -48,9 +48,12 @@ class Store(Section):
 
 
 class Registry(Section):
-    """MLflow and the names of the models."""
+    """MLflow, how to sign in there, and the names of the models."""
 
     uri: Address = "http://127.0.0.1:15000"
+    authentication: bool = True
+    user: str = Field("admin", pattern=r"^[A-Za-z0-9._@-]+$")
+    password: SecretStr | None = None
     classifier: str = "activity-classifier"
     regressor: str = "energy-regressor"
     poll_seconds: float = Field(1.0, gt=0)

@@ -52,6 +52,9 @@ FROM (
     ORDER BY started_at DESC, batch_id DESC LIMIT 1
 ) AS last, jsonb_each(last.offsets) AS by_partition (number, range)
 """
+_LAST_VERSIONS = """
+SELECT model_version, energy_version FROM batches WHERE topic = %s ORDER BY started_at DESC LIMIT 1
+"""
 _NEWEST = """
 SELECT topic_id, query_id, started_at FROM batches WHERE topic = %s ORDER BY started_at DESC, batch_id DESC LIMIT 1
 """
@@ -242,3 +245,9 @@ def record_lost(connection: Connection, topic: str, topic_id: str | None, lost: 
         for part in parts:
             values = {"topic": topic, "topic_id": topic_id, "offsets": _json({number: part})}
             execute(connection, _LOST, values)
+
+
+def last_versions(connection: Connection, topic: str) -> tuple[str | None, str | None]:
+    """Versions of classifier and regressor that scored the topic's last batch; None where there is none."""
+    row = fetch_row(connection, _LAST_VERSIONS, (topic,))
+    return (None, None) if row is None else (row[0], row[1])

@@ -1,6 +1,7 @@
-"""The champion that serves: the driver polls the registry, and loads a new version before it is used.
+"""The champion that serves: the driver polls the store's record of promotions and loads a new version before its use.
 
-If a new champion cannot be fetched or loaded, the previous version keeps serving, and the failure is logged once.
+If a new champion cannot be fetched, is refused or does not load, the previous version keeps serving, and the failure is
+logged once. A driver that has just started takes the last version of the record that passes.
 """
 
 from __future__ import annotations
@@ -9,13 +10,18 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from activitymodule.errors import ActivityError, ServiceUnavailableError
+from activitymodule.errors import ModelError, ServiceUnavailableError, SignInRefusedError
 from activitymodule.models.bundle import BundleBytes, ScoringModel, load_bundle
-from activitymodule.registry.versions import ModelVersion, champion, fetch
+from activitymodule.registry.versions import ModelVersion, champion
+from activitymodule.serving.door import Checked, checked_promoted
+from activitymodule.serving.record import moved_sentence, names, promoted
 from activitymodule.settings import Settings
-from activitymodule.store.connection import connect
+from activitymodule.store.connection import connect, session
 from activitymodule.store.models import record_model_version
+from activitymodule.store.promotions import Promoted
 from activitymodule.streaming.log import log
+
+_POLLS_OF_ALIASES = 5  # the aliases are compared with the record at each of so many polls
 
 
 @dataclass(frozen=True)
@@ -26,10 +32,6 @@ class Champion:
     regressor: ModelVersion | None
     bundle: BundleBytes
     model: ScoringModel
-
-
-def _pair(config: Settings) -> tuple[ModelVersion | None, ModelVersion | None]:
-    return champion(config, config.registry.classifier), champion(config, config.registry.regressor)
 
 
 def record_versions(config: Settings, serving: Champion) -> None:
@@ -46,60 +48,80 @@ def record_versions(config: Settings, serving: Champion) -> None:
     connection.close()
 
 
+@dataclass(frozen=True)
+class _Record:
+    """The versions of both models by the record of promotions; the last one of each serves."""
+
+    classifier: list[Promoted]
+    regressor: list[Promoted]
+
+    def newest(self) -> tuple[Promoted | None, Promoted | None]:
+        """The version of each that serves."""
+        first, second = (one[-1] if one else None for one in (self.classifier, self.regressor))
+        return first, second
+
+
 class ChampionWatch:
     """Keeps `current` up to date from a thread of its own; a batch reads it once and uses that version throughout."""
 
     def __init__(self, config: Settings, on_change: Callable[[Champion], None]) -> None:
         self._config = config
         self._on_change = on_change
-        self._rejected: set[tuple[str | None, str | None]] = set()
+        self._seen: tuple[Promoted | None, Promoted | None] | None = None  # whatever came of it
+        self._serving: tuple[Checked | None, Checked | None] = (None, None)
+        self._logged: set[str] = set()
+        self._rejected = ""
+        self._moved: dict[str, str | None] = {}
+        self._polls = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
         self.current: Champion | None = None
 
     def refresh(self) -> Champion | None:
-        """Ask the registry now. Raises ServiceUnavailableError where it does not answer and no version serves yet."""
+        """Look at the record now. Raises ServiceUnavailableError where store or registry do not answer and no version
+        serves yet."""
         try:
-            classifier, regressor = _pair(self._config)
-        except ServiceUnavailableError:
+            record = self._record()
+            if record.newest() != self._seen:
+                self._change(record)
+                # not before: what could not be asked for is asked for again
+                self._seen = record.newest()
+            self._compare_aliases(record)
+        except ServiceUnavailableError as error:
             if self.current is None:
                 raise
-            return self.current  # the version that serves needs no registry
-        if classifier is None:
-            return self.current
-        key = (classifier.version, regressor.version if regressor else None)
-        if self.current is not None and key == self._key(self.current):
-            return self.current
-        if key in self._rejected:
-            return self.current
-        try:
-            found = self._load(classifier, regressor)
-        except ServiceUnavailableError:
-            if self.current is None:
-                raise
-            return self.current
-        except ActivityError as error:
-            self._rejected.add(key)
-            serving = (
-                f"version {self.current.classifier.version} keeps serving"
-                if self.current
-                else "no version serves"
-            )
-            log(f"CHAMPION REJECTED: version {classifier.version}: {error}; {serving}")
-            return self.current
-        self._on_change(found)
-        before, self.current = self.current, found
-        if before is not None:
-            log(f"champion is now version {classifier.version} (was {before.classifier.version})")
-        return found
+            if isinstance(error, SignInRefusedError):
+                self._log_once(str(error))
+        return self.current  # the version that serves needs neither
 
     def load_version(self, classifier_version: str, regressor_version: str | None) -> Champion:
-        """Load a given pair of versions, for a batch that began with them before a restart."""
-        registry = self._config.registry
-        regressor = ModelVersion(registry.regressor, regressor_version) if regressor_version else None
-        found = self._load(ModelVersion(registry.classifier, classifier_version), regressor)
+        """Load a given pair of versions, for a batch that began with them before a restart.
+
+        Where one of them is refused by now, the version that serves takes its place.
+        """
+        record, registry = self._record(), self._config.registry
+        try:
+            classifier = self._checked(record.classifier, registry.classifier, classifier_version)
+            regressor = (
+                self._checked(record.regressor, registry.regressor, regressor_version)
+                if regressor_version
+                else None
+            )
+            found = self._load(classifier, regressor)
+        except ModelError as error:
+            if self.current is None:
+                raise
+            serves = self.current.classifier.version
+            self._log_once(
+                f"a batch that began with version {classifier_version} is scored by version {serves}: {error}"
+            )
+            return self.current
         self._on_change(found)
         return found
+
+    def why(self) -> str:
+        """The last rejection, in brackets; empty where there was none."""
+        return f" ({self._rejected})" if self._rejected else ""
 
     def start(self) -> None:
         """Begin polling."""
@@ -109,19 +131,78 @@ class ChampionWatch:
         """End polling."""
         self._stop.set()
 
-    @staticmethod
-    def _key(serving: Champion) -> tuple[str, str | None]:
-        return serving.classifier.version, serving.regressor.version if serving.regressor else None
+    def _record(self) -> _Record:
+        with session(self._config, read_only=True) as connection:
+            return _Record(
+                *(promoted(connection, self._config, name) for name in names(self._config).values())
+            )
 
-    def _load(self, classifier: ModelVersion, regressor: ModelVersion | None) -> Champion:
-        bundle = BundleBytes.read(
-            fetch(self._config, classifier),
-            fetch(self._config, regressor) if regressor else None,
-            version=classifier.version,
-            energy_version=regressor.version if regressor else None,
-            max_megabytes=self._config.models.max_megabytes,
-        )
-        return Champion(classifier, regressor, bundle, load_bundle(bundle, self._config.windows))
+    def _checked(self, served: list[Promoted], name: str, version: str) -> Checked:
+        """A version that served, with the files it was promoted with."""
+        known = [one for one in served if one.version == version]
+        return checked_promoted(self._config, known[-1] if known else Promoted(name, version, None, 0))
+
+    def _change(self, record: _Record) -> None:
+        """Take up what the record names, as far as it passes."""
+        first, second = self._serving
+        classifier, regressor = self._choose(record.classifier, first), self._choose(record.regressor, second)
+        if classifier is None or (regressor is None and record.regressor):
+            return
+        if (classifier, regressor) == self._serving:
+            return
+        try:
+            found = self._load(classifier, regressor)
+        except ModelError as error:
+            self._reject(classifier.version, error)
+            return
+        self._on_change(found)
+        before, self.current, self._serving = self.current, found, (classifier, regressor)
+        if before is not None and before.classifier.version != found.classifier.version:
+            log(f"champion is now version {found.classifier.version} (was {before.classifier.version})")
+
+    def _choose(self, served: list[Promoted], serving: Checked | None) -> Checked | None:
+        """The last version of the record. Where it is refused, the version that serves, or (at the start) the last one
+        before it that passes."""
+        for one in [*reversed(served)][: 1 if serving else None]:
+            if serving and (serving.version.version, serving.sha256) == (one.version, one.sha256):
+                return serving
+            try:
+                found = checked_promoted(self._config, one)
+            except ModelError as error:
+                self._reject(ModelVersion(one.name, one.version), error)
+                continue
+            if found.note:
+                self._log_once(f"version {one.version} of {one.name}: {found.note}")
+            return found
+        return serving
+
+    def _reject(self, version: ModelVersion, error: ModelError) -> None:
+        serving = [one.version for one in self._serving if one and one.version.name == version.name]
+        self._rejected = str(error)
+        then = f"version {serving[0].version} keeps serving" if serving else "it does not serve"
+        self._log_once(f"CHAMPION REJECTED: {error}; {then}")
+
+    def _load(self, classifier: Checked, regressor: Checked | None) -> Champion:
+        bundle = BundleBytes(classifier.stored, regressor.stored if regressor else None)
+        model = load_bundle(bundle, self._config.windows, checked=True)
+        return Champion(classifier.version, regressor.version if regressor else None, bundle, model)
+
+    def _compare_aliases(self, record: _Record) -> None:
+        """Log once where an alias is elsewhere twice in turn: a promotion moves it before it commits its entry."""
+        self._polls += 1
+        if self._polls % _POLLS_OF_ALIASES != 1:
+            return
+        for name, one in zip(names(self._config).values(), record.newest(), strict=True):
+            alias = champion(self._config, name)
+            moved = moved_sentence(name, one.version if one else None, alias.version if alias else None)
+            if moved is not None and self._moved.get(name) == moved:
+                self._log_once(f"REGISTRY: {moved}")
+            self._moved[name] = moved
+
+    def _log_once(self, message: str) -> None:
+        if message not in self._logged:
+            self._logged.add(message)
+            log(message)
 
     def _run(self) -> None:
         while not self._stop.wait(self._config.registry.poll_seconds):
@@ -131,4 +212,4 @@ class ChampionWatch:
                 continue  # no version serves yet; the job itself logs that it waits
             except Exception as error:
                 # a thread that dies would silently stop all updates
-                log(f"could not ask for a new champion: {type(error).__name__}: {error}")
+                log(f"could not look for a new champion: {type(error).__name__}: {error}")

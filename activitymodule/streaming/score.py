@@ -16,7 +16,7 @@ from functools import partial
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from activitymodule.errors import ActivityError, RefusedError, ServiceUnavailableError
+from activitymodule.errors import ActivityError, RefusedError, ServiceUnavailableError, SignInRefusedError
 from activitymodule.kafka.clients import reachable as broker_reachable
 from activitymodule.kafka.clients import topic_ends
 from activitymodule.settings import Settings, make_private
@@ -182,6 +182,8 @@ class ScoringJob:
                 if self._champion.refresh() is not None:
                     return True
                 message = "there is no champion yet; waiting for one (train it with `activity train`)"
+            except SignInRefusedError:
+                raise
             except ServiceUnavailableError as error:
                 message = f"{error}; waiting for it"
             if message != logged:

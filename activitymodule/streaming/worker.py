@@ -157,7 +157,8 @@ def _model(scorer: Scorer) -> ScoringModel:
     """The model of this batch, loaded once a process and version; of older versions only the last is kept."""
     loaded = _process.models.get(scorer.model_version)
     if loaded is None:
-        loaded = load_bundle(scorer.model.value)
+        # the driver has checked these bytes
+        loaded = load_bundle(scorer.model.value, checked=True)
         while len(_process.models) > 1:
             _process.models.pop(next(iter(_process.models)))
         _process.models[scorer.model_version] = loaded

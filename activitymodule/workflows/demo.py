@@ -17,7 +17,7 @@ from pathlib import Path
 
 from activitymodule.embedded.stack import Stack
 from activitymodule.errors import ActivityError, DataError, ServiceUnavailableError
-from activitymodule.registry.versions import champion
+from activitymodule.serving.record import serving
 from activitymodule.settings import Settings, resolve
 from activitymodule.store.connection import session
 from activitymodule.store.evaluation import Totals, totals_since
@@ -98,7 +98,7 @@ def run(demo: Demo, config: Settings, *, say: Say, headline: Headline) -> Summar
 
 def _train_where_needed(config: Settings, say: Say) -> None:
     names = {"activity": config.registry.classifier, "energy": config.registry.regressor}
-    missing = [kind for kind, name in names.items() if champion(config, name) is None]
+    missing = [kind for kind, name in names.items() if serving(config, name) is None]
     if not missing:
         say("there is one already")
         return

@@ -17,7 +17,7 @@ import psutil
 
 from activitymodule.embedded.processes import port_free, who_listens
 from activitymodule.embedded.stack import Stack
-from activitymodule.errors import ActivityError
+from activitymodule.errors import ActivityError, ServiceUnavailableError
 from activitymodule.kafka import topics
 from activitymodule.learning import doubt
 from activitymodule.settings import Settings, load, project_root, read_env_file, resolve
@@ -25,6 +25,7 @@ from activitymodule.store.connection import connect
 from activitymodule.streaming.jars import NEEDED, read_lock, sha256, wrong
 from activitymodule.streaming.java import find_java, java_version
 from activitymodule.workflows.archiving import archive_report
+from activitymodule.workflows.model_versions import problems_of_serving
 
 SECRETS = ("ACTIVITY_STORE__PASSWORD", "ACTIVITY_STORE__ADMIN_PASSWORD")
 
@@ -144,6 +145,17 @@ def _archive(config: Settings) -> Iterator[Finding]:
         yield Finding("archive", "good" if report.good else "bad", report.summary, remedy)
 
 
+def _models(config: Settings) -> Finding:
+    """Whether what serves is what was promoted; downloads the champions' files."""
+    try:
+        found = problems_of_serving(config, download=True)
+    except ServiceUnavailableError:
+        return Finding("models", "note", "not compared with the record: store or registry do not answer")
+    if found:
+        return Finding("models", "bad", found[0], "activity models list")
+    return Finding("models", "good", "the champions are those that were promoted")
+
+
 def _answers(config: Settings, name: str) -> bool:
     """Whether a service answers the request that its users make."""
     if name == "kafka":
@@ -189,4 +201,5 @@ def examine() -> list[Finding]:
         findings += [*_services(config), *_archive(config)]
     except ActivityError as error:
         findings.append(Finding("services", "bad", str(error), "correct that setting"))
+    findings.append(safely("models", lambda: _models(config)))
     return findings

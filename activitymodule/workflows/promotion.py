@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from activitymodule.errors import ModelError
-from activitymodule.models.bundle import ModelBytes, load_model
-from activitymodule.registry.versions import (
-    ModelVersion,
-    champion,
-    drop_challenger,
-    fetch,
-    get,
-    previous,
-    rollback,
-    set_champion,
-    versions,
-)
+from activitymodule.registry.versions import ModelVersion, drop_challenger, get, versions
+from activitymodule.serving.door import Checked, checked, checked_promoted
+from activitymodule.serving.record import move_aliases, promoted
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session
 from activitymodule.store.promotions import Promotion, promotions, record_promotion
@@ -30,7 +19,8 @@ def model_name(config: Settings, kind: str) -> str:
 def promote_by_hand(config: Settings, kind: str, version: str, *, by_whom: str, why: str) -> ModelVersion:
     """Make a version (its number, or `latest`) champion whatever the gate says; recorded in `promotions`.
 
-    Raises ModelError where it does not load or fit, ServiceUnavailableError where it could not be recorded.
+    It is checked first, again where it was before. Raises ModelError where it is refused or does not fit,
+    ServiceUnavailableError where it could not be recorded.
     """
     name = model_name(config, kind)
     if version == "latest":
@@ -40,51 +30,57 @@ def promote_by_hand(config: Settings, kind: str, version: str, *, by_whom: str, 
         found = known[0]
     else:
         found = get(config, name, version)
-    _must_fit(config, found, kind)
-    _recorded(
-        config, name, found.version, "promoted by hand", by_whom, why, lambda: set_champion(config, found)
-    )
+    make_champion(config, checked(config, found, anew=True), "promoted by hand", by_whom=by_whom, why=why)
     drop_challenger(config, name, found.version)
     return get(config, name, found.version)
 
 
 def roll_back(config: Settings, kind: str, *, by_whom: str, why: str) -> ModelVersion:
-    """Make the previous champion the champion again; recorded in `promotions`."""
+    """Make the version that served before the champion the champion again; recorded in `promotions`.
+
+    By the record: a second rollback leads further back. Raises ModelError where no version served before, or where the
+    one that did is refused.
+    """
     name = model_name(config, kind)
-    found = previous(config, name)
-    if found is None:
+    with session(config, read_only=True) as connection:
+        found = promoted(connection, config, name)
+    if len(found) < 2:
         raise ModelError(f"no version of {name} served before this one; promote one by its number")
-    _recorded(config, name, found.version, "rolled back", by_whom, why, lambda: rollback(config, name))
-    return get(config, name, found.version)
+    make_champion(config, checked_promoted(config, found[-2]), "rolled back", by_whom=by_whom, why=why)
+    return get(config, name, found[-2].version)
+
+
+def make_champion(config: Settings, version: Checked, act: str, *, by_whom: str, why: str) -> None:
+    """Record that a checked version serves from now on, and point the registry's aliases to it.
+
+    The aliases move between writing the entry and committing it: aliases that did not move leave no entry, and without
+    a store nothing moves.
+    """
+    name = version.version.name
+    with session(config) as connection:
+        serving = promoted(connection, config, name)
+        record_promotion(
+            connection,
+            name=name,
+            version=version.version.version,
+            before=serving[-1].version if serving else None,
+            act=act,
+            by_whom=by_whom,
+            why=why or "no reason given",
+            sha256=version.sha256,
+        )
+        move_aliases(config, promoted(connection, config, name))
+
+
+def check(config: Settings, kind: str, version: str) -> str | None:
+    """Try a version again, whatever is remembered of it: a note where there is one.
+
+    Raises ModelError where it is refused or does not fit, which is remembered.
+    """
+    return checked(config, get(config, model_name(config, kind), version), anew=True).note
 
 
 def history(config: Settings, kind: str, limit: int) -> list[Promotion]:
     """Promotions, rejections and rollbacks of a model, newest first."""
     with session(config, read_only=True) as connection:
         return promotions(connection, name=model_name(config, kind), limit=limit)
-
-
-def _recorded(
-    config: Settings, name: str, version: str, act: str, by_whom: str, why: str, move: Callable[[], object]
-) -> None:
-    """Move the alias between writing the entry and committing it.
-
-    So an alias that did not move leaves no entry, and without a store no alias moves unrecorded.
-    """
-    serving = champion(config, name)
-    with session(config) as connection:
-        record_promotion(
-            connection,
-            name=name,
-            version=version,
-            before=serving.version if serving else None,
-            act=act,
-            by_whom=by_whom,
-            why=why or "no reason given",
-        )
-        move()
-
-
-def _must_fit(config: Settings, version: ModelVersion, kind: str) -> None:
-    stored = ModelBytes.read(fetch(config, version), version.version, config.models.max_megabytes)
-    load_model(stored, kind, config.windows)

@@ -25,11 +25,13 @@ from activitymodule.models.training import (
     train_energy,
 )
 from activitymodule.registry.lineage import write_lineage
-from activitymodule.registry.versions import ModelVersion, champion, register, set_champion
+from activitymodule.registry.versions import ModelVersion, champion, register
+from activitymodule.serving.door import checked
+from activitymodule.serving.record import serving_version
 from activitymodule.settings import Settings
 from activitymodule.store.retraining import who
 from activitymodule.windows.catalogue import MOTION_FAMILIES
-from activitymodule.workflows.promotion import model_name, promote_by_hand
+from activitymodule.workflows.promotion import make_champion, model_name, promote_by_hand
 from activitymodule.workflows.requests import TrainingRequest
 from activitymodule.workflows.training_data import Progress, load_windows, public_name
 
@@ -68,7 +70,9 @@ def train(request: Request, config: Settings, *, begin: Begin = silent) -> list[
     kinds: tuple[Kind, ...] = ("activity", "energy") if request.what == "both" else (request.what,)
     serving: dict[Kind, ModelVersion | None] = {}
     if not request.evaluate_only and request.folder is None:
-        serving = {kind: champion(config, model_name(config, kind)) for kind in kinds}
+        for kind in kinds:
+            champion(config, model_name(config, kind))  # fail now if the registry does not answer
+        serving = {kind: serving_version(config, model_name(config, kind)) for kind in kinds}
         if request.if_missing:
             kinds = tuple(kind for kind in kinds if serving[kind] is None)
     if not kinds:
@@ -249,7 +253,9 @@ def _finish(
     if promoted and request.promote:
         _promote(config, kind, version)
     elif promoted:
-        set_champion(config, version)
+        make_champion(
+            config, checked(config, version), "promoted", by_whom=who(), why="the first version of this model"
+        )
     return Outcome(kind, name, trained.report, version.name, version.version, promoted)
 
 

@@ -10,6 +10,8 @@ from nicegui import ui
 
 from activitymodule.errors import ActivityError, ServiceUnavailableError
 from activitymodule.registry.versions import ModelVersion, fetch, versions
+from activitymodule.serving.record import Standing, standing
+from activitymodule.serving.record import names as models_by_kind
 from activitymodule.store.promotions import Promotion, promotions
 from activitymodule.workflows.promotion import promote_by_hand, roll_back
 from annotation import context, frame
@@ -32,8 +34,9 @@ async def models(who: User) -> None:
     try:
         found = {
             kind: await context.run(versions, context.settings(), name)
-            for kind, name in (("activity", names.classifier), ("energy", names.regressor))
+            for kind, name in models_by_kind(context.settings()).items()
         }
+        stand = {kind: await _standing(name) for kind, name in models_by_kind(context.settings()).items()}
     except ServiceUnavailableError as error:
         waiting.delete()
         frame.notice(str(error), "bad")
@@ -50,14 +53,20 @@ async def models(who: User) -> None:
     history = await context.run_read(
         lambda connection: promotions(connection, name=names.classifier, limit=200)
     )
+    for problem in (sentence for one in stand.values() for sentence in one.problems()):
+        frame.notice(problem, "bad")
     await retraining_panel(who)
     for kind, held in found.items():
         if held:
-            _model(kind, held, history if kind == "activity" else [], who)
+            _model(kind, held, stand[kind], history if kind == "activity" else [], who)
     _promotions(history)
 
 
-def _model(kind: str, held: list[ModelVersion], history: list[Promotion], who: User) -> None:
+async def _standing(name: str) -> Standing:
+    return await context.run_read(lambda connection: standing(context.settings(), connection, name))
+
+
+def _model(kind: str, held: list[ModelVersion], stand: Standing, history: list[Promotion], who: User) -> None:
     """The versions of a model, newest first."""
     with ui.element("div").classes("row-line"):
         frame.heading(_TITLES[kind])
@@ -68,23 +77,24 @@ def _model(kind: str, held: list[ModelVersion], history: list[Promotion], who: U
             _act_button("Roll back", kind, None, who)
     for version in held[:_SHOWN]:
         own = [entry for entry in history if entry.version == version.version]
-        _version(kind, version, own, who)
+        _version(kind, version, stand, own, who)
     if len(held) > _SHOWN:
         frame.text(f"... and {len(held) - _SHOWN} older versions: `activity models list`", "note")
 
 
-def _version(kind: str, version: ModelVersion, history: list[Promotion], who: User) -> None:
+def _version(kind: str, version: ModelVersion, stand: Standing, history: list[Promotion], who: User) -> None:
     """A version, closed but for the champion; its files are fetched when it is opened."""
+    refusal = stand.refusals.get(version.version)
     made = f"{version.created_at:%Y-%m-%d %H:%M}" if version.created_at else ""
     aliases = " ".join(frame.chip(alias, _ALIASES.get(alias, "")) for alias in version.aliases)
-    opened = "champion" in version.aliases and kind == "activity"
+    opened = version.version == stand.version and kind == "activity"
     with ui.element("details").classes("version") as block:
         if opened:
             block.props("open")
         ui.html(
             f'<b>Version {escape(version.version)}</b>{aliases}<span class="muted">{made}</span>'
             f'<span class="note">{escape(version.tags.get("data", ""))}</span>'
-            f"{act_chip(history[0].act) if history else ''}",
+            f"{act_chip(history[0].act) if history else ''}{frame.chip('refused', 'bad') if refusal else ''}",
             tag="summary",
             sanitize=False,
         )
@@ -103,12 +113,14 @@ def _version(kind: str, version: ModelVersion, history: list[Promotion], who: Us
         except ActivityError as error:
             inside.clear()
             with inside:
-                frame.notice(str(error), "bad")
+                frame.notice(refusal or str(error), "bad")
             return
         inside.clear()
         with inside:
+            if refusal:
+                frame.notice(f"Refused: {refusal}", "bad")
             version_details(kind, version, files, history)
-            if who.is_admin and "champion" not in version.aliases:
+            if who.is_admin and version.version != stand.version:
                 with ui.element("div").classes("row-line"):
                     _act_button("Promote", kind, version, who)
 
@@ -177,7 +189,7 @@ async def _reason(what: str, target: str) -> str | None:
     with ui.dialog() as dialog, ui.card().style("min-width: min(420px, 90vw)"):
         frame.heading(f"{what}: {target}")
         frame.text(
-            "The model is loaded and tested first; one that does not fit is refused. The stream uses it from its next "
+            "The model is loaded and tried first; one that does not fit is refused. The stream uses it from its next "
             "batch on. Your name and the reason are recorded."
         )
         reason = ui.input("Reason").props("outlined dense autofocus maxlength=500").classes("w-full")

@@ -17,7 +17,7 @@ echo "Ready: predictions arrive. The passwords stand in .env."
 echo
 row "where to look" "address" "sign in"
 row "console" "http://127.0.0.1:$CONSOLE_PORT" "admin, CONSOLE_ADMIN_PASSWORD"
-row "models (MLflow)" "http://127.0.0.1:$REGISTRY_PORT" "-"
+row "models (MLflow)" "http://127.0.0.1:$REGISTRY_PORT" "admin, ACTIVITY_REGISTRY__PASSWORD"
 row "Spark" "http://127.0.0.1:$SPARK_PORT" "-"
 if in_profile orchestration; then
     row "Airflow" "http://127.0.0.1:$AIRFLOW_PORT" "admin, ACTIVITY_AIRFLOW__PASSWORD"

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from console_process import Console
+from own_settings import serve
 from pages import complaints, fits_a_phone
 
 from activitymodule.models.baseline import BASELINE_FILE
-from activitymodule.registry.versions import champion, get, previous, register, set_champion
+from activitymodule.registry.versions import champion, get, previous, register
 
 pytestmark = pytest.mark.integration
 
@@ -169,13 +170,13 @@ def test_drift_that_cannot_be_judged_yet_says_why(
     bare = tmp_path / "bare"
     shutil.copytree(trained / "activity", bare, ignore=shutil.ignore_patterns(BASELINE_FILE))
     old = register(console.settings, name, bare, {})
-    set_champion(console.settings, old)
+    serve(console.settings, old)
     try:
         # of the version that serves now, and not of what was found a moment ago
         page.reload()
         drift_says(page, f"version {old.version} has no drift baseline")
     finally:
-        set_champion(console.settings, now)
+        serve(console.settings, now)
     assert page.get_by_role("link", name="Go to retraining").count() == 0
     fits_a_phone(page)
     assert errors == []

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from own_settings import serve
 from trials import Trial, environment, replaced
 
 from activitymodule.embedded.airflow_configuration import write_configuration
 from activitymodule.embedded.airflow_process import migrate
-from activitymodule.registry.versions import ModelVersion, register, set_champion
+from activitymodule.registry.versions import ModelVersion, register
 from activitymodule.settings import Settings
 
 
@@ -60,5 +61,5 @@ def weak_model(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture
 def weak_champion(fresh_settings: Settings, weak_model: Path) -> ModelVersion:
     version = register(fresh_settings, fresh_settings.registry.classifier, weak_model, {})
-    set_champion(fresh_settings, version)
+    serve(fresh_settings, version)
     return version

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 from labelling import put_gold_labels, runs_in_store
+from own_settings import serve
 from trials import replaced
 
 from activitymodule.embedded import airflow as services
@@ -30,7 +31,7 @@ from activitymodule.errors import (
 )
 from activitymodule.orchestration import client as airflow
 from activitymodule.orchestration.names import APPROVAL, RETRAIN
-from activitymodule.registry.versions import ModelVersion, champion, register, set_champion, versions
+from activitymodule.registry.versions import ModelVersion, champion, register, versions
 from activitymodule.settings import Settings
 from activitymodule.statistics.reference import ReferenceStatistics
 from activitymodule.store.connection import session
@@ -90,7 +91,7 @@ def started(own: Stack, weak_model: Path) -> ModelVersion:
     own.up(["postgres", "mlflow"], tied=True)
     assert {state.name for state in own.status().services} == {"postgres", "kafka", "mlflow"}
     weak = register(settings, settings.registry.classifier, weak_model, {})
-    set_champion(settings, weak)
+    serve(settings, weak)
     put_gold_labels(settings, people=40, minutes=12, seed=2, audit=250, taught=250)
     said: list[str] = []
     start(settings, said.append)

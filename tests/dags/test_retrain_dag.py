@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from labelling import put_gold_labels, runs_in_store
+from own_settings import serve
 from trials import replaced
 
 from activitymodule.embedded.processes import wait_until
 from activitymodule.orchestration.names import RETRAIN
-from activitymodule.registry.versions import ModelVersion, champion, register, set_champion, versions
+from activitymodule.registry.versions import ModelVersion, champion, register, versions
 from activitymodule.settings import Settings
 
 pytestmark = pytest.mark.integration
@@ -44,7 +45,7 @@ def test_a_run_that_is_not_needed_ends_at_its_check_with_the_reason(
     first = try_dag(RETRAIN, "2026-11-01T03:00:00+00:00").result()
     assert ended_at_its_check(settings, first) == "no_champion"
     version = register(settings, settings.registry.classifier, weak_model, {})
-    set_champion(settings, version)
+    serve(settings, version)
     # forced, with labels of which none may be learned from: they all evaluate
     put_gold_labels(settings, people=4, minutes=4, seed=2, audit=20, taught=0)
     forced = try_dag(RETRAIN, "2026-11-01T04:00:00+00:00", force=True).result()

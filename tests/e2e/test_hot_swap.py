@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from ledger import Ledger, Load, assert_ledger, everything_read, rows, until
+from own_settings import serve
 
-from activitymodule.registry.versions import ModelVersion, register, set_champion
+from activitymodule.registry.versions import ModelVersion, register
 from activitymodule.settings import Settings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
@@ -82,11 +83,11 @@ def swap_under_load(
     wait(lambda: batches_by(settings, champion.version, -1), "a first batch")
     for k in range(swaps):
         begun, now = newest_batch(settings), both[(k + 1) % 2]
-        set_champion(settings, now)
+        serve(settings, now)
         wait(lambda v=now.version, b=begun: batches_by(settings, v, b), f"swap {k + 1}", 60, 0.1)
         if k == swaps // 2:
             begun = newest_batch(settings)
-            set_champion(settings, broken)
+            serve(settings, broken)
             wait(lambda: "CHAMPION REJECTED" in scorer.output, "the rejection", 60, 0.1)
             wait(
                 lambda v=now.version, b=begun + 1: batches_by(settings, v, b),

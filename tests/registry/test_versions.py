@@ -21,7 +21,6 @@ from activitymodule.registry.versions import (
     fetch,
     get,
     register,
-    rollback,
     set_champion,
     versions,
 )
@@ -56,7 +55,6 @@ def test_a_registry_that_does_not_answer(away, folder):
         lambda: versions(away, "m"),
         lambda: fetch(away, ModelVersion("m", "1")),
         lambda: register(away, "m", folder, {}),
-        lambda: rollback(away, "m"),
     ):
         with pytest.raises(ServiceUnavailableError):
             request()
@@ -80,12 +78,10 @@ def test_lineage_is_complete(folder):
 
 
 @pytest.mark.integration
-def test_promote_and_roll_back(fresh_settings, folder):
+def test_aliases(fresh_settings, folder):
     name = fresh_settings.registry.classifier
     assert champion(fresh_settings, name) is None
     assert versions(fresh_settings, name) == []
-    with pytest.raises(ModelError):
-        rollback(fresh_settings, name)
 
     first = register(fresh_settings, name, folder, {"macro_f1": 0.9}, tags={"data": "toy"})
     assert (first.name, first.version, first.tags["data"]) == (name, "1", "toy")
@@ -94,18 +90,17 @@ def test_promote_and_roll_back(fresh_settings, folder):
     set_champion(fresh_settings, first)
     assert champion(fresh_settings, name) == get(fresh_settings, name, "1")
     second = register(fresh_settings, name, folder, {"macro_f1": 0.91})
-    set_champion(fresh_settings, second)
+    set_champion(fresh_settings, second, before="1")
     assert champion(fresh_settings, name).version == "2"
     assert {v.version: v.aliases for v in versions(fresh_settings, name)} == {
         "2": ("champion",),
         "1": ("previous",),
     }
-    assert rollback(fresh_settings, name).version == "1"
-    assert champion(fresh_settings, name).version == "1"
-    assert rollback(fresh_settings, name).version == "2"
+    set_champion(fresh_settings, first)
+    assert {v.version: v.aliases for v in versions(fresh_settings, name)} == {"2": (), "1": ("champion",)}
     with pytest.raises(ModelError):
         set_champion(fresh_settings, ModelVersion(name, "99"))
-    assert champion(fresh_settings, name).version == "2"
+    assert champion(fresh_settings, name).version == "1"
 
 
 @pytest.mark.integration

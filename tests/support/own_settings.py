@@ -56,13 +56,38 @@ def settings_of_ones_own(stack: Any, folder: Path) -> Iterator[Settings]:
 
 def register_champion(settings: Settings, trained: Path) -> Any:
     """Both models registered under the names of the settings, and serving; the classifier's version."""
-    from activitymodule.registry.versions import register, set_champion
+    from activitymodule.registry.versions import register
 
     registry = settings.registry
     serving = register(settings, registry.classifier, trained / "activity", {})
     for version in (serving, register(settings, registry.regressor, trained / "energy", {})):
-        set_champion(settings, version)
+        serve(settings, version)
     return serving
+
+
+def serve(settings: Settings, version: Any, *, sha256: str | None = None) -> None:
+    """A version recorded as champion, and as tried, which takes seconds; sha256 : of its files, as registered."""
+    from activitymodule.registry.versions import DIGEST
+    from activitymodule.serving.door import environment
+    from activitymodule.serving.record import move_aliases, promoted
+    from activitymodule.store.connection import session
+    from activitymodule.store.model_checks import record_check
+    from activitymodule.store.promotions import record_promotion
+
+    sha256, named = sha256 or version.tags[DIGEST], {"name": version.name, "version": version.version}
+    with session(settings) as connection:
+        record_check(connection, **named, sha256=sha256, environment=environment(), refusal=None)
+        before = promoted(connection, settings, version.name)
+        record_promotion(
+            connection,
+            **named,
+            before=before[-1].version if before else None,
+            act="promoted by hand",
+            by_whom="a test",
+            why="for the test",
+            sha256=sha256,
+        )
+        move_aliases(settings, promoted(connection, settings, version.name))
 
 
 def drop_database(settings: Settings) -> None:

@@ -40,7 +40,7 @@ class Candidate:
     """One side of the comparison: a model's answers for the audit windows, or why it has none.
 
     probabilities : (n, n_labels), None where the model cannot be used; refusal : why, in one sentence; too_large :
-    in one sentence, where it is larger than the limit
+    in one sentence, where it is larger than the limit; sha256 : of its files, empty where they were not checked
     """
 
     version: str
@@ -50,3 +50,4 @@ class Candidate:
     windows_per_second: float = 0.0
     refusal: str | None = None
     too_large: str | None = None
+    sha256: str = ""

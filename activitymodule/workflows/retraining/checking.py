@@ -10,7 +10,8 @@ from activitymodule.learning.gate import adjusted_alpha, same_labels_note
 from activitymodule.learning.gold import for_training, known_or_enough
 from activitymodule.models.export import CARD_FILE, Card
 from activitymodule.monitoring.report import drift_report
-from activitymodule.registry.versions import ModelVersion, champion, fetch
+from activitymodule.registry.versions import ModelVersion, fetch
+from activitymodule.serving.record import serving_version
 from activitymodule.settings import Settings
 from activitymodule.store import labels
 from activitymodule.store import retraining as store
@@ -66,7 +67,7 @@ def check(
 
 def _assess(config: Settings, run_id: str, least: int, force: bool) -> CheckResult:
     name = config.registry.classifier
-    serving = champion(config, name)
+    serving = serving_version(config, name)
     drift = _drift_recommends(config)
     with session(config, read_only=True) as connection:
         counts = labels.label_counts(connection, FEATURES_VERSION, store.learnt_until(connection, run_id))

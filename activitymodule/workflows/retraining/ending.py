@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from activitymodule.errors import RefusedError
-from activitymodule.registry.versions import champion, drop_challenger
+from activitymodule.registry.versions import ModelVersion, champion, drop_challenger
+from activitymodule.serving.door import checked
 from activitymodule.settings import Settings
 from activitymodule.store import retraining as store
 from activitymodule.store.connection import session
@@ -43,17 +44,15 @@ def settle_others(config: Settings, run_id: str) -> None:
                 f"seen {idle:.0f} s ago); wait for it, or end it with `activity retrain abandon {other.run_id}`"
             )
         serving = champion(config, config.registry.classifier)
-        if other.step == "promote" and serving is not None and serving.version == other.challenger:
-            # it died between moving the alias and committing the record
-            verdict = saved(other, "gate", GateResult)
+        verdict = saved(other, "gate", GateResult)
+        moved = serving is not None and serving.version == other.challenger
+        if other.step == "promote" and moved and verdict is not None and verdict.verdict == "promote":
+            # it died between moving the alias and committing the record; the files are those that the gate judged
+            version = ModelVersion(config.registry.classifier, verdict.challenger)
+            sha256 = checked(config, version, sha256=verdict.sha256 or None).sha256
             with session(config) as connection:
                 record(
-                    connection,
-                    config,
-                    other,
-                    "promoted",
-                    other.started_by,
-                    verdict.summary if verdict else "",
+                    connection, config, other, "promoted", other.started_by, verdict.summary, sha256=sha256
                 )
             continue
         last = f" ({other.summary})" if other.summary else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,8 +11,8 @@ from activitymodule.errors import ModelError
 from activitymodule.lake.snapshots import read_evaluation, write_evaluation
 from activitymodule.learning.gate import Audit, Candidate, examine, judge
 from activitymodule.learning.strata import AUDIT
-from activitymodule.models.bundle import ModelBytes
-from activitymodule.registry.versions import ModelVersion, fetch, keep_json, tag
+from activitymodule.registry.versions import ModelVersion, keep_json, tag
+from activitymodule.serving.door import checked
 from activitymodule.settings import Settings
 from activitymodule.store import labels
 from activitymodule.store import retraining as store
@@ -57,12 +57,13 @@ def evaluate(config: Settings, run_id: str) -> EvaluationResult:
 def examine_version(config: Settings, version: str, features: np.ndarray) -> Candidate:
     """One version of the classifier on `features` (n, len(FEATURE_NAMES)), or the reason why it does not serve."""
     try:
-        folder = fetch(config, ModelVersion(config.registry.classifier, version))
         # its size is a check of the gate
-        stored = ModelBytes.read(folder, version, max_megabytes=float("inf"))
+        found = checked(config, ModelVersion(config.registry.classifier, version), max_megabytes=float("inf"))
     except ModelError as error:
         return Candidate(version, refusal=str(error))
-    return examine(stored, features, config.windows, max_megabytes=config.models.max_megabytes)
+    limit = config.models.max_megabytes
+    candidate = examine(found.stored, features, config.windows, max_megabytes=limit)
+    return replace(candidate, sha256=found.sha256)
 
 
 def _side(candidate: Candidate) -> Side:
@@ -102,6 +103,7 @@ def gate(config: Settings, run_id: str) -> GateResult:
             summary=verdict.summary,
             champion=champion.version,
             challenger=challenger.version,
+            sha256=challenger.sha256,
             figures=verdict.figures,
             checks=verdict.checks,
         )

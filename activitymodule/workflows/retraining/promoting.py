@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from activitymodule.errors import RefusedError
 from activitymodule.orchestration.names import RETRAIN, STARTED_BY
-from activitymodule.registry.versions import ModelVersion, champion, drop_challenger, set_champion
+from activitymodule.registry.versions import ModelVersion, drop_challenger
+from activitymodule.serving.door import checked
+from activitymodule.serving.record import move_aliases, promoted, serving
 from activitymodule.settings import Settings
 from activitymodule.store import retraining as store
 from activitymodule.store.connection import Connection, session
@@ -17,7 +19,7 @@ from activitymodule.workflows.retraining.results import GateResult, Options, Pro
 def promote(
     config: Settings, run_id: str, *, dry_run: bool | None = None, approved_by: str | None = None
 ) -> PromotionResult:
-    """Move the alias `champion` to the challenger, or reject it.
+    """Record the challenger as champion and move the aliases to it, or reject it.
 
     Where approval is required the run waits until `approved_by` names a person. The champion must still be the one
     the challenger was compared with. The alias moves while the entry of the record is written and not yet committed:
@@ -86,25 +88,33 @@ def reject(config: Settings, run_id: str, by_whom: str) -> PromotionResult:
 
 def _promote(config: Settings, run: store.Run, verdict: GateResult, by_whom: str) -> PromotionResult:
     name = config.registry.classifier
-    serving = champion(config, name)
-    now = serving.version if serving else None
+    serves = serving(config, name)
+    now = serves.version if serves else None
     if now not in (verdict.champion, verdict.challenger):
         raise RefusedError(
             f"version {verdict.challenger} was compared with version {verdict.champion}, but version {now} is "
             "champion now; retrain to compare it anew"
         )
+    # the files that the gate judged, and no others
+    challenger = checked(config, ModelVersion(name, verdict.challenger), sha256=verdict.sha256 or None)
     with session(config) as connection:
-        record(connection, config, run, "promoted", by_whom, verdict.summary)
-        if now != verdict.challenger:
-            set_champion(config, ModelVersion(name, verdict.challenger))
+        record(connection, config, run, "promoted", by_whom, verdict.summary, sha256=challenger.sha256)
+        move_aliases(config, promoted(connection, config, name))
     drop_challenger(config, name, verdict.challenger)
     return PromotionResult(state="promoted", summary=verdict.summary, version=verdict.challenger)
 
 
 def record(
-    connection: Connection, config: Settings, run: store.Run, act: State, by_whom: str, why: str
+    connection: Connection,
+    config: Settings,
+    run: store.Run,
+    act: State,
+    by_whom: str,
+    why: str,
+    *,
+    sha256: str | None = None,
 ) -> None:
-    """Write the entry of the promotions' record, and end the run."""
+    """Write the entry of the promotions' record, and end the run. sha256 : of the files of a version that serves now"""
     verdict = saved(run, "gate", GateResult)
     version = run.challenger or (verdict.challenger if verdict else None)
     assert version is not None, "a run that ends so has a challenger"
@@ -118,5 +128,6 @@ def record(
         why=why,
         run_id=run.run_id,
         verdict=verdict.model_dump(mode="json") if verdict else {},
+        sha256=sha256,
     )
     store.finish_run(connection, run.run_id, act, why)

@@ -127,6 +127,7 @@ class Side(Result):
     windows_per_second: float = 0.0
     refusal: str | None = None
     too_large: str | None = None
+    sha256: str = ""  # of its files, where it may be loaded
 
 
 class EvaluationResult(Result):
@@ -149,6 +150,7 @@ class GateResult(Result):
     summary: str = _summary()
     champion: str
     challenger: str
+    sha256: str = ""  # of the challenger's files; empty in results of earlier versions of this project
     figures: ComparedFigures | Figures = Field(union_mode="left_to_right")
     checks: tuple[Check, ...] = ()
 

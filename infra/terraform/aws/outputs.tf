@@ -34,7 +34,7 @@ output "services_secret_arn" {
 }
 
 output "spark_secret_arns" {
-  description = "The secrets to fill with one password each: of the scorer's role, and of the generator's."
+  description = "The secrets to fill with one password each: of the scorer's role, of the generator's, and of MLflow's user."
   value       = module.store.spark_secret_arns
 }
 

@@ -31,6 +31,9 @@ locals {
       secrets     = { ACTIVITY_STORE__PASSWORD = "${local.secret}:store_${role}_password::" }
     }
   }
+  # of MLflow's user, for those that train, score or promote
+  registry_password = "${local.secret}:registry_password::"
+
   role_passwords = {
     for role in ["generator", "scorer", "console", "airflow", "registry", "reader"] :
     "STORE_${upper(role)}_PASSWORD" => "${local.secret}:store_${role}_password::"
@@ -80,8 +83,9 @@ module "console" {
   running            = local.running
   environment        = local.roles["console"].environment
   secrets = merge(local.roles["console"].secrets, {
-    ACTIVITY_CONSOLE__SECRET   = "${local.secret}:console_secret::"
-    ACTIVITY_AIRFLOW__PASSWORD = "${local.secret}:airflow_password::"
+    ACTIVITY_CONSOLE__SECRET    = "${local.secret}:console_secret::"
+    ACTIVITY_AIRFLOW__PASSWORD  = "${local.secret}:airflow_password::"
+    ACTIVITY_REGISTRY__PASSWORD = local.registry_password
   })
   secret_arns    = [local.secret]
   cpu            = 1024
@@ -126,14 +130,17 @@ module "registry" {
   image              = local.image
   image_registry_arn = module.images.arns["services"]
   running            = local.running
-  secrets            = { PGPASSWORD = "${local.secret}:store_registry_password::" }
-  secret_arns        = [local.secret]
-  cpu                = 512
-  memory             = 2048
-  subnets            = module.network.private_subnets
-  security_group     = module.network.security_groups["services"]
-  log_days           = var.log_days
-  kms_key_arn        = aws_kms_key.this.arn
+  secrets = {
+    PGPASSWORD                 = "${local.secret}:store_registry_password::"
+    MLFLOW_AUTH_ADMIN_PASSWORD = local.registry_password
+  }
+  secret_arns    = [local.secret]
+  cpu            = 512
+  memory         = 2048
+  subnets        = module.network.private_subnets
+  security_group = module.network.security_groups["services"]
+  log_days       = var.log_days
+  kms_key_arn    = aws_kms_key.this.arn
 
   environment = {
     AWS_DEFAULT_REGION                 = var.region
@@ -145,7 +152,7 @@ module "registry" {
   containers = [{
     name = "mlflow"
     command = [
-      "python", "-m", "mlflow", "server",
+      "python", "-m", "activitymodule.registry.server",
       "--host", "0.0.0.0", "--port", "5000", "--workers", "1",
       "--backend-store-uri", "postgresql+psycopg2://activity_registry@${module.store.host}:${module.store.port}/mlflow?sslmode=require",
       "--artifacts-destination", "s3://${module.lake.buckets["artifacts"]}",
@@ -191,6 +198,7 @@ module "orchestration" {
 
   secrets = merge(local.roles["airflow"].secrets, {
     ACTIVITY_AIRFLOW__PASSWORD          = "${local.secret}:airflow_password::"
+    ACTIVITY_REGISTRY__PASSWORD         = local.registry_password
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN = "${local.secret}:airflow_database::"
     AIRFLOW__CORE__FERNET_KEY           = "${local.secret}:airflow_fernet::"
     AIRFLOW__API_AUTH__JWT_SECRET       = "${local.secret}:airflow_jwt::"
@@ -278,6 +286,7 @@ module "admin" {
 
   secrets = merge(local.role_passwords, {
     ACTIVITY_STORE__PASSWORD       = "${local.secret}:store_password::"
+    ACTIVITY_REGISTRY__PASSWORD    = local.registry_password
     STORE_OWNER_PASSWORD           = "${local.secret}:store_password::"
     ACTIVITY_STORE__ADMIN_PASSWORD = "${module.store.admin_secret_arn}:password::"
   })

@@ -97,11 +97,13 @@ module "images" {
 }
 
 module "engine" {
-  source        = "./modules/engine"
-  project       = var.project
-  account       = local.accounts["engine"]
-  buckets       = { for name in ["lake", "checkpoints", "staging"] : name => module.lake.buckets[name] }
-  store_secrets = [for role in ["scorer", "generator"] : module.store.secrets["store-${role}-password"]]
+  source  = "./modules/engine"
+  project = var.project
+  account = local.accounts["engine"]
+  buckets = { for name in ["lake", "checkpoints", "staging"] : name => module.lake.buckets[name] }
+  store_secrets = [
+    for name in ["store-scorer-password", "store-generator-password", "registry-password"] : module.store.secrets[name]
+  ]
 }
 
 module "entrance" {

@@ -41,8 +41,8 @@ output "spark" {
     staging_bucket  = module.lake.buckets["staging"]
     image           = var.image_tag == null ? null : "${module.images.urls["spark"]}:${var.image_tag}"
     passwords = {
-      for role in ["scorer", "generator"] :
-      role => "gcp-secret:projects/${var.project}/secrets/${module.store.secrets["store-${role}-password"]}"
+      for name, secret in { scorer = "store-scorer-password", generator = "store-generator-password", registry = "registry-password" } :
+      name => "gcp-secret:projects/${var.project}/secrets/${module.store.secrets[secret]}"
     }
   }
 }

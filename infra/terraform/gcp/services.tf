@@ -37,6 +37,7 @@ locals {
     {
       STORE_OWNER_PASSWORD           = "store-password"
       ACTIVITY_STORE__PASSWORD       = "store-password"
+      ACTIVITY_REGISTRY__PASSWORD    = "registry-password"
       ACTIVITY_STORE__ADMIN_PASSWORD = "admin-password"
     },
   )
@@ -58,9 +59,10 @@ module "console" {
   buckets         = { (module.lake.buckets["lake"]) = "roles/storage.objectViewer" }
 
   secrets = {
-    ACTIVITY_STORE__PASSWORD   = local.secrets["store-console-password"]
-    ACTIVITY_CONSOLE__SECRET   = local.secrets["console-secret"]
-    ACTIVITY_AIRFLOW__PASSWORD = local.secrets["airflow-password"]
+    ACTIVITY_STORE__PASSWORD    = local.secrets["store-console-password"]
+    ACTIVITY_CONSOLE__SECRET    = local.secrets["console-secret"]
+    ACTIVITY_AIRFLOW__PASSWORD  = local.secrets["airflow-password"]
+    ACTIVITY_REGISTRY__PASSWORD = local.secrets["registry-password"]
   }
 
   containers = [{
@@ -83,7 +85,10 @@ module "registry" {
   image      = local.image
   network    = module.network.network
   subnet     = module.network.subnet
-  secrets    = { PGPASSWORD = local.secrets["store-registry-password"] }
+  secrets = {
+    PGPASSWORD                 = local.secrets["store-registry-password"]
+    MLFLOW_AUTH_ADMIN_PASSWORD = local.secrets["registry-password"]
+  }
   # models are kept and fetched by the server: nobody else is let near the bucket
   buckets = { (module.lake.buckets["artifacts"]) = "roles/storage.objectUser" }
 
@@ -96,7 +101,7 @@ module "registry" {
   containers = [{
     name = "mlflow"
     command = [
-      "python", "-m", "mlflow", "server",
+      "python", "-m", "activitymodule.registry.server",
       "--host", "0.0.0.0", "--port", "5000", "--workers", "1",
       "--backend-store-uri", "postgresql+psycopg2://activity_registry@${module.store.host}:5432/mlflow?sslmode=require",
       "--artifacts-destination", "gs://${module.lake.buckets["artifacts"]}",
@@ -123,6 +128,7 @@ module "orchestration" {
   secrets = {
     ACTIVITY_STORE__PASSWORD            = local.secrets["store-airflow-password"]
     ACTIVITY_AIRFLOW__PASSWORD          = local.secrets["airflow-password"]
+    ACTIVITY_REGISTRY__PASSWORD         = local.secrets["registry-password"]
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN = local.secrets["airflow-database"]
     AIRFLOW__CORE__FERNET_KEY           = local.secrets["airflow-fernet"]
     AIRFLOW__API_AUTH__JWT_SECRET       = local.secrets["airflow-jwt"]

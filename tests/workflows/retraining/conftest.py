@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from own_settings import serve
 
 from activitymodule.models.dataset import TrainingWindows, windows_of_readings
 from activitymodule.registry import versions as registry
@@ -69,7 +70,7 @@ def weak(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> 
 def serving(fresh_settings: Settings, weak: Path) -> registry.ModelVersion:
     """The weak classifier as champion."""
     version = registry.register(fresh_settings, fresh_settings.registry.classifier, weak, {})
-    registry.set_champion(fresh_settings, version)
+    serve(fresh_settings, version)
     return version
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from own_settings import serve
 
 from activitymodule.errors import DataError, RefusedError
-from activitymodule.registry.versions import register, set_champion
+from activitymodule.registry.versions import register
 from activitymodule.settings import Settings
 from activitymodule.store.labels import LabelCounts
 from activitymodule.workflows.retraining import ending, steps
@@ -29,7 +30,7 @@ def test_reasons_not_to_begin(fresh_settings, weak, label_some):
         return found.steps.check.reason
 
     assert reason("none") == reason("none-forced", FORCED) == Reason.NO_CHAMPION
-    set_champion(settings, register(settings, settings.registry.classifier, weak, {}))
+    serve(settings, register(settings, settings.registry.classifier, weak, {}))
     assert reason("empty") == reason("empty-forced", FORCED) == Reason.NOTHING_TO_LEARN
     label_some(teaching=10, audit=10)
     assert reason("unjudged") == Reason.NOT_ENOUGH_AUDIT

@@ -294,13 +294,13 @@ def test_killed_between_the_alias_and_its_record(fresh_settings, serving, label_
     class Killed(BaseException):
         """The process ends here."""
 
-    move = registry.set_champion
+    move = promoting.move_aliases
 
     def move_and_die(*arguments: Any) -> None:
         move(*arguments)
         raise Killed
 
-    monkeypatch.setattr(promoting, "set_champion", move_and_die)
+    monkeypatch.setattr(promoting, "move_aliases", move_and_die)
     with pytest.raises(Killed):
         approve(settings, "approved", by_whom="ann")
     monkeypatch.undo()

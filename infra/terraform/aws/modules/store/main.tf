@@ -67,7 +67,7 @@ resource "aws_db_instance" "this" {
 # An empty box: what goes in is said in docs/cloud.md.
 resource "aws_secretsmanager_secret" "services" {
   name                    = "${var.name}/services"
-  description             = "JSON: store_password (of the owner), store_console_password and so for each role of sql/roles.sql, console_secret, airflow_password, airflow_fernet, airflow_jwt, airflow_session, airflow_database"
+  description             = "JSON: store_password (of the owner), store_console_password and so for each role of sql/roles.sql, console_secret, airflow_password, registry_password, airflow_fernet, airflow_jwt, airflow_session, airflow_database"
   kms_key_id              = var.kms_key_arn
   recovery_window_in_days = var.force_destroy ? 0 : 7
 }
@@ -77,6 +77,13 @@ resource "aws_secretsmanager_secret" "spark" {
   for_each                = toset(["scorer", "generator"])
   name                    = "${var.name}/store-${each.key}-password"
   description             = "The password of the store's role activity_${each.key}, as plain text"
+  kms_key_id              = var.kms_key_arn
+  recovery_window_in_days = var.force_destroy ? 0 : 7
+}
+
+resource "aws_secretsmanager_secret" "registry" {
+  name                    = "${var.name}/registry-password"
+  description             = "The password of MLflow's user, as plain text"
   kms_key_id              = var.kms_key_arn
   recovery_window_in_days = var.force_destroy ? 0 : 7
 }

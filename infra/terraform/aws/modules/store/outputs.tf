@@ -19,6 +19,9 @@ output "services_secret_arn" {
 }
 
 output "spark_secret_arns" {
-  description = "Secrets with one password each, for Spark: scorer, generator."
-  value       = { for role, secret in aws_secretsmanager_secret.spark : role => secret.arn }
+  description = "Secrets with one password each, for Spark: scorer, generator, registry."
+  value = merge(
+    { for role, secret in aws_secretsmanager_secret.spark : role => secret.arn },
+    { registry = aws_secretsmanager_secret.registry.arn },
+  )
 }

@@ -53,6 +53,7 @@ resource "google_secret_manager_secret" "this" {
     "store-password", "store-generator-password", "store-scorer-password", "store-console-password",
     "store-airflow-password", "store-registry-password", "store-reader-password", "admin-password", "console-secret", "airflow-password",
     "airflow-database", "airflow-fernet", "airflow-jwt", "airflow-session",
+    "registry-password",
   ])
   secret_id = "${var.name}-${each.key}"
 

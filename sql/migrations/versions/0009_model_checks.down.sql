@@ -1,0 +1,2 @@
+DROP TABLE model_checks;
+ALTER TABLE promotions DROP COLUMN sha256;
