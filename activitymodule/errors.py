@@ -103,9 +103,27 @@ class ItemClosedError(RefusedError):
 
 
 class ItemHeldError(RefusedError):
-    """The annotator's lease of the queue item has expired, and others hold or labelled it."""
+    """The annotator has no lease of the queue item, or it has expired."""
 
     code = "item_held"
+
+
+class AuditItemError(RefusedError):
+    """Several windows at once, one of them of the audit share, whose windows are labelled one by one."""
+
+    code = "audit_item"
+
+
+class AlreadyDecidedError(RefusedError):
+    """Another reviewer has decided about the window since it was shown."""
+
+    code = "already_decided"
+
+
+class TokenExpiredError(RefusedError):
+    """The token of a request has expired."""
+
+    code = "token_expired"
 
 
 class ModelError(ActivityError):

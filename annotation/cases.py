@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from activitymodule.errors import AlreadyDecidedError
 from activitymodule.learning.agreement import PairAgreement, agreements
 from activitymodule.learning.label_errors import suspicious_labels
 from activitymodule.store import items as store_items
 from activitymodule.store import labels as store_labels
 from activitymodule.store import review as store_review
 from activitymodule.store.connection import Connection
-from activitymodule.store.review import Case, Vote
+from activitymodule.store.review import Case, Decision, Vote
 from annotation import context, items
 from annotation.auth import User
 
@@ -23,13 +24,17 @@ _MOST_SUSPICIOUS = 50
 
 @dataclass(frozen=True)
 class Shown:
-    """A case with what is shown of it. label, suggested : of a suspicious label, it and the model's prediction."""
+    """A case with what is shown of it.
+
+    label, suggested : of a suspicious label, it and the model's prediction; decision : another reviewer's, in force
+    """
 
     case: Case
     item: store_items.Item
     votes: tuple[Vote, ...]
     label: str | None = None
     suggested: str | None = None
+    decision: Decision | None = None
 
 
 def suspicions(connection: Connection, classifier: str) -> list[tuple[Case, str, str]]:
@@ -68,9 +73,17 @@ def waiting(connection: Connection, classifier: str) -> list[Shown]:
             tuple(store_review.votes(connection, case.item_id)),
             label,
             suggested,
+            store_review.decision(connection, case.item_id),
         )
         for case, label, suggested in [*cases, *doubtful]
     ]
+
+
+def _again(connection: Connection, shown: Shown) -> Shown:
+    """The case with the votes and the decision of now."""
+    number = shown.item.item_id
+    votes = tuple(store_review.votes(connection, number))
+    return replace(shown, votes=votes, decision=store_review.decision(connection, number))
 
 
 def kappas(connection: Connection) -> list[PairAgreement]:
@@ -108,7 +121,10 @@ class Desk:
         return None
 
     async def decide(self, label: str | None) -> bool:
-        """Decide the open case: a label, or None if it cannot be determined. The case leaves the list."""
+        """Decide the open case: a label, or None if it cannot be determined. The case leaves the list.
+
+        Raises AlreadyDecidedError where another reviewer was faster; their decision is shown from then on.
+        """
         shown = self.open
         if shown is None or self.busy:
             return False
@@ -121,10 +137,14 @@ class Desk:
                     shown.item.item_id,
                     self.who.name,
                     label,
+                    seen=shown.decision.number if shown.decision else None,
                     minutes=context.settings().queue.lease_minutes,
                     seconds=seconds,
                 )
             )
+        except AlreadyDecidedError:
+            self.cases[self.at] = await context.run_read(lambda connection: _again(connection, shown))
+            raise
         finally:
             self.busy = False
         self.cases = [one for one in self.cases if one.item.item_id != shown.item.item_id]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from activitymodule.errors import AuditItemError
 from activitymodule.learning.strata import AUDIT
 from activitymodule.settings import Settings
 from activitymodule.store import items as store_items
@@ -203,7 +204,7 @@ class Prepared(BaseModel):
     """Everything the page shows of an item; plot, strip and similar are HTML of our own.
 
     start : ISO 8601, UTC; context : where the readings before and after come from ("", "queue", "archive")
-    model : label -> probability; empty for an audit item, whose annotator must not see a prediction
+    model : label -> probability; it and the strip are empty for an audit item, whose annotator sees no prediction
     """
 
     item_id: int
@@ -234,13 +235,14 @@ def prepared(connection: Connection, config: Settings, item: Item, width: int, h
     low, high = microseconds(item.window_start), microseconds(item.window_end)
     own = facts(around.records[(around.records["stamp_us"] >= low) & (around.records["stamp_us"] < high)])
     since, until = item.window_start - STRIP_BEFORE, item.window_end + STRIP_AFTER
-    neighbours = store_items.around(connection, item.device_id, since, until)
+    audit = item.stratum == AUDIT
+    # what the model says of the windows around it says what it says of this one
+    neighbours = [] if audit else store_items.around(connection, item.device_id, since, until)
     gold = store_labels.labelled_items(connection, item.features_version)
     gold.pop(item.item_id, None)
     similar = SPACE.nearest(connection, item, list(gold), SIMILAR)
     others = [store_items.get_item(connection, number) for number, _ in similar]
     seconds = (item.window_end - item.window_start).total_seconds()
-    audit = item.stratum == AUDIT
     return Prepared(
         item_id=item.item_id,
         device=item.device_id,
@@ -271,7 +273,12 @@ def _figures(own: Facts, seconds: float) -> list[tuple[str, str]]:
 
 
 def bulk(connection: Connection, item: Item, annotator: str, minutes: float) -> list[Tile]:
-    """Open items of the same watch most like this one, leased for the annotator, the nearest first."""
+    """Open items of the same watch most like this one, leased for the annotator, the nearest first.
+
+    Raises AuditItemError where this one is of the audit share.
+    """
+    if item.stratum == AUDIT:
+        raise AuditItemError("a window of the audit share is labelled alone; label it on its own")
     candidates = store_items.open_of_device(connection, item, annotator)
     near = SPACE.nearest(connection, item, candidates, BULK)
     held = set(leases.lease_these(connection, [number for number, _ in near], annotator, minutes))

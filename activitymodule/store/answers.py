@@ -13,11 +13,13 @@ from typing import Literal
 
 from activitymodule.errors import (
     AlreadyAnsweredError,
+    AuditItemError,
     DataError,
     ItemClosedError,
     ItemHeldError,
     RefusedError,
 )
+from activitymodule.learning.strata import AUDIT
 from activitymodule.store.connection import Connection
 from activitymodule.store.items import lock_item, missing_item
 from activitymodule.store.labels import clean_label
@@ -137,10 +139,10 @@ def answer(
     note: str | None = None,
     at: datetime | None = None,
 ) -> int:
-    """Add an annotator's answer, and close the item when it has the labels it needs.
+    """Add the answer of an annotator who holds the item, and close it when it has the labels it needs.
 
-    An expired lease does no harm as long as nobody else has taken the item. Raises ItemHeldError where others have,
-    ItemClosedError, AlreadyAnsweredError, and DataError for a label that is not valid.
+    Raises ItemHeldError without a lease or with an expired one, ItemClosedError, AlreadyAnsweredError, AuditItemError
+    for an audit item that is answered together with others, and DataError for a label that is not valid.
     """
     if (kind == "label") != (label is not None):
         raise DataError("a label goes with the answer `label`, and with no other")
@@ -154,8 +156,14 @@ def answer(
         raise AlreadyAnsweredError("you have already answered this window; undo that answer first (z)")
     if not found.is_open:
         raise ItemClosedError("this window is closed: others have answered it, or it has expired")
-    if not found.has_room:
-        raise ItemHeldError("your lease of this window has expired, and somebody else has it now")
+    if not found.leased:
+        raise ItemHeldError(
+            "you do not hold this window: your lease has expired; open it again and answer then"
+        )
+    if found.stratum == AUDIT:
+        if origin == "bulk":
+            raise AuditItemError("a window of the audit share is labelled alone; label it on its own")
+        model_hidden = True
     number = add_annotation(
         connection,
         item_id,
@@ -185,7 +193,8 @@ def answer_many(
 ) -> list[int]:
     """Give several items one label, as one step of undo; returns the items that took it.
 
-    Items that others hold by now, and closed ones, are left out.
+    Items that the annotator does not hold any more, and closed ones, are left out. Raises AuditItemError, and labels
+    none, where one is of the audit share.
     """
     at = fetch_value(connection, "SELECT clock_timestamp()")
     taken = []
@@ -204,6 +213,8 @@ def answer_many(
                 model_hidden=model_hidden,
                 at=at,
             )
+        except AuditItemError:
+            raise
         except RefusedError:
             execute(connection, "ROLLBACK TO SAVEPOINT one_of_many")
         else:

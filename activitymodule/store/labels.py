@@ -137,7 +137,7 @@ WHERE g.label IS NOT NULL AND q.features_version = %s ORDER BY g.labelled_at DES
 _WITH_PREDICTIONS = """
 SELECT q.item_id, g.label, g.labelled_at, q.probabilities
 FROM gold_labels g JOIN queue_items q USING (device_id, window_start)
-WHERE g.label IS NOT NULL AND NOT g.adjudicated
+WHERE g.label IS NOT NULL AND NOT g.adjudicated AND q.stratum <> 'audit'
   AND (SELECT m.labels FROM model_versions m WHERE m.version = q.model_version
        ORDER BY m.registered_at DESC LIMIT 1) = %s
 ORDER BY g.labelled_at DESC LIMIT %s
@@ -173,6 +173,7 @@ def labelled_items(connection: Connection, features_version: str, limit: int = 3
 def gold_predictions(connection: Connection, classifier: str, limit: int = 3000) -> GoldPredictions | None:
     """Gold labels of items, adjudicated ones left out, beside the probabilities they were queued with.
 
+    Without the audit share: a label that was changed because the model differs cannot evaluate it.
     Only items whose version has the label set of the one that serves; None where there is no such version.
     """
     known, _ = offered_labels(connection, classifier)

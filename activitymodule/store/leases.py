@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from activitymodule.store.connection import Connection
 from activitymodule.store.items import Item, get_item
-from activitymodule.store.queries import execute, fetch_row
+from activitymodule.store.queries import execute, fetch_all, fetch_row
 
 # First what the annotator already holds (the page was reloaded), then the item that has waited longest: audit and
 # selected items come in the order they were queued, so neither waits for the other.
@@ -37,7 +37,10 @@ SELECT q.required_labels, q.closed_at IS NULL, q.expires_at > clock_timestamp(),
        (SELECT count(DISTINCT a.annotator) FROM annotations_not_undone a
         WHERE a.item_id = q.item_id AND a.answer = 'label' AND NOT a.adjudicates),
        EXISTS (SELECT FROM annotations_not_undone a
-               WHERE a.item_id = q.item_id AND a.annotator = %(annotator)s AND NOT a.adjudicates)
+               WHERE a.item_id = q.item_id AND a.annotator = %(annotator)s AND NOT a.adjudicates),
+       EXISTS (SELECT FROM leases l WHERE l.item_id = q.item_id AND l.annotator = %(annotator)s
+               AND l.expires_at > clock_timestamp()),
+       q.stratum
 FROM queue_items q WHERE q.item_id = %(item_id)s
 """
 _LEASE = """
@@ -64,6 +67,8 @@ class Standing(NamedTuple):
     held_by_others: int
     labelled: int  # annotators whose label counts
     answered: bool  # by this annotator
+    leased: bool  # by this annotator, and the lease has not expired
+    stratum: str
 
     @property
     def has_room(self) -> bool:
@@ -101,6 +106,13 @@ def lease_next(
             return get_item(connection, row[0])
         passed.append(row[0])
     return None
+
+
+def renew(connection: Connection, item_ids: Sequence[int], annotator: str, minutes: float) -> list[int]:
+    """Extend the annotator's leases of these items, expired ones too if the item is still free; returns which."""
+    sql = "SELECT item_id FROM leases WHERE annotator = %s AND item_id = ANY (%s)"
+    held = [row[0] for row in fetch_all(connection, sql, (annotator, list(item_ids)))]
+    return lease_these(connection, held, annotator, minutes)
 
 
 def lease_these(connection: Connection, item_ids: Sequence[int], annotator: str, minutes: float) -> list[int]:

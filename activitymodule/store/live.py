@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from activitymodule.store.audit import HELD_BACK, HIDDEN
 from activitymodule.store.connection import Connection
 from activitymodule.store.queries import fetch_all, fetch_one, fetch_row, fetch_value
 
@@ -108,13 +109,16 @@ ORDER BY started_at DESC, batch_id DESC LIMIT 1
 """
 _MODEL = "SELECT name, labels FROM model_versions WHERE version = %s ORDER BY registered_at DESC LIMIT 1"
 # Windows that still fill have no activity yet.
-_RECENT = """
-SELECT device_id, window_start, activity, confidence, smoothed_activity, kcal_per_min,
-       cardinality(conformal_set), reason,
+_RECENT = f"""
+SELECT device_id, window_start, CASE WHEN NOT hidden THEN activity END, CASE WHEN NOT hidden THEN confidence END,
+       CASE WHEN NOT hidden THEN smoothed_activity END, CASE WHEN NOT hidden THEN kcal_per_min END,
+       CASE WHEN NOT hidden THEN cardinality(conformal_set) END, CASE WHEN hidden THEN %(held_back)s ELSE reason END,
        extract(epoch FROM processed_at - received_at)::double precision, processed_at
-FROM predictions
-WHERE (activity IS NOT NULL OR window_end < now()) AND coverage >= %(least_coverage)s
-ORDER BY processed_at DESC LIMIT %(recent)s
+FROM (SELECT p.*, {HIDDEN} AS hidden FROM (
+    SELECT * FROM predictions
+    WHERE (activity IS NOT NULL OR window_end < now()) AND coverage >= %(least_coverage)s
+    ORDER BY processed_at DESC LIMIT %(recent)s) AS p) AS shown
+ORDER BY processed_at DESC
 """
 
 
@@ -137,7 +141,8 @@ def take_pulse(
     p50, p95, live_p50, live_p95 = latency
     batch = fetch_row(connection, _BATCH, (topic,)) or (None, None, None, {}, None, None)
     name, labels = fetch_row(connection, _MODEL, (batch[4],)) or (None, [])
-    shown = fetch_all(connection, _RECENT, {"recent": recent, "least_coverage": least_coverage})
+    values = {"recent": recent, "least_coverage": least_coverage, "held_back": HELD_BACK}
+    shown = fetch_all(connection, _RECENT, values)
     return Pulse(
         at=at,
         watches=watches,

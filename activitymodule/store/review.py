@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from activitymodule.errors import AlreadyDecidedError
 from activitymodule.store.answers import Answer, add_annotation, settle, undo_annotations
 from activitymodule.store.connection import Connection
 from activitymodule.store.items import lock_item
@@ -35,6 +36,16 @@ class Case:
     at: datetime
 
 
+@dataclass(frozen=True)
+class Decision:
+    """A reviewer's decision in force. label : None: the activity cannot be determined"""
+
+    number: int
+    reviewer: str
+    label: str | None
+    created_at: datetime
+
+
 _CASES = """
 SELECT q.item_id, w.why, w.at
 FROM (
@@ -52,6 +63,11 @@ _VOTES = """
 SELECT a.annotator, a.answer, a.label, a.note, a.seconds, a.created_at
 FROM annotations_in_force a JOIN queue_items q USING (device_id, window_start)
 WHERE q.item_id = %s AND NOT a.adjudicates ORDER BY a.annotation_id
+"""
+_DECISION = """
+SELECT a.annotation_id, a.annotator, a.label, a.created_at FROM annotations_in_force a
+JOIN queue_items q USING (device_id, window_start)
+WHERE q.item_id = %s AND a.adjudicates ORDER BY a.annotation_id DESC LIMIT 1
 """
 _LAST_ADJUDICATION = """
 SELECT annotation_id, item_id FROM annotations_not_undone
@@ -73,12 +89,19 @@ def votes(connection: Connection, item_id: int) -> list[Vote]:
     return [Vote(*row) for row in fetch_all(connection, _VOTES, (item_id,))]
 
 
+def decision(connection: Connection, item_id: int) -> Decision | None:
+    """The latest decision in force about an item's window, or None."""
+    row = fetch_row(connection, _DECISION, (item_id,))
+    return None if row is None else Decision(*row)
+
+
 def adjudicate(
     connection: Connection,
     item_id: int,
     reviewer: str,
     label: str | None,
     *,
+    seen: int | None = None,
     minutes: float,
     note: str | None = None,
     seconds: float | None = None,
@@ -86,10 +109,19 @@ def adjudicate(
     """Add a reviewer's decision, which overrides all votes; the number of its row.
 
     label : None: the activity cannot be determined, and the item is withdrawn
+    seen : number of the decision that the reviewer was shown, None for none
+
+    Raises AlreadyDecidedError where another one is in force by now.
     """
     if label is not None:
         label = clean_label(connection, label)
     lock_item(connection, item_id)
+    there = decision(connection, item_id)
+    if there is not None and there.number != seen:
+        raise AlreadyDecidedError(
+            f"{there.reviewer} has decided {there.label or 'that it cannot be determined'} meanwhile; nothing was "
+            "saved, decide again if you differ"
+        )
     number = add_annotation(
         connection,
         item_id,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from activitymodule.store.audit import HELD_BACK, HIDDEN
 from activitymodule.store.connection import Connection
 from activitymodule.store.queries import fetch_all, fetch_one, fetch_row, fetch_value
 
@@ -94,17 +95,22 @@ class Prediction:
         return self.window_start, self.device_id
 
 
-_PREDICTIONS = """
-SELECT device_id, window_start, activity, confidence, smoothed_activity, kcal_per_min, coverage, conformal_set, reason,
-       model_version
-FROM predictions
-WHERE window_end <= now() - interval '5 seconds' AND (%(device)s = '' OR device_id LIKE %(device)s)
-  AND (%(activity)s = '' OR coalesce(smoothed_activity, activity) = %(activity)s
-       OR (%(activity)s = 'none' AND activity IS NULL))
-  AND (%(uncertain)s = false OR confidence < %(below)s)
-  AND (%(before)s::timestamptz IS NULL OR (window_start, device_id) < (%(before)s, %(before_device)s))
+# a filter of what the model says leaves out the windows of which it may not be shown
+_PREDICTIONS = f"""
+SELECT device_id, window_start, CASE WHEN NOT hidden THEN activity END, CASE WHEN NOT hidden THEN confidence END,
+       CASE WHEN NOT hidden THEN smoothed_activity END, CASE WHEN NOT hidden THEN kcal_per_min END, coverage,
+       CASE WHEN NOT hidden THEN conformal_set END, CASE WHEN hidden THEN %(held_back)s ELSE reason END, model_version
+FROM (SELECT p.*, {HIDDEN} AS hidden FROM (
+    SELECT * FROM predictions p
+    WHERE window_end <= now() - interval '5 seconds' AND (%(device)s = '' OR device_id LIKE %(device)s)
+      AND (%(activity)s = '' OR coalesce(smoothed_activity, activity) = %(activity)s
+           OR (%(activity)s = 'none' AND activity IS NULL))
+      AND (%(uncertain)s = false OR confidence < %(below)s)
+      AND ((%(activity)s = '' AND %(uncertain)s = false) OR NOT {HIDDEN})
+      AND (%(before)s::timestamptz IS NULL OR (window_start, device_id) < (%(before)s, %(before_device)s))
+    ORDER BY window_start DESC, device_id DESC
+    LIMIT %(limit)s) AS p) AS shown
 ORDER BY window_start DESC, device_id DESC
-LIMIT %(limit)s
 """
 _ESCAPED = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
 
@@ -122,6 +128,7 @@ def list_predictions(
         "before": start,
         "before_device": device,
         "limit": limit,
+        "held_back": HELD_BACK,
     }
     return [Prediction(*row) for row in fetch_all(connection, _PREDICTIONS, values)]
 
@@ -231,16 +238,21 @@ class Wearer:
     resting_heart_rate_bpm: float | None
 
 
-_WATCH_WINDOWS = """
-SELECT window_start, window_end, activity, smoothed_activity, confidence, kcal_per_min, reason, processed_at
-FROM predictions
-WHERE device_id = %(device)s
-  AND window_start > (SELECT max(window_start) FROM predictions WHERE device_id = %(device)s) - interval '1 hour'
+_WATCH_WINDOWS = f"""
+SELECT window_start, window_end, CASE WHEN NOT hidden THEN activity END,
+       CASE WHEN NOT hidden THEN smoothed_activity END, CASE WHEN NOT hidden THEN confidence END,
+       CASE WHEN NOT hidden THEN kcal_per_min END, CASE WHEN hidden THEN %(held_back)s ELSE reason END, processed_at
+FROM (SELECT p.*, {HIDDEN} AS hidden FROM predictions p
+      WHERE device_id = %(device)s
+        AND window_start > (SELECT max(window_start) FROM predictions WHERE device_id = %(device)s) - interval '1 hour'
+     ) AS shown
 ORDER BY window_start
 """
-_BOUTS = """
-SELECT activity, bout_start, bout_end, minutes, mean_confidence, kcal FROM bouts_since(%(since)s)
-WHERE device_id = %(device)s ORDER BY bout_start DESC LIMIT 30
+_BOUTS = f"""
+SELECT activity, bout_start, bout_end, minutes, mean_confidence, kcal
+FROM (SELECT *, bout_start AS window_start, bout_end AS window_end FROM bouts_since(%(since)s)
+      WHERE device_id = %(device)s) AS p
+WHERE NOT {HIDDEN} ORDER BY bout_start DESC LIMIT 30
 """
 _WEARER = (
     "SELECT age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm FROM people WHERE device_id = %s"
@@ -254,11 +266,12 @@ ORDER BY device_id LIMIT 200
 
 def last_hour_of(connection: Connection, device_id: str) -> list[WatchWindow]:
     """The windows of a watch in the hour up to its newest one, oldest first."""
-    return [WatchWindow(*row) for row in fetch_all(connection, _WATCH_WINDOWS, {"device": device_id})]
+    values = {"device": device_id, "held_back": HELD_BACK}
+    return [WatchWindow(*row) for row in fetch_all(connection, _WATCH_WINDOWS, values)]
 
 
 def bouts_of(connection: Connection, device_id: str, since: datetime) -> list[Bout]:
-    """The last thirty bouts of a watch since a time, newest first."""
+    """The last thirty bouts of a watch since a time, newest first; without those of an unlabelled audit window."""
     return [Bout(*row) for row in fetch_all(connection, _BOUTS, {"device": device_id, "since": since})]
 
 

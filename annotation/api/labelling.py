@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from activitymodule.store import answers, leases
 from activitymodule.store import items as store_items
 from activitymodule.store.connection import Connection
 from annotation import context, items
+from annotation.access import SignedIn as Who
 from annotation.auth import User
 
 LEAST_WIDTH, MOST_WIDTH = 280, 1600
@@ -21,15 +22,6 @@ LEAST_WIDTH, MOST_WIDTH = 280, 1600
 router = APIRouter(prefix="/annotate", include_in_schema=False)
 
 
-def signed_in(request: Request) -> User:
-    """The signed-in user. 401 for a token, which the gate lets through but which cannot label."""
-    user = getattr(request.state, "user", None)
-    if user is None:
-        raise HTTPException(401, "sign in first")
-    return user
-
-
-Who = Annotated[User, Depends(signed_in)]
 Pixels = Annotated[int, Query(ge=0, le=10_000)]
 
 
@@ -151,7 +143,7 @@ def _ready(connection: Connection, item: store_items.Item, width: int, height: i
 
 @router.post("/answer")
 async def give_answer(who: Who, given: Answered) -> Saved:
-    """Save an answer; 409 if another annotator has the item by now, 422 for an invalid label."""
+    """Save an answer; 409 without a lease of the item, 422 for an invalid label."""
 
     def work(connection: Connection) -> Progress:
         answers.answer(
@@ -193,7 +185,7 @@ async def take_back(who: Who, width: Pixels = 900, height: Pixels = 0) -> TakenB
 async def hold_on(who: Who, asked: Held) -> Renewed:
     """Renew leases; returns the items that are still the annotator's."""
     held = await context.run_write(
-        lambda connection: leases.lease_these(connection, asked.item_ids, who.name, _minutes())
+        lambda connection: leases.renew(connection, asked.item_ids, who.name, _minutes())
     )
     return Renewed(held=held)
 
@@ -206,7 +198,8 @@ async def give_back(who: Who, asked: Held) -> None:
 
 @router.get("/similar/{item_id}")
 async def similar(who: Who, item_id: int) -> Similar:
-    """Open windows of the same watch like this one, leased for the annotator, as small pictures."""
+    """Open windows of the same watch like this one, leased for the annotator, as small pictures; 409 for an audit
+    window."""
 
     def work(connection: Connection) -> Similar:
         item = store_items.get_item(connection, item_id)
@@ -217,7 +210,7 @@ async def similar(who: Who, item_id: int) -> Similar:
 
 @router.post("/together")
 async def label_together(who: Who, given: Together) -> LabelledTogether:
-    """One label for several windows; returns those it was saved for."""
+    """One label for several windows; returns those it was saved for. 409 if one is an audit window."""
 
     def work(connection: Connection) -> LabelledTogether:
         taken = answers.answer_many(

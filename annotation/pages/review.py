@@ -6,18 +6,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC
 from html import escape
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
 from nicegui import events, ui
 
-from activitymodule.errors import ConfigError, DataError
+from activitymodule.errors import AlreadyDecidedError, ConfigError, DataError
 from activitymodule.lake.labels import exported_text
 from activitymodule.learning.agreement import PairAgreement
+from activitymodule.learning.strata import AUDIT
 from activitymodule.store import labels as store_labels
 from annotation import context, frame
-from annotation.auth import User, require_admin
+from annotation.access import Admin
+from annotation.auth import User
 from annotation.cases import Desk, Shown, kappas, waiting
 from annotation.label_files import label_files
 from annotation.palette import colours
@@ -25,7 +26,6 @@ from annotation.signals import facts, microseconds, plot, unpack
 
 router = APIRouter(prefix="/review", include_in_schema=False)
 
-Admin = Annotated[User, Depends(require_admin)]
 Decide = Callable[[str | None], Awaitable[None]]
 
 _ICON = '<path d="M12 4v16M5 20h14M5 8h14M5 8l-2 6h5L5 8ZM19 8l-3 6h5l-2-6Z"/>'
@@ -79,8 +79,8 @@ async def review(who: User) -> None:
             if await desk.decide(label):
                 device = shown.item.device_id if shown else ""
                 ui.notify(f"{device}: {label or 'withdrawn'}", position="bottom-right")
-        except (ConfigError, DataError) as error:
-            ui.notify(str(error), type="negative")
+        except (AlreadyDecidedError, ConfigError, DataError) as error:
+            ui.notify(str(error), type="negative", multi_line=True)
         board.refresh()
 
     async def undo() -> None:
@@ -167,7 +167,7 @@ def _window(shown: Shown) -> None:
 
 
 def _votes(shown: Shown) -> None:
-    """What each annotator answered, and what the model predicted."""
+    """What each annotator answered, what another reviewer decided, and what the model predicted."""
     rows = [
         [
             escape(one.annotator),
@@ -177,9 +177,20 @@ def _votes(shown: Shown) -> None:
         ]
         for one in shown.votes
     ]
+    if shown.decision is not None:
+        label = shown.decision.label
+        rows.append(
+            [
+                f"{escape(shown.decision.reviewer)} (reviewer)",
+                frame.activity_chip(label) if label else frame.chip("cannot be determined", "warn"),
+                "",
+                f"decided at {shown.decision.created_at.astimezone(UTC):%H:%M:%S} UTC",
+            ]
+        )
     item = shown.item
     predicted = list(zip(item.labels, item.probabilities, strict=False))
-    if predicted:
+    # the labels of the audit share evaluate models, so nobody who gives one sees a prediction
+    if predicted and item.stratum != AUDIT:
         label, probability = max(predicted, key=lambda pair: pair[1])
         rows.append(
             [
@@ -190,6 +201,8 @@ def _votes(shown: Shown) -> None:
             ]
         )
     frame.table(["By", "Answer", "Time or confidence", "Note"], rows)
+    if item.stratum == AUDIT:
+        frame.text("Audit window: its label evaluates models, so the prediction is hidden.", "note")
 
 
 def _labels(desk: Desk, decide: Decide) -> None:

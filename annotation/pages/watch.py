@@ -9,6 +9,7 @@ from html import escape
 import numpy as np
 from nicegui import ui
 
+from activitymodule.store.audit import HELD_BACK
 from activitymodule.store.views import (
     Bout,
     WatchWindow,
@@ -90,7 +91,10 @@ class _Shown:
                 self.confidence = ui.html("", sanitize=False).classes("w-full")
             with frame.panel("Heart rate", note="bpm, from the message archive"):
                 self.heart = ui.html('<p class="muted">Loading ...</p>', sanitize=False).classes("w-full")
-        with frame.panel("Bouts", note="periods of one activity, newest first"):
+        with frame.panel(
+            "Bouts",
+            note="periods of one activity, newest first; not those with an audit window that waits for its label",
+        ):
             self.bouts = ui.html("", sanitize=False).classes("w-full")
 
     async def refresh(self) -> None:
@@ -151,7 +155,7 @@ def _figures(windows: Sequence[WatchWindow]) -> list[tuple[str, str, str]]:
         ("In the last hour", f"{kcal:,.0f} kcal", f"{len(windows):,} windows"),
         (
             "Without an activity",
-            f"{sum(1 for one in windows if one.activity is None):,}",
+            f"{sum(1 for one in windows if one.activity is None and one.reason != HELD_BACK):,}",
             "windows with too few readings",
         ),
     ]

@@ -124,7 +124,7 @@
       find("#plot").innerHTML = item.plot;
       find(".strip-place").innerHTML = item.strip
         ? item.strip
-        : '<p class="none-yet">No other windows of this watch nearby.</p>';
+        : `<p class="none-yet">${item.audit ? "Hidden for an audit window: they are predictions." : "No other windows of this watch nearby."}</p>`;
       find(".like .tiles").innerHTML = item.similar.length ? item.similar.join("") : '<p class="none-yet">None labelled yet.</p>';
       model();
       for (const button of all(".label.pressed")) button.classList.remove("pressed");
@@ -354,7 +354,7 @@
     });
     addEventListener("pageshow", (event) => event.persisted && location.reload());
     addEventListener("beforeunload", (event) => unsent && event.preventDefault());
-    setInterval(async () => {
+    const renew = async () => {
       const held = holding();
       if (!held.length || document.hidden) return;
       const reply = await ask("renew", { item_ids: held }).catch(() => null);
@@ -365,7 +365,10 @@
         toast("Your lease on this window expired; another annotator has it now.", true);
         advance();
       }
-    }, start.renew * 1000);
+    };
+    setInterval(renew, start.renew * 1000);
+    // an answer needs the lease, which is not renewed while the page is out of sight
+    document.addEventListener("visibilitychange", renew);
 
     fill();
   }

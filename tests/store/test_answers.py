@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 from queued import MINUTES, fill, label, rows, state
 
-from activitymodule.errors import AlreadyAnsweredError
+from activitymodule.errors import AlreadyAnsweredError, AuditItemError
 from activitymodule.store import answers, leases, review
 
 pytestmark = pytest.mark.integration
@@ -51,6 +51,7 @@ def test_undo_goes_back_ten_steps_and_no_further(opened: Any) -> None:
 def test_a_bulk_answer_is_one_step_of_undo(opened: Any) -> None:
     numbers = fill(opened, 6)
     label(opened, numbers[0], "b")
+    leases.lease_these(opened, numbers, "a", MINUTES)
     taken = answers.answer_many(opened, numbers, "a", "walking", minutes=MINUTES)
     assert taken == numbers[1:]
     undone = answers.undo(opened, "a", MINUTES)
@@ -58,6 +59,22 @@ def test_a_bulk_answer_is_one_step_of_undo(opened: Any) -> None:
     assert undone.items == tuple(numbers[1:])
     assert all(state(opened, number) is None for number in numbers[1:])
     assert state(opened, numbers[0]) == "answered"
+
+
+def test_audit_windows_are_labelled_alone_and_blind(opened: Any) -> None:
+    numbers = fill(opened, 3)
+    audit = numbers[1]
+    rows(opened, "UPDATE queue_items SET stratum = 'audit' WHERE item_id = %s", (audit,))
+    leases.lease_these(opened, numbers, "a", MINUTES)
+    opened.commit()
+    with pytest.raises(AuditItemError):
+        answers.answer_many(opened, numbers, "a", "walking", minutes=MINUTES)
+    opened.rollback()
+    assert rows(opened, "SELECT count(*) FROM annotations") == [(0,)], "not the others either"
+    # whatever the client claims
+    label(opened, audit, "a", model_hidden=False)
+    label(opened, numbers[0], "a", model_hidden=False)
+    assert rows(opened, "SELECT model_hidden FROM annotations ORDER BY annotation_id") == [(True,), (False,)]
 
 
 def test_annotations_are_append_only(opened: Any) -> None:

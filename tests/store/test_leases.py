@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from queued import LABELS, MINUTES, START_US, fill, label, make_item, rows, state
+from queued import LABELS, MINUTES, START_US, fill, label, make_item, rows
 
 from activitymodule.errors import ItemClosedError, ItemHeldError
 from activitymodule.settings import Settings
-from activitymodule.store import items, leases
+from activitymodule.store import answers, items, leases
 from activitymodule.store.connection import connect
 from activitymodule.store.queue import put
 from activitymodule.windows.packing import RECORD
@@ -87,12 +87,24 @@ def test_an_expired_lease_frees_the_item(opened: Any) -> None:
         label(opened, number, "a")
 
 
-def test_a_late_answer_counts_while_nobody_else_leased_the_item(opened: Any) -> None:
-    (number,) = fill(opened, 1)
+def test_an_answer_needs_a_lease_of_ones_own(opened: Any) -> None:
+    (number,) = fill(opened, 1, required_labels=2)
+
+    def refused(who: str) -> None:
+        for kind, said in (("label", "walking"), ("skip", None), ("flag", None), ("unsure", None)):
+            with pytest.raises(ItemHeldError):
+                answers.answer(opened, number, who, kind, said, minutes=MINUTES)  # type: ignore[arg-type]
+
+    refused("a")
     leases.lease_next(opened, "a", MINUTES)
+    refused("b")
     rows(opened, "UPDATE leases SET expires_at = clock_timestamp() - interval '1 second'")
-    label(opened, number, "a")
-    assert state(opened, number) == "answered"
+    refused("a")
+    assert rows(opened, "SELECT count(*) FROM annotations") == [(0,)]
+    assert leases.renew(opened, [number], "b", MINUTES) == [], "renewing is no way to choose an item"
+    assert leases.renew(opened, [number], "a", MINUTES) == [number], "while nobody else has it"
+    answers.answer(opened, number, "a", "label", "walking", minutes=MINUTES)
+    refused("b")
 
 
 def test_an_expired_item_is_not_leased(opened: Any) -> None:

@@ -7,10 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from queued import label as label_item
+from queued import make_item, rows
 
 from activitymodule.store import views
+from activitymodule.store.audit import HELD_BACK
 from activitymodule.store.live import take_pulse
 from activitymodule.store.predictions import PredictionRows, write_predictions
+from activitymodule.store.queue import put
 
 pytestmark = pytest.mark.integration
 
@@ -87,6 +91,62 @@ def test_predictions_come_page_by_page_and_by_filter(
         one for one in whole if one.confidence is not None and one.confidence < views.UNCERTAIN_BELOW
     ]
     assert views.newest_labels(connection) == list(make_rows(1, 1).labels)
+
+
+def test_of_an_audit_window_nothing_is_shown_before_its_label(
+    opened: Any, make_rows: Callable[..., PredictionRows]
+) -> None:
+    given = make_rows(2, 6, unscored=0)
+    write_predictions(opened, given)
+    change(opened, "UPDATE predictions SET confidence = 0.3, processed_at = now()")
+    start = int(given.window_start_us[2])
+    put(
+        opened,
+        [
+            make_item(
+                0,
+                device_id=given.device_id[2].as_py(),
+                # half a window later: both windows that share readings with it are hidden
+                window_start_us=start + 5_000_000,
+                window_end_us=start + 15_000_000,
+                stratum="audit",
+            )
+        ],
+    )
+    opened.commit()
+    device = given.device_id[2].as_py()
+
+    def shown() -> list[tuple[int, int, int, int, int, int]]:
+        """Rows that say something of the model, of each view."""
+        every = views.list_predictions(opened, views.Filter(), limit=100)
+        pulse = take_pulse(opened, "t", recent=50).recent
+        watch = views.last_hour_of(opened, device)
+        for one in [*every, *pulse, *watch]:
+            if one.reason == HELD_BACK:
+                assert (one.activity, one.smoothed_activity, one.confidence, one.kcal_per_min) == (None,) * 4
+        label = every[0].activity or every[-1].activity or ""
+        said = [one for one in every if one.activity == label]
+        return [
+            (
+                sum(one.activity is not None for one in every),
+                sum(one.activity is not None for one in pulse),
+                sum(one.activity is not None for one in watch),
+                len(views.list_predictions(opened, views.Filter(activity=label), limit=100)) - len(said),
+                len(views.list_predictions(opened, views.Filter(activity="none"), limit=100)),
+                len(views.list_predictions(opened, views.Filter(uncertain=True), limit=100)),
+            )
+        ]
+
+    assert shown() == [(10, 10, 4, 0, 0, 10)]
+    since = datetime.fromtimestamp(start / 1e6 - 3600, UTC)
+    assert all(
+        bout.bout_end.timestamp() * 1e6 <= start + 5_000_000
+        or bout.bout_start.timestamp() * 1e6 >= start + 15_000_000
+        for bout in views.bouts_of(opened, device, since)
+    )
+    label_item(opened, rows(opened, "SELECT item_id FROM queue_items")[0][0], "anna")
+    opened.commit()
+    assert shown() == [(12, 12, 6, 0, 0, 12)]
 
 
 def test_one_watch_and_the_overview(connection: Any, make_rows: Callable[..., PredictionRows]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from console_process import Console
 
-from activitymodule.store import answers
+from activitymodule.store import answers, leases
 
 
 def disagree(console: Console) -> tuple[int, int]:
@@ -14,6 +14,8 @@ def disagree(console: Console) -> tuple[int, int]:
         cursor.execute("SELECT item_id FROM queue_items ORDER BY item_id LIMIT 2")
         disputed, flagged = (row[0] for row in cursor.fetchall())
         cursor.execute("UPDATE queue_items SET required_labels = 2 WHERE item_id = %s", (disputed,))
+        for who in ("bob", "cleo"):
+            leases.lease_these(connection, [disputed, flagged], who, 5)
         answers.answer(connection, disputed, "bob", "label", "walking", minutes=5)
         answers.answer(connection, disputed, "cleo", "label", "sitting", minutes=5)
         answers.answer(connection, flagged, "bob", "flag", minutes=5, note="the <b>strap</b> was loose")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from activitymodule.store import answers
+from activitymodule.store import answers, leases
 from activitymodule.store.connection import Connection
 from activitymodule.store.queue import QueueItem, put
 from activitymodule.windows.packing import RECORD
@@ -68,4 +68,6 @@ def state(connection: Connection, item_id: int) -> str | None:
 
 
 def label(connection: Connection, item_id: int, who: str, said: str = "walking", **more: Any) -> int:
+    """Lease an item, if it is free, and answer it."""
+    leases.lease_these(connection, [item_id], who, MINUTES)
     return answers.answer(connection, item_id, who, "label", said, minutes=MINUTES, **more)
