@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from fastapi import HTTPException, Request
 from pydantic import BaseModel, Field, create_model
 
 from activitymodule.store.prediction_columns import COLUMNS, Column
@@ -96,7 +95,8 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
         403: "Sent by another site, or the role is not sufficient",
         404: "Not found",
         409: "Refused in the current state",
-        413: "The body is too large",
+        413: "The body is too large, or has too many windows",
+        415: "The body is compressed",
         422: "The request is invalid",
         429: "Too many requests",
         503: "A service is unavailable, or there is no champion",
@@ -133,20 +133,6 @@ def message_body(description: str, *, several: bool = False) -> dict[str, Any]:
             "content": {"application/json": {"schema": message}},
         }
     }
-
-
-async def body_of(request: Request, limit: int) -> bytes:
-    """The request's body; 413 as soon as it is longer than `limit` bytes, however it is sent."""
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and length.isascii() and int(length[:20]) > limit:
-        raise HTTPException(413, f"the body has {length} bytes; the limit is {limit}")
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise HTTPException(413, f"the body exceeds the limit of {limit} bytes")
-        parts.append(part)
-    return b"".join(parts)
 
 
 def refused_of(dead: Any, places: list[int] | None = None) -> list[Refused]:

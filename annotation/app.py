@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from nicegui import ui
 
-from annotation import api, auth, context, pages, registry, sockets
+from annotation import access, api, auth, context, pages, registry, sockets
 from annotation.frame import LOGO, STATIC
+from annotation.gate import Gate
 from annotation.refusals import handle_errors
 
 
@@ -34,6 +35,7 @@ def make_app() -> Callable[[Any, Any, Any], Awaitable[None]]:
     app.mount("/static", StaticFiles(directory=STATIC), name="console-static")
     for router in [*registry.load_routers(api), *registry.load_pages(pages)]:
         app.include_router(router)
+    access.check_callers_first(app)
     ui.run_with(
         app,
         title="Activity",
@@ -45,4 +47,4 @@ def make_app() -> Callable[[Any, Any, Any], Awaitable[None]]:
         reconnect_timeout=10,
     )
     sockets.guard()
-    return auth.Gate(app)
+    return Gate(app)

@@ -16,6 +16,7 @@ from nicegui import Client, core
 
 CLIENT_PATH = "/_nicegui/client/"  # addresses that belong to one page: CLIENT_PATH + its id + ...
 SOCKET_PATH = "/_nicegui_ws/"
+PER_USER = 32  # open pages of one user
 
 
 def built_for(page_id: object, name: str) -> bool:
@@ -59,6 +60,9 @@ def _guarded_connect(handler: Callable[..., Any]) -> Callable[..., Awaitable[Any
     async def connect(sid: str, environ: dict[str, Any], *more: Any) -> Any:
         name = _name(environ)
         if name is None or of_another(environ.get("QUERY_STRING", ""), name):
+            return False
+        # a page that cannot open a websocket asks again and again instead
+        if sum(_name(one) == name for one in core.sio.environ.values()) > PER_USER:
             return False
         return await _result(handler(sid, environ, *more))
 

@@ -39,6 +39,10 @@ def console(
         )
     # the framework keeps no files of its own
     os.environ.setdefault("NICEGUI_STORAGE_PATH", os.devnull)
+    if "FORWARDED_ALLOW_IPS" in os.environ:
+        typer.echo(
+            "FORWARDED_ALLOW_IPS is not read; set console.trusted_proxies to the proxies' addresses", err=True
+        )
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 (compared, not bound)
     typer.echo(f"the console is at http://{shown}:{port} (Ctrl-C ends it)")
     if not accounts:
@@ -50,8 +54,10 @@ def console(
         port=port,
         log_level="warning",
         access_log=False,
-        # FORWARDED_ALLOW_IPS names the proxies whose word on the client's address counts; by default none
-        proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
+        http="annotation.connections:TimedProtocol",
+        # the client is the last address of X-Forwarded-For that is no proxy of ours
+        proxy_headers=bool(config.console.trusted_proxies),
+        forwarded_allow_ips=config.console.trusted_proxies,
         server_header=False,
         timeout_graceful_shutdown=3,
         ws_max_size=1 << 20,

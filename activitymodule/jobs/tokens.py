@@ -21,11 +21,20 @@ app = typer.Typer(
 _NAME = typer.Argument(..., help="What the token is for, such as my-phone.")
 
 
-@app.command(epilog="Example: activity tokens add my-phone --json")
-def add(name: str = _NAME, as_json: bool = options.JSON) -> None:
+@app.command(epilog="Example: activity tokens add my-phone --device my-phone --days 90")
+def add(
+    name: str = _NAME,
+    device: list[str] = typer.Option(
+        [], help="Only for this device_id; with * at the end for all that begin so. May be repeated."
+    ),
+    days: float = typer.Option(None, help="How long it is valid.  [default: console.token_days]"),
+    as_json: bool = options.JSON,
+) -> None:
     """Create a token for the REST interface (docs/rest.md). It is printed once and not stored."""
-    with store.session(settings()) as connection:
-        token = users.add_token(connection, name)
+    config = settings()
+    valid = config.console.token_days if days is None else days
+    with store.session(config) as connection:
+        token = users.add_token(connection, name, devices=device, days=valid)
     if as_json:
         output.print_json({"name": name, "token": token})
         return
@@ -35,7 +44,7 @@ def add(name: str = _NAME, as_json: bool = options.JSON) -> None:
 
 @app.command("list", epilog="Example: activity tokens list --json")
 def list_(as_json: bool = options.JSON) -> None:
-    """List tokens by name, and when each was last used; the tokens themselves are not stored."""
+    """List tokens by name, when each was last used and when it expires; the tokens themselves are not stored."""
     with store.session(settings(), read_only=True) as connection:
         tokens = users.list_tokens(connection)
     if as_json:
@@ -44,8 +53,18 @@ def list_(as_json: bool = options.JSON) -> None:
         typer.echo("no tokens; `activity tokens add NAME` creates one")
     else:
         output.print_table(
-            ("name", "created (UTC)", "last used (UTC)", "revoked (UTC)"),
-            [(one.name, one.created_at, one.last_used_at, one.revoked_at) for one in tokens],
+            ("name", "devices", "created (UTC)", "last used (UTC)", "expires (UTC)", "revoked (UTC)"),
+            [
+                (
+                    one.name,
+                    ", ".join(one.devices) or "all",
+                    one.created_at,
+                    one.last_used_at,
+                    one.expires_at,
+                    one.revoked_at,
+                )
+                for one in tokens
+            ],
         )
 
 

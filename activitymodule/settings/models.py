@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 
 def _address(text: str) -> str:
@@ -205,6 +206,36 @@ class Console(Section):
     items_per_hour_goal: int = Field(60, ge=1)
     sign_ins_per_minute: int = Field(10, ge=1)
     requests_per_minute: int = Field(600, ge=1)
+    request_seconds: float = Field(60, gt=0)
+    windows_per_request: int = Field(2000, ge=1)
+    token_days: float | None = Field(None, gt=0, le=3650)
+    trusted_proxies: list[str] = []
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, given: list[str]) -> list[str]:
+        for one in given:
+            try:
+                network = ip_network(one)
+            except ValueError as error:
+                raise ValueError(f"{one} is no address and no network ({error})") from None
+            if network.prefixlen == 0:
+                raise ValueError(f"{one} is every address: a client could invent its own; name the proxies")
+        return given
+
+
+class Oidc(Section):
+    """Single sign-on by OpenID Connect."""
+
+    issuer: str | None = Field(None, pattern=r"^https?://[^\s?#]+$")
+    client_id: str = "activity"
+    client_secret: SecretStr | None = None
+    scopes: str = Field("openid profile email", pattern=r"^(.* )?openid( .*)?$")
+    name_claim: str = "preferred_username"
+    role_claim: str = "roles"
+    admins: list[str] = ["admin"]
+    annotators: list[str] = ["annotator"]
+    button: str = "Single sign-on"
 
 
 class Airflow(Section):
@@ -261,6 +292,7 @@ class Settings(Section):
     learning: Learning = Learning()
     monitoring: Monitoring = Monitoring()
     console: Console = Console()
+    oidc: Oidc = Oidc()
     airflow: Airflow = Airflow()
     fleet: Fleet = Fleet()
     local: Local = Local()

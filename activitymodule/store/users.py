@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -16,27 +17,38 @@ from typing import Any, Literal, cast
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from activitymodule.errors import ConfigError, RefusedError
+from activitymodule.errors import ConfigError, RefusedError, TokenExpiredError
 from activitymodule.store.connection import Connection
 from activitymodule.store.locks import CHANGING_USERS
 from activitymodule.store.queries import execute, fetch_all, fetch_one, fetch_row
+from activitymodule.telemetry.identifiers import is_device_id
 
 Role = Literal["annotator", "admin"]
 ROLES: tuple[Role, ...] = ("annotator", "admin")
 LEAST_CHARACTERS = 10
 MOST_CHARACTERS = 200
+MOST_TOKEN_DAYS = 3650
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _COLUMNS = "name, role, created_at, disabled_at, sessions_from"
 _ADD_USER = f"""
 INSERT INTO users (name, role, password_hash) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING RETURNING {_COLUMNS}
 """
+_ADD_SUBJECT = f"""
+INSERT INTO users (name, role, password_hash, subject) VALUES (%(name)s, %(role)s, 'none', %(subject)s)
+ON CONFLICT DO NOTHING RETURNING {_COLUMNS}
+"""
 _ADMINS = """
 SELECT count(*) FILTER (WHERE name <> %(name)s), count(*) FILTER (WHERE name = %(name)s)
 FROM users WHERE role = 'admin' AND disabled_at IS NULL
 """
+_ADD_TOKEN = """
+INSERT INTO ingest_tokens (token_hash, name, devices, expires_at)
+VALUES (%s, %s, %s, clock_timestamp() + make_interval(secs => %s)) ON CONFLICT DO NOTHING
+"""
 _FIND_TOKEN = """
-SELECT name, last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute'
+SELECT name, devices, last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute',
+       expires_at, expires_at <= clock_timestamp()
 FROM ingest_tokens WHERE token_hash = %s AND revoked_at IS NULL
 """
 
@@ -60,6 +72,24 @@ class Token:
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+    expires_at: datetime | None
+    devices: tuple[str, ...]  # as of a Grant
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a token in use allows. devices : names, or beginnings of names with `*` at the end; empty: all devices."""
+
+    name: str
+    devices: tuple[str, ...] = ()
+
+    def foreign(self, devices: Iterable[str]) -> list[str]:
+        """Those of the devices, each once and in their order, that the token is not for."""
+        if not self.devices:
+            return []
+        exact = {one for one in self.devices if not one.endswith("*")}
+        begins = tuple(one[:-1] for one in self.devices if one.endswith("*"))
+        return [one for one in dict.fromkeys(devices) if one not in exact and not one.startswith(begins)]
 
 
 @lru_cache(maxsize=1)
@@ -106,6 +136,28 @@ def add_user(connection: Connection, name: str, role: Role, password: str) -> Ac
     return _account(row)
 
 
+def user_of_subject(connection: Connection, subject: str, name: str, role: Role) -> Account:
+    """The user whom a sign-on provider knows as `subject`, with the role it gives; added at the first time.
+
+    A changed role ends open sessions. Raises RefusedError if the user is disabled, or if another one has the name.
+    """
+    execute(connection, CHANGING_USERS)
+    row = fetch_row(connection, f"SELECT {_COLUMNS} FROM users WHERE subject = %s", (subject,))
+    if row is None:
+        name = _checked(name)
+        # no password fits this hash; an admin may set one
+        row = fetch_row(connection, _ADD_SUBJECT, {"name": name, "role": role, "subject": subject})
+        if row is None:
+            raise RefusedError(
+                f"there is a user {name} already, who does not sign in by this provider; ask an admin for another name"
+            )
+    account = _account(row)
+    if account.disabled_at is not None:
+        raise RefusedError(f"the user {account.name} is disabled; ask an admin")
+    # the provider decides, also about the last admin: `activity users` makes another one
+    return account if account.role == role else _change(connection, account.name, "role = %(value)s", role)
+
+
 def list_users(connection: Connection) -> list[Account]:
     """All users by name, disabled ones too."""
     return [_account(row) for row in fetch_all(connection, f"SELECT {_COLUMNS} FROM users ORDER BY name")]
@@ -128,8 +180,9 @@ def password_hash(connection: Connection, name: str) -> str | None:
 
 def password_fits(password: str, stored: str | None) -> bool:
     """Whether the password matches the hash; equally slow for users that do not exist."""
+    nobodys = _nobodys_hash()  # made at the first call, whichever name it is for
     try:
-        fits = _hasher().verify(stored or _nobodys_hash(), password[:MOST_CHARACTERS])
+        fits = _hasher().verify(stored or nobodys, password[:MOST_CHARACTERS])
     except (VerificationError, InvalidHashError):
         return False
     return fits and stored is not None
@@ -183,19 +236,39 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def add_token(connection: Connection, name: str) -> str:
-    """Create a token; it is returned once and not stored. Raises RefusedError where the name is taken."""
+def add_token(
+    connection: Connection, name: str, *, devices: Sequence[str] = (), days: float | None = None
+) -> str:
+    """Create a token; it is returned once and not stored.
+
+    devices : the only ones it may send readings of, see Grant; days : how long it is valid, None: until it is revoked
+
+    Raises ConfigError for an invalid name, device or number of days, RefusedError where the name is taken.
+    """
     token = secrets.token_urlsafe(32)
-    sql = "INSERT INTO ingest_tokens (token_hash, name) VALUES (%s, %s) ON CONFLICT DO NOTHING"
-    if not execute(connection, sql, (_digest(token), _checked(name))):
+    if days is not None and not 0 < days <= MOST_TOKEN_DAYS:
+        raise ConfigError(f"a token is valid for more than 0 and at most {MOST_TOKEN_DAYS} days")
+    for device in devices:
+        if not is_device_id(device.removesuffix("*")):
+            raise ConfigError(
+                f"{device!r} is no device: give its device_id, or the beginning of several with * at the end"
+            )
+    seconds = None if days is None else days * 86_400
+    values = (_digest(token), _checked(name), list(dict.fromkeys(devices)), seconds)
+    if not execute(connection, _ADD_TOKEN, values):
         raise RefusedError(f"a token {name} exists already; choose another name")
     return token
 
 
 def list_tokens(connection: Connection) -> list[Token]:
-    """All tokens by name, revoked ones too."""
-    sql = "SELECT name, created_at, last_used_at, revoked_at FROM ingest_tokens ORDER BY name"
-    return [Token(*row) for row in fetch_all(connection, sql)]
+    """All tokens by name, revoked and expired ones too."""
+    sql = """
+    SELECT name, created_at, last_used_at, revoked_at, expires_at, devices FROM ingest_tokens ORDER BY name
+    """
+    return [
+        Token(name, created_at, last_used_at, revoked_at, expires_at, tuple(devices))
+        for name, created_at, last_used_at, revoked_at, expires_at, devices in fetch_all(connection, sql)
+    ]
 
 
 def revoke_token(connection: Connection, name: str) -> None:
@@ -205,11 +278,25 @@ def revoke_token(connection: Connection, name: str) -> None:
         raise ConfigError(f"there is no token {name} in use; `activity tokens list` shows all tokens")
 
 
-def token_name(connection: Connection, token: str) -> str | None:
-    """The name of a token in use, or None; records the use, at most once a minute."""
+def token_grant(connection: Connection, token: str) -> Grant | None:
+    """What a token in use allows, or None; records the use, at most once a minute.
+
+    Raises TokenExpiredError.
+    """
     digest = _digest(token)
     row = fetch_row(connection, _FIND_TOKEN, (digest,))
-    if row and row[1]:
-        sql = "UPDATE ingest_tokens SET last_used_at = clock_timestamp() WHERE token_hash = %s"
-        execute(connection, sql, (digest,))
-    return row[0] if row else None
+    if row is None:
+        return None
+    name, devices, unrecorded, expires_at, expired = row
+    if expired:
+        raise TokenExpiredError(
+            f"the token {name} expired on {expires_at:%Y-%m-%d %H:%M} UTC; create another one with "
+            "`activity tokens add NAME`"
+        )
+    if unrecorded:
+        execute(
+            connection,
+            "UPDATE ingest_tokens SET last_used_at = clock_timestamp() WHERE token_hash = %s",
+            (digest,),
+        )
+    return Grant(name, tuple(devices))

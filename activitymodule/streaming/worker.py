@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import importlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,7 +49,8 @@ class _Process:
 
     connection: KeptConnection = field(default_factory=KeptConnection)
     models: dict[str, ScoringModel] = field(default_factory=dict)
-    people: dict[str, tuple[float, Person]] = field(default_factory=dict)
+    people: dict[str, Person] = field(default_factory=dict)
+    people_until: dict[str, float] = field(default_factory=dict)
     quick: bool = False
 
 
@@ -228,14 +229,17 @@ def _unseen(batch: pa.RecordBatch, connection: Connection) -> pa.Array:
 def score_windows(
     batch: pa.RecordBatch,
     scorer: Scorer,
-    connection: Connection,
+    connection: Connection | None,
     minutes: Minutes | None = None,
     marks: list[Marks] | None = None,
+    *,
+    people: Mapping[str, Person] | None = None,
 ) -> PredictionRows:
     """Assemble, compute features and score one Arrow batch of windows; one row a window.
 
     A window below the least coverage, or without acceleration, has no activity, and a reason.
     minutes : counts the complete windows for drift monitoring; marks : gets those that may be queued
+    people : the wearers by device, for who has no connection to hold while it scores; None: they are read
     """
     config = scorer.config
     model = _model(scorer)
@@ -249,8 +253,11 @@ def score_windows(
     kcal_per_min = np.full(n, np.nan, np.float32)
     if len(chosen):
         computed = features(assembled.take(chosen), config.windows)
-        people = _people(device_id.take(pa.array(chosen)), connection)
-        scores = model.score(computed, people)
+        devices = device_id.take(pa.array(chosen)).to_pylist()
+        if people is None and connection is not None:
+            people = _known_people(devices, connection)
+        wearers = _columns([(people or {}).get(device, UNKNOWN_PERSON) for device in devices])
+        scores = model.score(computed, wearers)
         probabilities[chosen], in_set[chosen] = scores.probabilities, scores.in_set
         kcal_per_min[chosen] = scores.kcal_per_min
         scored = Scored(
@@ -261,11 +268,11 @@ def score_windows(
             chosen,
             computed,
             scores,
-            people.weight_kg,
+            wearers.weight_kg,
         )
         if minutes is not None:
             minutes.add(scored, model)
-        if marks is not None and scorer.marking is not None:
+        if marks is not None and scorer.marking is not None and connection is not None:
             marks.append(Marker(scorer.marking, model, config, connection).mark_safely(scored))
     blank = np.isnan(probabilities).any(1)
     probabilities[blank] = np.nan
@@ -293,17 +300,21 @@ def score_windows(
     )
 
 
-def _people(device_id: pa.Array, connection: Connection) -> PersonColumns:
-    """The wearers, one row a window; the store is asked once a watch and minute."""
+def _known_people(devices: Sequence[str], connection: Connection) -> Mapping[str, Person]:
+    """The wearers of at least these devices; the store is asked once a watch and minute."""
     now = time.monotonic()
     known = _process.people
-    devices = device_id.to_pylist()
-    stale = [d for d in set(devices) if known.get(d, (0.0, UNKNOWN_PERSON))[0] < now]
+    stale = [d for d in set(devices) if d not in known or _process.people_until[d] < now]
     if stale:
         found = people_for(connection, stale)
         for device in stale:
-            known[device] = (now + _PEOPLE_SECONDS, found.get(device, UNKNOWN_PERSON))
-    age, sex, height, weight, resting = zip(*(known[device][1] for device in devices), strict=True)
+            known[device] = found.get(device, UNKNOWN_PERSON)
+            _process.people_until[device] = now + _PEOPLE_SECONDS
+    return known
+
+
+def _columns(people: Sequence[Person]) -> PersonColumns:
+    age, sex, height, weight, resting = zip(*people, strict=True)
     return PersonColumns(
         _floats(age), np.array(sex, object), _floats(height), _floats(weight), _floats(resting)
     )

@@ -32,16 +32,17 @@ from activitymodule.telemetry.encode import reading_texts
 from activitymodule.telemetry.identifiers import WHOLE_DEVICE_ID
 from activitymodule.telemetry.sources.sensor_logger import Pushed, readings_of_push
 from annotation import context
+from annotation.access import Sender, require_sender
 from annotation.answers import (
     Accepted,
     NothingUsable,
     Refused,
-    body_of,
     message_body,
     problems,
     refused_of,
 )
-from annotation.auth import require_token
+from annotation.bodies import body_of
+from annotation.limits import Places
 
 router = APIRouter(tags=["ingest"])
 
@@ -51,6 +52,8 @@ _PAUSE_SECONDS = 3.0  # after that, requests are refused at once for so long
 _SENDERS = 4
 _PUSH_BODIES = 8  # a push of 100 Hz samples is larger than our own messages
 _SESSIONS_KEPT = 10_000
+# requests that are read, wait or are written, of everybody and of one sender
+_MESSAGES, _PUSHES = Places(48, each=32), Places(16, each=12)
 
 
 @router.post(
@@ -58,23 +61,25 @@ _SESSIONS_KEPT = 10_000
     status_code=202,
     summary="Write readings to Kafka",
     response_model=Accepted,
-    responses={**problems(413), 422: {"model": NothingUsable, "description": "No item can be used"}},
+    responses={**problems(413, 415), 422: {"model": NothingUsable, "description": "No item can be used"}},
     openapi_extra=message_body("One reading or an array of readings, of any watches"),
 )
-async def ingest(request: Request, _: Annotated[str, Depends(require_token)]) -> Any:
+async def ingest(request: Request, sender: Annotated[Sender, Depends(require_sender)]) -> Any:
     """The body is a message as in the Kafka topic. 202: all accepted readings are in Kafka; `refused` lists the items
     that cannot be used. 503: Kafka is unavailable and nothing was accepted; send the request again."""
-    body = await body_of(request, context.settings().telemetry.max_message_bytes)
-    return await _run(_ingest, context.settings(), body)
+    with _MESSAGES.one(sender.name):
+        body = await body_of(request, context.settings().telemetry.max_message_bytes)
+        return await _run(_ingest, context.settings(), sender, body)
 
 
-def _ingest(config: Settings, body: bytes) -> Any:
+def _ingest(config: Settings, sender: Sender, body: bytes) -> Any:
     decoded = decode_messages(
         pa.array([body], pa.binary()), now_us=time.time_ns() // 1000, limits=config.telemetry
     )
     refused = refused_of(decoded.dead)
     if not len(decoded.readings):
         return _unusable("the request has no usable reading", refused)
+    sender.check_devices(decoded.readings.column("device_id").to_pylist())
     sent = send_readings(config, decoded.readings.drop_columns(["message", "item"]))
     return Accepted(readings=len(decoded.readings), messages=sent, refused=refused)
 
@@ -84,7 +89,7 @@ def _ingest(config: Settings, body: bytes) -> Any:
     status_code=202,
     summary="Receive a push of the app Sensor Logger",
     response_model=Accepted,
-    responses={**problems(413), 422: {"model": NothingUsable, "description": "No item can be used"}},
+    responses={**problems(413, 415), 422: {"model": NothingUsable, "description": "No item can be used"}},
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -124,7 +129,7 @@ def _ingest(config: Settings, body: bytes) -> Any:
 )
 async def sensorlogger(
     request: Request,
-    _: Annotated[str, Depends(require_token)],
+    sender: Annotated[Sender, Depends(require_sender)],
     device: Annotated[
         str | None, Query(pattern=WHOLE_DEVICE_ID, description="Replaces the deviceId of the push")
     ] = None,
@@ -139,16 +144,23 @@ async def sensorlogger(
     """Accelerometer and gravity (or wrist motion, or total acceleration) are converted to readings at 10 Hz in the
     units of the topic, with rotation, heart rate, steps and speed if they are sent. docs/rest.md has the table of
     sensors and the set-up of the app. The response is that of /ingest."""
-    limit = _PUSH_BODIES * context.settings().telemetry.max_message_bytes
-    body = await body_of(request, limit)
-    return await _run(_push, context.settings(), body, device, frame)
+    config = context.settings()
+    with _PUSHES.one(sender.name):
+        body = await body_of(request, _PUSH_BODIES * config.telemetry.max_message_bytes)
+        return await _run(_push, config, sender, body, device, frame)
 
 
 _steps: OrderedDict[tuple[str, str], float] = OrderedDict()
 _steps_lock = threading.Lock()
 
 
-def _push(config: Settings, body: bytes, device: str | None, frame: Literal["core-motion", "android"]) -> Any:
+def _push(
+    config: Settings,
+    sender: Sender,
+    body: bytes,
+    device: str | None,
+    frame: Literal["core-motion", "android"],
+) -> Any:
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -165,6 +177,7 @@ def _push(config: Settings, body: bytes, device: str | None, frame: Literal["cor
     readings, refused = _valid(config, pushed)
     if not len(readings):
         return _unusable("the push has no usable reading", refused)
+    sender.check_devices(readings.column("device_id").to_pylist())
     sent = send_readings(config, readings)
     if pushed.steps is not None:
         with _steps_lock:

@@ -14,8 +14,8 @@ from activitymodule.errors import ActivityError
 from activitymodule.monitoring.figures import SlowFigures, prometheus_text, slow_figures
 from activitymodule.settings import Settings
 from annotation import context
+from annotation.access import require_token
 from annotation.answers import problems
-from annotation.auth import require_token
 from annotation.current import lag_from, partition_ends
 
 router = APIRouter(tags=["monitoring"])

@@ -23,8 +23,8 @@ from activitymodule.store.retraining import find_run
 from activitymodule.workflows.retraining import request as retraining
 from activitymodule.workflows.retraining.results import Options
 from annotation import context
+from annotation.access import Admin, require_token
 from annotation.answers import problems
-from annotation.auth import User, require_admin, require_token
 from annotation.current import drift_now
 
 router = APIRouter(tags=["monitoring"])
@@ -181,9 +181,9 @@ class RunState(BaseModel):
     status_code=202,
     summary="Start a retraining",
     response_model=Triggered,
-    responses=problems(409),
+    responses=problems(409, 413, 415),
 )
-async def retraining_trigger(who: Annotated[User, Depends(require_admin)], asked: Trigger) -> Any:
+async def retraining_trigger(who: Admin, asked: Trigger) -> Any:
     """For signed-in admins. Runs in Airflow if it answers, else as a job of this machine. 409: another run is in
     progress."""
     config = context.settings()

@@ -5,7 +5,11 @@ Messages go through the stream's decode, panes, features and champion; nothing i
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,65 +19,78 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse
 
 from activitymodule.settings import Settings
+from activitymodule.store.people import people_for
 from activitymodule.store.prediction_columns import answers as windows_of
 from activitymodule.streaming import worker
 from activitymodule.windows.grouping import group_panes
 from activitymodule.windows.panes import decode_panes
 from annotation import context
+from annotation.access import Sender, require_sender
 from annotation.answers import (
     NothingUsable,
     Predictions,
     Refused,
     ScoredWindow,
-    body_of,
     message_body,
     problems,
     refused_of,
 )
-from annotation.auth import require_token
+from annotation.bodies import body_of
+from annotation.limits import Places
 from annotation.serving import Shared, serving
 
 router = APIRouter(tags=["scoring"])
 
 BATCH_MESSAGES = 1000
 _BATCH_BODIES = 8  # the size limit of a batch, in message limits
+# requests that are read, wait or are scored, of everybody and of one sender
+PLACES = Places(8, each=4)
+# threads of their own, fewer than cores: pages and sign-in must not wait for a model
+_threads = ThreadPoolExecutor(min(2, max(1, (os.cpu_count() or 1) - 1)), thread_name_prefix="scoring")
 
 
 @router.post(
     "/predict",
     summary="Score one watch's readings",
     response_model=Predictions,
-    responses={**problems(413), 422: {"model": NothingUsable, "description": "No item can be used"}},
+    responses={**problems(413, 415), 422: {"model": NothingUsable, "description": "No item can be used"}},
     openapi_extra=message_body(
         "One reading, or an array of readings, of one watch: a message as Kafka gets it"
     ),
 )
-async def predict(request: Request, _: Annotated[str, Depends(require_token)]) -> Any:
+async def predict(request: Request, sender: Annotated[Sender, Depends(require_sender)]) -> Any:
     """Windows begin at multiples of the slide since 1970, as in the stream, so ten seconds of readings usually fall
     into two windows; each is scored with the readings it has. `refused` lists the items that cannot be used, with the
     reason a dead letter would have; the others count. Nothing is stored."""
-    body = await body_of(request, context.settings().telemetry.max_message_bytes)
-    return await context.run(_score, context.settings(), [body], True)
+    config = context.settings()
+    with PLACES.one(sender.name):
+        body = await body_of(request, config.telemetry.max_message_bytes)
+        return await _run(lambda: _score(config, sender, [body], one_watch=True))
 
 
 @router.post(
     "/batch_predict",
     summary="Score readings of many watches",
     response_model=Predictions,
-    responses={**problems(413), 422: {"model": NothingUsable, "description": "No item can be used"}},
+    responses={**problems(413, 415), 422: {"model": NothingUsable, "description": "No item can be used"}},
     openapi_extra=message_body(
         f"Up to {BATCH_MESSAGES} messages, each one reading or an array of readings, of any watches",
         several=True,
     ),
 )
-async def batch_predict(request: Request, _: Annotated[str, Depends(require_token)]) -> Any:
+async def batch_predict(request: Request, sender: Annotated[Sender, Depends(require_sender)]) -> Any:
     """As /predict, for many messages and watches; `refused` names the message and the item in it."""
-    limit = _BATCH_BODIES * context.settings().telemetry.max_message_bytes
-    body = await body_of(request, limit)
-    return await context.run(_score_batch, context.settings(), body)
+    config = context.settings()
+    with PLACES.one(sender.name):
+        body = await body_of(request, _BATCH_BODIES * config.telemetry.max_message_bytes)
+        return await _run(lambda: _score_batch(config, sender, body))
 
 
-def _score_batch(config: Settings, body: bytes) -> Any:
+async def _run(work: Callable[[], Any]) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(_threads, work)
+
+
+def _score_batch(config: Settings, sender: Sender, body: bytes) -> Any:
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -87,7 +104,7 @@ def _score_batch(config: Settings, body: bytes) -> Any:
         texts = [orjson.dumps(message) for message in messages]
     except TypeError:  # orjson writes fewer levels than it reads
         raise HTTPException(422, "a message nests too deeply") from None
-    return _score(config, texts, False)
+    return _score(config, sender, texts, one_watch=False)
 
 
 def windows_of_messages(config: Settings, messages: list[bytes]) -> tuple[pa.RecordBatch, pa.Table]:
@@ -103,17 +120,26 @@ def windows_of_messages(config: Settings, messages: list[bytes]) -> tuple[pa.Rec
     return group_panes(panes, config.windows), dead
 
 
-def _score(config: Settings, messages: list[bytes], one_watch: bool) -> Any:
+def _score(config: Settings, sender: Sender, messages: list[bytes], *, one_watch: bool) -> Any:
     batch, dead = windows_of_messages(config, messages)
     refused = refused_of(dead)
     if not batch.num_rows:
         return _unusable("the request has no usable reading", refused)
-    watches = len(set(batch.column("device_id").to_pylist()))
-    if one_watch and watches > 1:
-        raise HTTPException(422, f"the readings are of {watches} watches; use /batch_predict for several")
+    watches = list(dict.fromkeys(batch.column("device_id").to_pylist()))
+    sender.check_devices(watches)
+    if one_watch and len(watches) > 1:
+        raise HTTPException(
+            422, f"the readings are of {len(watches)} watches; use /batch_predict for several"
+        )
+    most = config.console.windows_per_request
+    if batch.num_rows > most:
+        raise HTTPException(
+            413, f"the readings fall into {batch.num_rows} windows; the limit is {most}, send less at once"
+        )
     champion = serving(config)
     scorer = worker.Scorer(config, Shared(champion.bundle), champion.classifier.version, batch_id=-1)
-    rows = context.read(lambda connection: worker.score_windows(batch, scorer, connection))
+    people = context.read(lambda connection: people_for(connection, watches))
+    rows = worker.score_windows(batch, scorer, None, people=people)
     return Predictions(
         model_version=rows.model_version or "",
         energy_version=rows.energy_version,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from html import escape
 from typing import Any, cast
 
@@ -112,20 +113,29 @@ class _Desk:
             ui.html('<button class="button primary" type="submit">Add</button>', sanitize=False)
 
     def token_form(self) -> None:
-        """Name of a new token."""
+        """Name of a new token, its devices and how long it is valid."""
 
         async def add() -> None:
             made: list[str] = []
-            name = token_name.value or ""
+            name, devices = token_name.value or "", (for_devices.value or "").replace(",", " ").split()
+            try:
+                days = float(valid.value) if valid.value else None
+            except ValueError:
+                ui.notify("The number of days must be a number, or empty.", type="negative")
+                return
             await self.change(
-                lambda connection: made.append(store.add_token(connection, name)),
+                lambda connection: made.append(store.add_token(connection, name, devices=devices, days=days)),
                 "",
                 f"Created the token {name}. It is shown only once:",
                 lambda: made[0],
             )
 
+        usual = context.settings().console.token_days
         with ui.element("form").classes("row-line").on("submit.prevent", add):
             token_name = _input("token-name", "Purpose", "my-phone")
+            for_devices = _input("token-devices", "Only for the devices", "all", most=1000)
+            valid = _input("token-days", "Valid for days", "no end")
+            valid.value = f"{usual:g}" if usual else ""
             ui.html('<button class="button" type="submit">Create token</button>', sanitize=False)
 
     def account(self, account: Account) -> None:
@@ -173,11 +183,15 @@ class _Desk:
     def token(self, token: store.Token) -> None:
         """A token with its button."""
         used = f"last used {token.last_used_at:%d %b %Y %H:%M} UTC" if token.last_used_at else "never used"
-        revoked = token.revoked_at is not None
+        revoked, ends = token.revoked_at is not None, token.expires_at
+        expired = ends is not None and ends <= datetime.now(UTC)
+        state = "revoked" if revoked else "expired" if expired else ""
+        until = f" · {'expired' if expired else 'valid until'} {ends:%d %b %Y %H:%M} UTC" if ends else ""
+        bound = f" · only for {escape(', '.join(token.devices))}" if token.devices else ""
         with ui.element("div").classes("person"):
             ui.html(
-                f"<div><b>{escape(token.name)}</b> {frame.chip('revoked', 'bad') if revoked else ''}</div>"
-                f'<div class="note">{used}</div>',
+                f"<div><b>{escape(token.name)}</b> {frame.chip(state, 'bad') if state else ''}</div>"
+                f'<div class="note">{used}{until}{bound}</div>',
                 sanitize=False,
             ).classes("grow")
             if not revoked:
@@ -193,11 +207,11 @@ class _Desk:
                 )
 
 
-def _input(identity: str, label: str, example: str) -> ui.input:
+def _input(identity: str, label: str, example: str, most: int = 40) -> ui.input:
     with ui.element("div").classes("field"):
         ui.html(f'<label for="{identity}">{escape(label)}</label>', sanitize=False)
         return ui.input(placeholder=example).props(
-            f'for="{identity}" dense outlined autocomplete=off spellcheck=false maxlength=40'
+            f'for="{identity}" dense outlined autocomplete=off spellcheck=false maxlength={most}'
         )
 
 

@@ -20,7 +20,7 @@ from activitymodule.synthesis.history import training_readings
 from activitymodule.telemetry.encode import messages
 from activitymodule.windows.packing import CHANNELS, RECORD, to_records
 from annotation.archived import archived_records
-from annotation.auth import Limiter, safe_target, same_origin
+from annotation.gate import safe_target, same_origin
 from annotation.items import label_key
 from annotation.palette import COLOURS, colour, colours
 from annotation.signals import facts, plot, small, unpack
@@ -39,18 +39,6 @@ def records(seconds: float = 10, start_us: int = 0) -> np.ndarray:
     made["values"][:, CHANNELS.index("heart_rate")] = 80
     made["values"][:, CHANNELS.index("steps")] = (np.arange(len(made)) % 5 == 0).astype(np.float32)
     return made
-
-
-def test_a_limiter_counts_by_key_and_forgets() -> None:
-    now = [0.0]
-    limiter = Limiter(2, 60, clock=lambda: now[0])
-    assert [limiter.wait("a"), limiter.wait("a")] == [0, 0]
-    assert limiter.wait("a") == pytest.approx(60)
-    assert limiter.wait("b") == 0
-    now[0] = 59.0
-    assert limiter.wait("a") == pytest.approx(1)
-    now[0] = 60.5
-    assert limiter.wait("a") == 0
 
 
 @given(st.text(max_size=60))

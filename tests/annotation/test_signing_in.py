@@ -161,7 +161,12 @@ def test_the_first_start_too_many_attempts_and_a_taken_port(
     """A console of its own: nobody may sign in yet, then too often, and its port is its own."""
     own = replaced(
         fresh_settings,
-        console={"port": any_free_port(), "secret": "s" * 32, "sign_ins_per_minute": 3},
+        console={
+            "port": any_free_port(),
+            "secret": "s" * 32,
+            "sign_ins_per_minute": 3,
+            "trusted_proxies": ["127.0.0.1", "10.0.0.0/8"],
+        },
     )
     environment = environment_of(own)
     process = start_console(own, environment, tmp_path / "console.log")
@@ -187,22 +192,41 @@ def test_the_first_start_too_many_attempts_and_a_taken_port(
             check=True,
         )
         password = json.loads(made.stdout)["password"]
-        statuses = [
-            requests.post(
+
+        def attempt(name: str, given: str, forwarded: str, **more: Any) -> requests.Response:
+            return requests.post(
                 f"{address}/signin",
                 data={"name": name, "password": given},
+                headers={"X-Forwarded-For": forwarded},
                 allow_redirects=False,
                 timeout=20,
+                **more,
             )
-            for name, given in (
-                ("dora", "wrong"),
-                ("nobody", "wrong"),
-                ("dora", password),
-                ("dora", password),
+
+        # a client may invent what is left of the address that our proxy saw
+        answers = [
+            attempt(name, given, f"198.51.100.{number}, 203.0.113.7, 10.1.2.3")
+            for number, (name, given) in enumerate(
+                (("dora", "wrong"), ("nobody", "wrong"), ("dora", password), ("dora", password))
             )
         ]
-        assert [answer.status_code for answer in statuses] == [401, 401, 303, 429]
-        assert int(statuses[3].headers["Retry-After"]) <= 61
+        assert [answer.status_code for answer in answers] == [401, 401, 303, 429]
+        assert int(answers[3].headers["Retry-After"]) <= 61
+        signed_in = attempt("dora", password, "203.0.113.8")
+        assert signed_in.status_code == 303
+
+        # an account has a limit for all addresses together, and one that does not exist has the same
+        def tried(name: str) -> list[int]:
+            return [attempt(name, "wrong", f"192.0.2.{number}").status_code for number in range(24)]
+
+        assert tried("erik") == [401] * 20 + [429] * 4
+        assert tried("dora") == [401] * 19 + [429] * 5  # one was wrong before
+        assert attempt("dora", password, "192.0.2.200").status_code == 429
+        # which keeps nobody out of an account they have used in this browser
+        known = {"activity_browser": signed_in.cookies["activity_browser"]}
+        assert attempt("dora", password, "192.0.2.201", cookies=known).status_code == 303
+        stolen = {"activity_browser": signed_in.cookies["activity_browser"] + "x"}
+        assert attempt("dora", password, "192.0.2.202", cookies=stolen).status_code == 429
     finally:
         process.terminate()
         assert process.wait(15) in (0, -15)

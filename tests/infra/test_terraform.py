@@ -205,3 +205,20 @@ def test_the_page_names_the_release_that_runs_sparks_image() -> None:
     assert default
     page = (ROOT.parent.parent / "docs" / "cloud.md").read_text()
     assert f"the base\nimage of `{default[1]}`" in page
+
+
+def test_no_proxy_is_believed_wherever_it_is() -> None:
+    """The client's address is the key of the limit of sign-ins."""
+    root = ROOT.parents[1]
+    files = [
+        root / "docker-compose.yml",
+        root / "config.yaml",
+        *root.glob("infra/**/*.tf"),
+        *root.glob("infra/**/*.y*ml"),
+    ]
+    text = "\n".join(file.read_text() for file in files if ".terraform" not in file.parts)
+    assert "FORWARDED_ALLOW_IPS" not in text
+    assert "forwarded-allow-ips" not in text
+    believed = re.findall(r"TRUSTED_PROXIES\W+(.*)", text)
+    assert len(believed) == 2
+    assert not [one for one in believed if "0.0.0.0/0" in one or '"*"' in one]

@@ -87,6 +87,16 @@ def test_secrets_are_never_shown(home: Path) -> None:
         ({"store": {"port": "many"}}, "the setting store.port is wrong"),
         ({"windows": {"length_seconds": 10, "slide_seconds": 3}}, "slide_seconds must divide length_seconds"),
         ({"fleet": {"faults": {"gap": 2}}}, "the setting fleet.faults.gap is wrong"),
+        *(
+            ({"console": {"trusted_proxies": [given]}}, "console.trusted_proxies.* is wrong: .*" + message)
+            for given, message in (
+                ("*", "is no address"),
+                ("proxy.example", "is no address"),
+                ("10.0.0.1/8", "host bits"),
+                ("0.0.0.0/0", "every address"),
+                ("::/0", "every address"),
+            )
+        ),
     ],
 )
 def test_wrong_settings_are_named(tree: dict[str, Any], message: str) -> None:

@@ -99,8 +99,8 @@ module "console" {
     name    = "console"
     command = ["python", "-m", "activitymodule", "console", "--host", "0.0.0.0", "--port", "18080"]
     ports   = [18080]
-    # only the load balancer can reach it, so its word on the client's address counts
-    environment = { FORWARDED_ALLOW_IPS = "*" }
+    # the load balancer's word on the client's address counts; of a longer list, the last address that is not its own
+    environment = { ACTIVITY_CONSOLE__TRUSTED_PROXIES = jsonencode(module.network.public_blocks) }
   }]
 
   target = { group_arn = module.entrance.target_groups["console"], container = "console", port = 18080 }

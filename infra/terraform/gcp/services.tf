@@ -69,8 +69,12 @@ module "console" {
     name    = "console"
     command = ["python", "-m", "activitymodule", "console", "--host", "0.0.0.0", "--port", "18080"]
     port    = 18080
-    # only the load balancer can reach it, so its word on the client's address counts
-    environment = { FORWARDED_ALLOW_IPS = "*" }
+    # Cloud Run's own address, and the load balancer, which adds the client's address and its own
+    environment = {
+      ACTIVITY_CONSOLE__TRUSTED_PROXIES = jsonencode([
+        "169.254.0.0/16", "130.211.0.0/22", "35.191.0.0/16", module.entrance[0].console_address,
+      ])
+    }
   }]
 }
 

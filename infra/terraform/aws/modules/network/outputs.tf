@@ -8,6 +8,11 @@ output "public_subnets" {
   value       = aws_subnet.public[*].id
 }
 
+output "public_blocks" {
+  description = "Address blocks of these subnets."
+  value       = aws_subnet.public[*].cidr_block
+}
+
 output "private_subnets" {
   description = "Subnets of everything else."
   value       = aws_subnet.private[*].id

@@ -1,0 +1,194 @@
+"""Limits of a running console: requests at once, bound and expired tokens, and who is served meanwhile."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import httpx
+import psutil
+import pytest
+from rest_console import PASSWORD, Console, body, live
+
+from activitymodule.store.connection import session
+from activitymodule.store.queries import execute
+from activitymodule.store.users import add_token
+
+pytestmark = pytest.mark.integration
+
+
+def token_of(api: Console, name: str, **limits: object) -> httpx.Client:
+    with session(api.settings) as connection:
+        token = add_token(connection, name, **limits)  # type: ignore[arg-type]
+    return httpx.Client(base_url=api.base, headers={"authorization": f"Bearer {token}"}, timeout=60)
+
+
+def half_sent(api: Console, client: httpx.Client, stack: ExitStack) -> socket.socket:
+    """A request whose body has begun and does not end."""
+    config = api.settings.console
+    opened = stack.enter_context(socket.create_connection((config.host, config.port), timeout=30))
+    opened.sendall(
+        b"POST /batch_predict HTTP/1.1\r\nHost: console\r\nContent-Length: 20\r\n"
+        b"Authorization: " + client.headers["authorization"].encode() + b"\r\n\r\n{"
+    )
+    return opened
+
+
+def held(api: Console, client: httpx.Client) -> bool:
+    """Whether this sender is told that its places are taken."""
+    answer = client.post("/batch_predict", json={"messages": []})
+    if answer.status_code == 429:
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "send it again" in answer.json()["detail"]
+    return answer.status_code == 429
+
+
+def wait_for(condition: object, what: str) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def test_while_every_place_for_scoring_is_held_others_are_served(api: Console):
+    first, second, third = (token_of(api, f"script-{k}") for k in range(3))
+    with ExitStack() as stack:
+        opened = [half_sent(api, first, stack) for _ in range(4)]
+        wait_for(lambda: held(api, first), "four requests of one sender were not all its places")
+        assert not held(api, second), "one sender has taken the places of another"
+        opened += [half_sent(api, second, stack) for _ in range(4)]
+        wait_for(lambda: held(api, third), "eight requests were not all places")
+        # nobody else notices
+        assert api.client.post("/ingest", content=body(live(1, 1))).status_code == 202
+        admin = api.signed_in("boss")
+        assert admin.get("/annotate/next").status_code == 200
+        assert admin.get("/models", headers={"accept": "text/html"}).status_code == 200
+        for one in opened:
+            one.sendall(b'"messages": [1]   }')
+            assert one.recv(100).startswith(b"HTTP/1.1 422")
+    wait_for(lambda: not held(api, first), "the places were not given back")
+
+
+def heavy() -> bytes:
+    """A batch of 100 watches with twenty seconds of short readings each."""
+    now = int(time.time() * 1000) // 10_000 * 10_000 - 10_000
+    still = {"user_acceleration_y": 0.0, "user_acceleration_z": 0.0, "pitch": 0.1, "roll": 0.2}
+    messages = [
+        [
+            {"device_id": f"watch-{k}", "stamp": now - j * 100, "user_acceleration_x": j % 7 / 10, **still}
+            for j in range(200)
+        ]
+        for k in range(100)
+    ]
+    return json.dumps({"messages": messages}).encode()
+
+
+def test_eight_batches_at_once_are_scored_or_told_to_come_again(api: Console):
+    """Sign-in and the pages of others answer meanwhile; the figures are printed."""
+    clients = [token_of(api, f"batch-{k}") for k in range(2)]
+    content = heavy()
+    admin = api.signed_in("boss")
+    waits = []
+    with ThreadPoolExecutor(8) as threads:
+        begun = time.perf_counter()
+        asked = [
+            threads.submit(clients[k % 2].post, "/batch_predict", content=content, timeout=120)
+            for k in range(8)
+        ]
+        while not all(one.done() for one in asked):
+            since = time.perf_counter()
+            with httpx.Client(base_url=api.base, timeout=10, headers={"origin": api.base}) as other:
+                assert other.post("/signin", data={"name": "ann", "password": PASSWORD}).status_code == 303
+                assert other.get("/annotate/next").status_code == 200
+            assert admin.get("/live", headers={"accept": "text/html"}).status_code == 200
+            waits.append(time.perf_counter() - since)
+            time.sleep(0.05)
+        answers = [one.result() for one in asked]
+        taken = time.perf_counter() - begun
+    assert {answer.status_code for answer in answers} <= {200, 429}
+    assert any(answer.status_code == 200 for answer in answers)
+    (console,) = (
+        one.pid for one in psutil.net_connections("tcp")
+        if one.status == "LISTEN" and one.laddr.port == api.settings.console.port
+    )  # fmt: skip
+    megabytes = psutil.Process(console).memory_info().rss >> 20
+    print(
+        f"\neight batches of {len(content) >> 20} MB in {taken:.1f} s: {len(waits)} sign-ins with two pages each, "
+        f"the slowest {max(waits):.2f} s; {megabytes} MB"
+    )
+    assert waits
+
+
+def test_too_many_windows_are_refused_before_they_are_scored(api: Console):
+    now = int(time.time() * 1000) - 10_000
+    content = {
+        "messages": [[{"device_id": f"w-{k}-{j}", "stamp": now} for j in range(30)] for k in range(100)]
+    }
+    answer = api.client.post("/batch_predict", json=content)
+    assert answer.status_code == 413
+    assert "3000 windows; the limit is 2000" in answer.json()["detail"]
+    spread = [{"device_id": "w", "stamp": now - 10_000 * k} for k in range(2500)]
+    assert api.client.post("/predict", json=spread).status_code == 413
+
+
+def test_a_bound_token_sends_and_scores_its_own_devices_only(api: Console):
+    bound = token_of(api, "strap", devices=["strap-1", "lab-*"])
+    now = int(time.time() * 1000) - 1000
+
+    def reading(device: str) -> dict[str, object]:
+        return {"device_id": device, "stamp": now}
+
+    for path in ("/ingest", "/predict"):
+        assert bound.post(path, json=reading("strap-1")).status_code in (200, 202)
+        for given in (reading("strap-11"), [reading("strap-1"), reading("lab-2"), reading("watch-1")]):
+            refused = bound.post(path, json=given)
+            assert refused.status_code == 403
+            assert "the token strap is not for the device" in refused.json()["detail"]
+    assert (
+        bound.post("/batch_predict", json={"messages": [reading("lab-1"), reading("strap-1")]}).status_code
+        == 200
+    )
+    assert (
+        bound.post("/batch_predict", json={"messages": [reading("lab-1"), reading("x")]}).status_code == 403
+    )
+    values = {"x": 0.1, "y": 0.2, "z": 0.3}
+    push = {
+        "payload": [
+            {"name": name, "time": now * 1_000_000, "values": values} for name in ("accelerometer", "gravity")
+        ]
+    }
+    foreign = bound.post("/ingest/sensorlogger", json={**push, "deviceId": "phone-9", "sessionId": "s"})
+    assert foreign.status_code == 403
+    assert bound.post("/ingest/sensorlogger?device=lab-3", json={**push, "sessionId": "s"}).status_code == 202
+    for path in ("/metrics", "/monitoring/drift", "/monitoring/retraining/x"):
+        assert bound.get(path).status_code == 403
+
+
+def test_an_expired_token_is_told_so(api: Console):
+    client = token_of(api, "brief", days=1)
+    assert client.get("/metrics").status_code == 200
+    with session(api.settings) as connection:
+        execute(connection, "UPDATE ingest_tokens SET expires_at = clock_timestamp() WHERE name = 'brief'")
+    for answer in (client.get("/metrics"), client.post("/ingest", content=b"x" * 2_000_000)):
+        assert answer.status_code == 403
+        assert "the token brief expired on" in answer.json()["detail"]
+
+
+def test_a_body_of_100_megabytes_is_not_taken(api: Console):
+    """By its stated length, and in chunks; the console answers others meanwhile."""
+
+    def chunks() -> object:
+        for _ in range(100):
+            yield b"[" * (1 << 20)
+
+    for path in ("/annotate/answer", "/monitoring/retraining_trigger"):
+        for content in (b"[" * (100 << 20), chunks()):
+            try:
+                answer = api.client.post(path, content=content, headers={"content-type": "application/json"})  # type: ignore[arg-type]
+            except httpx.TransportError:
+                continue  # closed while we were still sending
+            assert answer.status_code == 401
+    assert api.nobody.get("/health?need=store").status_code == 200
