@@ -52,6 +52,45 @@ class SignInRefusedError(ServiceUnavailableError):
     code = "sign_in_refused"
 
 
+class StoreUnavailableError(ServiceUnavailableError):
+    """A store that cannot do now what it can do later: away, restarting, without disk space or connections."""
+
+    code = "store_unavailable"
+
+
+class ReadOnlyError(StoreUnavailableError):
+    """A store that takes no writes for now: a standby, or the primary of before a failover."""
+
+    code = "read_only"
+
+
+class ConflictError(StoreUnavailableError):
+    """A transaction that the store ended in favour of another one (deadlock, serialization failure, lock timeout)."""
+
+    code = "conflict"
+
+
+class StoreError(ActivityError):
+    """PostgreSQL answers and refuses, for a reason that waiting does not change."""
+
+    code = "store"
+    exit_code = 8
+
+
+class TimedOutError(StoreError):
+    """A statement that the store cancelled because it took too long. It is not run again."""
+
+    code = "timed_out"
+    exit_code = 3
+
+
+class SchemaError(StoreError):
+    """A store whose tables are older or newer than this version of the project."""
+
+    code = "schema"
+    exit_code = 3
+
+
 class DataError(ActivityError):
     """Input data that cannot be used."""
 
@@ -155,3 +194,7 @@ class ModelRefusedError(ModelError):
     """A version that failed its check, or whose files are not those that were promoted; it must not be loaded."""
 
     code = "model_refused"
+
+
+LASTING = (ConfigError, DataError, ModelError, SchemaError, TimedOutError)
+"""Errors that waiting does not mend: what ended with one is not tried again by itself."""

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, WrapSerializer, create_model
 
 from activitymodule.store.prediction_columns import COLUMNS, Column
+from activitymodule.store.values import FarTime
 from activitymodule.telemetry.schema import reading_schema
+
+
+def _shown(at: datetime, standard: Any) -> Any:
+    return at.isoformat() if isinstance(at, FarTime) else standard(at)
+
+
+Moment = Annotated[datetime, WrapSerializer(_shown, when_used="json")]
+"""A time of the store; one beyond Python's years is PostgreSQL's text of it."""
 
 
 class Problem(BaseModel):

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from nicegui import ui
 
-from annotation import access, api, auth, context, pages, registry, sockets
+from annotation import access, api, auth, context, failures, pages, registry, sockets
 from annotation.frame import LOGO, STATIC
 from annotation.gate import Gate
 from annotation.refusals import handle_errors
@@ -32,6 +32,7 @@ def make_app() -> Callable[[Any, Any, Any], Awaitable[None]]:
     app = FastAPI(title="Activity", docs_url=None, redoc_url=None, lifespan=_lifespan)
 
     handle_errors(app)
+    failures.log_in_one_line()
     app.mount("/static", StaticFiles(directory=STATIC), name="console-static")
     for router in [*registry.load_routers(api), *registry.load_pages(pages)]:
         app.include_router(router)
@@ -47,4 +48,4 @@ def make_app() -> Callable[[Any, Any, Any], Awaitable[None]]:
         reconnect_timeout=10,
     )
     sockets.guard()
-    return Gate(app)
+    return failures.RetryAfter(Gate(app))

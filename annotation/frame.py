@@ -34,7 +34,7 @@ from nicegui import ui
 
 from activitymodule.errors import ActivityError
 from activitymodule.store.users import Role
-from annotation import registry
+from annotation import failures, registry
 from annotation.auth import User
 from annotation.palette import colour
 
@@ -157,6 +157,7 @@ def page(
             who = getattr(request.state, "user", None)
             if who is None:  # a token opens no pages
                 return RedirectResponse(f"/signin?next={path}", 303)
+            ui.on_exception(failures.notify)
             with _layout(who, path, title, request, wide=wide, assets=assets):
                 if role == "admin" and not who.is_admin:
                     ui.context.client.status_code = 403
@@ -167,6 +168,8 @@ def page(
                     if inspect.isawaitable(result):
                         result = await result
                 except ActivityError as error:
+                    if (status := failures.mark(request, error)) >= 500:
+                        ui.context.client.status_code = status
                     notice(str(error), "bad")
                     return None
             return result

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from activitymodule.errors import ActivityError, TokenExpiredError
 from activitymodule.store.users import token_grant
-from annotation import auth, context, sockets
+from annotation import auth, context, failures, sockets
 from annotation.auth import Session, User
 from annotation.bodies import Limited, Receive, Scope, Send
 
@@ -108,6 +108,7 @@ class Gate:
             await _refuse(scope, receive, send, 403, str(error))
         except ActivityError as error:
             # the store is away or not migrated: refuse with the reason
+            scope.setdefault("state", {})["lasting"] = failures.lasts(error)
             await _refuse(scope, receive, send, 503, str(error))
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,37 +14,19 @@ from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
-from activitymodule.errors import (
-    ActivityError,
-    ConfigError,
-    DataError,
-    ModelError,
-    RefusedError,
-    ServiceUnavailableError,
-)
+from activitymodule.errors import ActivityError
 from activitymodule.text import storable
+from annotation.failures import explain
 
-_STATUS = {
-    ConfigError: 422,
-    DataError: 422,
-    RefusedError: 409,
-    ModelError: 503,
-    ServiceUnavailableError: 503,
-}
 _MOST_SHOWN = 20  # invalid parameters
 _LONGEST = 200  # characters of a name
 
 
 def handle_errors(app: FastAPI) -> None:
     """Register the handlers."""
-    app.add_exception_handler(ActivityError, _explained)
+    app.add_exception_handler(ActivityError, explain)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
-
-
-async def _explained(_: Request, error: Exception) -> Response:
-    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
-    return JSONResponse({"detail": storable(str(error))}, status)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:

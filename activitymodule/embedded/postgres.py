@@ -23,12 +23,13 @@ from typing import ClassVar
 import psutil
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import QuotedString
+from psycopg2.extensions import QuotedString, encrypt_password
 from typing_extensions import override
 
 from activitymodule.embedded.processes import Account, Command, as_account, clean_environment
 from activitymodule.embedded.service import Service
 from activitymodule.errors import ConfigError, ServiceUnavailableError
+from activitymodule.store.connection import explained
 
 SUPERUSER = "postgres"
 REGISTRY_DATABASE = "mlflow"
@@ -324,8 +325,16 @@ class Postgres(Service):
     @override
     def settle(self) -> None:
         store = self.settings.store
-        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
-            role, password = sql.Identifier(store.user), sql.Literal(self._password("password"))
+        with (
+            explained(self.settings),
+            contextlib.closing(self.connect()) as connection,
+            connection.cursor() as cursor,
+        ):
+            # hashed here: PostgreSQL writes a statement that fails into its log
+            password = sql.Literal(
+                encrypt_password(self._password("password"), store.user, connection, "scram-sha-256")
+            )
+            role = sql.Identifier(store.user)
             cursor.execute("select 1 from pg_roles where rolname = %s", [store.user])
             if cursor.fetchone() is None:
                 cursor.execute(sql.SQL("create role {}").format(role))
@@ -342,7 +351,11 @@ class Postgres(Service):
     def drop_database(self) -> None:
         """Drop the store's database with all its connections, where it exists."""
         name = sql.Identifier(self.settings.store.database)
-        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+        with (
+            explained(self.settings),
+            contextlib.closing(self.connect()) as connection,
+            connection.cursor() as cursor,
+        ):
             cursor.execute(sql.SQL("drop database if exists {} with (force)").format(name))
 
     def set_admin_password(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass
@@ -38,6 +39,8 @@ def jsonable(value: Any) -> Any:
             return value.isoformat()
         case timedelta():
             return value.total_seconds()
+        case Decimal() if not value.is_finite():
+            return None
         case Decimal():
             return int(value) if value == value.to_integral_value() else float(value)
         case bytes() | memoryview():
@@ -98,6 +101,8 @@ def cell(value: Any, longest: int | None = 200) -> str:
             return value.strftime("%Y-%m-%d %H:%M:%S")
         case timedelta():
             return f"{value.total_seconds():,.1f} s"
+        case float() | Decimal() if not math.isfinite(value):
+            return str(Decimal(value))  # NaN, Infinity, -Infinity, as psql shows them
         case float() | Decimal():
             return f"{value:,.3f}".rstrip("0").rstrip(".")
         case list() | tuple():

@@ -121,8 +121,7 @@ def _print_stats(counts: queue_views.QueueStats, config: Settings) -> None:
 @app.command(epilog="Example: activity queue expire")
 def expire(as_json: bool = options.JSON) -> None:
     """Close items that were not answered within queue.expire_hours. The scorer also does this now and then."""
-    with store.session(settings()) as connection:
-        count = queue_table.expire(connection)
+    count = store.transact(settings(), queue_table.expire)
     if as_json:
         output.print_json({"expired": count})
     else:

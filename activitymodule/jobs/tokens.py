@@ -33,8 +33,9 @@ def add(
     """Create a token for the REST interface (docs/rest.md). It is printed once and not stored."""
     config = settings()
     valid = config.console.token_days if days is None else days
-    with store.session(config) as connection:
-        token = users.add_token(connection, name, devices=device, days=valid)
+    token = store.transact(
+        config, lambda connection: users.add_token(connection, name, devices=device, days=valid)
+    )
     if as_json:
         output.print_json({"name": name, "token": token})
         return
@@ -71,6 +72,5 @@ def list_(as_json: bool = options.JSON) -> None:
 @app.command(epilog="Example: activity tokens revoke my-phone")
 def revoke(name: str = _NAME) -> None:
     """Revoke a token for good."""
-    with store.session(settings()) as connection:
-        users.revoke_token(connection, name)
+    store.transact(settings(), lambda connection: users.revoke_token(connection, name))
     typer.echo(f"the token {name} is revoked")

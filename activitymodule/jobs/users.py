@@ -53,8 +53,10 @@ def add(
 ) -> None:
     """Add a user and print the generated password, once."""
     password = _password(ask)
-    with store.session(settings()) as connection:
-        account = users.add_user(connection, name, role, password)  # type: ignore[arg-type]
+    account = store.transact(
+        settings(),
+        lambda connection: users.add_user(connection, name, role, password),  # type: ignore[arg-type]
+    )
     _print(account, "added", None if ask else password, as_json)
 
 
@@ -87,8 +89,7 @@ def enable(name: str = _NAME) -> None:
 
 
 def _set_disabled(name: str, disabled: bool) -> None:
-    with store.session(settings()) as connection:
-        account = users.set_disabled(connection, name, disabled)
+    account = store.transact(settings(), lambda connection: users.set_disabled(connection, name, disabled))
     typer.echo(f"{account.name} is {'disabled' if disabled else 'enabled'}")
 
 
@@ -96,14 +97,15 @@ def _set_disabled(name: str, disabled: bool) -> None:
 def password(name: str = _NAME, ask: bool = _ASK, as_json: bool = options.JSON) -> None:
     """Set a new password for a user; open sessions end."""
     chosen = _password(ask)
-    with store.session(settings()) as connection:
-        account = users.set_password(connection, name, chosen)
+    account = store.transact(settings(), lambda connection: users.set_password(connection, name, chosen))
     _print(account, "new password for", None if ask else chosen, as_json)
 
 
 @app.command(epilog="Example: activity users role anna admin")
 def role(name: str = _NAME, to: str = typer.Argument(..., help="annotator or admin.")) -> None:
     """Change a user's role; open sessions end."""
-    with store.session(settings()) as connection:
-        account = users.set_role(connection, name, to)  # type: ignore[arg-type]
+    account = store.transact(
+        settings(),
+        lambda connection: users.set_role(connection, name, to),  # type: ignore[arg-type]
+    )
     typer.echo(f"{account.name} is {account.role} now")

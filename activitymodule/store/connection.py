@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import random
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
-import psycopg2.errors
 import psycopg2.extensions
 
-from activitymodule.errors import ActivityError, ConfigError, DataError, ServiceUnavailableError
+from activitymodule.errors import (
+    ActivityError,
+    ConfigError,
+    ConflictError,
+    NotAllowedError,
+    StoreUnavailableError,
+)
 from activitymodule.settings import Settings
+from activitymodule.store.sqlstate import first_line, translated
+from activitymodule.store.values import read_far_times
 from activitymodule.text import storable
 
 Connection = psycopg2.extensions.connection
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+_ATTEMPTS = 3
 
 
 def _adapted(text: str) -> psycopg2.extensions.QuotedString:
@@ -73,11 +89,11 @@ def default_name() -> str:
 def connect(config: Settings, *, application_name: str | None = None, seconds: int = 5) -> Connection:
     """Open a psycopg2 connection in UTC; transactions begin implicitly and the caller commits.
 
-    Raises ServiceUnavailableError where the store does not answer within `seconds`, ConfigError where it rejects the
+    Raises StoreUnavailableError where the store does not answer within `seconds`, ConfigError where it rejects the
     user or password.
     """
     try:
-        return psycopg2.connect(
+        connection = psycopg2.connect(
             **connection_arguments(config),
             options=_OPTIONS,
             connect_timeout=max(2, seconds),
@@ -88,6 +104,12 @@ def connect(config: Settings, *, application_name: str | None = None, seconds: i
         )
     except psycopg2.OperationalError as error:
         raise _refusal(config, str(error)) from error
+    read_far_times(connection)
+    return connection
+
+
+# libpq gives an error of the connection itself no SQLSTATE, only the server's text
+_NOT_ALLOWED = ("permission denied for database", "no pg_hba.conf entry", "not permitted to log in")
 
 
 def _refusal(config: Settings, message: str) -> ActivityError:
@@ -105,47 +127,34 @@ def _refusal(config: Settings, message: str) -> ActivityError:
             f"{at} rejects the user {store.user}: ACTIVITY_STORE__PASSWORD in .env is not the password "
             "it was set up with"
         )
-    if f'database "{store.database}" does not exist' in message:
-        return ServiceUnavailableError(f"{at} has no database {store.database} yet; `activity up` creates it")
-    if "too many" in message or "connection slots" in message:
-        return ServiceUnavailableError(
-            f"{at} has no connection left; stop processes that use it, or try again"
+    reason = message.strip().partition("FATAL:")[2].strip().partition("\n")[0]
+    if any(words in message for words in _NOT_ALLOWED):
+        return NotAllowedError(
+            f"{at} does not let {store.user} in ({reason or message.strip()}); let its administrator allow it"
         )
-    if "starting up" in message or "shutting down" in message or "recovery" in message:
-        return ServiceUnavailableError(f"{at} is not ready yet; try again in some seconds")
-    return ServiceUnavailableError(f"{at} does not answer; start it with `activity up`")
-
-
-def reachable(config: Settings) -> bool:
-    """Whether the store accepts connections now. Raises ConfigError for a wrong password."""
-    try:
-        connect(config, seconds=2).close()
-    except ServiceUnavailableError:
-        return False
-    return True
+    if f'database "{store.database}" does not exist' in message:
+        return StoreUnavailableError(f"{at} has no database {store.database} yet; `activity up` creates it")
+    if "too many" in message or "connection slots" in message:
+        return StoreUnavailableError(
+            f"{at} has no connection left ({reason}); stop processes that use it, or try again"
+        )
+    if reason:  # it starts, stops, recovers ...
+        return StoreUnavailableError(f"{at} takes no connection now ({reason}); try again in some seconds")
+    # several lines where there are several addresses
+    reason = first_line(message).rpartition("failed: ")[2]
+    return StoreUnavailableError(f"{at} does not answer ({reason}); start it with `activity up`")
 
 
 @contextmanager
 def explained(config: Settings) -> Iterator[None]:
-    """Turn errors of psycopg2 within the block into errors of the project."""
+    """Turn errors of psycopg2 within the block into errors of the project (sqlstate.py)."""
     try:
         yield
-    except (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedFunction) as error:
-        raise ServiceUnavailableError(
-            f"the store at {place(config)} lacks a table or function ({_first_line(error)}); "
-            "run `activity db upgrade`"
-        ) from error
-    except (psycopg2.errors.CheckViolation, psycopg2.DataError) as error:
-        raise DataError(f"the store rejects a value: {_first_line(error)}") from error
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        raise ServiceUnavailableError(
-            f"the connection to PostgreSQL at {place(config)} broke ({_first_line(error)}); try again, "
-            "or start it with `activity up`"
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    except psycopg2.Error as error:
+        meant = translated(error, f"PostgreSQL at {place(config)}")
+        if meant is None:
+            raise
+        raise meant from error
 
 
 @contextmanager
@@ -170,3 +179,47 @@ def session(
             connection.commit()
     finally:
         connection.close()
+
+
+def without_conflict(transaction: Callable[[], T]) -> T:
+    """What a function returns that does one whole transaction; done again, twice at most, after a ConflictError.
+
+    Raises the ConflictError of the last attempt.
+    """
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return transaction()
+        except ConflictError:
+            # not in step with the other transaction
+            time.sleep(random.uniform(0.01, 0.05 * attempt))
+    return transaction()
+
+
+def patiently(work: Callable[[], T], seconds: float = 180) -> T:
+    """`work()`, which may be done twice; done again for so long while it ends with StoreUnavailableError."""
+    deadline = time.monotonic() + seconds
+    logged = False
+    while True:
+        try:
+            return work()
+        except StoreUnavailableError as error:
+            # a conflict has been tried again already
+            if isinstance(error, ConflictError) or time.monotonic() >= deadline:
+                raise
+            if not logged:
+                _log.warning("%s; waiting for it", error)
+                logged = True
+            time.sleep(1)
+
+
+def transact(config: Settings, work: Callable[[Connection], T]) -> T:
+    """`work(connection)` in one transaction, which is done again after a deadlock or serialization failure.
+
+    Nothing but the transaction may come of `work`: it may run three times.
+    """
+
+    def transaction() -> T:
+        with session(config) as connection:
+            return work(connection)
+
+    return without_conflict(transaction)

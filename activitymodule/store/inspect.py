@@ -13,6 +13,7 @@ from activitymodule.errors import ConfigError
 from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection, session
 from activitymodule.store.queries import fetch_all, fetch_one, fetch_value
+from activitymodule.store.values import read_anything
 
 # Opened as a cursor of the server: a cursor takes one statement, and only one that returns rows. The text is passed
 # as the bound value of a custom setting.
@@ -44,6 +45,7 @@ def ask(config: Settings, sql: str, *, limit: int = 1000, seconds: float = 30) -
         session(config, read_only=True, statement_seconds=seconds) as connection,
         connection.cursor() as cursor,
     ):
+        read_anything(cursor)
         try:
             cursor.execute(
                 "SELECT set_config('activity.user_query', %s, true)", (sql.strip().rstrip("; \n"),)

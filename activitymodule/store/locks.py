@@ -19,7 +19,7 @@ import psycopg2
 
 from activitymodule.errors import LockedError
 from activitymodule.settings import Settings
-from activitymodule.store.connection import Connection, connect, explained, place
+from activitymodule.store.connection import Connection, connect, explained, patiently, place
 from activitymodule.store.queries import execute, fetch_row, fetch_value
 
 # Locks of a transaction.
@@ -152,8 +152,9 @@ def retrain_lease(config: Settings, run_id: str, *, patience_seconds: float = 3.
     """
     name = config.registry.classifier
     key = (config.store.host, config.store.port, config.store.database, name, run_id)
-    held: set[tuple[Any, ...]] = _held_here.__dict__.setdefault("keys", set())
+    held: dict[tuple[Any, ...], SessionLock] = _held_here.__dict__.setdefault("locks", {})
     if key in held:
+        patiently(held[key].check)  # the store may have been restarted meanwhile
         yield
         return
     lock = SessionLock(
@@ -165,8 +166,8 @@ def retrain_lease(config: Settings, run_id: str, *, patience_seconds: float = 3.
         patience_seconds=patience_seconds,
     )
     with lock:
-        held.add(key)
+        held[key] = lock
         try:
             yield
         finally:
-            held.discard(key)
+            del held[key]

@@ -5,7 +5,8 @@ The grants (sql/grants.sql) follow, so that a new table is open to the services 
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from alembic import command
@@ -13,6 +14,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from activitymodule.errors import ConfigError
@@ -49,6 +51,17 @@ def _engine(config: Settings) -> Engine:
     return create_engine("postgresql+psycopg2://", creator=lambda: connect(config), poolclass=NullPool)
 
 
+@contextmanager
+def _connected(config: Settings) -> Iterator[Connection]:
+    """A transaction of SQLAlchemy's whose errors of the driver are those of the project."""
+    with explained(config):
+        try:
+            with _engine(config).begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise (error.orig or error) from error
+
+
 def _schema(connection: Connection, config: Config) -> Schema:
     scripts = ScriptDirectory.from_config(config)
     current = MigrationContext.configure(connection).get_current_revision()
@@ -65,7 +78,7 @@ def _schema(connection: Connection, config: Config) -> Schema:
 
 def schema(config: Settings) -> Schema:
     """The store's revision and what is pending. Raises ConfigError for a revision this version does not know."""
-    with explained(config), _engine(config).connect() as connection:
+    with _connected(config) as connection:
         return _schema(connection, _config())
 
 
@@ -75,7 +88,7 @@ def upgrade(config: Settings) -> Schema:
     May be called at any time, also by several processes at once: they wait for each other.
     """
     migrations = _config()
-    with explained(config), _engine(config).begin() as connection:
+    with _connected(config) as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATING})
         before = _schema(connection, migrations)
         if before.pending:

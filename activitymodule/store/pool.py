@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from typing import TypeVar, cast
 
 from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from activitymodule.errors import StoreUnavailableError
 from activitymodule.settings import Settings
-from activitymodule.store.connection import Connection, connect, explained
+from activitymodule.store.connection import Connection, connect, explained, without_conflict
 
 T = TypeVar("T")
 
@@ -48,7 +51,8 @@ class Pool:
 
     def _open(self) -> Connection:
         connection = connect(self._settings(), application_name=self._application_name)
-        connection.set_session(readonly=self._read_only)
+        if self._read_only:  # readonly=False would overrule an administrator's default_transaction_read_only
+            connection.set_session(readonly=True)
         with connection.cursor() as cursor:
             timeout = f"{self._statement_seconds * 1000}"
             cursor.execute("SELECT set_config('statement_timeout', %s, false)", (timeout,))
@@ -59,23 +63,37 @@ class Pool:
     def connection(self) -> Iterator[Connection]:
         """A connection for one transaction: committed at the end, rolled back on an error.
 
-        Raises ServiceUnavailableError where the store does not answer.
+        Raises StoreUnavailableError where the store does not answer, or all connections are in use.
         """
-        pooled = self._engine.raw_connection()
-        connection = cast(Connection, pooled.driver_connection)
-        try:
-            with explained(self._settings()):
+        with explained(self._settings()):
+            try:
+                pooled = self._engine.raw_connection()
+            except DBAPIError as error:  # in the questions that SQLAlchemy asks of its first connection
+                raise (error.orig or error) from error
+            except PoolTimeout:
+                raise StoreUnavailableError(
+                    "all connections of this process to PostgreSQL are in use; try again in some seconds"
+                ) from None
+            connection = cast(Connection, pooled.driver_connection)
+            try:
                 yield connection
                 connection.commit()
-        finally:
-            if connection.closed:
-                pooled.invalidate()
-            pooled.close()  # rolls back what was not committed
+            finally:
+                if connection.closed:
+                    pooled.invalidate()
+                pooled.close()  # rolls back what was not committed
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """`work(connection)` in one transaction."""
-        with self.connection() as connection:
-            return work(connection)
+        """`work(connection)` in one transaction, which is done again after a deadlock or serialization failure.
+
+        A `work` that commits by itself may do nothing afterwards that must not be done twice.
+        """
+
+        def transaction() -> T:
+            with self.connection() as connection:
+                return work(connection)
+
+        return without_conflict(transaction)
 
     def close(self) -> None:
         """Close all connections that are not in use."""

@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, cast
 
+import psycopg2
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
@@ -21,6 +22,7 @@ from activitymodule.errors import ConfigError, RefusedError, TokenExpiredError
 from activitymodule.store.connection import Connection
 from activitymodule.store.locks import CHANGING_USERS
 from activitymodule.store.queries import execute, fetch_all, fetch_one, fetch_row
+from activitymodule.store.sqlstate import passes
 from activitymodule.telemetry.identifiers import is_device_id
 
 Role = Literal["annotator", "admin"]
@@ -294,9 +296,17 @@ def token_grant(connection: Connection, token: str) -> Grant | None:
             "`activity tokens add NAME`"
         )
     if unrecorded:
-        execute(
-            connection,
-            "UPDATE ingest_tokens SET last_used_at = clock_timestamp() WHERE token_hash = %s",
-            (digest,),
-        )
+        _note_use(connection, digest)
     return Grant(name, tuple(devices))
+
+
+def _note_use(connection: Connection, digest: bytes) -> None:
+    """Record the use of a token; where the store takes no writes now the token is good all the same."""
+    execute(connection, "SAVEPOINT use")
+    try:
+        sql = "UPDATE ingest_tokens SET last_used_at = clock_timestamp() WHERE token_hash = %s"
+        execute(connection, sql, (digest,))
+    except psycopg2.Error as error:
+        if connection.closed or not passes(error):
+            raise
+        execute(connection, "ROLLBACK TO SAVEPOINT use")

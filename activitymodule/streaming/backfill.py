@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
 
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from activitymodule.errors import ModelError
 from activitymodule.settings import Settings
-from activitymodule.store.connection import session
+from activitymodule.store.connection import transact
 from activitymodule.store.smoothing import refresh_smoothed
 from activitymodule.streaming import archive, worker
+from activitymodule.streaming.causes import cause_of, raise_told
 from activitymodule.streaming.champion import ChampionWatch, record_versions
 from activitymodule.streaming.windowing import panes_of, windows_of
 
@@ -49,13 +51,20 @@ def backfill(
         config, spark.sparkContext.broadcast(serving.bundle), serving.classifier.version, BACKFILL_BATCH
     )
     started = datetime.now(UTC)
-    counts = (
-        windows_of(panes, config)
-        .mapInArrow(partial(worker.score_missing, scorer=scorer), worker.BACKFILL_SCHEMA)
-        .collect()
+    scored = windows_of(panes, config).mapInArrow(
+        partial(worker.score_missing, scorer=scorer), worker.BACKFILL_SCHEMA
     )
-    with session(config) as connection:
-        refresh_smoothed(connection, batch_id=BACKFILL_BATCH, scoring=config.scoring, since=started)
+    try:
+        counts = scored.collect()
+    except PySparkException as error:
+        raise cause_of(error) from error
+    raise_told(row["error"] for row in counts)
+    transact(
+        config,
+        lambda connection: refresh_smoothed(
+            connection, batch_id=BACKFILL_BATCH, scoring=config.scoring, since=started
+        ),
+    )
     return BackfillReport(
         windows_in_archive=sum(row["seen"] for row in counts),
         windows_scored=sum(row["windows"] for row in counts),

@@ -16,7 +16,7 @@ from activitymodule.registry.versions import ModelVersion, champion
 from activitymodule.serving.door import Checked, checked_promoted
 from activitymodule.serving.record import moved_sentence, names, promoted
 from activitymodule.settings import Settings
-from activitymodule.store.connection import connect, session
+from activitymodule.store.connection import session, transact
 from activitymodule.store.models import record_model_version
 from activitymodule.store.promotions import Promoted
 from activitymodule.streaming.log import log
@@ -36,16 +36,16 @@ class Champion:
 
 def record_versions(config: Settings, serving: Champion) -> None:
     """Record the labels of a version in the store, before the first row that refers to it."""
-    connection = connect(config)
-    with connection:
-        record_model_version(
+    transact(
+        config,
+        lambda connection: record_model_version(
             connection,
             name=serving.classifier.name,
             version=serving.classifier.version,
             labels=serving.model.labels,
             feature_version=serving.model.card.features_version,
-        )
-    connection.close()
+        ),
+    )
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from pyspark.sql.streaming.query import StreamingQuery
 
-from activitymodule.errors import ActivityError
+from activitymodule.errors import ActivityError, StoreUnavailableError
 from activitymodule.settings import Settings
 from activitymodule.store.batches import record_late
-from activitymodule.store.connection import session
+from activitymodule.store.connection import Connection, transact
 from activitymodule.store.drift import forget_minutes, merge_minutes
 from activitymodule.streaming.log import log
 
@@ -23,6 +24,8 @@ class Housekeeping:
         self._config = config
         self._next_tidy = time.monotonic() + _TIDY_SECONDS
         self._last_batch = -1
+        self._unrecorded: dict[str, dict[int, int]] = {}  # query -> batch -> panes
+        self._logged: str | None = None
         self.dropped_late = 0
 
     def query_started(self) -> None:
@@ -31,24 +34,26 @@ class Housekeeping:
 
     def note_progress(self, query: StreamingQuery) -> None:
         """Log and record panes that came later than the watermark."""
-        late_by_batch: dict[int, int] = {}
+        late = 0
         for progress in query.recentProgress:
             if progress["batchId"] <= self._last_batch:
                 continue
             self._last_batch = progress["batchId"]
-            late = sum(operator["numRowsDroppedByWatermark"] for operator in progress["stateOperators"])
-            if late:
-                late_by_batch[progress["batchId"]] = late
-        if not late_by_batch:
-            return
-        late = sum(late_by_batch.values())
-        self.dropped_late += late
-        log(
-            f"{late:,} panes came later than the watermark of {self._config.windows.watermark_minutes:g} minutes; "
-            "`activity backfill` scores them"
-        )
-        with session(self._config) as connection:
-            record_late(connection, str(query.id), late_by_batch)
+            dropped = sum(operator["numRowsDroppedByWatermark"] for operator in progress["stateOperators"])
+            if dropped:
+                late += dropped
+                self._unrecorded.setdefault(str(query.id), {})[progress["batchId"]] = dropped
+        if late:
+            self.dropped_late += late
+            log(
+                f"{late:,} panes came later than the watermark of {self._config.windows.watermark_minutes:g} "
+                "minutes; `activity backfill` scores them"
+            )
+        # kept where the store takes no writes now
+        while self._unrecorded:
+            query_id, late_by_batch = next(iter(self._unrecorded.items()))
+            transact(self._config, partial(_record_late, query_id, late_by_batch))
+            del self._unrecorded[query_id]
 
     def tidy(self) -> None:
         """Once a minute: merge the workers' counts for drift monitoring, and delete old ones."""
@@ -57,8 +62,19 @@ class Housekeeping:
             return
         self._next_tidy = now + _TIDY_SECONDS
         try:
-            with session(self._config) as connection:
-                merge_minutes(connection)
-                forget_minutes(connection, self._config.monitoring.keep_days)
+            transact(self._config, self._merge)
+            self._logged = None
+        except StoreUnavailableError:
+            return  # whoever scores says so; what is to be merged is kept
         except ActivityError as error:
-            log(f"could not merge the counts for drift monitoring: {error}")
+            if self._logged != error.code:
+                log(f"could not merge the counts for drift monitoring: {error}")
+            self._logged = error.code
+
+    def _merge(self, connection: Connection) -> None:
+        merge_minutes(connection)
+        forget_minutes(connection, self._config.monitoring.keep_days)
+
+
+def _record_late(query_id: str, late_by_batch: dict[int, int], connection: Connection) -> None:
+    record_late(connection, query_id, late_by_batch)

@@ -16,15 +16,27 @@ from functools import partial
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from activitymodule.errors import ActivityError, RefusedError, ServiceUnavailableError, SignInRefusedError
+from activitymodule.errors import (
+    ActivityError,
+    ConfigError,
+    ConflictError,
+    RefusedError,
+    SchemaError,
+    ServiceUnavailableError,
+    SignInRefusedError,
+    StoreUnavailableError,
+    TimedOutError,
+)
 from activitymodule.kafka.clients import reachable as broker_reachable
 from activitymodule.kafka.clients import topic_ends
 from activitymodule.settings import Settings, make_private
-from activitymodule.store.connection import reachable as store_reachable
+from activitymodule.store.connection import place
+from activitymodule.store.health import why_not_connected, why_not_writable
 from activitymodule.store.locks import ScorerLease, SessionLock
 from activitymodule.store.smoothing import refresh_unfinished
 from activitymodule.streaming.archiver import Archiver
 from activitymodule.streaming.availability import Availability
+from activitymodule.streaming.causes import cause_of
 from activitymodule.streaming.champion import ChampionWatch, record_versions
 from activitymodule.streaming.checkpoint import checkpoint_path, set_aside
 from activitymodule.streaming.connections import KeptConnection
@@ -67,11 +79,15 @@ class ScoringJob:
         self._options = options
         self._stop = threading.Event()
         self._store = Availability(
-            f"PostgreSQL at {config.store.host}:{config.store.port}", lambda: store_reachable(config)
+            f"PostgreSQL at {place(config)}",
+            partial(why_not_connected, config),
+            thorough=partial(why_not_writable, config),
         )
+        kafka = f"Kafka at {config.kafka.bootstrap_servers}"
         self._broker = Availability(
-            f"Kafka at {config.kafka.bootstrap_servers}", lambda: broker_reachable(config)
+            kafka, lambda: None if broker_reachable(config) else f"{kafka} does not answer"
         )
+        self._finished = 0
         self._champion = ChampionWatch(config, partial(record_versions, config))
         self._connection = KeptConnection()
         self._housekeeping = Housekeeping(config)
@@ -195,21 +211,26 @@ class ScoringJob:
     # ---- the query ---------------------------------------------------------------------------------------
 
     def _start_query(self, spark: SparkSession, sink: BatchSink) -> None:
-        config, connection = self._config, self._connection.get(self._config)
+        config = self._config
+        sink.smoother.resume()
         # a scorer that died between writing its rows and smoothing them left them unsmoothed
-        refresh_unfinished(connection, config.kafka.topic, config.scoring)
-        connection.commit()
+        self._connection.run(
+            config, lambda connection: refresh_unfinished(connection, config.kafka.topic, config.scoring)
+        )
         path = checkpoint_path(config, QUERY)
         first = self._options.set_checkpoint_aside and self._query is None
         aside = set_aside(spark, path) if first else None
         try:
-            start = start_of(
-                spark,
+            start = self._connection.run(
                 config,
-                connection,
-                path,
-                accept_data_loss=self._options.accept_data_loss,
-                forget_offsets=self._options.forget_offsets,
+                lambda connection: start_of(
+                    spark,
+                    config,
+                    connection,
+                    path,
+                    accept_data_loss=self._options.accept_data_loss,
+                    forget_offsets=self._options.forget_offsets,
+                ),
             )
         except ActivityError:
             if aside is not None:  # a start that was refused leaves everything as it was
@@ -254,6 +275,7 @@ class ScoringJob:
         while not self._stop.is_set():
             if self._query.awaitTermination(1):
                 sink.smoother.wait()
+                self._note_work(sink)
                 self._housekeeping.note_progress(self._query)
                 if not self._options.once:
                     raise ActivityError("the query of the scoring job was ended by another program")
@@ -261,6 +283,7 @@ class ScoringJob:
                 archiver.wait(self._stop.is_set)
                 return
             archiver.start()
+            self._note_work(sink)
             self._housekeeping.note_progress(self._query)
             self._housekeeping.tidy()
             # an outage is logged once; a query that fails for it is started again by _recover
@@ -270,19 +293,26 @@ class ScoringJob:
             if deadline is not None and time.monotonic() >= deadline:
                 return
 
+    def _note_work(self, sink: BatchSink) -> None:
+        if sink.smoother.finished > self._finished:
+            self._finished = sink.smoother.finished
+            self._store.work_done()
+
     def _recover(self, spark: SparkSession, sink: BatchSink, error: Exception) -> None:
         """After a failed query: wait for a missing service. Raises the error that ends the job, where one does."""
         if self._stop.is_set():
             return
         _stop_queries(spark)
         sink.smoother.forget()
-        if isinstance(error, RefusedError):
-            raise error
-        if is_data_loss(str(error)):
-            raise data_loss(self._config, self._connection.get(self._config)) from error
+        cause = cause_of(error)
+        if isinstance(cause, ConfigError | RefusedError | SchemaError | TimedOutError):
+            raise cause from (None if cause is error else error)
         self._connection.drop()
-        answers = self._store.check() and self._broker.check()
-        if answers and not isinstance(error, ServiceUnavailableError):
+        if is_data_loss(str(error)):
+            raise self._connection.run(config=self._config, work=partial(data_loss, self._config)) from error
+        if isinstance(cause, StoreUnavailableError) and not isinstance(cause, ConflictError):
+            self._store.report(str(cause))
+        elif self._store.check() and self._broker.check() and not isinstance(cause, ServiceUnavailableError):
             self._failures.add(error)
         self._store.wait(self._stop.is_set)
         self._broker.wait(self._stop.is_set)

@@ -15,11 +15,13 @@ from activitymodule.errors import ActivityError
 from activitymodule.models.bundle import BundleBytes
 from activitymodule.settings import Settings
 from activitymodule.store.batches import BatchRecord, begin_batch, mark_written
+from activitymodule.store.connection import Connection
 from activitymodule.streaming import worker
+from activitymodule.streaming.causes import raise_told
 from activitymodule.streaming.champion import Champion, ChampionWatch
 from activitymodule.streaming.connections import KeptConnection
 from activitymodule.streaming.offsets import offset_ranges, progress_offsets
-from activitymodule.streaming.queue.marks import Marks
+from activitymodule.streaming.queue.marks import Marking, Marks
 from activitymodule.streaming.queue.selection import QueueSelector
 from activitymodule.streaming.resuming import Start
 from activitymodule.streaming.smoother import Smoother
@@ -57,10 +59,12 @@ class BatchSink:
     def write(self, windows: DataFrame, batch_id: int) -> None:
         """Score one batch. Smoothing and the queue's transaction run beside the next batch."""
         query_id, offsets = self._identity()
-        record, serving = self._begin(query_id, batch_id, offsets)
-        connection = self._connection.get(self._config)
-        marking = self._queue.marking(connection, record)
-        connection.commit()
+        serving = self._champion.current
+        assert serving is not None
+        record, marking = self._connection.run(
+            self._config, partial(self._begin, query_id, batch_id, offsets, serving)
+        )
+        serving = self._begun_with(record, serving)
         scorer = worker.Scorer(
             self._config,
             self._broadcast_of(serving),
@@ -70,8 +74,8 @@ class BatchSink:
             marking,
         )
         counts = windows.mapInArrow(partial(worker.score, scorer=scorer), worker.COUNT_SCHEMA).collect()
-        mark_written(connection, query_id=query_id, batch_id=batch_id)
-        connection.commit()
+        raise_told(row["error"] for row in counts)
+        self._connection.run(self._config, partial(mark_written, query_id=query_id, batch_id=batch_id))
         count = sum(row["windows"] for row in counts)
         marks = [Marks(row["complete"], row["weight"], row["marked"]) for row in counts] if marking else []
         self.smoother.finish(
@@ -90,25 +94,38 @@ class BatchSink:
         self.smoother.close()
 
     def _begin(
-        self, query_id: str, batch_id: int, offsets: dict[int, tuple[int, int]]
-    ) -> tuple[BatchRecord, Champion]:
-        """Record the batch as begun; the champion that it is scored with."""
-        serving = self._champion.current
-        assert serving is not None
-        record = begin_batch(
-            self._connection.get(self._config),
-            query_id=query_id,
-            batch_id=batch_id,
-            topic=self._config.kafka.topic,
-            topic_id=self._start.topic_id,
-            offsets=offsets,
-            model_version=serving.classifier.version,
-            energy_version=serving.regressor.version if serving.regressor else None,
-        )
-        if record.model_version is not None and record.model_version != serving.classifier.version:
-            # this batch was begun before a restart by another version: it ends with that one
-            serving = self._champion.load_version(record.model_version, record.energy_version)
-        return record, serving
+        self,
+        query_id: str,
+        batch_id: int,
+        offsets: dict[int, tuple[int, int]],
+        serving: Champion,
+        connection: Connection,
+    ) -> tuple[BatchRecord, Marking | None]:
+        """Record the batch as begun; how it is to be marked."""
+        try:
+            record = begin_batch(
+                connection,
+                query_id=query_id,
+                batch_id=batch_id,
+                topic=self._config.kafka.topic,
+                topic_id=self._start.topic_id,
+                offsets=offsets,
+                model_version=serving.classifier.version,
+                energy_version=serving.regressor.version if serving.regressor else None,
+            )
+            marking = self._queue.marking(connection, record)
+            connection.commit()
+        except BaseException:
+            self._queue.forget()  # what it knows of this transaction was not stored
+            raise
+        return record, marking
+
+    def _begun_with(self, record: BatchRecord, serving: Champion) -> Champion:
+        """The champion that a batch is scored with: a batch begun before a restart by another version ends with it."""
+        if record.model_version in (None, serving.classifier.version):
+            return serving
+        assert record.model_version is not None
+        return self._champion.load_version(record.model_version, record.energy_version)
 
     def _identity(self) -> tuple[str, dict[int, tuple[int, int]]]:
         """The query's id and this batch's offsets: partition -> (from, until), as Spark is about to commit them."""

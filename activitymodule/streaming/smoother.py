@@ -6,6 +6,7 @@ the next job smooths what a killed one left (`refresh_unfinished`).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
@@ -18,13 +19,15 @@ from activitymodule.streaming.connections import KeptConnection
 
 
 class Smoother:
-    """Call `finish` at the end of each batch and `wait` before leaving."""
+    """Call `finish` at the end of each batch and `wait` before leaving. finished : batches that are done"""
 
     def __init__(self, config: Settings) -> None:
         self._config = config
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="smoother")
         self._pending: Future[None] | None = None
         self._connection = KeptConnection()
+        self._unfinished: deque[Callable[[Connection], None]] = deque()
+        self.finished = 0
 
     def finish(
         self,
@@ -50,7 +53,7 @@ class Smoother:
             pending.result()
 
     def forget(self) -> None:
-        """Wait, and ignore an error: the store's record says what is unfinished."""
+        """Wait, and ignore an error: `resume`, or the next job, finishes the batch."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.exception()
@@ -68,13 +71,18 @@ class Smoother:
         since: datetime,
         also: Callable[[Connection], None] | None,
     ) -> None:
-        try:
-            connection = self._connection.get(self._config)
+        def transaction(connection: Connection) -> None:
             refresh_smoothed(connection, batch_id=batch_id, scoring=self._config.scoring, since=since)
             if also is not None:
                 also(connection)
             finish_batch(connection, query_id=query_id, batch_id=batch_id, windows=windows)
-            connection.commit()
-        except BaseException:
-            self._connection.drop()
-            raise
+
+        self._unfinished.append(transaction)
+        self.resume()
+
+    def resume(self) -> None:
+        """Finish the batches whose end failed, in their order. Raises the error of the first that fails again."""
+        while self._unfinished:
+            self._connection.run(self._config, self._unfinished[0])
+            self._unfinished.popleft()
+            self.finished += 1

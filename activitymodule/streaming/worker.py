@@ -12,17 +12,20 @@ import importlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from activitymodule.errors import ActivityError
 from activitymodule.models.bundle import PersonColumns, ScoringModel, load_bundle
 from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection
 from activitymodule.store.dead_letters import PAYLOAD_BYTES, DeadLetters, write_dead_letters
 from activitymodule.store.people import Person, people_for
 from activitymodule.store.predictions import PredictionRows, readings_stored, write_predictions
+from activitymodule.streaming.causes import told
 from activitymodule.streaming.connections import KeptConnection
 from activitymodule.streaming.minutes import Minutes
 from activitymodule.streaming.queue.marking import Marker
@@ -31,8 +34,9 @@ from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features
 from activitymodule.windows.panes import arrival_us, decode_panes
 
-COUNT_SCHEMA = "windows long, written long, complete long, weight double, marked binary"
-BACKFILL_SCHEMA = "seen long, windows long, written long"
+# error: of the project, returned and not raised: Spark would try the task again, whatever the error means
+COUNT_SCHEMA = "windows long, written long, complete long, weight double, marked binary, error string"
+BACKFILL_SCHEMA = "seen long, windows long, written long, error string"
 
 LOW_COVERAGE = "low coverage"
 NO_FEATURES = "no acceleration"
@@ -133,13 +137,7 @@ def _write_dead(batch: pa.RecordBatch, dead: pa.Table, config: Settings, topic_i
         kafka_at_us=batch.column("timestamp").cast(pa.int64()).to_numpy()[rows],
         topic_id=batch.column("topic_id").take(take).to_pylist() if of_each else [topic_id] * len(rows),
     )
-    try:
-        connection = _process.connection.get(config)
-        write_dead_letters(connection, letters)
-        connection.commit()
-    except BaseException:
-        _process.connection.drop()
-        raise
+    _process.connection.run(config, lambda connection: write_dead_letters(connection, letters))
 
 
 @dataclass(frozen=True)
@@ -169,53 +167,59 @@ def _model(scorer: Scorer) -> ScoringModel:
 def score(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.RecordBatch]:
     """Windows (grouping.WINDOWS_SCHEMA) to rows of the store: one transaction a partition."""
     _make_tasks_quick()
-    windows = written = 0
-    marks: list[Marks] = []
     tables = list(_gathered(batches))
+    windows, marks = sum(batch.num_rows for batch in tables), list[Marks]()
+
+    def transaction(connection: Connection) -> int:
+        marks.clear()
+        minutes = Minutes(scorer.config)
+        written = sum(
+            write_predictions(connection, score_windows(batch, scorer, connection, minutes, marks))
+            for batch in tables
+        )
+        minutes.write(
+            connection,
+            model_version=scorer.model_version,
+            query_id=scorer.query_id,
+            batch_id=scorer.batch_id,
+        )
+        return written
+
+    written, error = 0, None
     if tables:
         try:
-            connection = _process.connection.get(scorer.config)
-            minutes = Minutes(scorer.config)
-            for batch in tables:
-                rows = score_windows(batch, scorer, connection, minutes, marks)
-                written += write_predictions(connection, rows)
-                windows += batch.num_rows
-            minutes.write(
-                connection,
-                model_version=scorer.model_version,
-                query_id=scorer.query_id,
-                batch_id=scorer.batch_id,
-            )
-            connection.commit()
-        except BaseException:
-            _process.connection.drop()
-            raise
+            written = _process.connection.run(scorer.config, transaction)
+        except ActivityError as failure:
+            error = told(failure)
     marked = together(marks)
     counts = {"windows": windows, "written": written, "complete": marked.complete, "weight": marked.weight}
     columns = {name: pa.array([count]) for name, count in counts.items()}
-    yield pa.RecordBatch.from_pydict(columns | {"marked": pa.array([marked.marked], pa.binary())})
+    texts = {"marked": pa.array([marked.marked], pa.binary()), "error": pa.array([error], pa.string())}
+    yield pa.RecordBatch.from_pydict(columns | texts)
 
 
 def score_missing(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.RecordBatch]:
     """The same for a backfill: only the windows of which the store has fewer readings than are given here."""
     _make_tasks_quick()
     seen = windows = written = 0
-    tables = list(_gathered(batches))
-    if tables:
+
+    def transaction(batch: pa.RecordBatch, connection: Connection) -> tuple[int, int]:
+        unseen = batch.filter(_unseen(batch, connection))
+        if not unseen.num_rows:
+            return 0, 0
+        return unseen.num_rows, write_predictions(connection, score_windows(unseen, scorer, connection))
+
+    # piece by piece: the stream's smoothing waits for who writes
+    error = None
+    for batch in _gathered(batches):
         try:
-            connection = _process.connection.get(scorer.config)
-            for batch in tables:
-                seen += batch.num_rows
-                batch = batch.filter(_unseen(batch, connection))
-                if not batch.num_rows:
-                    continue
-                windows += batch.num_rows
-                written += write_predictions(connection, score_windows(batch, scorer, connection))
-                connection.commit()  # piece by piece: the stream's smoothing waits for who writes
-        except BaseException:
-            _process.connection.drop()
-            raise
-    yield pa.RecordBatch.from_pydict({"seen": [seen], "windows": [windows], "written": [written]})
+            scored = _process.connection.run(scorer.config, partial(transaction, batch))
+        except ActivityError as failure:
+            error = told(failure)
+            break
+        seen, windows, written = seen + batch.num_rows, windows + scored[0], written + scored[1]
+    counts = {"seen": [seen], "windows": [windows], "written": [written]}
+    yield pa.RecordBatch.from_pydict(counts | {"error": pa.array([error], pa.string())})
 
 
 def _unseen(batch: pa.RecordBatch, connection: Connection) -> pa.Array:

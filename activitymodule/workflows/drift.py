@@ -13,7 +13,7 @@ from activitymodule import files
 from activitymodule.monitoring.report import DriftReport, drift_report
 from activitymodule.registry.versions import get
 from activitymodule.settings import Settings, project_root
-from activitymodule.store.connection import session
+from activitymodule.store.connection import Connection, transact
 from activitymodule.store.drift import merge_minutes
 
 FEATURES_KEPT = 40
@@ -42,10 +42,13 @@ def compare(config: Settings, *, record: bool = False, version: str | None = Non
     unknown version, ServiceUnavailableError where the registry does not answer.
     """
     chosen = get(config, config.registry.classifier, version) if version else None
-    with session(config) as connection:
+
+    def transaction(connection: Connection) -> DriftReport:
         if record:
             merge_minutes(connection)
         return drift_report(config, connection, record=record, version=chosen)
+
+    return transact(config, transaction)
 
 
 def monitor(config: Settings, folder: Path | None = None) -> DriftResult:
@@ -54,8 +57,7 @@ def monitor(config: Settings, folder: Path | None = None) -> DriftResult:
     folder : of the reports; those older than monitoring.keep_days are removed
     """
     folder = folder or reports_folder()
-    with session(config) as connection:
-        report = drift_report(config, connection, record=True)
+    report = transact(config, lambda connection: drift_report(config, connection, record=True))
     now = datetime.now(UTC)
     folder.mkdir(parents=True, exist_ok=True)
     content = {"made_at": now, **report.limited(FEATURES_KEPT).model_dump()}

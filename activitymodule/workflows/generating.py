@@ -11,7 +11,7 @@ from typing import Any
 from activitymodule.errors import ActivityError
 from activitymodule.kafka import topics
 from activitymodule.settings import Settings, build
-from activitymodule.store.connection import session
+from activitymodule.store.connection import transact
 from activitymodule.store.people import upsert_people
 from activitymodule.streaming.generate import Sent, bounded, fleet_run, live, require_broker
 from activitymodule.streaming.session import spark_session
@@ -83,8 +83,8 @@ def generate(
     topics.create(config)
     if store_people:
         try:
-            with session(config) as connection:
-                upsert_people(connection, fleet_people.people(run.devices, run.seed))
+            wearers = fleet_people.people(run.devices, run.seed)
+            transact(config, lambda connection: upsert_people(connection, wearers))
         except ActivityError as error:
             warn(f"people are not stored: {error}")
     with explained_spark(config):

@@ -7,18 +7,19 @@ import random
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
 
-from activitymodule.errors import ConfigError, DataError
+from activitymodule.errors import ConfigError, ConflictError, DataError
 from activitymodule.kafka.truth import read_truth
 from activitymodule.lake.labels import read_labels, text_of
 from activitymodule.models.evaluation.against_truth import SHARE
 from activitymodule.settings import Settings
 from activitymodule.store.answers import answer
-from activitymodule.store.connection import Connection, connect, explained, session
+from activitymodule.store.connection import Connection, connect, explained, transact, without_conflict
 from activitymodule.store.import_export import ImportCount, ImportRows, import_labels
 from activitymodule.store.items import Item
 from activitymodule.store.leases import lease_next, release
@@ -43,8 +44,9 @@ def import_file(config: Settings, path: Path, annotator: str) -> ImportCount:
         raise ConfigError(f"{annotator[:40]!r} is no valid annotator name: {NAME_TEXT}")
     try:
         rows = label_rows(config, content, name)
-        with session(config) as connection:
-            return import_labels(connection, rows, minutes=config.queue.lease_minutes)
+        return transact(
+            config, lambda connection: import_labels(connection, rows, minutes=config.queue.lease_minutes)
+        )
     except DataError as error:
         raise DataError(f"{path}, {error}; nothing was imported") from None
 
@@ -168,22 +170,32 @@ class _Oracle:
         for name in self._names:
             if most is not None and self.answers.total() - before >= most:
                 break
-            self._turn(name)
+            without_conflict(partial(self._turn, name))
         return self.answers.total() - before
 
     def _turn(self, name: str) -> None:
+        """One transaction. Raises ConflictError where it was undone."""
+        try:
+            with explained(self._config):
+                answered = self._answered(name)
+                self._connection.commit()
+        except ConflictError:
+            self._connection.rollback()
+            raise
+        if answered is not None:
+            self.answers[answered] += 1
+
+    def _answered(self, name: str) -> _Answer | None:
         item = lease_next(self._connection, name, self._config.queue.lease_minutes, besides=self._later[name])
         if item is None:
-            self._connection.rollback()
-            return
+            return None
         start, end = (round(at.timestamp() * 1e6) for at in (item.window_start, item.window_end))
         label = self._truth.label(item.device_id, start, end)
         if label is None and time.monotonic() + _TRUTH_SECONDS <= self._until:
             release(self._connection, [item.item_id], name)
             self._later[name].append(item.item_id)
-        else:
-            self.answers[self._answer(item, name, label)] += 1
-        self._connection.commit()
+            return None
+        return self._answer(item, name, label)
 
     def _answer(self, item: Item, name: str, label: str | None) -> _Answer:
         minutes = self._config.queue.lease_minutes

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from activitymodule.errors import ActivityError, ServiceUnavailableError
+from activitymodule.errors import ActivityError
 from activitymodule.kafka.clients import topic_ends
 from activitymodule.kafka.truth import TruthTail
 from activitymodule.models.evaluation.against_truth import Evaluation, compare
@@ -164,7 +164,7 @@ class Watcher:
                 )
             result = compare(windows, truth, slide_seconds=self._config.windows.slide_seconds)
             return dead, result if result.raw.compared else None
-        except ServiceUnavailableError:
+        except ActivityError:
             return None, None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
 
-from activitymodule.errors import ConfigError
+from activitymodule.errors import LASTING
 from activitymodule.orchestration.names import DRIFT_REPORT, RETRAIN, XCom
 from activitymodule.orchestration.params import refuse_unknown
 from activitymodule.settings import load
@@ -54,7 +54,7 @@ PARAMS = {
         "retries": 2,
         "retry_delay": timedelta(seconds=30),
         "retry_exponential_backoff": 2.0,
-        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([ConfigError], action=RetryAction.FAIL)]),
+        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([*LASTING], action=RetryAction.FAIL)]),
     },
 )
 def drift_report() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from activitymodule.errors import ConfigError, DataError
+from activitymodule.errors import LASTING
 from activitymodule.orchestration.names import REFRESH_STATISTICS, XCom
 from activitymodule.orchestration.params import refuse_unknown
 from activitymodule.settings import load
@@ -61,9 +61,7 @@ PARAMS = {
         "retries": 2,
         "retry_delay": timedelta(seconds=30),
         "retry_exponential_backoff": 2.0,
-        "retry_policy": ExceptionRetryPolicy(
-            rules=[RetryRule([ConfigError, DataError], action=RetryAction.FAIL)]
-        ),
+        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([*LASTING], action=RetryAction.FAIL)]),
     },
 )
 def refresh_statistics() -> None:

@@ -29,7 +29,7 @@ from airflow.sdk import (
     task,
 )
 
-from activitymodule.errors import ConfigError, DataError, ModelError
+from activitymodule.errors import LASTING
 from activitymodule.orchestration.names import APPROVAL, LABELS, LABELS_URI, RETRAIN, XCom
 from activitymodule.orchestration.params import refuse_unknown
 from activitymodule.settings import load
@@ -130,9 +130,7 @@ It would replace version {{ ti.xcom_pull(task_ids='gate')['champion'] }}. Run {{
         "retry_exponential_backoff": 3.0,
         "max_retry_delay": timedelta(minutes=10),
         # a wrong setting, wrong data and a missing model stay so: no retry
-        "retry_policy": ExceptionRetryPolicy(
-            rules=[RetryRule([ConfigError, DataError, ModelError], action=RetryAction.FAIL)]
-        ),
+        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([*LASTING], action=RetryAction.FAIL)]),
         "execution_timeout": timedelta(hours=3),
         "on_failure_callback": _failed,
     },

@@ -20,7 +20,7 @@ from airflow.sdk import (
     task,
 )
 
-from activitymodule.errors import ConfigError
+from activitymodule.errors import LASTING
 from activitymodule.orchestration.names import LABELS, LABELS_URI, WATCH_LABELS
 from activitymodule.orchestration.params import refuse_unknown
 from activitymodule.settings import load
@@ -61,7 +61,7 @@ PARAMS = {
         "retries": 2,
         "retry_delay": timedelta(seconds=30),
         "retry_exponential_backoff": 2.0,
-        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([ConfigError], action=RetryAction.FAIL)]),
+        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([*LASTING], action=RetryAction.FAIL)]),
     },
 )
 def watch_labels() -> None:

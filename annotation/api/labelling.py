@@ -127,13 +127,17 @@ async def next_item(who: Who, width: Pixels = 900, height: Pixels = 0, besides: 
     """Lease one more item and prepare it; `besides`: the items that the page has already."""
     shown = [int(one) for one in besides.split(",")[:20] if one.isascii() and one.isdigit() and len(one) < 19]
 
-    def work(connection: Connection) -> Next:
-        item = leases.lease_next(connection, who.name, _minutes(), besides=shown)
-        connection.commit()  # the lease is kept; the rest only reads
+    def lease(connection: Connection) -> store_items.Item | None:
+        return leases.lease_next(connection, who.name, _minutes(), besides=shown)
+
+    # two transactions: where the second fails, the lease is kept
+    item = await context.run_write(lease)
+
+    def prepare(connection: Connection) -> Next:
         ready = _ready(connection, item, width, height) if item else None
         return Next(item=ready, progress=_progress(connection, who))
 
-    return await context.run_write(work)
+    return await context.run_write(prepare)
 
 
 def _ready(connection: Connection, item: store_items.Item, width: int, height: int) -> items.Prepared:
@@ -165,10 +169,9 @@ async def give_answer(who: Who, given: Answered) -> Saved:
 @router.post("/undo")
 async def take_back(who: Who, width: Pixels = 900, height: Pixels = 0) -> TakenBack:
     """Undo the last answer; returns its item, ready to be shown."""
+    undone = await context.run_write(lambda connection: answers.undo(connection, who.name, _minutes()))
 
-    def work(connection: Connection) -> TakenBack:
-        undone = answers.undo(connection, who.name, _minutes())
-        connection.commit()
+    def prepare(connection: Connection) -> TakenBack:
         ready = None
         if undone and undone.held:
             ready = _ready(connection, store_items.get_item(connection, undone.held[0]), width, height)
@@ -178,7 +181,7 @@ async def take_back(who: Who, width: Pixels = 900, height: Pixels = 0) -> TakenB
             progress=_progress(connection, who),
         )
 
-    return await context.run_write(work)
+    return await context.run_write(prepare)
 
 
 @router.post("/renew")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query
@@ -24,7 +23,7 @@ from activitymodule.workflows.retraining import request as retraining
 from activitymodule.workflows.retraining.results import Options
 from annotation import context
 from annotation.access import Admin, require_token
-from annotation.answers import problems
+from annotation.answers import Moment, problems
 from annotation.current import drift_now
 
 router = APIRouter(tags=["monitoring"])
@@ -171,8 +170,8 @@ class RunState(BaseModel):
     summary: str | None
     started_by: str
     why: str
-    started_at: datetime | None
-    finished_at: datetime | None
+    started_at: Moment | None
+    finished_at: Moment | None
     challenger: str | None
 
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
 from activitymodule.errors import ConfigError
 from activitymodule.jobs import options, output
+from activitymodule.store.values import FarDate, FarTime
 
 
 def test_output_is_safe_for_terminals_and_scripts(capsys):
     assert output.safe("a\x1b[2J\n\x9b\x00ü") == "a\\x1b[2J\\n\\x9b\\x00ü"
     assert output.safe("abcdef", 4) == "abc…"
-    assert output.jsonable([float("inf"), float("nan"), b"\xff", timedelta(seconds=1.5)]) == [
+    assert output.jsonable(
+        [float("inf"), float("nan"), Decimal("NaN"), Decimal("-Infinity"), b"\xff", timedelta(seconds=1.5)]
+    ) == [
+        None,
+        None,
         None,
         None,
         "\\xff",
@@ -25,6 +31,12 @@ def test_output_is_safe_for_terminals_and_scripts(capsys):
     assert list(csv.reader(io.StringIO(capsys.readouterr().out))) == [["a", "b"], ["x\ny", ""], ['"', "1.5"]]
     output.print_table(["a"], [["[bold]not markup[/bold]"], [datetime(2026, 1, 2, tzinfo=UTC)]])
     assert "[bold]not markup[/bold]" in capsys.readouterr().out
+
+
+def test_values_beyond_pythons_types_are_shown_as_psql_does():
+    far = [FarTime("infinity"), FarDate("0044-03-15 BC"), float("nan"), Decimal("-Infinity")]
+    assert [output.cell(value) for value in far] == ["infinity", "0044-03-15 BC", "NaN", "-Infinity"]
+    assert output.jsonable(far[:2]) == ["infinity", "0044-03-15 BC"]
 
 
 @pytest.mark.parametrize(

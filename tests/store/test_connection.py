@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from activitymodule import settings as config
 from activitymodule.embedded.processes import any_free_port
 from activitymodule.errors import ConfigError, ServiceUnavailableError
-from activitymodule.store.connection import connect, explained, reachable
+from activitymodule.store.connection import connect, explained
+from activitymodule.store.health import why_not_connected
 
 integration = pytest.mark.integration
 
@@ -21,7 +22,7 @@ def changed(settings, **keys):
 
 def test_no_answer_is_one_sentence():
     away = changed(config.build({}), port=any_free_port())
-    assert not reachable(away)
+    assert why_not_connected(away)
     with pytest.raises(
         ServiceUnavailableError, match=f"127.0.0.1:{away.store.port} does not answer.*activity up"
     ):

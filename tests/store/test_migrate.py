@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from activitymodule.errors import ConfigError, ServiceUnavailableError
+from activitymodule.errors import ConfigError, SchemaError
 from activitymodule.store import migrate
 from activitymodule.store.connection import session
 from activitymodule.store.people import people_for
@@ -46,11 +46,11 @@ def test_an_unknown_revision_is_refused(fresh_settings):
 
 
 @integration
-def test_a_store_without_tables_is_unavailable(fresh_settings):
+def test_a_store_without_tables_has_another_schema(fresh_settings):
     with session(fresh_settings) as connection, connection.cursor() as cursor:
         cursor.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     with (
-        pytest.raises(ServiceUnavailableError),
+        pytest.raises(SchemaError),
         session(fresh_settings) as connection,
     ):
         people_for(connection, ["a"])

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import psycopg2
 import pytest
 
-from activitymodule.errors import DataError, ServiceUnavailableError
+from activitymodule.errors import DataError, ReadOnlyError, ServiceUnavailableError
 from activitymodule.settings import Settings
 from activitymodule.store.pool import Pool
 from activitymodule.store.queries import execute, fetch_all, fetch_value
@@ -79,6 +78,6 @@ def test_a_restart_goes_unnoticed_and_a_broken_connection_is_replaced(
 
 def test_a_read_only_pool_writes_nothing(fresh_settings: Settings) -> None:
     pool = make_pool(fresh_settings, read_only=True)
-    with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction):
+    with pytest.raises(ReadOnlyError):
         pool.run(lambda connection: execute(connection, "DELETE FROM people"))
     pool.close()

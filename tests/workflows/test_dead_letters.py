@@ -57,6 +57,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         def commit(self) -> None:
             """Nothing is held."""
 
+        def rollback(self) -> None:
+            made["marked"].clear()
+
     @contextmanager
     def session(config: Any, read_only: bool = False) -> Iterator[Connection]:
         yield Connection()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from activitymodule.store.connection import Connection
+from activitymodule.store.sqlstate import passes
 
 
 class Savepoint:
@@ -21,8 +22,8 @@ class Savepoint:
         return self._connection
 
     def undo(self, error: Exception) -> None:
-        """Roll back. Raises the error where the connection broke: then the whole transaction fails."""
-        if self._connection.closed:
+        """Roll back. Raises the error where it passes by waiting: then the whole transaction is done again."""
+        if self._connection.closed or passes(error):
             raise error
         if self._begun:
             self._execute(f"ROLLBACK TO SAVEPOINT {self._name}")

@@ -42,7 +42,8 @@ class QueueSelector:
     beside the next batch at the latest. Nothing is collected from that next batch where a selection is due, so the
     two threads never touch the pool at once.
 
-    A failure is logged, and the batch and its predictions continue without the queue. The pool is in memory alone; a
+    A failure is logged, and the batch and its predictions continue without the queue, unless it passes by waiting: then
+    the whole transaction is done again. The pool is in memory alone; a
     crash loses candidates, never items. eager : select at once from each batch, for a run that ends when it has read
     everything.
     """
@@ -145,23 +146,38 @@ class QueueSelector:
             return None
         if due:
             self._selected_at = self._batch
-        return partial(self._settle, audits, due, model)
+        return partial(self._settle, audits, self._period, due, model)
 
     def _selecting(self) -> bool:
         """Whether a selection was due after the last batch, which may still be going on."""
         return self._selected_at == self._batch
 
     def _settle(
-        self, audits: Sequence[Marked], due: bool, model: ScoringModel, connection: Connection
+        self,
+        audits: Sequence[Marked],
+        period: AuditPeriod | None,
+        due: bool,
+        model: ScoringModel,
+        connection: Connection,
     ) -> None:
         savepoint = Savepoint(connection, "queueing")
         try:
-            self._queue(savepoint, audits, due, model)
+            self._queue(savepoint, audits, period, due, model)
         except Exception as error:
             self._give_up(savepoint, error)
 
-    def _queue(self, savepoint: Savepoint, audits: Sequence[Marked], due: bool, model: ScoringModel) -> None:
-        """Queue the audit's windows and, where a selection is due, some of the pool; spend the budget."""
+    def _queue(
+        self,
+        savepoint: Savepoint,
+        audits: Sequence[Marked],
+        period: AuditPeriod | None,
+        due: bool,
+        model: ScoringModel,
+    ) -> None:
+        """Queue the audit's windows and, where a selection is due, some of the pool; spend the budget.
+
+        period : in which the audit's windows were drawn
+        """
         connection = savepoint.connection()
         budget = budgets.open_account(connection, self._rules).budget
         pool = self._pool.windows() if due else []
@@ -171,7 +187,7 @@ class QueueSelector:
             [window.window_start_us for window in (*audits, *pool)],
             max(self._rules.cooldown_us, 1),
         )
-        items, lost = self._audit(audits, near, budget)
+        items, lost = self._audit(audits, period, near, budget)
         drawn = len(items)
         budget = budget.less(audit=drawn)
         queued = {*near, *lost}
@@ -196,7 +212,7 @@ class QueueSelector:
         self.queued += new
 
     def _audit(
-        self, audits: Sequence[Marked], near: list[Place], budget: Budget
+        self, audits: Sequence[Marked], period: AuditPeriod | None, near: list[Place], budget: Budget
     ) -> tuple[list[QueueItem], list[Place]]:
         """Items of the audit, which are added to `near`, and the windows that the budget has no room for."""
         queued = set(near)
@@ -210,8 +226,8 @@ class QueueSelector:
             if budget.audit < 1:
                 lost.append(place)
                 continue
-            assert self._period is not None
-            items.append(audit_item(window, self._period, budget, self._rules, self._config))
+            assert period is not None
+            items.append(audit_item(window, period, budget, self._rules, self._config))
             near.append(place)
             budget = budget.less(audit=1)
         return items, lost
@@ -253,11 +269,15 @@ class QueueSelector:
             for choice in chosen
         ]
 
-    def _give_up(self, savepoint: Savepoint, error: Exception) -> None:
+    def forget(self) -> None:
+        """Ask the store again for budget, period and last items: a transaction that used them was undone."""
         self._budget = self._period = None
         self._recent.clear()
-        self._pool.clear()
+
+    def _give_up(self, savepoint: Savepoint, error: Exception) -> None:
         savepoint.undo(error)
+        self.forget()
+        self._pool.clear()
         if time.monotonic() - self._logged_at > _LOG_SECONDS:
             self._logged_at = time.monotonic()
             log(f"nothing was queued of this batch: {one_line(error)}; its predictions are stored")

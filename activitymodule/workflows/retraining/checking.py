@@ -15,7 +15,7 @@ from activitymodule.serving.record import serving_version
 from activitymodule.settings import Settings
 from activitymodule.store import labels
 from activitymodule.store import retraining as store
-from activitymodule.store.connection import Connection, session
+from activitymodule.store.connection import Connection, session, transact
 from activitymodule.store.locks import retrain_lease
 from activitymodule.windows.catalogue import FEATURES_VERSION
 from activitymodule.workflows.retraining import ending, record
@@ -60,8 +60,10 @@ def check(
             store.note(connection, run_id, step="check", progress=record.PROGRESS["check"])
         result = _assess(config, run_id, least, options.force)
         if not result.needed:
-            with session(config) as connection:
-                store.finish_run(connection, run_id, "unneeded", result.summary)
+            transact(
+                config,
+                lambda connection: store.finish_run(connection, run_id, "unneeded", result.summary),
+            )
         return record.save(config, run_id, "check", result)
 
 

@@ -7,7 +7,7 @@ from activitymodule.registry.versions import ModelVersion, champion, drop_challe
 from activitymodule.serving.door import checked
 from activitymodule.settings import Settings
 from activitymodule.store import retraining as store
-from activitymodule.store.connection import session
+from activitymodule.store.connection import Connection, session, transact
 from activitymodule.workflows.retraining.promoting import record
 from activitymodule.workflows.retraining.record import saved
 from activitymodule.workflows.retraining.results import GateResult
@@ -19,13 +19,17 @@ IDLE_SECONDS = 3600.0
 
 def fail(config: Settings, run_id: str, summary: str) -> None:
     """Mark a run as failed, and take the alias `challenger` from what it made; one that has ended stays as it is."""
-    with session(config) as connection:
+
+    def transaction(connection: Connection) -> str | None:
         run = store.find_run(connection, run_id)
         if run is None or run.state not in ("running", "waiting"):
-            return
+            return None
         store.finish_run(connection, run_id, "failed", summary[:500])
-    if run.challenger:
-        drop_challenger(config, config.registry.classifier, run.challenger)
+        return run.challenger
+
+    challenger = transact(config, transaction)
+    if challenger:
+        drop_challenger(config, config.registry.classifier, challenger)
 
 
 def settle_others(config: Settings, run_id: str) -> None:

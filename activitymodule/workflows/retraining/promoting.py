@@ -9,7 +9,7 @@ from activitymodule.serving.door import checked
 from activitymodule.serving.record import move_aliases, promoted, serving
 from activitymodule.settings import Settings
 from activitymodule.store import retraining as store
-from activitymodule.store.connection import Connection, session
+from activitymodule.store.connection import Connection, patiently, session, transact
 from activitymodule.store.locks import retrain_lease
 from activitymodule.store.promotions import record_promotion
 from activitymodule.workflows.retraining.record import required, saved, working
@@ -58,8 +58,9 @@ def _as_it_is(run: store.Run) -> PromotionResult:
 
 
 def _finish(config: Settings, run: store.Run, state: State, summary: str) -> PromotionResult:
-    with session(config) as connection:
-        store.finish_run(connection, run.run_id, state, summary)
+    patiently(
+        lambda: transact(config, lambda connection: store.finish_run(connection, run.run_id, state, summary))
+    )
     return PromotionResult(state=state, summary=summary, version=run.challenger)
 
 
@@ -67,8 +68,12 @@ def _reject(config: Settings, run: store.Run, verdict: GateResult, dry: bool) ->
     drop_challenger(config, config.registry.classifier, verdict.challenger)
     if dry:
         return _finish(config, run, "unneeded", f"dry run: {verdict.summary}")
-    with session(config) as connection:
-        record(connection, config, run, "rejected", run.started_by, verdict.summary)
+    patiently(
+        lambda: transact(
+            config,
+            lambda connection: record(connection, config, run, "rejected", run.started_by, verdict.summary),
+        )
+    )
     return PromotionResult(state="rejected", summary=verdict.summary, version=verdict.challenger)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from activitymodule.errors import RefusedError
+from activitymodule.errors import ActivityError, RefusedError
 from activitymodule.settings import Settings
 from activitymodule.store import retraining as store
-from activitymodule.store.connection import session
+from activitymodule.store.connection import Connection, patiently, transact
 from activitymodule.store.locks import retrain_lease
 from activitymodule.workflows.retraining.results import Result
 
@@ -26,9 +27,12 @@ def working(config: Settings, run_id: str, step: str) -> Iterator[store.Run]:
     Raises RefusedError where the run has failed, or another one holds the lock.
     """
     with retrain_lease(config, run_id):
-        with session(config) as connection:
+
+        def begin(connection: Connection) -> store.Run:
             store.note(connection, run_id, step=step, progress=PROGRESS[step])
-            run = store.get_run(connection, run_id)
+            return store.get_run(connection, run_id)
+
+        run = transact(config, begin)
         if run.state == "failed":
             raise RefusedError(
                 f"the retraining {run_id} has failed ({run.summary}); begin it again with its check"
@@ -37,14 +41,14 @@ def working(config: Settings, run_id: str, step: str) -> Iterator[store.Run]:
             yield run
         except BaseException as error:
             message = str(error).splitlines()[0] if str(error) else type(error).__name__
-            note(config, run_id, f"{step}: {message}"[:500])
+            with contextlib.suppress(ActivityError):  # without a store the error itself says why
+                note(config, run_id, f"{step}: {message}"[:500])
             raise
 
 
 def note(config: Settings, run_id: str, summary: str, progress: float | None = None) -> None:
     """Record how far a run is."""
-    with session(config) as connection:
-        store.note(connection, run_id, summary=summary, progress=progress)
+    transact(config, lambda connection: store.note(connection, run_id, summary=summary, progress=progress))
 
 
 def save(
@@ -56,11 +60,17 @@ def save(
     snapshot_id: str | None = None,
     challenger: str | None = None,
 ) -> R:
-    """Keep the result of a step, and the names of what it made; returns the result."""
-    with session(config) as connection:
+    """Keep the result of a step, and the names of what it made; returns the result.
+
+    Waits for a store that is away: a step may have worked for an hour.
+    """
+
+    def transaction(connection: Connection) -> None:
         if snapshot_id or challenger:
             store.set_made(connection, run_id, snapshot_id=snapshot_id, challenger=challenger)
         store.remember(connection, run_id, step, result.model_dump(mode="json"))
+
+    patiently(lambda: transact(config, transaction))
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 
@@ -47,7 +48,8 @@ def run_all(
         except BaseException as error:
             if begun:
                 known = isinstance(error, ActivityError)
-                fail(config, run_id, str(error) if known else f"{type(error).__name__}: {error}")
+                with contextlib.suppress(ActivityError):  # the next run marks this one as failed
+                    fail(config, run_id, str(error) if known else f"{type(error).__name__}: {error}")
             raise
     return report(config, run_id)
 

@@ -16,7 +16,7 @@ from activitymodule.registry.versions import ModelVersion, fetch
 from activitymodule.settings import Settings
 from activitymodule.store import labels
 from activitymodule.store import retraining as store
-from activitymodule.store.connection import session
+from activitymodule.store.connection import patiently, session, transact
 from activitymodule.store.promotions import SnapshotRow, put_snapshot
 from activitymodule.windows.catalogue import FEATURES_VERSION
 from activitymodule.workflows.requests import TrainingRequest
@@ -50,8 +50,7 @@ def snapshot(config: Settings, run_id: str) -> SnapshotResult:
             features_version=FEATURES_VERSION,
             base=base,
         )
-        with session(config) as connection:
-            put_snapshot(connection, _row(result))
+        patiently(lambda: transact(config, lambda connection: put_snapshot(connection, _row(result))))
         return save(config, run_id, "snapshot", result, snapshot_id=stored.snapshot_id)
 
 
