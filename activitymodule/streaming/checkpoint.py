@@ -96,7 +96,10 @@ def set_aside(spark: SparkSession, path: str) -> str | None:
     files, old = _file_system(spark, path)
     if not files.exists(old):
         return None
-    aside = f"{path}.set-aside-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
+    aside, at = "", time.time()
+    while not aside or files.exists(_file_system(spark, aside)[1]):
+        aside = f"{path}.set-aside-{time.strftime('%Y%m%dT%H%M%S', time.gmtime(at))}"
+        at += 1  # another one of this second is there
     if not files.rename(old, _jvm(spark).org.apache.hadoop.fs.Path(aside)):
         raise ActivityError(f"the checkpoint {path} could not be renamed to {aside}; nothing was changed")
     return aside

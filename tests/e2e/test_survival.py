@@ -219,7 +219,7 @@ def test_the_store_decides_where_to_resume(fresh_settings, champion, job):
     settings, ledger = fresh_settings, Ledger()
     begin = int(time.time()) // 10 * 10 * 1000 - 60_000
     send_some(settings, ledger, begin, 250)  # the last window is half there
-    assert job(settings, "score", "--once").wait(120) == 0
+    assert job(settings, "score", "--once").wait(240) == 0
     restore = back_up(settings)
     send_some(settings, ledger, begin + 25_000, 150)
     send_some(settings, ledger, begin + 10_000, 120, device="watch-b")
@@ -227,13 +227,13 @@ def test_the_store_decides_where_to_resume(fresh_settings, champion, job):
         client.send(settings.kafka.topic, b"{not json", key=b"x")
     ledger.note_dead()
     again = job(settings, "score", "--once", "--set-checkpoint-aside")
-    assert again.wait(120) == 0
+    assert again.wait(240) == 0
     assert "the checkpoint is missing" in again.output
     assert_ledger(settings, ledger)
 
     restore()
     resumed = job(settings, "score", "--once")
-    assert resumed.wait(120) == 0
+    assert resumed.wait(240) == 0
     assert "the store lacks messages that the checkpoint has read" in resumed.output
     assert_ledger(settings, ledger)
 
