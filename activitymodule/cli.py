@@ -23,7 +23,7 @@ from activitymodule import __version__, jobs
 from activitymodule.deferred import deferred_imports
 from activitymodule.errors import ActivityError, ConfigError, ServiceUnavailableError
 from activitymodule.settings.private import keep_private
-from activitymodule.text import storable
+from activitymodule.text import shown, storable
 
 SECTIONS = ("Demos", "Services", "Stream", "Labels and models", "Recordings", "Store and settings")
 FORMER_NAMES = {"agreement": "evaluate"}  # former name of a verb: what it is called now
@@ -122,7 +122,7 @@ def root(
 
 
 def _fail(sentence: str, exit_code: int) -> NoReturn:
-    typer.secho(f"activity: {sentence}", fg="red", err=True)
+    typer.secho(f"activity: {shown(sentence)}", fg="red", err=True)
     sys.exit(exit_code)
 
 

@@ -24,12 +24,26 @@ NAME_TEXT = f"1 to {LONGEST_NAME} visible characters and spaces"
 # Joiners shape the letters around them (Persian, Malayalam); alone they are invisible.
 _SEPARATORS = frozenset(" _-/()&'.,+·֊־׳״་‐‑–’・゠、，（）／")  # noqa: RUF001 - they look alike
 _JOINERS = frozenset("\u200c\u200d")
+_CONTROLS = re.compile("[\0-\t\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _INVALID = re.compile("[\0\ud800-\udfff]")
 
 
 def storable(text: str) -> str:
     """The text as PostgreSQL and UTF-8 can hold it: NUL and lone surrogates become U+FFFD."""
     return text if text.isascii() and "\0" not in text else _INVALID.sub("\ufffd", text)
+
+
+def csv_cell(text: str) -> str:
+    """A cell of CSV. More is quoted than csv.writer does: readers begin a row at a lone CR, and a spreadsheet that
+    separates by ; or tab is to see one cell."""
+    special = text != text.strip() or any(one in text for one in ',;"\t\r\n')
+    return '"' + text.replace('"', '""') + '"' if special else text
+
+
+def shown(text: str, longest: int = 2000) -> str:
+    """Text in a sentence for a terminal: no control character and no override of its direction, and not too long."""
+    cut = text if len(text) <= longest else text[:longest] + " ..."
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", cut)
 
 
 def clean_note(note: str | None) -> str | None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activitymodule.text import clean_note, label_key, label_of, lower, name_of, storable
+from activitymodule.text import clean_note, label_key, label_of, lower, name_of, shown, storable
 
 ANYTHING = st.text(st.characters(), max_size=90)
 
@@ -85,6 +85,11 @@ def test_a_clean_text_is_clean(text: str) -> None:
     note = clean_note(text)
     assert clean_note(note) == note
     assert storable(text).encode() and "\0" not in storable(text) if text else note is None
+
+
+def test_what_a_terminal_shows_cannot_control_it() -> None:
+    assert shown("चलना: \x1b[2J \u202egnp\tx\n") == "चलना: \\u001b[2J \\u202egnp\\u0009x\n"
+    assert len(shown("x" * 1_000_000)) < 2100
 
 
 def test_names_may_be_addresses_but_nothing_invisible() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import sys
@@ -19,6 +18,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from activitymodule.text import csv_cell
 
 _ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
     10: "\\n",
@@ -79,9 +80,8 @@ def print_text(text: str) -> None:
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """CSV with a header on stdout."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(["" if value is None else jsonable(value) for value in row] for row in rows)
+    for row in (columns, *rows):
+        print(",".join("" if value is None else csv_cell(str(jsonable(value))) for value in row))
 
 
 def safe(text: str, longest: int | None = None) -> str:

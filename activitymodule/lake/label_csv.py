@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from activitymodule.errors import DataError
 from activitymodule.lake.label_rows import imported
 from activitymodule.store.import_export import EXPORT_COLUMNS, Exported, Imported, ImportRows
+from activitymodule.text import csv_cell
 
 _REQUIRED = ("device_id", "window_start", "label")
 _SEPARATORS = (",", ";", "\t")  # a spreadsheet's locale decides which one it writes
@@ -32,10 +33,7 @@ def _written(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            text = f"'{value}" if _is_formula(value) else value
-            # more is quoted than must be, so that a spreadsheet that separates by ; or tab sees one cell
-            special = text != text.strip() or any(one in text for one in ',;"\t\r\n')
-            return '"' + text.replace('"', '""') + '"' if special else text
+            return csv_cell(f"'{value}" if _is_formula(value) else value)
     return str(value)
 
 

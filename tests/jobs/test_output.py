@@ -27,8 +27,9 @@ def test_output_is_safe_for_terminals_and_scripts(capsys):
         "\\xff",
         1.5,
     ]
-    output.print_csv(["a", "b"], [["x\ny", None], ['"', 1.5]])
-    assert list(csv.reader(io.StringIO(capsys.readouterr().out))) == [["a", "b"], ["x\ny", ""], ['"', "1.5"]]
+    output.print_csv(["a", "b"], [["x\ry", None], ['"', 1.5]])
+    printed = io.StringIO(capsys.readouterr().out, newline="")
+    assert list(csv.reader(printed)) == [["a", "b"], ["x\ry", ""], ['"', "1.5"]]
     output.print_table(["a"], [["[bold]not markup[/bold]"], [datetime(2026, 1, 2, tzinfo=UTC)]])
     assert "[bold]not markup[/bold]" in capsys.readouterr().out
 
