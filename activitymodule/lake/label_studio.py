@@ -118,7 +118,7 @@ def from_label_studio(
             f"task {place}", task, annotator, window_seconds, question or Labels(), people, passed_over
         )
     ]
-    return ImportRows(rows, passed_over)
+    return ImportRows(rows, +passed_over)
 
 
 def _answers(
@@ -136,13 +136,15 @@ def _answers(
     version, suggested = _prediction(place, task, question)
     for number, annotation in enumerate(_objects(place, "annotations", task.get("annotations")), 1):
         where = f"{place}, annotation {number}"
-        label = (
-            PassedOver.CANCELLED
-            if annotation.get("was_cancelled")
-            else _label(_objects(where, "results", annotation.get("result")), question)
-        )
+        if annotation.get("was_cancelled"):
+            passed_over[PassedOver.CANCELLED] += 1
+            continue
+        results = _objects(where, "results", annotation.get("result"))
+        others = {str(one.get("from_name")) for one in results if not _answers_to(one, question)}
+        passed_over[PassedOver.OTHER_QUESTION] += len(others)
+        label = _label(results, question)
         if isinstance(label, PassedOver):
-            passed_over[label] += 1
+            passed_over[label] += label is not PassedOver.OTHER_QUESTION
             continue
         values = {
             **{name: data.get(name) for name in ("device_id", "window_start", "window_end")},
@@ -159,14 +161,15 @@ def _answers(
         )
 
 
+def _answers_to(result: Json, question: Labels) -> bool:
+    """Whether a result answers the configured question; one written by hand may name none."""
+    named = result.get("from_name", question.from_name), result.get("to_name", question.to_name)
+    return named == (question.from_name, question.to_name)
+
+
 def _label(results: list[Json], question: Labels) -> object | PassedOver:
     """The one choice that answers the question, or why there is none."""
-    asked = [
-        one
-        for one in results
-        if one.get("from_name", question.from_name) == question.from_name
-        and one.get("to_name", question.to_name) == question.to_name
-    ]
+    asked = [one for one in results if _answers_to(one, question)]
     if not asked:
         return PassedOver.OTHER_QUESTION if results else PassedOver.NO_CHOICE
     chosen: list[object] = []

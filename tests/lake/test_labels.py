@@ -234,7 +234,7 @@ def test_only_the_configured_question_is_the_activity() -> None:
     rows = read(text)
     assert [row.label for row in rows] == ["walking"]
     assert rows.passed_over == {
-        PassedOver.OTHER_QUESTION: 2, PassedOver.SEVERAL: 1, PassedOver.NO_CHOICE: 2, PassedOver.CANCELLED: 1
+        PassedOver.OTHER_QUESTION: 3, PassedOver.SEVERAL: 1, PassedOver.NO_CHOICE: 2, PassedOver.CANCELLED: 1
     }  # fmt: skip
     rows = read(text, question=Labels(from_name="quality"))
     assert [row.label for row in rows] == ["bad signal", "good"]
