@@ -12,6 +12,8 @@ import requests
 from console_process import Console
 from disputes import disagree
 
+from activitymodule.store import review
+
 pytestmark = pytest.mark.integration
 
 
@@ -92,23 +94,23 @@ def test_labels_come_in_by_the_page(console: Console, visit: Callable[..., Any],
         )
 
     for name, content, message in (
-        ("a.csv", "device,label\nx,y\n", "a.csv: "),
+        ("a.csv", "device,label\nx,y\n", "a.csv, "),
         (
             "b.csv",
             f"device_id,window_start,label\n{device},soon,walking\n",
-            "b.csv: line 2: ",
+            "b.csv, line 2: ",
         ),
-        ("c.csv", b"\xff\xfe\x00d", "c.csv: "),
-        ("d.json", "[{", "d.json: "),
-        ("e.json", '[{"annotations": []}]', "e.json: task 1 "),
-        ("f.csv", f"device_id,window_start,label\n{device},{start},<b>\n", "f.csv: '<b>' "),
+        ("c.csv", b"\xff\xfe\x00d", "c.csv, "),
+        ("d.json", "[{", "d.json, "),
+        ("e.json", '[{"annotations": []}]', "e.json, "),
+        ("f.csv", f"device_id,window_start,label\n{device},{start},<b>\n", "f.csv, line 2: '<b>' "),
         ("g.png", b"\x89PNG", "Only .csv and .json files of at most 20 MB can be imported."),
         ("h.csv", b"x" * ((20 << 20) + 1), "Only .csv and .json files of at most 20 MB can be imported."),
     ):
         assert hand_in(name, content).startswith(message), name
     # the second row is bad: nothing of the file counts
     half = f"device_id,window_start,label\n{device},{start},walking\n{device},{start},<b>\n"
-    assert hand_in("f.csv", half).startswith("f.csv: '<b>' ")
+    assert hand_in("f.csv", half).startswith("f.csv, line 3: '<b>' ")
     assert labels() == []
 
     good = f"device_id,window_start,label\n{device},{start},Walking\nelsewhere,2026-11-20T10:00:00Z,sitting\n"
@@ -178,3 +180,39 @@ def test_the_start_page_says_what_comes_next(console: Console, visit: Callable[.
     page.reload()
     assert page.get_attribute(".step.next", "data-step") == "train"
     assert "activity train both --data synthetic" in page.inner_text(".step.next .command")
+
+
+def test_a_reviewer_sees_who_was_faster(console: Console, visit: Callable[..., Any]) -> None:
+    disputed, _ = disagree(console)
+    page = visit("anna", "/review")
+    at_desk(page, disputed)
+    connection = console.connect()
+    with connection:
+        review.adjudicate(connection, disputed, "bea", "sitting", minutes=5)
+    connection.close()
+    page.locator("#desk .label[data-label='walking']").click()
+    page.wait_for_selector("text=bea has decided sitting meanwhile")
+    at_desk(page, disputed)
+    assert "bea (reviewer)" in page.inner_text("#desk")
+    gold = (
+        "SELECT label FROM gold_labels JOIN queue_items q USING (device_id, window_start) WHERE item_id = %s"
+    )
+    assert console.rows(gold, (disputed,)) == [("sitting",)]
+    page.locator("#desk .label[data-label='walking']").click()
+    page.wait_for_selector(f'#desk:not([data-item="{disputed}"])')
+    assert console.rows(gold, (disputed,)) == [("walking",)]
+
+
+def test_of_an_audit_window_a_reviewer_sees_no_prediction(
+    console: Console, visit: Callable[..., Any]
+) -> None:
+    disputed, flagged = disagree(console)
+    console.rows("UPDATE queue_items SET stratum = 'doubt'")
+    console.rows("UPDATE queue_items SET stratum = 'audit' WHERE item_id = %s", (disputed,))
+    page = visit("anna", "/review")
+    at_desk(page, disputed)
+    assert "model version" not in page.inner_text("#desk")
+    assert "the prediction is hidden" in page.inner_text("#desk")
+    page.keyboard.press("ArrowDown")
+    at_desk(page, flagged)
+    assert "model version" in page.inner_text("#desk")
