@@ -52,10 +52,15 @@ BEGIN
             ('activity_console', 'retrain_runs', 'INSERT, UPDATE'),
             ('activity_console', 'snapshots', 'INSERT'),
 
+            -- retention (workflows/retention) deletes what nothing needs any more
             ('activity_airflow', 'predictions', 'SELECT'),
+            ('activity_airflow', 'predictions_default', 'SELECT'),
+            ('activity_airflow', 'prediction_days', 'SELECT'),
+            ('activity_airflow', 'prediction_days_taken_out', 'SELECT'),
+            ('activity_airflow', 'dead_letters', 'SELECT, DELETE'),
             ('activity_airflow', 'people', 'SELECT'),
-            ('activity_airflow', 'batches', 'SELECT'),
-            ('activity_airflow', 'queue_items', 'SELECT'),
+            ('activity_airflow', 'batches', 'SELECT, DELETE'),
+            ('activity_airflow', 'queue_items', 'SELECT, DELETE'),
             ('activity_airflow', 'audit_periods', 'SELECT'),
             ('activity_airflow', 'annotations', 'SELECT'),
             ('activity_airflow', 'annotations_not_undone', 'SELECT'),
@@ -65,8 +70,8 @@ BEGIN
             ('activity_airflow', 'drift_alarms', 'SELECT, INSERT, UPDATE, DELETE'),
             ('activity_airflow', 'model_versions', 'SELECT, INSERT, UPDATE'),
             ('activity_airflow', 'model_checks', 'SELECT, INSERT, UPDATE'),
-            ('activity_airflow', 'snapshots', 'SELECT, INSERT'),
-            ('activity_airflow', 'retrain_runs', 'SELECT, INSERT, UPDATE'),
+            ('activity_airflow', 'snapshots', 'SELECT, INSERT, DELETE'),
+            ('activity_airflow', 'retrain_runs', 'SELECT, INSERT, UPDATE, DELETE'),
             ('activity_airflow', 'promotions', 'SELECT, INSERT'),
 
             -- dashboards read no users and no sensor readings, and of annotations neither names nor notes
@@ -97,9 +102,23 @@ BEGIN
         ) AS granted (role, name, privileges)
         JOIN pg_roles ON pg_roles.rolname = granted.role
         JOIN pg_class ON pg_class.relname = granted.name OR granted.name = '*'
-        WHERE pg_class.relnamespace = 'public'::regnamespace AND pg_class.relkind IN ('r', 'v')
+        WHERE pg_class.relnamespace = 'public'::regnamespace AND pg_class.relkind IN ('r', 'v', 'p')
     LOOP
         EXECUTE format('GRANT %s ON %s TO %I', privilege.privileges, privilege.relation, privilege.role);
+    END LOOP;
+
+    FOR privilege IN
+        SELECT granted.*
+        FROM (VALUES
+            ('activity_scorer', 'make_prediction_days'),
+            ('activity_airflow', 'make_prediction_days'),
+            ('activity_airflow', 'take_out_prediction_day'),
+            ('activity_airflow', 'take_late_predictions'),
+            ('activity_airflow', 'drop_prediction_day')
+        ) AS granted (role, name)
+        JOIN pg_roles ON pg_roles.rolname = granted.role
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %I TO %I', privilege.name, privilege.role);
     END LOOP;
 END
 $grants$;

@@ -136,12 +136,14 @@ class TableSize:
     megabytes: float
 
 
+# A partition counts for the table that it is part of.
 _TABLES = """
-SELECT relname, CASE WHEN reltuples >= 0 THEN reltuples::bigint END,
-       round(pg_total_relation_size(oid) / 1e6, 2)::double precision
-FROM pg_class
-WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
-ORDER BY relname
+SELECT coalesce(i.inhparent, c.oid)::regclass::text,
+       CASE WHEN max(c.reltuples) >= 0 THEN sum(greatest(c.reltuples, 0))::bigint END,
+       round(sum(pg_total_relation_size(c.oid)) / 1e6, 2)::double precision
+FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname <> 'alembic_version'
+GROUP BY 1 ORDER BY 1
 """
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from alembic import command
 from alembic.config import Config
@@ -21,6 +22,7 @@ from activitymodule.errors import ConfigError
 from activitymodule.settings import Settings, resource
 from activitymodule.store.connection import connect, explained
 from activitymodule.store.locks import MIGRATING
+from activitymodule.store.prediction_days import make_days_ahead
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,9 @@ def upgrade(config: Settings) -> Schema:
             migrations.attributes["connection"] = connection
             command.upgrade(migrations, "head")
         _grant(connection)
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        make_days_ahead(driver, datetime.now(UTC).date())
     return before
 
 

@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 from activitymodule.store.connection import Connection
 from activitymodule.store.locks import WRITING_PREDICTIONS
 from activitymodule.store.prediction_columns import COLUMNS, KEY, Column, PredictionRows, written
+from activitymodule.store.prediction_days import ensure_days
 from activitymodule.store.queries import fetch_all
+from activitymodule.store.times import literals
 
 __all__ = ["PredictionRows", "copy_text", "readings_stored", "write_predictions"]
 
@@ -67,6 +69,7 @@ def write_predictions(
     with connection.cursor() as cursor:
         # created in this transaction: it does not exist where the previous one was rolled back
         cursor.execute(staging_sql(columns))
+        ensure_days(connection, rows.window_start_us)
         cursor.execute("DELETE FROM staged_predictions")
         cursor.copy_expert(_COPY, io.BytesIO(text), size=1 << 20)
         cursor.execute(upsert_sql(columns))
@@ -141,6 +144,8 @@ FROM unnest(%s::text[], %s::bigint[]) WITH ORDINALITY AS given (device_id, windo
 LEFT JOIN predictions p
     ON p.device_id = given.device_id
    AND p.window_start = timestamptz 'epoch' + given.window_us * interval '1 microsecond'
+   -- so that other days are not even planned for
+   AND p.window_start BETWEEN %s::timestamptz AND %s::timestamptz
 ORDER BY place
 """
 
@@ -149,5 +154,6 @@ def readings_stored(
     connection: Connection, device_id: Sequence[str], window_start_us: np.ndarray
 ) -> np.ndarray:
     """readings_used and duplicates of n stored windows, (n, 2) int64; -1 where the store has no row."""
-    values = (list(device_id), np.asarray(window_start_us, np.int64).tolist())
+    starts = np.asarray(window_start_us, np.int64).tolist()
+    values = (list(device_id), starts, *literals(starts))
     return np.array(fetch_all(connection, _READINGS_STORED, values), np.int64).reshape(-1, 2)

@@ -15,7 +15,7 @@ from psycopg2.extras import Json, execute_values
 
 from activitymodule.store.connection import Connection
 from activitymodule.store.queries import execute, fetch_all, fetch_value
-from activitymodule.store.times import AS_TIME, AS_US
+from activitymodule.store.times import AS_TIME, AS_US, literals
 
 _PUT = """
 INSERT INTO queue_items (
@@ -190,6 +190,8 @@ CROSS JOIN LATERAL (
     FROM predictions p
     WHERE p.device_id = given.device_id AND p.window_start < {AS_TIME.format("given.us")}
       AND p.window_start >= {AS_TIME.format("(given.us - %(windows)s * %(length)s)")}
+      -- so that other days are not even planned for
+      AND p.window_start BETWEEN %(earliest)s::timestamptz AND %(latest)s::timestamptz
       AND p.probabilities IS NOT NULL AND p.model_version = %(version)s
       AND mod(given.us - {AS_US.format("p.window_start")}, %(length)s) = 0
     OFFSET 0
@@ -212,9 +214,13 @@ def past_probabilities(
     NaN where the store has no window scored by this version.
     """
     past = np.full((len(device_id), windows, labels), np.nan)
+    starts = [int(us) for us in window_start_us]
+    earliest, latest = literals([min(starts, default=0) - windows * window_us, *starts])
     values = {
         "devices": list(device_id),
-        "starts": [int(us) for us in window_start_us],
+        "starts": starts,
+        "earliest": earliest,
+        "latest": latest,
         "windows": windows,
         "length": window_us,
         "version": version,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from activitymodule.store.audit import HELD_BACK, HIDDEN
 from activitymodule.store.connection import Connection
@@ -35,9 +35,10 @@ _OVERVIEW = """
 SELECT
   (SELECT version FROM model_versions WHERE name = %(classifier)s ORDER BY registered_at DESC LIMIT 1),
   (SELECT model_version FROM batches WHERE model_version IS NOT NULL ORDER BY started_at DESC LIMIT 1),
-  (SELECT max(processed_at) FROM predictions),
-  extract(epoch FROM clock_timestamp() - (SELECT max(processed_at) FROM predictions))::double precision,
-  (SELECT count(DISTINCT device_id) FROM predictions WHERE window_start > clock_timestamp() - interval '1 hour'),
+  newest.at,
+  extract(epoch FROM clock_timestamp() - newest.at)::double precision,
+  -- a constant: the planner leaves out the partitions of other days
+  (SELECT count(DISTINCT device_id) FROM predictions WHERE window_start > %(hour_ago)s),
   (SELECT count(*) FROM queue_items WHERE closed_at IS NULL AND expires_at > clock_timestamp()),
   (SELECT count(*) FROM queue_items),
   (SELECT count(*) FROM gold_labels WHERE label IS NOT NULL),
@@ -46,12 +47,15 @@ SELECT
   (SELECT count(*) FROM gold_labels WHERE disputed),
   (SELECT count(*) FROM annotations_in_force a WHERE a.answer = 'label' AND a.annotator = %(annotator)s
      AND a.created_at > date_trunc('hour', clock_timestamp()))
+FROM (SELECT max(processed_at) FROM predictions) AS newest (at)
 """
 
 
 def overview(connection: Connection, classifier: str, annotator: str) -> Overview:
     """The state of the loop now; `labelled_this_hour` is of `annotator`."""
-    return Overview(*fetch_one(connection, _OVERVIEW, {"classifier": classifier, "annotator": annotator}))
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    values = {"classifier": classifier, "annotator": annotator, "hour_ago": hour_ago}
+    return Overview(*fetch_one(connection, _OVERVIEW, values))
 
 
 # ---- predictions, page by page --------------------------------------------------------------------------------
@@ -108,6 +112,8 @@ FROM (SELECT p.*, {HIDDEN} AS hidden FROM (
       AND (%(uncertain)s = false OR confidence < %(below)s)
       AND ((%(activity)s = '' AND %(uncertain)s = false) OR NOT {HIDDEN})
       AND (%(before)s::timestamptz IS NULL OR (window_start, device_id) < (%(before)s, %(before_device)s))
+      AND (%(since)s::timestamptz IS NULL OR window_start >= %(since)s)
+      AND (%(before)s::timestamptz IS NULL OR window_start <= %(before)s)
     ORDER BY window_start DESC, device_id DESC
     LIMIT %(limit)s) AS p) AS shown
 ORDER BY window_start DESC, device_id DESC
@@ -130,7 +136,12 @@ def list_predictions(
         "limit": limit,
         "held_back": HELD_BACK,
     }
-    return [Prediction(*row) for row in fetch_all(connection, _PREDICTIONS, values)]
+    # a page is most often of one day: only then are the partitions of all days looked at
+    for since in ((start or datetime.now(UTC)) - timedelta(days=1), None):
+        rows = fetch_all(connection, _PREDICTIONS, {**values, "since": since})
+        if len(rows) == limit:
+            break
+    return [Prediction(*row) for row in rows]
 
 
 def newest_labels(connection: Connection) -> list[str]:
@@ -238,13 +249,14 @@ class Wearer:
     resting_heart_rate_bpm: float | None
 
 
+_NEWEST_OF_WATCH = "SELECT max(window_start) FROM predictions WHERE device_id = %s AND window_start >= %s"
 _WATCH_WINDOWS = f"""
 SELECT window_start, window_end, CASE WHEN NOT hidden THEN activity END,
        CASE WHEN NOT hidden THEN smoothed_activity END, CASE WHEN NOT hidden THEN confidence END,
        CASE WHEN NOT hidden THEN kcal_per_min END, CASE WHEN hidden THEN %(held_back)s ELSE reason END, processed_at
 FROM (SELECT p.*, {HIDDEN} AS hidden FROM predictions p
       WHERE device_id = %(device)s
-        AND window_start > (SELECT max(window_start) FROM predictions WHERE device_id = %(device)s) - interval '1 hour'
+        AND window_start > %(since)s AND window_start <= %(until)s
      ) AS shown
 ORDER BY window_start
 """
@@ -266,8 +278,14 @@ ORDER BY device_id LIMIT 200
 
 def last_hour_of(connection: Connection, device_id: str) -> list[WatchWindow]:
     """The windows of a watch in the hour up to its newest one, oldest first."""
-    values = {"device": device_id, "held_back": HELD_BACK}
-    return [WatchWindow(*row) for row in fetch_all(connection, _WATCH_WINDOWS, values)]
+    # by constants, and the last days first: the planner leaves out the partitions of the others
+    for since in (datetime.now(UTC) - timedelta(days=1), "-infinity"):
+        newest = fetch_value(connection, _NEWEST_OF_WATCH, (device_id, since))
+        if newest is not None:
+            hour = {"since": newest - timedelta(hours=1), "until": newest}
+            values = {"device": device_id, "held_back": HELD_BACK, **hour}
+            return [WatchWindow(*row) for row in fetch_all(connection, _WATCH_WINDOWS, values)]
+    return []
 
 
 def bouts_of(connection: Connection, device_id: str, since: datetime) -> list[Bout]:

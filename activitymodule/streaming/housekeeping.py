@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from functools import partial
 
 from pyspark.sql.streaming.query import StreamingQuery
@@ -12,9 +13,11 @@ from activitymodule.settings import Settings
 from activitymodule.store.batches import record_late
 from activitymodule.store.connection import Connection, transact
 from activitymodule.store.drift import forget_minutes, merge_minutes
+from activitymodule.store.prediction_days import make_days_ahead
 from activitymodule.streaming.log import log
 
 _TIDY_SECONDS = 60.0
+_DAYS_SECONDS = 3600.0
 
 
 class Housekeeping:
@@ -23,6 +26,7 @@ class Housekeeping:
     def __init__(self, config: Settings) -> None:
         self._config = config
         self._next_tidy = time.monotonic() + _TIDY_SECONDS
+        self._next_days = time.monotonic()
         self._last_batch = -1
         self._unrecorded: dict[str, dict[int, int]] = {}  # query -> batch -> panes
         self._logged: str | None = None
@@ -56,8 +60,10 @@ class Housekeeping:
             del self._unrecorded[query_id]
 
     def tidy(self) -> None:
-        """Once a minute: merge the workers' counts for drift monitoring, and delete old ones."""
+        """Once a minute: merge the workers' counts for drift monitoring, and delete old ones. Once an hour: make the
+        partitions of the next days."""
         now = time.monotonic()
+        self._make_days(now)
         if now < self._next_tidy or not self._config.monitoring.enabled:
             return
         self._next_tidy = now + _TIDY_SECONDS
@@ -74,6 +80,22 @@ class Housekeeping:
     def _merge(self, connection: Connection) -> None:
         merge_minutes(connection)
         forget_minutes(connection, self._config.monitoring.keep_days)
+
+    def _make_days(self, now: float) -> None:
+        if now < self._next_days:
+            return
+        self._next_days = now + _DAYS_SECONDS
+        try:
+            transact(self._config, _make_days_ahead)
+        except ActivityError as error:
+            # rows of a day without a partition go to the default one, and are moved when it is made
+            self._next_days = now + _TIDY_SECONDS
+            if not isinstance(error, StoreUnavailableError):
+                log(f"could not make the partitions of the next days: {error}; trying again in a minute")
+
+
+def _make_days_ahead(connection: Connection) -> None:
+    make_days_ahead(connection, datetime.now(UTC).date())
 
 
 def _record_late(query_id: str, late_by_batch: dict[int, int], connection: Connection) -> None:

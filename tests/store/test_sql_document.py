@@ -15,14 +15,16 @@ TEXT = (project_root() / "docs" / "sql.md").read_text()
 RELATIONS = """
 SELECT c.relname, array_agg(a.attname ORDER BY a.attnum)::text[]
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v') GROUP BY c.relname
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'p') AND NOT c.relispartition
+GROUP BY c.relname
 """
 FUNCTIONS = (
     "SELECT proname, coalesce(proargnames, '{}') FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
 )
 UNDOCUMENTED = """
 SELECT c.relname FROM pg_class c
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v') AND c.relname <> 'alembic_version'
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'p') AND NOT c.relispartition
+  AND c.relname <> 'alembic_version'
   AND obj_description(c.oid) IS NULL
 """
 
