@@ -21,7 +21,7 @@ SECTION = "Services"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
-_DAG = typer.Argument(help="The DAG: retrain_activity_model, drift_report, refresh_statistics.")
+_DAG = typer.Argument(help="The DAG: retrain_activity_model, drift_report, refresh_statistics, retention.")
 _PARTS = {"api": "airflow", "scheduler": "airflow-scheduler", "dags": "airflow-dags"}
 
 

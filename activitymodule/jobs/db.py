@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from enum import StrEnum
+from pathlib import Path
 
 import typer
 
@@ -15,6 +16,7 @@ from activitymodule.jobs import options, output
 from activitymodule.settings import settings
 from activitymodule.store import connection as store
 from activitymodule.store import inspect, migrate
+from activitymodule.workflows import history as workflow
 
 SECTION = "Store and settings"
 
@@ -105,6 +107,35 @@ def query(
         typer.echo(f"{len(answer.rows):,} row{'' if len(answer.rows) == 1 else 's'}", err=True)
     if answer.more:
         typer.echo(f"there are more than {limit:,} rows; see them with --limit", err=True)
+
+
+@app.command(
+    epilog="Example: activity db history --since 200d --until 190d --device watch-00001 --format csv"
+)
+def history(
+    since: str = options.SINCE,
+    until: str = typer.Option(None, help="Up to the day of then, which is included; as --since."),
+    device: str = options.DEVICE,
+    form: Format = typer.Option(Format.table, "--format", help="How to print the rows."),
+    parquet: Path = typer.Option(None, help="Write a Parquet file in place of printing."),
+    limit: int = typer.Option(1000, min=1, help="Rows printed, at most; a file has all of them."),
+) -> None:
+    """Show predictions of any time by day (UTC): of the store, and of past days in the lake."""
+    begin, end = (workflow.day_of(options.since_of(text)) for text in (since, until))
+    rows = workflow.history(settings(), begin, end, device)
+    if parquet is not None:
+        workflow.write_parquet(rows, parquet)
+        typer.echo(f"wrote {len(rows):,} predictions to {parquet}", err=True)
+        return
+    columns, shown = rows.column_names, [tuple(row.values()) for row in rows.slice(0, limit).to_pylist()]
+    if form is Format.json:
+        output.print_json([dict(zip(columns, row, strict=True)) for row in shown])
+    elif form is Format.csv:
+        output.print_csv(columns, shown)
+    else:
+        output.print_table(columns, shown)
+    if len(rows) > limit:
+        typer.echo(f"there are {len(rows):,} rows; see more with --limit, or all with --parquet", err=True)
 
 
 @app.command(epilog="Example: activity db summary")

@@ -63,6 +63,23 @@ class _Lake:
         except OSError as error:
             raise ServiceUnavailableError(f"the lake at {self.root} cannot be read: {error}") from None
 
+    def size(self, place: str) -> int:
+        return self.files.get_file_info(self.path(place)).size or 0
+
+    def places(self, beginning: str) -> list[str]:
+        """Files of a folder whose path in the lake begins so."""
+        folder = beginning.rpartition("/")[0]
+        found = self.files.get_file_info(fs.FileSelector(self.path(folder), allow_not_found=True))
+        places = (f"{folder}/{info.base_name}" for info in found if info.is_file)
+        return [place for place in places if place.startswith(beginning)]
+
+    def delete(self, place: str) -> None:
+        try:
+            if self.there(place):
+                self.files.delete_file(self.path(place))
+        except OSError as error:
+            raise ServiceUnavailableError(f"the lake at {self.root} cannot be written: {error}") from None
+
     def write(self, place: str, content: bytes) -> None:
         folder, _, name = self.path(place).rpartition("/")
         partial = f"{folder}/.{name}.{hashlib.sha256(content).hexdigest()[:8]}"
@@ -172,6 +189,39 @@ def read_snapshot(config: Settings, snapshot_id: str) -> TrainingSet:
     if training.sha256() != snapshot_id:
         raise DataError(f"the snapshot {snapshot_id[:12]} in the lake has changed; take a new one")
     return training
+
+
+def _own_files(lake: _Lake, snapshot_id: str) -> list[str]:
+    """Files that only this snapshot needs: its labelled windows, where no other one has the same, and its description.
+
+    Its base stays: models were trained on it, with and without labels.
+    """
+    place = f"{FOLDER}/snapshot-{snapshot_id}.json"
+    if not lake.there(place):
+        return []
+    taught = json.loads(lake.read(place))["taught"]
+    others = {
+        json.loads(lake.read(other))["taught"]
+        for other in lake.places(f"{FOLDER}/snapshot-")
+        if other != place
+    }
+    return [place] if taught in others else [_windows_place(taught), place]
+
+
+def snapshot_bytes(config: Settings, snapshot_id: str) -> int:
+    """How much room the deletion of a snapshot would make."""
+    lake = _Lake(config)
+    return sum(lake.size(place) for place in _own_files(lake, snapshot_id))
+
+
+def delete_snapshot(config: Settings, snapshot_id: str) -> int:
+    """Delete the files of a snapshot, its description last; returns their bytes. Done twice, it does nothing."""
+    lake = _Lake(config)
+    places = _own_files(lake, snapshot_id)
+    freed = sum(lake.size(place) for place in places)
+    for place in places:
+        lake.delete(place)
+    return freed
 
 
 def read_base(config: Settings, sha256: str) -> TrainingWindows | None:

@@ -10,6 +10,7 @@ RETRAIN = "retrain_activity_model"
 WATCH_LABELS = "watch_labels"
 DRIFT_REPORT = "drift_report"
 REFRESH_STATISTICS = "refresh_statistics"
+RETENTION = "retention"
 
 LABELS = "new_labels"
 """The asset whose events mean that there are enough new gold labels."""

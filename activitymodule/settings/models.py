@@ -196,6 +196,25 @@ class Monitoring(Section):
     thresholds: dict[str, float] = {}
 
 
+class Retention(Section):
+    """How long each thing that grows is kept, in days; None: for ever."""
+
+    predictions_days: int | None = Field(30, ge=2)
+    lake_predictions_days: int | None = Field(None, ge=1)
+    archive_days: int | None = Field(None, ge=2)
+    dead_letters_days: int | None = Field(365, ge=1)
+    replayed_dead_letters_days: int | None = Field(30, ge=1)
+    dead_letters_megabytes: int | None = Field(2000, ge=1)
+    queue_items_days: int | None = Field(90, ge=1)
+    drift_alarms_days: int | None = Field(365, ge=1)
+    runs_days: int | None = Field(365, ge=1)
+    snapshots_days: int | None = Field(90, ge=1)
+    batches_days: int | None = Field(90, ge=1)
+    checkpoints_days: int | None = Field(30, ge=1)
+    logs_days: int | None = Field(30, ge=1)
+    models_days: int | None = Field(30, ge=1)
+
+
 class Console(Section):
     """The web console."""
 
@@ -249,6 +268,7 @@ class Airflow(Section):
     retrain: str | None = "0 3 * * *"
     drift: str | None = "30 * * * *"
     statistics: str | None = "0 4 * * 0"
+    retention: str | None = "15 2 * * *"
     labels_minutes: float = Field(10, gt=0)
 
 
@@ -291,6 +311,7 @@ class Settings(Section):
     labels: Labels = Labels()
     learning: Learning = Learning()
     monitoring: Monitoring = Monitoring()
+    retention: Retention = Retention()
     console: Console = Console()
     oidc: Oidc = Oidc()
     airflow: Airflow = Airflow()

@@ -56,6 +56,7 @@ PAGES = {
     "drift": "/drift",
     "dead-letters": "/dead-letters",
     "users": "/users",
+    "storage": "/storage",
 }
 # the pictures of the documentation, and their heights
 IN_THE_DOCUMENTS = {"start": 1040, "annotate": 800, "live": 1150, "models": 1280, "drift": 1000}
@@ -69,6 +70,7 @@ READY = {
     "drift": ".feature",
     "dead-letters": "details.version",
     "users": ".person",
+    "storage": "section.panel tbody tr:nth-child(8)",
     "start": ".steps",
 }
 FOLDER = os.environ.get("PICTURES")

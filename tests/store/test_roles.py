@@ -13,6 +13,7 @@ from own_settings import replaced, settings_of_ones_own
 from activitymodule import settings as config
 from activitymodule.embedded.postgres import SUPERUSER
 from activitymodule.embedded.psql import find_psql, psql_libraries
+from activitymodule.lake import predictions as lake
 from activitymodule.store.batches import begin_batch, finish_batch
 from activitymodule.store.connection import connect, session
 from activitymodule.store.migrate import upgrade
@@ -21,6 +22,7 @@ from activitymodule.store.people import people_for, upsert_people
 from activitymodule.store.predictions import write_predictions
 from activitymodule.store.users import add_user
 from activitymodule.synthesis.people import people
+from activitymodule.workflows.retention import run
 
 pytestmark = pytest.mark.integration
 
@@ -116,6 +118,23 @@ def test_the_scorer_scores_and_the_generator_writes_people(as_role, make_rows):
         connection.close()
 
 
+def test_airflow_moves_old_predictions_and_deletes_what_is_due(as_role, make_rows):
+    scoring = connect(as_role("scorer"))
+    assert (
+        write_predictions(scoring, make_rows(2, 5, device="other-")) == 10
+    )  # of a day that has no partition yet
+    with scoring.cursor() as cursor:
+        cursor.execute("UPDATE predictions SET processed_at = window_end")
+        rows = cursor.rowcount
+    scoring.commit()
+    scoring.close()
+    airflow = replaced(as_role("airflow"), retention={"predictions_days": 30})
+    report = run.apply(airflow)
+    assert report.failed == ()
+    assert next(one.count for one in report.kinds if one.moved) == rows >= 10
+    assert lake.read(airflow).num_rows == rows
+
+
 def test_the_console_adds_users_and_labels(as_role):
     connection = connect(as_role("console"))
     assert add_user(connection, "anna", "annotator", "long enough a word").name == "anna"
@@ -139,7 +158,13 @@ def test_the_console_adds_users_and_labels(as_role):
         ("airflow", "SELECT * FROM users"),
         ("airflow", "SELECT * FROM ingest_tokens"),
         ("airflow", "UPDATE predictions SET activity = NULL"),
-        ("airflow", "DELETE FROM retrain_runs"),
+        ("airflow", "DELETE FROM predictions"),
+        ("airflow", "DELETE FROM annotations"),
+        ("airflow", "DELETE FROM promotions"),
+        ("airflow", "DROP TABLE predictions_default"),
+        ("scorer", "SELECT take_out_prediction_day('predictions_20200101')"),
+        ("console", "SELECT take_late_predictions('2020-01-01')"),
+        ("reader", "SELECT make_prediction_days('2020-01-01', '2020-01-01')"),
         ("reader", "SELECT * FROM users"),
         ("reader", "SELECT readings FROM queue_items"),
         ("reader", "SELECT payload FROM dead_letters"),

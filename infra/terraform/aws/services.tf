@@ -262,8 +262,19 @@ module "orchestration" {
 
   target = { group_arn = module.entrance.target_groups["airflow"], container = "api-server", port = 8080 }
 
-  # retraining keeps its snapshots in the lake
-  statements = local.lake_statements
+  # retraining keeps its snapshots in the lake; retention deletes there, and checkpoints that were set aside
+  statements = concat(local.lake_statements, [
+    {
+      Effect   = "Allow"
+      Action   = ["s3:ListBucket", "s3:GetBucketLocation"]
+      Resource = [module.lake.bucket_arns["checkpoints"]]
+    },
+    {
+      Effect   = "Allow"
+      Action   = ["s3:DeleteObject"]
+      Resource = ["${module.lake.bucket_arns["checkpoints"]}/*"]
+    },
+  ])
 }
 
 # Nothing that runs: for single commands, such as `activity topics create` and `activity db upgrade`, as the owner.

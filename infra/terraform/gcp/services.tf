@@ -126,8 +126,8 @@ module "orchestration" {
   image      = local.image
   network    = module.network.network
   subnet     = module.network.subnet
-  # retraining keeps its snapshots in the lake
-  buckets = { (module.lake.buckets["lake"]) = "roles/storage.objectUser" }
+  # retraining keeps its snapshots in the lake; retention deletes there, and checkpoints that were set aside
+  buckets = { for name in ["lake", "checkpoints"] : module.lake.buckets[name] => "roles/storage.objectUser" }
 
   secrets = {
     ACTIVITY_STORE__PASSWORD            = local.secrets["store-airflow-password"]
