@@ -269,17 +269,20 @@ WHERE NOT {HIDDEN} ORDER BY bout_start DESC LIMIT 30
 _WEARER = (
     "SELECT age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm FROM people WHERE device_id = %s"
 )
+_NEWEST = "SELECT max(window_start) FROM predictions WHERE window_start >= %s"
 _WATCHES = """
-SELECT DISTINCT device_id FROM predictions
-WHERE window_start > (SELECT max(window_start) FROM predictions) - interval '10 minutes'
-ORDER BY device_id LIMIT 200
+SELECT DISTINCT device_id FROM predictions WHERE window_start > %s AND window_start <= %s ORDER BY device_id LIMIT 200
 """
+
+
+def _last_day_first() -> tuple[datetime | str, ...]:
+    """Where to look for the newest window: by constants, for the planner to leave out the partitions of other days."""
+    return datetime.now(UTC) - timedelta(days=1), "-infinity"
 
 
 def last_hour_of(connection: Connection, device_id: str) -> list[WatchWindow]:
     """The windows of a watch in the hour up to its newest one, oldest first."""
-    # by constants, and the last days first: the planner leaves out the partitions of the others
-    for since in (datetime.now(UTC) - timedelta(days=1), "-infinity"):
+    for since in _last_day_first():
         newest = fetch_value(connection, _NEWEST_OF_WATCH, (device_id, since))
         if newest is not None:
             hour = {"since": newest - timedelta(hours=1), "until": newest}
@@ -301,4 +304,9 @@ def wearer_of(connection: Connection, device_id: str) -> Wearer | None:
 
 def recent_watches(connection: Connection) -> list[str]:
     """Up to 200 watches with a window in the last ten minutes of data, by name."""
-    return [row[0] for row in fetch_all(connection, _WATCHES)]
+    for since in _last_day_first():
+        newest = fetch_value(connection, _NEWEST, (since,))
+        if newest is not None:
+            values = (newest - timedelta(minutes=10), newest)
+            return [row[0] for row in fetch_all(connection, _WATCHES, values)]
+    return []

@@ -64,6 +64,15 @@ BEGIN
     IF last_day > first_day + 400 THEN
         RAISE EXCEPTION 'at most 400 days at once, not % to %', first_day, last_day;
     END IF;
+    -- most often all are there: then nobody waits for anybody
+    IF NOT EXISTS (
+        SELECT FROM generate_series(first_day, last_day, interval '1 day') AS wanted (at)
+        WHERE NOT EXISTS (SELECT FROM prediction_days p
+                          WHERE p.from_at < (wanted.at::date + 1)::timestamp AT TIME ZONE 'UTC'
+                            AND p.until_at > wanted.at::date::timestamp AT TIME ZONE 'UTC')
+    ) THEN
+        RETURN 0;
+    END IF;
     PERFORM pg_advisory_xact_lock(7204110003);
     FOR day IN SELECT generate_series(first_day, last_day, interval '1 day')::date LOOP
         begin_at := day::timestamp AT TIME ZONE 'UTC';
