@@ -32,7 +32,7 @@ _STATUS: dict[type[ActivityError], int] = {
     ServiceUnavailableError: 503,
     StoreError: 503,
 }
-_RETRY_SECONDS = 5
+_RETRY_SECONDS = b"5"
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -71,7 +71,10 @@ def notify(error: Exception) -> None:
 
 
 class RetryAfter:
-    """ASGI middleware: a response 503 says when to try again, unless trying again would not help."""
+    """ASGI middleware: a response 503 says when to try again, unless trying again would not help.
+
+    A browser loads its page again by itself.
+    """
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._app = app
@@ -84,7 +87,10 @@ class RetryAfter:
                 headers = list(message.get("headers", []))
                 lasting = scope.get("state", {}).get("lasting", False)
                 if not lasting and all(name.lower() != b"retry-after" for name, _ in headers):
-                    headers.append((b"retry-after", str(_RETRY_SECONDS).encode()))
+                    headers.append((b"retry-after", _RETRY_SECONDS))
+                    accepted = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+                    if scope["method"] == "GET" and b"text/html" in accepted:
+                        headers.append((b"refresh", _RETRY_SECONDS))
                 message["headers"] = headers
             await send(message)
 
