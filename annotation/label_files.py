@@ -61,7 +61,7 @@ async def _import(upload: events.UploadEventArguments, who: User) -> None:
     except HTTPException as error:
         ui.notify(f"{name}: {error.detail}.", type="negative", multi_line=True)
     except ActivityError as error:
-        sentence = f"{name}, {error}. Nothing was imported."
+        sentence = f"{name}: {error}. Nothing was imported."
         ui.notify(sentence, type="negative", multi_line=True, timeout=15_000)
     else:
         left = "; ".join(f"{number} {reason}" for reason, number in count.passed_over.items())

@@ -48,7 +48,7 @@ def import_file(config: Settings, path: Path, annotator: str) -> ImportCount:
             config, lambda connection: import_labels(connection, rows, minutes=config.queue.lease_minutes)
         )
     except DataError as error:
-        raise DataError(f"{path}, {error}; nothing was imported") from None
+        raise DataError(f"{path}: {error}; nothing was imported") from None
 
 
 def label_rows(config: Settings, content: bytes, annotator: str) -> ImportRows:

@@ -98,19 +98,23 @@ def test_labels_come_in_by_the_page(console: Console, visit: Callable[..., Any],
         (
             "b.csv",
             f"device_id,window_start,label\n{device},soon,walking\n",
-            "b.csv, line 2, ",
+            "b.csv: line 2, column window_start: ",
         ),
-        ("c.csv", b"\xff\xfe\x00d", "c.csv, "),
-        ("d.json", "[{", "d.json, "),
-        ("e.json", '[{"annotations": []}]', "e.json, "),
-        ("f.csv", f"device_id,window_start,label\n{device},{start},<b>\n", "f.csv, line 2, "),
+        ("c.csv", b"\xff\xfe\x00d", "c.csv: "),
+        ("d.json", "[{", "d.json: "),
+        ("e.json", '[{"annotations": []}]', "e.json: task 1 "),
+        (
+            "f.csv",
+            f"device_id,window_start,label\n{device},{start},<b>\n",
+            "f.csv: line 2, column label: '<b>' ",
+        ),
         ("g.png", b"\x89PNG", "Only .csv and .json files of at most 20 MB can be imported."),
         ("h.csv", b"x" * ((20 << 20) + 1), "Only .csv and .json files of at most 20 MB can be imported."),
     ):
         assert hand_in(name, content).startswith(message), name
     # the second row is bad: nothing of the file counts
     half = f"device_id,window_start,label\n{device},{start},walking\n{device},{start},<b>\n"
-    assert hand_in("f.csv", half).startswith("f.csv, line 3, ")
+    assert hand_in("f.csv", half).startswith("f.csv: line 3, column label: '<b>' ")
     assert labels() == []
 
     good = f"device_id,window_start,label\n{device},{start},Walking\nelsewhere,2026-11-20T10:00:00Z,sitting\n"

@@ -8,15 +8,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from queued import MINUTES, fill, label, rows, state
 
 from activitymodule.errors import DataError
-from activitymodule.lake.labels import exported_text, read_labels, to_csv
+from activitymodule.lake.labels import exported_text, read_labels, text_of, to_csv
 from activitymodule.settings import Settings
-from activitymodule.store import answers, import_export, items, labels, review
+from activitymodule.store import answers, import_export, items, labels, leases, review
 from activitymodule.store.connection import Connection, connect
 from activitymodule.store.import_export import Imported, PassedOver
 from activitymodule.store.queries import execute, fetch_all
+from activitymodule.telemetry.identifiers import WHOLE_DEVICE_ID
 
 pytestmark = pytest.mark.integration
 
@@ -149,6 +153,39 @@ def emptied(opened: Any, fresh_settings: Settings) -> Iterator[Callable[[], Conn
         one.close()
 
 
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30)
+ANSWERS = st.builds(
+    Imported,
+    device_id=st.from_regex(WHOLE_DEVICE_ID, fullmatch=True),
+    window_start=st.datetimes(datetime(2001, 1, 1), datetime(2020, 1, 1), timezones=st.timezones()),
+    window_end=st.just(NOON),
+    annotator=TEXTS | st.sampled_from(["=cmd", "'+x", "@zoe", "-", "\t"]),
+    label=TEXTS.filter(str.strip),
+    note=TEXTS | st.sampled_from(["a\rb", "\r\n", '";\t', "'=x", "\u202e"]),
+    adjudicates=st.booleans(),
+    origin=st.sampled_from(["console", "bulk", "review", "oracle", "import"]),
+    seconds=st.none() | st.floats(0, 86_399, width=32),
+    suggested=st.none() | TEXTS,
+    model_hidden=st.none() | st.booleans(),
+    stratum=st.none() | st.sampled_from(["audit", "doubt"]),
+    at=st.datetimes(datetime(2001, 1, 1), datetime(2020, 1, 1), timezones=st.timezones()),
+    restored=st.just(True),
+)
+
+
+@given(st.lists(ANSWERS, min_size=1, max_size=8))
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_answers_come_back(opened: Any, given_rows: list[Imported]) -> None:
+    execute(opened, "TRUNCATE annotations")
+    import_export.import_labels(opened, given_rows, minutes=MINUTES)
+    whole, answered = exported_text(opened, "csv")
+    assert read_labels(text_of(whole.encode()), annotator="x", window_seconds=10).passed_over == {}
+    execute(opened, "TRUNCATE annotations")
+    count = import_export.import_labels(opened, read(whole), minutes=MINUTES)
+    assert (count.added, exported_text(opened, "csv")[0]) == (answered, whole)
+    opened.rollback()
+
+
 def test_a_restored_store_exports_the_same_bytes(opened: Any, emptied: Callable[[], Connection]) -> None:
     first, second, third, fourth = fill(opened, 4, required_labels=2)
     execute(
@@ -161,7 +198,9 @@ def test_a_restored_store_exports_the_same_bytes(opened: Any, emptied: Callable[
     label(opened, second, "+x", "sitting", note="٣ \u202e …")
     label(opened, second, "anna", "walking")
     review.adjudicate(opened, second, "boss", "Sitting", minutes=MINUTES)
+    leases.lease_these(opened, [third], "anna", MINUTES)
     answers.answer(opened, third, "anna", "flag", minutes=MINUTES, note=" broken ")
+    leases.lease_these(opened, [third, fourth], "bob", MINUTES)
     answers.answer_many(opened, [third, fourth], "bob", "walking", minutes=MINUTES)
     answers.undo(opened, "anna", MINUTES)
     answers.answer(opened, third, "anna", "unsure", minutes=MINUTES)
