@@ -24,6 +24,7 @@ from activitymodule.learning.training_set import TrainingSet
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import PERSON_COLUMNS, PersonColumns
 from activitymodule.settings import Settings, location
+from activitymodule.telemetry.untrusted import readable
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
 
 FOLDER = "training"
@@ -174,18 +175,19 @@ def write_snapshot(config: Settings, training: TrainingSet) -> Stored:
 def read_snapshot(config: Settings, snapshot_id: str) -> TrainingSet:
     """A training set by its id. Raises DataError where it is missing, or its content does not match its id."""
     lake = _Lake(config)
-    described = json.loads(lake.read(f"{FOLDER}/snapshot-{snapshot_id}.json"))
-    base, _ = _windows(lake.read(_windows_place(described["base"])), "the base")
-    labelled, weight = _windows(lake.read(_windows_place(described["taught"])), "the labels")
-    training = TrainingSet(
-        base=base,
-        labelled=labelled,
-        weight=weight,
-        labels=described["labels"],
-        spread=described["spread"],
-        left_out=described["left_out"],
-        labels_added=tuple(described["labels_added"]),
-    )
+    with readable(f"the snapshot {snapshot_id[:12]} in the lake"):
+        described = json.loads(lake.read(f"{FOLDER}/snapshot-{snapshot_id}.json"))
+        base, _ = _windows(lake.read(_windows_place(described["base"])), "the base")
+        labelled, weight = _windows(lake.read(_windows_place(described["taught"])), "the labels")
+        training = TrainingSet(
+            base=base,
+            labelled=labelled,
+            weight=weight,
+            labels=described["labels"],
+            spread=described["spread"],
+            left_out=described["left_out"],
+            labels_added=tuple(described["labels_added"]),
+        )
     if training.sha256() != snapshot_id:
         raise DataError(f"the snapshot {snapshot_id[:12]} in the lake has changed; take a new one")
     return training
@@ -229,7 +231,8 @@ def read_base(config: Settings, sha256: str) -> TrainingWindows | None:
     lake, place = _Lake(config), _windows_place(sha256)
     if not lake.there(place):
         return None
-    return _windows(lake.read(place), place)[0]
+    with readable(f"{place} in the lake"):
+        return _windows(lake.read(place), place)[0]
 
 
 def write_evaluation(config: Settings, run_id: str, arrays: dict[str, np.ndarray]) -> str:
@@ -243,6 +246,7 @@ def write_evaluation(config: Settings, run_id: str, arrays: dict[str, np.ndarray
 
 def read_evaluation(config: Settings, run_id: str) -> dict[str, np.ndarray]:
     """The arrays of `write_evaluation`. Raises DataError where they are missing."""
-    content = _Lake(config).read(f"{FOLDER}/runs/{run_id}.npz")
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+    place = f"{FOLDER}/runs/{run_id}.npz"
+    content = _Lake(config).read(place)
+    with readable(f"{place} in the lake"), np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}

@@ -19,6 +19,7 @@ import pyarrow.dataset as ds
 from activitymodule.errors import ConfigError, DataError, NotEnoughDataError
 from activitymodule.statistics.profile import RATE_HZ
 from activitymodule.telemetry.sources import SOURCES, source_named
+from activitymodule.telemetry.untrusted import readable
 from activitymodule.windows.packing import stamps_us, total_acceleration
 
 PERIOD_US = 1_000_000 // RATE_HZ
@@ -123,7 +124,7 @@ def _person_tables(path: Path, people: Collection[str] | None) -> Iterator[pa.Ta
     layout = ds.partitioning(
         pa.schema([("person", pa.string()), ("date", pa.string())]), flavor="hive"
     )  # as text: a person may be called 007
-    try:
+    with readable(path):
         dataset = ds.dataset(path, format="parquet", partitioning=layout)
         missing = [name for name in COLUMNS if name not in dataset.schema.names]
         if missing:
@@ -132,8 +133,6 @@ def _person_tables(path: Path, people: Collection[str] | None) -> Iterator[pa.Ta
         for person in sorted(everybody.to_pylist()):
             if people is None or person in people:
                 yield dataset.to_table(columns=list(COLUMNS), filter=ds.field("person") == person)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} is not readable Parquet: {error}") from error
 
 
 def read(

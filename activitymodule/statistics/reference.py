@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from activitymodule import files
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.statistics.profile import BANDS_HZ, HARMONICS, LEAST_FRAMES, LEVELS, Profile, Regime
+from activitymodule.telemetry.untrusted import readable
 
 FORMAT = 1
 SHIPPED = Path(__file__).parent / "reference"
@@ -108,15 +109,15 @@ class ReferenceStatistics:
                 f"there are no reference statistics {name_or_path}; shipped are: {known}; "
                 "or give the path of a .parquet file that `activity statistics measure` wrote"
             )
-        note = json.loads(note_path.read_text(encoding="utf-8"))
-        if note.pop("format", None) != FORMAT:
-            raise DataError(f"{note_path} is of another format than {FORMAT}; measure the statistics again")
-        note["activities"] = tuple(note["activities"])
-        try:
-            profiles = _profiles(pq.read_table(path))
-        except (pa.ArrowInvalid, KeyError) as error:
-            raise DataError(f"{path} holds no reference statistics: {error}") from error
-        return cls(profiles, Origin(**note))
+        with readable(note_path):
+            note = json.loads(note_path.read_text("utf-8"))
+            if note.pop("format", None) != FORMAT:
+                raise DataError(
+                    f"{note_path} is of another format than {FORMAT}; measure the statistics again"
+                )
+            origin = Origin(**{**note, "activities": tuple(note["activities"])})
+        with readable(path):
+            return cls(_profiles(pq.read_table(path)), origin)
 
 
 def _half(values: np.ndarray) -> np.ndarray:

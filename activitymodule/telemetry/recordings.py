@@ -18,6 +18,7 @@ from activitymodule.telemetry import encode, prepared
 from activitymodule.telemetry.cleaning import clean
 from activitymodule.telemetry.sources import SOURCES, Unit
 from activitymodule.telemetry.sources.base import chunk_schema
+from activitymodule.telemetry.untrusted import readable
 
 _PIECE_ROWS = 6000
 
@@ -134,13 +135,16 @@ def _pieces(folder: Path) -> Generator[pa.Table, None, None]:
     files = sorted(folder.glob("*.parquet"))
     person = unquote(folder.parent.name.removeprefix("person="))
     schema = chunk_schema()
-    if len(files) == 1:  # as `activity prepare` writes it: in the order of time
-        tables = (pa.Table.from_batches([b]) for b in pq.ParquetFile(files[0]).iter_batches(_PIECE_ROWS))
-    else:
-        tables = (t for t in [pa.concat_tables([pq.ParquetFile(f).read() for f in files]).sort_by("stamp")])
-    for table in tables:
-        table = table.append_column("person", pa.repeat(pa.scalar(person), len(table)))
-        yield table.select(schema.names).cast(schema)
+    with readable(folder):
+        if len(files) == 1:  # as `activity prepare` writes it: in the order of time
+            tables = (pa.Table.from_batches([b]) for b in pq.ParquetFile(files[0]).iter_batches(_PIECE_ROWS))
+        else:
+            tables = (
+                t for t in [pa.concat_tables([pq.ParquetFile(f).read() for f in files]).sort_by("stamp")]
+            )
+        for table in tables:
+            table = table.append_column("person", pa.repeat(pa.scalar(person), len(table)))
+            yield table.select(schema.names).cast(schema)
 
 
 def find(

@@ -21,6 +21,7 @@ from activitymodule.models.energy import PersonColumns
 from activitymodule.settings import Settings
 from activitymodule.synthesis.history import training_parts
 from activitymodule.telemetry.sources import source_named
+from activitymodule.telemetry.untrusted import readable
 from activitymodule.workflows.requests import TrainingRequest
 
 Progress = Callable[[int, int], None]
@@ -102,7 +103,7 @@ def _parquet_parts(path: Path, progress: Progress) -> Iterator[_Part]:
         raise DataError(
             f"there is no training data at {path}; give a Parquet file or folder, SOURCE:PATH or `synthetic`"
         )
-    try:
+    with readable(path):
         # partition values stay text: the person 007 is not the number 7
         first = next(path.rglob("*.parquet"), path) if path.is_dir() else path
         keys = [part.partition("=")[0] for part in first.relative_to(path).parts if "=" in part]
@@ -112,5 +113,3 @@ def _parquet_parts(path: Path, progress: Progress) -> Iterator[_Part]:
         for k, fragment in enumerate(fragments, 1):
             yield _Part(fragment.to_table(schema=dataset.schema))
             progress(k, len(fragments))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
-        raise DataError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.telemetry.schema import FIELDS, arrow_schema
+from activitymodule.telemetry.untrusted import readable
 
 
 def chunk_schema() -> pa.Schema:
@@ -125,26 +126,23 @@ def is_archive(path: Path) -> bool:
 
 def members(path: Path) -> list[str]:
     """Names of the files in an archive; DataError where it cannot be read."""
-    try:
-        with tarfile.open(path) as archive:
-            return sorted(m.name for m in archive if m.isfile())
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(f"{path} is not a readable tar archive ({error})") from error
+    with readable(path), tarfile.open(path) as archive:
+        return sorted(m.name for m in archive if m.isfile())
 
 
 @contextmanager
 def opened(unit: Unit) -> Iterator[IO[bytes]]:
-    """The unit's bytes as a stream."""
-    try:
+    """The unit's bytes as a stream. Raises DataError, also for what its reader makes of them."""
+    with readable(unit):
         if unit.member is None:
             with open(unit.path, "rb") as file:
                 yield file
         else:
             with tarfile.open(unit.path, "r|*") as archive:  # only forward, as far as the member
-                info = next(member for member in archive if member.name == unit.member)
+                info = next((member for member in archive if member.name == unit.member), None)
+                if info is None:
+                    raise DataError(f"{unit.path} has no file {unit.member}")
                 yield cast(IO[bytes], archive.extractfile(info))
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise DataError(f"{unit} cannot be read ({error})") from error
 
 
 def chunk_table(

@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 from collections.abc import Iterator, Sequence
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from activitymodule.errors import DataError
 from activitymodule.telemetry.decoding import parse_stamps
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _BLOCK_BYTES = 8 << 20
 _MISSING = ["", "nan", "NaN", "None", "null", "NULL"]
 _NUMBER = r"^\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
 
 
+class _Utf8(io.RawIOBase):
+    """A file as UTF-8: other bytes become the replacement character. Arrow neither counts nor shows a row of another
+    length that holds them."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        target = memoryview(buffer).cast("B")
+        if not self._rest:
+            data = self._file.read(len(target))
+            plain = data.isascii() and not self._decoder.getstate()[0]
+            self._rest = data if plain and data else self._decoder.decode(data, not data).encode()
+            if data and not self._rest:  # the first bytes of a character
+                return self.readinto(buffer)
+        n = min(len(target), len(self._rest))
+        target[:n], self._rest = self._rest[:n], self._rest[n:]
+        return n
+
+
 def stream_csv(
     file: IO[bytes], header: Sequence[str], columns: Sequence[str]
 ) -> Iterator[tuple[pa.Table, int]]:
-    """Blocks of rows as text, and how many rows of another length each left out; `file` is past its header."""
+    """Blocks of rows as text, and how many rows of another length each left out; `file` is past its header.
+
+    Raises Arrow's errors, which `opened` explains.
+    """
     malformed = 0
 
     def skip(_row: object) -> str:
@@ -31,7 +63,7 @@ def stream_csv(
 
     try:
         reader = pacsv.open_csv(
-            file,
+            io.BufferedReader(_Utf8(file), _BLOCK_BYTES),
             read_options=pacsv.ReadOptions(
                 column_names=list(header), block_size=_BLOCK_BYTES, use_threads=False
             ),
@@ -41,19 +73,15 @@ def stream_csv(
                 include_columns=list(columns),
                 strings_can_be_null=True,
                 null_values=_MISSING,
-                check_utf8=False,
             ),
         )
     except pa.ArrowInvalid as error:
         if "Empty CSV" in str(error):
             return
-        raise DataError(f"not a readable CSV file: {error}") from error
-    try:
-        for batch in reader:
-            count, malformed = malformed, 0
-            yield pa.Table.from_batches([batch]), count
-    except pa.ArrowInvalid as error:
-        raise DataError(f"not a readable CSV file: {error}") from error
+        raise
+    for batch in reader:
+        count, malformed = malformed, 0
+        yield pa.Table.from_batches([batch]), count
     if malformed:
         yield reader.schema.empty_table(), malformed
 
