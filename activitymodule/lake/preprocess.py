@@ -124,7 +124,7 @@ def prepare(
 ) -> Ingestion:
     """Read a source's recordings, clean them and write them to `out`, partitioned by person and date.
 
-    people : only these; by default all. Raises ConfigError or DataError.
+    people : only these; by default all. Raises ConfigError or DataError, also where no row is a reading.
     """
     units = source_named(source).scan(path)
     if people:
@@ -153,6 +153,12 @@ def prepare(
         raise DataError(
             f"the counts of {path} do not add up ({total.rows} rows, {kept} readings, {total.removed}); "
             "run the command again"
+        )
+    if not total.readings:
+        counts = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in sorted(total.removed.items()))
+        raise DataError(
+            f"nothing was prepared: none of the {total.rows:,} rows of {path} is a reading"
+            f"{counts and f' ({counts})'}; see docs/telemetry.md for the format of {source}"
         )
     return Ingestion(
         source,

@@ -22,6 +22,12 @@ _FIRST_US = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 _DAY_US = 86_400_000_000
 
 
+def possible_stamps(stamp_us: np.ndarray, now_us: int | None = None) -> np.ndarray:
+    """Which of the times, UTC microseconds of shape (n,), are from the year 2000 until a day after `now_us`."""
+    now_us = int(time.time() * 1e6) if now_us is None else now_us
+    return np.asarray((stamp_us >= _FIRST_US) & (stamp_us <= now_us + _DAY_US))
+
+
 def clean(table: pa.Table, now_us: int | None = None) -> tuple[pa.Table, dict[str, int], dict[str, int]]:
     """A chunk of readings without impossible stamps and values.
 
@@ -29,7 +35,6 @@ def clean(table: pa.Table, now_us: int | None = None) -> tuple[pa.Table, dict[st
     field's range becomes null; then a row without a usable reading is removed.
     Returns the table, the rows removed by reason, and the values set to null by `impossible_value:FIELD`.
     """
-    now_us = int(time.time() * 1e6) if now_us is None else now_us
     noticed: dict[str, int] = {}
     usable = np.zeros(len(table), bool)
     for field in FLOAT_FIELDS:
@@ -37,6 +42,10 @@ def clean(table: pa.Table, now_us: int | None = None) -> tuple[pa.Table, dict[st
         if table.column(index).null_count == len(table):
             continue
         values = table.column(index).to_numpy()
+        if field.none_up_to is not None and (none := values <= field.none_up_to).any():
+            noticed[f"nothing_measured:{field.name}"] = int(none.sum())
+            values = np.where(none, np.float32(np.nan), values)
+            table = table.set_column(index, table.schema.field(index), pa.array(values, from_pandas=True))
         impossible = ~np.isnan(values) & ~((values >= field.low) & (values <= field.high))
         if impossible.any():
             noticed[f"impossible_value:{field.name}"] = int(impossible.sum())
@@ -45,7 +54,7 @@ def clean(table: pa.Table, now_us: int | None = None) -> tuple[pa.Table, dict[st
         if field.name in USABLE:
             usable |= ~np.isnan(values)
     stamps = pc.cast(table.column("stamp"), pa.int64()).to_numpy()
-    possible = (stamps >= _FIRST_US) & (stamps <= now_us + _DAY_US)
+    possible = possible_stamps(stamps, now_us)
     counts = {
         "impossible_stamp": int((~possible).sum()),
         "no_usable_reading": int((possible & ~usable).sum()),

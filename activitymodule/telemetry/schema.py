@@ -18,7 +18,10 @@ Kind = Literal["string", "stamp", "float"]
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a reading: its name, kind, unit, plausible range (inclusive) and meaning."""
+    """One field of a reading: its name, kind, unit, plausible range (inclusive) and meaning.
+
+    none_up_to : such a value, and any below, says that nothing was measured: it becomes null.
+    """
 
     name: str
     kind: Kind
@@ -27,6 +30,7 @@ class Field:
     high: float | None
     meaning: str
     required: bool = False
+    none_up_to: float | None = None
 
 
 _TURN = 6.2832  # rad; a little over a full turn either way, so that rounding does not reject a reading
@@ -53,7 +57,7 @@ FIELDS: tuple[Field, ...] = (
     Field("location_type", "string", "", None, None, "kind of place, where a source knows it"),
     Field("battery_state", "string", "", None, None, "charging, unplugged, full or unknown"),
     Field("user_activity_label", "string", "", None, None, "the person's own label; almost always null"),
-    Field("heart_rate", "float", "bpm", 0, 300, "heart rate"),
+    Field("heart_rate", "float", "bpm", 0, 300, "heart rate; 0 or below: none was found", none_up_to=0),
     Field("steps", "float", "steps", 0, 1000, "steps since the last reading"),
 )
 
@@ -90,7 +94,7 @@ def _property(f: Field) -> dict[str, object]:
         spec = {"oneOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]}
     elif f.kind == "float":
         spec = {"type": ["number", "null"]}
-        if f.low is not None:
+        if f.low is not None and f.none_up_to is None:
             spec["minimum"] = f.low
         if f.high is not None:
             spec["maximum"] = f.high

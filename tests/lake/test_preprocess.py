@@ -105,6 +105,15 @@ def test_prepare(spark: Any, tmp_path: Path) -> None:
     days = [row for row in stamps_of(out) if row[0] == "alice"]
     assert [row[2] for row in days] == [0.5, 0.5, 0.25]
 
+    # a file from which nothing comes is an error, which counts why
+    casas(
+        raw / "alice.csv",
+        ["2023-02-18 00:00:00.000,,,,,,0,", line("1970-01-01 00:00:00.000")],
+    )
+    with pytest.raises(DataError, match=r"1 impossible stamp, 1 no usable reading"):
+        preprocess.prepare(spark, "casas", raw / "alice.csv", str(out))
+    assert [row[2] for row in stamps_of(out) if row[0] == "alice"] == [0.5, 0.5, 0.25]
+
 
 @pytest.mark.integration
 def test_an_error_in_a_task_is_one_sentence(

@@ -18,7 +18,10 @@ from activitymodule.telemetry.sources.base import chunk_schema
 NOW_US = 1_790_000_000_000_000
 
 numbers = {"pitch": 6, "heart_rate": 300, "altitude_distance_from_mean": 20_000, "steps": 1000}
-columns = {name: st.none() | st.floats(0, high, width=32) for name, high in numbers.items()}
+columns = {
+    name: st.none() | st.floats(0, high, width=32, exclude_min=name == "heart_rate")  # 0 is none
+    for name, high in numbers.items()
+}
 rows = st.fixed_dictionaries(
     {
         "device_id": st.sampled_from(["a", "b"]),

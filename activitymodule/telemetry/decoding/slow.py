@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
 from activitymodule.settings import Telemetry
@@ -15,6 +13,7 @@ from activitymodule.telemetry.decoding.batch import Batch
 from activitymodule.telemetry.decoding.results import WHOLE_MESSAGE, DeadLetters, columns_schema
 from activitymodule.telemetry.reasons import Reason
 from activitymodule.telemetry.schema import Field
+from activitymodule.telemetry.untrusted import UnusableError, parse_json
 
 _Adders = list[tuple[str, Callable[..., None]]]
 _FLOAT_TYPES = (float, int)  # compared by identity: a boolean is an int to isinstance
@@ -40,7 +39,7 @@ def read_slowly(
             add_item(item)
             stamp = reading.get("stamp")
             add_stamp(stamp if type(stamp) is str else None)
-            add_stamp_ms(stamp if type(stamp) is int else None)
+            add_stamp_ms(int(stamp) if type(stamp) in _FLOAT_TYPES else None)  # type: ignore[call-overload]
             for name, add in floats:
                 value = reading.get(name)
                 add(None if value is None else float(value))  # type: ignore[arg-type]
@@ -53,10 +52,12 @@ def _items(
     message: bytes, index: int, limits: Telemetry, dead: DeadLetters
 ) -> Iterable[tuple[int, dict[str, object]]]:
     """The objects of a message with their place in it; what is no object becomes a dead letter."""
-    value, wrong = _parsed(message)
-    if wrong:
-        dead.add(index, WHOLE_MESSAGE, *wrong)
-    elif isinstance(value, dict):
+    try:
+        value = parse_json(message)
+    except UnusableError as error:
+        dead.add(index, WHOLE_MESSAGE, error.reason, str(error))
+        return
+    if isinstance(value, dict):
         yield 0, value
     elif not isinstance(value, list):
         detail = f"the message is {_kind(value)}, neither an object nor an array"
@@ -74,49 +75,6 @@ def _items(
                 dead.add(index, item, Reason.UNKNOWN_ITEM, f"the item is {_kind(reading)}, not an object")
 
 
-def _parsed(message: bytes) -> tuple[object, tuple[Reason, str] | None]:
-    """The JSON value of a message, or why it has none."""
-    if message.startswith(b"\xef\xbb\xbf"):
-        return None, (Reason.WRONG_ENCODING, "starts with a byte order mark; send plain UTF-8")
-    if b"\0" in message:
-        return None, (Reason.WRONG_ENCODING, "holds NUL bytes; is it UTF-16?")
-    try:
-        message.decode()
-    except UnicodeDecodeError as error:
-        return None, (Reason.WRONG_ENCODING, f"not UTF-8 at byte {error.start}")
-    if not message.strip(b" \t\r\n"):
-        return None, (Reason.EMPTY, "the message is only white space")
-    try:
-        return _load(message), None
-    except RecursionError:
-        return None, (Reason.TOO_DEEP, "values are nested too deeply")
-    except ValueError as error:
-        return None, (Reason.NOT_JSON, str(error))
-
-
-def _load(message: bytes) -> object:
-    """The JSON value of a message; ValueError where it is none, RecursionError where it nests too deeply.
-
-    NaN, Infinity and numbers beyond a double are read as such, so that the reading is rejected and not the
-    message, and so that they do no harm in fields that are not read.
-    """
-    try:
-        return orjson.loads(message)
-    except orjson.JSONDecodeError as error:
-        if "depth limit" in str(error):
-            raise RecursionError from None
-        try:
-            return json.loads(message, parse_int=_long_int)
-        except RecursionError:
-            raise
-        except ValueError:
-            raise ValueError(str(error)) from None
-
-
-def _long_int(digits: str) -> int | float:
-    return int(digits) if len(digits) < 300 else float(digits)
-
-
 def _wrong_form(reading: dict[str, object], floats: _Adders, strings: _Adders) -> tuple[Reason, str] | None:
     """What the columns cannot hold: values of another type, numbers that are not finite."""
     device_id = reading.get("device_id")
@@ -125,9 +83,10 @@ def _wrong_form(reading: dict[str, object], floats: _Adders, strings: _Adders) -
     if device_id is None:
         return Reason.NO_DEVICE_ID, "the reading has no device_id"
     stamp = reading.get("stamp")
-    if type(stamp) is int:
-        if not -(2**63) <= stamp < 2**63:
-            return Reason.BAD_STAMP, f"stamp {stamp:.3g} is not an epoch in milliseconds"
+    if type(stamp) in _FLOAT_TYPES:
+        # to JSON Schema, 1.0 is an integer
+        if not (math.isfinite(stamp) and stamp == int(stamp) and -(2**63) <= stamp < 2**63):  # type: ignore[arg-type, call-overload, operator]
+            return Reason.BAD_STAMP, f"stamp {stamp:.3g} is not an epoch in whole milliseconds"
     elif stamp is not None and type(stamp) is not str:
         return Reason.BAD_STAMP, f"stamp is {_kind(stamp)}, neither text nor whole milliseconds"
     for name, _ in floats:

@@ -115,6 +115,8 @@ def _numbers(checked: _Checked, field: Field) -> np.ndarray:
     low, high = field.low, field.high
     if low is not None and high is not None and column.null_count < len(column):
         span = pc.min_max(column)
+        if field.none_up_to is not None and span["min"].as_py() <= field.none_up_to:
+            values = np.where(values <= field.none_up_to, np.nan, values)
         if span["min"].as_py() < low or span["max"].as_py() > high:
             checked.reject(
                 (values < low) | (values > high),

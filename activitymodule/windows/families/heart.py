@@ -18,8 +18,8 @@ FEATURES = [
 
 @family(sensor="heart_rate", features=FEATURES, order=11)
 def heart(rate: np.ndarray, grid: Grid) -> list[np.ndarray]:
-    """The heart rate, over the readings that have one."""
-    there = ~np.isnan(rate)
+    """The heart rate, over the readings that have one; 0 or below is none (recordings of old have it)."""
+    there = rate > 0
     count = np.add.reduce(there, axis=1, dtype=np.float64)
     values = np.where(there, rate, 0.0).astype(np.float64)
     time = np.where(there, np.arange(grid.slots) / (60.0 * grid.rate), 0.0)  # minutes

@@ -92,11 +92,13 @@ BAD: list[tuple[Reason, bytes | None]] = [
     (Reason.BAD_STAMP, text(reading(stamp=""))),
     (Reason.BAD_STAMP, text(reading(stamp=True))),
     (Reason.BAD_STAMP, text(reading(stamp={"a": 1}))),
-    (Reason.BAD_STAMP, text(reading(stamp=1789900000000.0))),
+    (Reason.BAD_STAMP, text(reading(stamp=1789900000000.5))),
     (Reason.BAD_STAMP, text(reading(stamp=10**25))),
-    (Reason.BAD_STAMP, b'{"device_id":"a","stamp":1.7899e12}'),
+    (Reason.BAD_STAMP, b'{"device_id":"a","stamp":1e400}'),
     (Reason.BAD_STAMP, b'{"device_id":"a","stamp":NaN}'),
-    (Reason.BAD_STAMP, text(reading(stamp="2026-06-30T23:59:60Z"))),  # a leap second
+    (Reason.BAD_STAMP, text(reading(stamp="2026-06-30T12:59:60Z"))),  # leap seconds end a day of UTC
+    (Reason.BAD_STAMP, text(reading(stamp="2026-06-30T23:59:60+01:00"))),
+    (Reason.BAD_STAMP, text(reading(stamp="2026-06-30T23:59:61Z"))),
     (Reason.BAD_STAMP, text(reading(stamp="2026-02-30T12:00:00Z"))),
     (Reason.BAD_STAMP, text(reading(stamp="2026-09-20T25:00:00Z"))),
     (Reason.BAD_STAMP, text(reading(stamp="20.09.2026 12:00"))),
@@ -184,13 +186,28 @@ def test_good_items_of_an_array_count() -> None:
         ("2026-09-20T10:26:40.123456Z", EPOCH * 1000 + 123_456),
         ("2026-09-20T10:26:40.1234567Z", EPOCH * 1000 + 123_456),
         ("2026-09-20T10:26:40.123456789+00:00", EPOCH * 1000 + 123_456),
+        ("2026-09-20t10:26:40.5z", EPOCH * 1000 + 500_000),
+        ("2026-09-20T10:26:40.12345678901234567890Z", EPOCH * 1000 + 123_456),
+        ("2026-09-20T10:26:40-00:00", EPOCH * 1000),
+        ("2026-06-30T23:59:60Z", 1_782_864_000_000_000),  # a leap second
+        ("2026-07-01T01:29:60.25+01:30", 1_782_864_000_250_000),
         (EPOCH + 7, EPOCH * 1000 + 7000),
+        (float(EPOCH + 7), EPOCH * 1000 + 7000),  # an integer to JSON Schema
     ],
 )
 @pytest.mark.parametrize("neighbours", [[], [text(reading(stamp="no"))], [text(reading(stamp=EPOCH))] * 20])
 def test_forms_of_stamps(stamp: str | int, us: int, neighbours: list[bytes]) -> None:
     decoded = run([text(reading(stamp=stamp)), *neighbours])
     assert decoded.readings.column("stamp").cast(pa.int64())[0].as_py() == us
+
+
+@pytest.mark.parametrize("company", [0, 40])
+@pytest.mark.parametrize("sent", [0, -0.0, -1, -70])
+def test_a_heart_rate_of_nothing_is_none_and_costs_nothing_else(sent: float, company: int) -> None:
+    decoded = run([text(reading(heart_rate=sent, pitch=0.5)), *[text(reading(heart_rate=60))] * company])
+    first = decoded.readings.to_pylist()[0]
+    assert (first["heart_rate"], first["pitch"]) == (None, 0.5)
+    assert len(decoded.readings) == 1 + company
 
 
 def test_line_feed_belongs_to_the_message_or_not() -> None:
