@@ -23,6 +23,7 @@ from activitymodule.telemetry.sources.base import (
     register,
 )
 from activitymodule.telemetry.sources.casas_labels import activity_of, label_table
+from activitymodule.telemetry.sources.clock import LocalClock
 from activitymodule.telemetry.sources.csv_blocks import naive_stamps, numbers, stream_csv
 
 BACKFILL_US = 300_000_000
@@ -45,7 +46,9 @@ class Casas:
     """CSVs of CASAS smartwatch studies, one a person at 10 Hz: a folder of them, or one file.
 
     There are two header rows: names, then types (`dt` a time, `f` a number, `s` text). Stamps are local times
-    without an offset; they are taken as UTC, so that the hour of the day is the wearer's. GPS and battery stand
+    without an offset; they are taken as UTC, so that the hour of the day is the wearer's. Where the clock was set back
+    (the hour that comes twice in autumn, a journey, a correction) the readings after it are moved on by as much, until
+    some are missing for as long, so that no time counts twice; `clock_set_back` counts how often. GPS and battery stand
     in one row every five minutes and are held forward for ten minutes at most. Positions become distances from
     the person's mean, for which a file is read twice. Only the row at which the wearer answered a prompt has a
     label; the label is back-filled over the 300 s before it, up to the previous prompt, and mapped by
@@ -76,8 +79,11 @@ class Casas:
         backfill = _Backfill()
         with opened(unit) as file:
             header = _header(file, unit)
+            clock = LocalClock()
             for rows, malformed in stream_csv(file, header, header):
-                yield from backfill.add(*_columns(rows, malformed, means, held, labels), unit, device_id)
+                yield from backfill.add(
+                    *_columns(rows, malformed, means, held, labels, clock), unit, device_id
+                )
         yield from backfill.finish(unit, device_id)
 
     def _position_means(self, unit: Unit) -> dict[str, float]:
@@ -143,7 +149,12 @@ def _is_none(values: np.ndarray) -> np.ndarray:
 
 
 def _columns(
-    rows: pa.Table, malformed: int, means: dict[str, float], held: _Held, labels: dict[str, str | None]
+    rows: pa.Table,
+    malformed: int,
+    means: dict[str, float],
+    held: _Held,
+    labels: dict[str, str | None],
+    clock: LocalClock,
 ) -> tuple[dict[str, np.ndarray], Ledger]:
     """Columns of a block, `answer` the activity of a label ('' for a prompt without one)."""
     removed = {"malformed_row": malformed} if malformed else {}
@@ -153,11 +164,16 @@ def _columns(
     if not known.all():
         removed["bad_stamp"] = int((~known).sum())
         rows, stamps = rows.filter(pa.array(known)), stamps[known]
+    targets = {
+        name: f"{name}_distance_from_mean" if name in _POSITION else name for name in rows.column_names
+    }
+    parsed = {name: numbers(rows.column(name)) for name, target in targets.items() if target in _FLOATS}
+    stamps, moves = clock.moved(stamps, _hashes([values for values, _ in parsed.values()], len(rows)))
+    noticed.update(moves)
     columns: dict[str, np.ndarray] = {"stamp": stamps}
-    for name in rows.column_names:
-        target = f"{name}_distance_from_mean" if name in _POSITION else name
-        if target in _FLOATS:
-            values, bad = numbers(rows.column(name))
+    for name, target in targets.items():
+        if name in parsed:
+            values, bad = parsed[name]
             if bad:
                 noticed[f"not_a_number:{name}"] += bad
             if name in _POSITION:
@@ -182,6 +198,14 @@ def _columns(
             object,
         )
     return columns, Ledger(total, len(rows), removed, {k: v for k, v in noticed.items() if v})
+
+
+def _hashes(columns: list[np.ndarray], n: int) -> np.ndarray:
+    """A number for each row, int64 (n,), equal for rows of equal values."""
+    total = np.zeros(n, np.int64)
+    for values in columns:
+        total = total * 1_000_003 + np.nan_to_num(values).view(np.int64)  # wraps around
+    return total
 
 
 def _texts(column: pa.ChunkedArray) -> list[str | None]:
