@@ -13,9 +13,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
@@ -23,14 +23,17 @@ from fastapi.responses import JSONResponse
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from activitymodule.errors import ServiceUnavailableError
-from activitymodule.kafka.clients import client_options, reachable
+from activitymodule.errors import ActivityError, BrokerError, MessageTooLargeError, ServiceUnavailableError
+from activitymodule.kafka.clients import make, reachable, require_topic
+from activitymodule.kafka.failures import is_refusal, of
 from activitymodule.settings import Settings
 from activitymodule.telemetry.decoding import decode_messages
 from activitymodule.telemetry.encode import messages as messages_of
 from activitymodule.telemetry.encode import reading_texts
 from activitymodule.telemetry.identifiers import WHOLE_DEVICE_ID
 from activitymodule.telemetry.sources.sensor_logger import Pushed, readings_of_push
+from activitymodule.telemetry.sources.sensor_steps import StepCounter
+from activitymodule.telemetry.untrusted import UnusableError, parse_json
 from annotation import context
 from annotation.access import Sender, require_sender
 from annotation.answers import (
@@ -150,8 +153,16 @@ async def sensorlogger(
         return await _run(_push, config, sender, body, device, frame)
 
 
-_steps: OrderedDict[tuple[str, str], float] = OrderedDict()
-_steps_lock = threading.Lock()
+@dataclass
+class _Session:
+    """A session of the app: its step counter, and the lock by which one push at a time goes on from it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    steps: StepCounter = field(default_factory=StepCounter)
+
+
+_sessions: OrderedDict[tuple[str, str], _Session] = OrderedDict()
+_sessions_lock = threading.Lock()
 
 
 def _push(
@@ -162,13 +173,20 @@ def _push(
     frame: Literal["core-motion", "android"],
 ) -> Any:
     try:
-        given = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        given = parse_json(body)
+    except UnusableError as error:
         raise HTTPException(422, f"the body is not JSON: {error}") from None
     session = _session_of(given, device)
-    with _steps_lock:
-        before = _steps.get(session)
-    pushed = readings_of_push(given, frame=frame, device_id=device, steps_before=before)
+    with session.lock:
+        pushed = readings_of_push(given, frame=frame, device_id=device, steps_before=session.steps)
+        if len(pushed.readings):
+            sender.check_devices([pushed.device_id])  # its watch is its own
+        answer = _send_push(config, pushed)
+        session.steps = pushed.steps  # not where sending failed: the push comes again
+    return answer
+
+
+def _send_push(config: Settings, pushed: Pushed) -> Any:
     if not len(pushed.readings):
         # the app's "test" button sends an empty push, and so may a push between two samples
         return JSONResponse(
@@ -177,20 +195,19 @@ def _push(
     readings, refused = _valid(config, pushed)
     if not len(readings):
         return _unusable("the push has no usable reading", refused)
-    sender.check_devices(readings.column("device_id").to_pylist())
     sent = send_readings(config, readings)
-    if pushed.steps is not None:
-        with _steps_lock:
-            _steps[session] = pushed.steps
-            _steps.move_to_end(session)
-            while len(_steps) > _SESSIONS_KEPT:
-                _steps.popitem(last=False)
     return Accepted(readings=len(readings), messages=sent, refused=refused, passed_over=pushed.passed_over)
 
 
-def _session_of(given: Any, device: str | None) -> tuple[str, str]:
+def _session_of(given: object, device: str | None) -> _Session:
     held = given if isinstance(given, dict) else {}
-    return str(device or held.get("deviceId"))[:128], str(held.get("sessionId"))[:128]
+    key = str(device or held.get("deviceId"))[:128], str(held.get("sessionId"))[:128]
+    with _sessions_lock:
+        session = _sessions.setdefault(key, _Session())
+        _sessions.move_to_end(key)
+        while len(_sessions) > _SESSIONS_KEPT:
+            _sessions.popitem(last=False)
+    return session
 
 
 def _valid(config: Settings, pushed: Pushed) -> tuple[pa.Table, list[Refused]]:
@@ -211,7 +228,7 @@ def _unusable(detail: str, refused: list[Refused]) -> JSONResponse:
 _threads = ThreadPoolExecutor(_SENDERS, thread_name_prefix="ingest")
 _producer: Any = None
 _producer_lock = threading.Lock()
-_shut_until = 0.0  # on the monotonic clock
+_shut: tuple[float, ActivityError] | None = None  # until when, on the monotonic clock, and why
 
 
 async def _run(work: Callable[..., Any], *arguments: Any) -> Any:
@@ -229,10 +246,11 @@ def _the_producer(config: Settings) -> Any:
     """One producer for all requests; kafka-python's may be shared between threads."""
     global _producer
     with _producer_lock:
-        _must_be_open(config)  # a request that held the lock before may have failed
+        _must_be_open()  # a request that held the lock before may have failed
         if _producer is None:
-            _producer = KafkaProducer(
-                **client_options(config),
+            _producer = make(
+                config,
+                KafkaProducer,
                 acks="all",
                 linger_ms=5,
                 bootstrap_timeout_ms=int(_SEND_SECONDS * 1000),
@@ -243,22 +261,24 @@ def _the_producer(config: Settings) -> Any:
         return _producer
 
 
-def _must_be_open(config: Settings) -> None:
-    """Refuse at once just after the broker was unavailable, so that requests do not wait one after the other.
+def _must_be_open() -> None:
+    """Refuse at once just after the broker failed, so that requests do not wait one after the other.
 
-    Raises ServiceUnavailableError.
+    Raises the error of then.
     """
-    if time.monotonic() < _shut_until:
-        raise _away(config, "did not answer a moment ago")
+    if _shut is not None and time.monotonic() < _shut[0]:
+        raise _shut[1]
 
 
-def _forget_producer() -> None:
-    global _producer, _shut_until
-    _shut_until = time.monotonic() + _PAUSE_SECONDS
+def _forget_producer(error: ActivityError) -> ActivityError:
+    """Begin anew with the next request after a pause; returns the error."""
+    global _producer, _shut
+    _shut = (time.monotonic() + _PAUSE_SECONDS, error)
     with _producer_lock:
         gone, _producer = _producer, None
     if gone is not None:
         threading.Thread(target=_close, args=(gone,), daemon=True).start()
+    return error
 
 
 def _close(producer: Any) -> None:
@@ -267,17 +287,30 @@ def _close(producer: Any) -> None:
         producer.close(timeout=3 * _SEND_SECONDS)
 
 
+def _explained(config: Settings, error: Exception) -> ActivityError:
+    """Why the messages were not acknowledged."""
+    if is_refusal(error) or isinstance(error, BrokerError):
+        return of(config, error)
+    try:
+        # the producer waits in vain for a topic that does not exist
+        require_topic(config, config.kafka.topic, timeout_ms=2000)
+    except BrokerError as refusal:
+        return refusal
+    except ServiceUnavailableError:
+        pass
+    return _away(config, f"did not acknowledge ({type(error).__name__})")
+
+
 def send_readings(config: Settings, readings: pa.Table) -> int:
     """Write readings to the topic, keyed by device; returns how many messages all replicas acknowledged.
 
-    Raises ServiceUnavailableError if that takes longer than some seconds.
+    Raises ServiceUnavailableError if that takes longer than some seconds, BrokerError where Kafka refuses.
     """
-    _must_be_open(config)
+    _must_be_open()
     order = pc.sort_indices(readings, [("device_id", "ascending"), ("stamp", "ascending")])
     made = messages_of(readings.take(order), READINGS_PER_MESSAGE)
     if not reachable(config, 1.0):
-        _forget_producer()
-        raise _away(config, "does not answer")
+        raise _forget_producer(_away(config, "does not answer"))
     try:
         producer = _the_producer(config)
         sent = [
@@ -287,7 +320,9 @@ def send_readings(config: Settings, readings: pa.Table) -> int:
         deadline = time.monotonic() + _SEND_SECONDS
         for one in sent:
             one.get(timeout=max(0.1, deadline - time.monotonic()))
-    except KafkaError as error:
-        _forget_producer()
-        raise _away(config, f"did not acknowledge ({type(error).__name__})") from error
+    except (KafkaError, ActivityError) as error:
+        explained = _explained(config, error)
+        if isinstance(explained, MessageTooLargeError):
+            raise explained from error
+        raise _forget_producer(explained) from error
     return len(sent)

@@ -78,6 +78,7 @@ def test_a_total_acceleration_is_separated_and_adds_up_again():
 
 
 def test_heart_rate_speed_and_steps_are_in_the_reading_of_their_time():
+    before = readings_of_push(push(sample("pedometer", -500, steps=8))).steps
     entries = [
         *phone(3, 50),
         sample("heart rate", 1050, bpm=71),
@@ -85,12 +86,15 @@ def test_heart_rate_speed_and_steps_are_in_the_reading_of_their_time():
         sample("pedometer", 1050, steps=10),
         sample("pedometer", 2050, steps=14),
     ]
-    pushed = readings_of_push(push(*entries), steps_before=8)
+    pushed = readings_of_push(push(*entries), steps_before=before)
     rows = pushed.readings.to_pylist()
-    assert [r["heart_rate"] for r in rows if r["heart_rate"] is not None] == [71.0]
-    assert rows[20]["speed"] == -1.0
-    assert rows[20]["course"] == 90.0
-    assert (rows[10]["steps"], rows[20]["steps"], pushed.steps) == (2.0, 4.0, 14.0)
+    assert [(r["device_id"], r["heart_rate"]) for r in rows if r["heart_rate"]] == [("phone-1-watch", 71.0)]
+    moved = [row for row in rows if row["pitch"] is not None]
+    assert moved[20]["speed"] == -1.0
+    assert moved[20]["course"] == 90.0
+    stepped = [(row["stamp"].timestamp() - NOW_NS / 1e9, row["steps"]) for row in rows if row["steps"]]
+    assert stepped == [pytest.approx((1.05, 2), abs=1e-5), pytest.approx((2.05, 4), abs=1e-5)]
+    assert pushed.steps.counts == (8, 10, 14)
 
 
 def test_two_pushes_that_split_a_tenth_lose_nothing():
@@ -140,14 +144,36 @@ def test_unused_sensors_are_counted_and_without_acceleration_there_is_no_reading
 
 _VALUES = st.dictionaries(
     st.sampled_from(
-        ["x", "y", "z", "bpm", "steps", "speed", "pitch", "roll", "yaw", "gravityX", "accelerationX"]
+        [
+            "x",
+            "y",
+            "z",
+            "bpm",
+            "steps",
+            "speed",
+            "pitch",
+            "roll",
+            "yaw",
+            "gravityX",
+            "accelerationX",
+            "batteryState",
+        ]
     ),
-    st.one_of(st.floats(), st.integers(), st.none(), st.text(max_size=3), st.booleans()),
+    st.one_of(
+        st.floats(),
+        st.integers(),
+        st.none(),
+        st.text(max_size=3),
+        st.booleans(),
+        st.just("71.5"),
+        st.just([1]),
+    ),
 )
 _ENTRY = st.fixed_dictionaries(
     {
         "name": st.sampled_from(
-            ["accelerometer", "gravity", "gyroscope", "orientation", "wristMotion", "heartRate", "pedometer",
+            ["watch location",
+             "accelerometer", "gravity", "gyroscope", "orientation", "wristMotion", "heartRate", "pedometer",
              "location", "battery", "Total Acceleration", "other"]
         ),
         "time": st.integers(NOW_NS, NOW_NS + 3_000_000_000),
@@ -160,6 +186,8 @@ _ENTRY = st.fixed_dictionaries(
 @given(st.lists(_ENTRY, max_size=30))
 def test_any_samples_become_valid_readings_or_none(entries: list[dict[str, Any]]):
     pushed = readings_of_push(push(*entries))
-    assert pushed.readings.column("stamp").to_pylist() == sorted(pushed.readings.column("stamp").to_pylist())
+    order = [(row["device_id"], row["stamp"]) for row in pushed.readings.to_pylist()]
+    assert order == sorted(order)
+    assert 0 <= sum(pushed.passed_over.values()) <= len(entries)
     for value in messages(pushed.readings, 10).value:
         orjson.loads(value)
