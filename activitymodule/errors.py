@@ -91,6 +91,61 @@ class SchemaError(StoreError):
     exit_code = 3
 
 
+class BrokerError(ActivityError):
+    """Kafka answers and refuses, for a reason that waiting does not change."""
+
+    code = "broker"
+    exit_code = 7
+
+
+class BrokerAuthenticationError(BrokerError):
+    """Kafka refuses the user, the password, the mechanism or the certificate."""
+
+    code = "broker_authentication"
+
+
+class BrokerAuthorizationError(BrokerError):
+    """Kafka does not allow this user what was asked."""
+
+    code = "broker_authorization"
+
+
+class NoTopicError(BrokerError):
+    """Kafka has no topic of that name."""
+
+    code = "no_topic"
+
+
+class TopicRefusedError(BrokerError):
+    """Kafka refuses a topic's name, or what it was asked to be."""
+
+    code = "topic_refused"
+
+
+class MessageTooLargeError(BrokerError):
+    """A message larger than the topic, or a client, allows."""
+
+    code = "message_too_large"
+
+
+class CodecError(BrokerError):
+    """Messages compressed by a codec that one side does not have."""
+
+    code = "codec"
+
+
+class CorruptMessageError(BrokerError):
+    """Messages that Kafka or its client holds to be damaged."""
+
+    code = "corrupt_message"
+
+
+class BrokerVersionError(BrokerError):
+    """A broker that does not know a request of this client."""
+
+    code = "broker_version"
+
+
 class DataError(ActivityError):
     """Input data that cannot be used."""
 
@@ -196,5 +251,5 @@ class ModelRefusedError(ModelError):
     code = "model_refused"
 
 
-LASTING = (ConfigError, DataError, ModelError, SchemaError, TimedOutError)
+LASTING = (BrokerError, ConfigError, DataError, ModelError, SchemaError, TimedOutError)
 """Errors that waiting does not mend: what ended with one is not tried again by itself."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from activitymodule.errors import ServiceUnavailableError
+from activitymodule.errors import BrokerError, ServiceUnavailableError
 from activitymodule.kafka.clients import topic_ends
 from activitymodule.monitoring.figures import lag_of
 from activitymodule.monitoring.report import DriftReport, drift_report
@@ -20,10 +20,10 @@ _drift_lock = asyncio.Lock()
 
 
 def partition_ends(config: Settings) -> dict[int, tuple[int, int]] | None:
-    """First and next offset of each partition of the topic; None if the broker is away. Blocks."""
+    """First and next offset of each partition of the topic; None if Kafka does not tell. Blocks."""
     try:
         return topic_ends(config, config.kafka.topic)
-    except ServiceUnavailableError:
+    except (BrokerError, ServiceUnavailableError):
         return None
 
 
@@ -36,8 +36,11 @@ def lag_from(config: Settings, ends: dict[int, tuple[int, int]] | None) -> dict[
 
 
 def lag_now(config: Settings) -> dict[int, int] | None:
-    """Messages of each partition that are not scored yet; None if the broker is away. Blocks."""
-    return lag_from(config, partition_ends(config))
+    """Messages of each partition that are not scored yet; None without a topic. Blocks.
+
+    Raises ServiceUnavailableError if Kafka or the store does not answer, BrokerError if Kafka refuses.
+    """
+    return lag_from(config, topic_ends(config, config.kafka.topic))
 
 
 async def drift_now() -> DriftReport:

@@ -12,8 +12,10 @@ from nicegui import ui
 
 from activitymodule.errors import (
     ActivityError,
+    BrokerError,
     ConfigError,
     DataError,
+    MessageTooLargeError,
     ModelError,
     NotAllowedError,
     RefusedError,
@@ -31,6 +33,8 @@ _STATUS: dict[type[ActivityError], int] = {
     ModelError: 503,
     ServiceUnavailableError: 503,
     StoreError: 503,
+    MessageTooLargeError: 413,
+    BrokerError: 503,
 }
 _RETRY_SECONDS = b"5"
 

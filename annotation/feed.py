@@ -38,6 +38,7 @@ class Snapshot:
     pulse: Pulse | None = None
     trouble: str | None = None
     lag: int | None = None
+    lag_trouble: str | None = None  # why it is not known
     dead_letters_last_hour: int | None = None
     counts: dict[int, dict[str, int]] = field(default_factory=dict)
     latency: dict[int, Latency] = field(default_factory=dict)
@@ -98,14 +99,13 @@ class Feed:
             return replace(before, at=datetime.now(UTC), trouble=trouble)
         if time.monotonic() - self._slow_at > _SLOW_SECONDS:
             self._slow_at = time.monotonic()
-            with contextlib.suppress(ActivityError):
+            try:
                 lag = await context.run(lag_now, context.settings())
-                dead = await context.run_read(dead_letters_last_hour)
-                found = replace(
-                    found,
-                    lag=None if lag is None else sum(lag.values()),
-                    dead_letters_last_hour=dead,
-                )
+                found = replace(found, lag=None if lag is None else sum(lag.values()), lag_trouble=None)
+            except ActivityError as error:
+                found = replace(found, lag=None, lag_trouble=str(error))
+            with contextlib.suppress(ActivityError):
+                found = replace(found, dead_letters_last_hour=await context.run_read(dead_letters_last_hour))
         return found
 
     @staticmethod

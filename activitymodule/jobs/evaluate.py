@@ -49,6 +49,8 @@ def _print(result: against_truth.Evaluation) -> None:
         f"({_share(result.coverage)}); not compared: {result.mixed:,} with a change of activity, "
         f"{result.not_scored:,} not scored"
     )
+    for reason, count in sorted(result.unusable_truth.items()):
+        typer.echo(f"left out: {count:,} messages of the truth topic ({reason.replace('_', ' ')})", err=True)
     if not result.raw.compared:
         return
     smoothed = {one.activity: one for one in result.smoothed.classes}

@@ -11,13 +11,11 @@ from uuid import UUID
 
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import TopicAlreadyExistsError
 
-from activitymodule.errors import ConfigError, ServiceUnavailableError
 from activitymodule.kafka import clients
 from activitymodule.settings import Settings
 
-_TIMEOUT_MS = 15_000
 _BROKERS_CLOCK = 1  # a message's timestamp_type: LogAppendTime
 
 
@@ -43,21 +41,17 @@ def create(config: Settings, names: Sequence[str] | None = None) -> list[str]:
         "message.timestamp.type": "LogAppendTime",
     }
     with clients.admin(config) as admin:
-        try:
-            existing = set(admin.list_topics())
-            for name in _chosen(config, names):
-                if name in existing:
-                    continue
-                try:
-                    admin.create_topics(
-                        {name: {"num_partitions": kafka.partitions, "configs": configs}},
-                        wait_for_metadata=True,
-                    )
-                    created.append(name)
-                except TopicAlreadyExistsError:
-                    continue
-        except KafkaError as error:
-            raise ServiceUnavailableError(f"Kafka did not create the topics: {error}") from error
+        existing = set(admin.list_topics())
+        for name in _chosen(config, names):
+            if name in existing:
+                continue
+            try:
+                admin.create_topics(
+                    {name: {"num_partitions": kafka.partitions, "configs": configs}}, wait_for_metadata=True
+                )
+                created.append(name)
+            except TopicAlreadyExistsError:
+                continue
     return created
 
 
@@ -69,16 +63,13 @@ def grow(config: Settings, names: Sequence[str] | None = None) -> list[str]:
     """
     kafka = config.kafka
     with clients.admin(config) as admin:
-        try:
-            small = [
-                topic["name"]
-                for topic in admin.describe_topics(_chosen(config, names))
-                if 0 < len(topic["partitions"]) < kafka.partitions
-            ]
-            if small:
-                admin.create_partitions(dict.fromkeys(small, kafka.partitions))
-        except KafkaError as error:
-            raise ServiceUnavailableError(f"Kafka did not add partitions: {error}") from error
+        small = [
+            topic["name"]
+            for topic in admin.describe_topics(_chosen(config, names))
+            if 0 < len(topic["partitions"]) < kafka.partitions
+        ]
+        if small:
+            admin.create_partitions(dict.fromkeys(small, kafka.partitions))
     return small
 
 
@@ -103,11 +94,11 @@ def topic_id(config: Settings, name: str) -> str | None:
     """Kafka's id of a topic, in Kafka's own spelling: a topic that is deleted and created again gets another one.
 
     With it an offset names one message for ever. None where there is no such topic, or the broker is older than 2.8
-    and has no ids (KIP-516). Raises ServiceUnavailableError where Kafka does not answer.
+    and has no ids (KIP-516). Raises ServiceUnavailableError where Kafka does not answer, BrokerError where it refuses.
     """
     with clients.admin(config) as admin:
-        found = admin.describe_topics([name])
-    number = UUID(found[0]["topic_id"] or "0" * 32) if found else UUID(int=0)
+        found = clients.described(admin, name)
+    number = UUID(found["topic_id"] or "0" * 32) if found else UUID(int=0)
     return urlsafe_b64encode(number.bytes).decode().rstrip("=") if number.int else None
 
 
@@ -122,21 +113,19 @@ def arrivals(config: Settings, name: str, offsets: Mapping[int, int]) -> dict[in
             part = TopicPartition(name, number)
             client.assign([part])
             client.seek(part, offset)
-            for message in client.poll(timeout_ms=_TIMEOUT_MS).get(part, ()):
+            for message in client.poll(timeout_ms=clients.TIMEOUT_MS).get(part, ()):
                 if message.offset == offset and message.timestamp_type == _BROKERS_CLOCK:
                     found[number] = datetime.fromtimestamp(message.timestamp / 1000, UTC)
     return found
 
 
 def describe(config: Settings, chosen: Sequence[str] | None = None) -> list[Topic]:
-    """Partitions, offsets and retention of topics. Raises ConfigError for one that does not exist."""
+    """Partitions, offsets and retention of topics. Raises NoTopicError for one that does not exist."""
     existing = names(config)
     chosen = list(chosen or existing)
-    if missing := [name for name in chosen if name not in existing]:
-        raise ConfigError(
-            f"there is no topic {missing[0]}; `activity topics list` shows them, "
-            "`activity topics create` creates the settings' topics"
-        )
+    for name in chosen:
+        if name not in existing:
+            clients.require_topic(config, name)
     if not chosen:
         return []
     described = []
@@ -146,7 +135,7 @@ def describe(config: Settings, chosen: Sequence[str] | None = None) -> list[Topi
         )
     with clients.consumer(config) as consumer:
         for name in chosen:
-            parts = [TopicPartition(name, n) for n in sorted(consumer.partitions_for_topic(name) or ())]
+            parts = clients.partitions(consumer, config, name)
             first, after = consumer.beginning_offsets(parts), consumer.end_offsets(parts)
             described.append(
                 Topic(

@@ -2,116 +2,117 @@
 
 from __future__ import annotations
 
-import io
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.json
-from kafka import TopicPartition
+from kafka.errors import KafkaError
 
-from activitymodule.errors import ServiceUnavailableError
-from activitymodule.kafka.clients import consumer
+from activitymodule.errors import ActivityError
+from activitymodule.kafka.clients import TIMEOUT_MS, consumer, partitions, read_until
+from activitymodule.kafka.failures import no_topic, of
 from activitymodule.models.evaluation.against_truth import SPAN_SCHEMA
 from activitymodule.settings import Settings
+from activitymodule.telemetry.decoding import parse_stamps
+from activitymodule.telemetry.identifiers import is_device_id
+from activitymodule.telemetry.untrusted import UnusableError, is_number, is_text, parse_json
 
-_TIMEOUT_MS = 15_000
-_MESSAGE = pa.schema(
-    [
-        ("device_id", pa.string()),
-        ("start", pa.string()),
-        ("end", pa.string()),
-        ("activity", pa.string()),
-        ("kcal_per_min", pa.float64()),
-    ]
-)
+_DAY_US = 86_400_000_000
+_MOST_KCAL = 100  # kcal/min; nobody burns a quarter of that
 
 
-def parse_spans(messages: Sequence[bytes]) -> pa.Table:
-    """Messages of the truth topic as SPAN_SCHEMA; messages that are no spans are left out."""
-    if not messages:
-        return SPAN_SCHEMA.empty_table()
-    try:
-        return _parse(b"\n".join(messages))
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        good = []
-        for message in messages:
-            try:
-                good.append(_parse(message))
-            except (pa.ArrowInvalid, pa.ArrowTypeError):
-                continue
-        return pa.concat_tables(good) if good else SPAN_SCHEMA.empty_table()
+@dataclass(frozen=True)
+class Truth:
+    """Spans of the truth topic (SPAN_SCHEMA), and how many messages could not be used, by reason."""
+
+    spans: pa.Table
+    unusable: dict[str, int]
 
 
-def _parse(lines: bytes) -> pa.Table:
-    read = pyarrow.json.read_json(
-        io.BytesIO(lines),
-        read_options=pyarrow.json.ReadOptions(
-            use_threads=False, block_size=max(1 << 20, min(len(lines), 1 << 28))
-        ),
-        parse_options=pyarrow.json.ParseOptions(explicit_schema=_MESSAGE, unexpected_field_behavior="ignore"),
+def parse_truth(messages: Sequence[bytes | None]) -> Truth:
+    """Messages of the truth topic as spans; what is no span is counted by reason."""
+    unusable = Counter[str]()
+    rows = []
+    for message in messages:
+        try:
+            rows.append(_row(message))
+        except UnusableError as error:
+            unusable[str(error.reason)] += 1
+        except ValueError as error:
+            unusable[str(error)] += 1
+    device, start, end, activity, kcal = (list(one) for one in zip(*rows, strict=True)) if rows else ([],) * 5
+    (start_us, start_known), (end_us, end_known) = (
+        parse_stamps(pa.array(one, pa.string())) for one in (start, end)
     )
-    times = {
-        name: pc.cast(read.column(name), pa.timestamp("us", tz="UTC")).cast(pa.int64())
-        for name in ("start", "end")
-    }
+    known = start_known & end_known
+    latest = (
+        int(time.time() * 1e6) + _DAY_US
+    )  # beyond, times of many watches on one axis would not fit 64 bits
+    possible = known & (start_us >= 0) & (start_us < end_us) & (end_us <= latest)
+    unusable["bad_time"] += int((~known).sum())
+    unusable["impossible_time"] += int((known & ~possible).sum())
     table = pa.table(
         [
-            read.column("device_id"),
-            times["start"],
-            times["end"],
-            read.column("activity"),
-            read.column("kcal_per_min"),
+            pa.array(column, field.type)
+            for column, field in zip((device, start_us, end_us, activity, kcal), SPAN_SCHEMA, strict=True)
         ],
         schema=SPAN_SCHEMA,
     )
-    required = [table.column(name).is_valid() for name in ("device_id", "start_us", "end_us", "activity")]
-    keep = required[0]
-    for one in required[1:]:
-        keep = pc.and_(keep, one)
-    return table.filter(keep)
+    return Truth(table.filter(pa.array(possible)), {reason: n for reason, n in unusable.items() if n})
 
 
-def read_truth(config: Settings, since: datetime | None = None) -> pa.Table | None:
-    """Every retained span (that arrived since a time), SPAN_SCHEMA; None where the topic does not exist.
+def _row(message: bytes | None) -> tuple[str, str, str, str, float | None]:
+    """A span's watch, start, end, activity and kcal/min. Raises ValueError with the reason where it is none."""
+    value = parse_json(message or b"")
+    if not isinstance(value, dict):
+        raise ValueError("not_an_object")
+    device, start, end, activity, kcal = (value.get(field.name.removesuffix("_us")) for field in SPAN_SCHEMA)
+    if not is_device_id(device):
+        raise ValueError("bad_device_id")
+    if not (is_text(start) and is_text(end)):
+        raise ValueError("bad_time")
+    if not (is_text(activity) and activity.strip()):
+        raise ValueError("bad_activity")
+    if kcal is None:
+        return device, start, end, activity, None
+    if not (is_number(kcal) and 0 <= kcal <= _MOST_KCAL):
+        raise ValueError("bad_kcal_per_min")
+    return device, start, end, activity, float(kcal)
 
-    Raises ServiceUnavailableError where Kafka does not answer.
+
+def parse_spans(messages: Sequence[bytes | None]) -> pa.Table:
+    """Messages of the truth topic as SPAN_SCHEMA; messages that are no spans are left out."""
+    return parse_truth(messages).spans
+
+
+def read_truth(config: Settings, since: datetime | None = None) -> Truth:
+    """Every retained span (that arrived since a time).
+
+    Raises NoTopicError where there is no such topic, ServiceUnavailableError where Kafka does not answer.
     """
     topic = config.kafka.truth_topic
-    messages: list[bytes] = []
+    messages: list[bytes | None] = []
     with consumer(config) as client:
-        numbers = client.partitions_for_topic(topic)
-        if not numbers:
-            return None
-        parts = [TopicPartition(topic, number) for number in sorted(numbers)]
-        begin = client.beginning_offsets(parts, timeout_ms=_TIMEOUT_MS)
-        end = client.end_offsets(parts, timeout_ms=_TIMEOUT_MS)
+        parts = partitions(client, config, topic)
+        if not parts:
+            raise no_topic(config, topic)
+        begin = client.beginning_offsets(parts, timeout_ms=TIMEOUT_MS)
+        end = client.end_offsets(parts, timeout_ms=TIMEOUT_MS)
         if since is not None:
             by_time = client.offsets_for_times(
-                {part: int(since.timestamp() * 1000) for part in parts}, timeout_ms=_TIMEOUT_MS
+                {part: int(since.timestamp() * 1000) for part in parts}, timeout_ms=TIMEOUT_MS
             )
             begin = {part: by_time[part].offset if by_time.get(part) else end[part] for part in parts}
-        left = {part for part in parts if begin[part] < end[part]}
         client.assign(parts)
         for part in parts:
             client.seek(part, begin[part])
-        while left:
-            polled = client.poll(timeout_ms=_TIMEOUT_MS, max_records=5000)
-            if not polled:
-                raise ServiceUnavailableError(
-                    f"Kafka at {config.kafka.bootstrap_servers} stopped sending the topic {topic}; try again"
-                )
-            for part, records in polled.items():
-                messages += [
-                    record.value
-                    for record in records
-                    if record.offset < end[part] and record.value is not None
-                ]
-            left = {part for part in left if client.position(part, timeout_ms=_TIMEOUT_MS) < end[part]}
-    return parse_spans(messages)
+        for records in read_until(client, config, end):
+            messages += [record.value for record in records]
+    return parse_truth(messages)
 
 
 class TruthTail:
@@ -139,17 +140,15 @@ class TruthTail:
     def _open(self, now: float) -> bool:
         self._context = consumer(self._config)
         self._client = self._context.__enter__()
-        topic = self._config.kafka.truth_topic
-        numbers = self._client.partitions_for_topic(topic)
-        if not numbers:
+        parts = partitions(self._client, self._config, self._config.kafka.truth_topic)
+        if not parts:
             self.close()
             return False
-        parts = [TopicPartition(topic, number) for number in sorted(numbers)]
         self._client.assign(parts)
         by_time = self._client.offsets_for_times(
-            {part: int((now - self._seconds) * 1000) for part in parts}, timeout_ms=_TIMEOUT_MS
+            {part: int((now - self._seconds) * 1000) for part in parts}, timeout_ms=TIMEOUT_MS
         )
-        end = self._client.end_offsets(parts, timeout_ms=_TIMEOUT_MS)
+        end = self._client.end_offsets(parts, timeout_ms=TIMEOUT_MS)
         for part in parts:
             self._client.seek(part, by_time[part].offset if by_time.get(part) else end[part])
         self._held.clear()
@@ -158,19 +157,14 @@ class TruthTail:
     def poll(self, now: float) -> pa.Table:
         """Spans that arrived in the last `seconds` before `now` (Unix time).
 
-        Raises ServiceUnavailableError where Kafka does not answer.
+        Raises ServiceUnavailableError where Kafka does not answer, BrokerError where it refuses.
         """
         try:
             if self._client is None and not self._open(now):
                 return SPAN_SCHEMA.empty_table()
             while True:
                 polled = self._client.poll(timeout_ms=100, max_records=5000)
-                messages = [
-                    record.value
-                    for records in polled.values()
-                    for record in records
-                    if record.value is not None
-                ]
+                messages = [record.value for records in polled.values() for record in records]
                 if not messages:
                     break
                 newest = max(record.timestamp for records in polled.values() for record in records) / 1000
@@ -179,10 +173,12 @@ class TruthTail:
                     break
         except Exception as error:
             self.close()
-            if isinstance(error, ServiceUnavailableError):
+            if isinstance(error, KafkaError):
+                raise of(self._config, error) from error
+            if isinstance(error, ActivityError):
                 raise
-            raise ServiceUnavailableError(
-                f"Kafka at {self._config.kafka.bootstrap_servers} does not answer; start it with `activity up`"
+            raise ActivityError(
+                f"the topic {self._config.kafka.truth_topic} cannot be followed: {type(error).__name__}: {error}"
             ) from error
         while self._held and self._held[0][0] < now - self._seconds:
             self._held.popleft()

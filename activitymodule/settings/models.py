@@ -33,6 +33,7 @@ class Kafka(Section):
     truth_topic: str = "ticker-watch-truth"
     partitions: int = Field(2, ge=1)
     retention_hours: int = Field(168, ge=1)
+    isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"
     options: dict[str, str] = {}
 
 

@@ -170,6 +170,7 @@ class ArchiveWriter:
             "startingOffsets": offsets_json(topic, first),
             "endingOffsets": offsets_json(topic, until),
             "failOnDataLoss": "true",
+            "kafka.isolation.level": config.kafka.isolation_level,
             # one group for all batches: the workers keep their consumers
             "kafka.group.id": f"spark-kafka-source-archive-{topic}",
             "kafka.max.partition.fetch.bytes": str(16 << 20),

@@ -24,6 +24,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from activitymodule.errors import ActivityError, ConfigError, ServiceUnavailableError
 from activitymodule.kafka import clients
+from activitymodule.kafka.failures import of_java
 from activitymodule.settings import Settings, location
 from activitymodule.statistics.reference import ReferenceStatistics
 from activitymodule.streaming.fleet_rows import fleet_rows
@@ -116,7 +117,7 @@ def bounded(
         raise ConfigError(
             "a run without an end cannot be sent as fast as it goes; give --seconds or --messages"
         )
-    require_broker(config)
+    clients.require_broker(config)
     # an error in the reference statistics is raised here, not in a worker
     ReferenceStatistics.load(run.reference)
     spark = spark or spark_session(config, "generate")
@@ -144,7 +145,7 @@ def live(
     stopped: Callable[[], bool] = lambda: False,
 ) -> Sent:
     """Send a run in (faster than) real time, as a stream, until its end or until `stopped` says so."""
-    require_broker(config)
+    clients.require_broker(config)
     # an error in the reference statistics is raised here, not in a worker
     ReferenceStatistics.load(run.reference)
     spark = spark or spark_session(config, "generate")
@@ -269,16 +270,10 @@ def _writing(config: Settings, writer: Any) -> Any:
     return writer
 
 
-def require_broker(config: Settings) -> None:
-    """Raise ServiceUnavailableError where the broker does not answer."""
-    if not clients.reachable(config):
-        raise ServiceUnavailableError(
-            f"Kafka at {config.kafka.bootstrap_servers} does not answer; start it with `activity up`"
-        )
-
-
 def _broken(config: Settings, error: Exception) -> ActivityError:
-    """A failed job as one error: the broker is away, an error of this project in a worker, or Spark's own."""
+    """A failed job as one error: Kafka refuses or is away, ours in a worker, or Spark's own."""
+    if refusal := of_java(config, str(error)):
+        return refusal
     if not clients.reachable(config):
         return ServiceUnavailableError(
             f"Kafka at {config.kafka.bootstrap_servers} went away while the fleet was sending"

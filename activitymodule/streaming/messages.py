@@ -28,6 +28,7 @@ def kafka_messages(
         .option("startingOffsets", starting)
         .option("failOnDataLoss", str(fail_on_loss).lower())
         .option("maxOffsetsPerTrigger", at_most)
+        .option("kafka.isolation.level", config.kafka.isolation_level)
         .option("minPartitions", config.scoring.min_partitions)
         # a poll that finds little returns at once: the wait of half a second would be all of the latency
         .option("kafka.fetch.max.wait.ms", "10")

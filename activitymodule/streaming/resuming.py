@@ -21,6 +21,7 @@ from activitymodule.errors import (
 )
 from activitymodule.kafka import topics
 from activitymodule.kafka.clients import offsets_before, topic_ends
+from activitymodule.kafka.failures import no_topic
 from activitymodule.settings import Settings
 from activitymodule.store.batches import (
     OffsetRecord,
@@ -74,11 +75,11 @@ class Start:
 
 
 def topic_now(config: Settings) -> Topic:
-    """The topic of the settings. Raises ServiceUnavailableError where it does not exist."""
+    """The topic of the settings. Raises NoTopicError where it does not exist."""
     name = config.kafka.topic
     ends = topic_ends(config, name)
     if ends is None:
-        raise ServiceUnavailableError(f"Kafka has no topic {name}; make it with `activity topics create`")
+        raise no_topic(config, name)
     return Topic(name, topics.topic_id(config, name), ends)
 
 

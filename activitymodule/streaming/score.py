@@ -18,8 +18,10 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from activitymodule.errors import (
     ActivityError,
+    BrokerError,
     ConfigError,
     ConflictError,
+    NoTopicError,
     RefusedError,
     SchemaError,
     ServiceUnavailableError,
@@ -28,7 +30,8 @@ from activitymodule.errors import (
     TimedOutError,
 )
 from activitymodule.kafka.clients import reachable as broker_reachable
-from activitymodule.kafka.clients import topic_ends
+from activitymodule.kafka.clients import require_topic
+from activitymodule.kafka.failures import of_java
 from activitymodule.settings import Settings, make_private
 from activitymodule.store.connection import place
 from activitymodule.store.health import why_not_connected, why_not_writable
@@ -51,6 +54,8 @@ from activitymodule.streaming.session import spark_session
 from activitymodule.streaming.sink import QUERY, BatchSink
 from activitymodule.streaming.spark_errors import explained_spark, java_runs
 from activitymodule.streaming.windowing import panes_of, windows_of
+
+_GONE_SECONDS = 60.0  # how long a topic that was deleted may stay away
 
 
 @dataclass(frozen=True)
@@ -120,8 +125,12 @@ class ScoringJob:
         self._stop.set()
 
     def run(self) -> None:
-        """Score until the job is stopped. Raises RefusedError where a second scorer runs on the topic, where unread
-        messages are gone, where the topic is another one, or where checkpoint and store do not belong together."""
+        """Score until the job is stopped.
+
+        Raises BrokerError where Kafka refuses what waiting does not change (no such topic, not allowed, a codec that
+        is not there), RefusedError where a second scorer runs on the topic, where unread messages are gone, where the
+        topic is another one, or where checkpoint and store do not belong together.
+        """
         config = self._config
         self._take_signals()
         if not self._store.wait(self._stop.is_set):
@@ -174,20 +183,18 @@ class ScoringJob:
             signal.signal(signal.SIGTERM, self.stop)
 
     def _wait_for_topic(self) -> bool:
-        topic = self._config.kafka.topic
-        logged = False
-        while not self._stop.is_set():
-            if self._broker.wait(self._stop.is_set):
-                try:
-                    if topic_ends(self._config, topic) is not None:
-                        return True
-                except ServiceUnavailableError:
-                    continue
-                if not logged:
-                    log(
-                        f"the topic {topic} does not exist; waiting for it (`activity topics create` makes it)"
-                    )
-                    logged = True
+        # one that was there may be about to be created again
+        patience = time.monotonic() + (_GONE_SECONDS if self._query is not None else 0)
+        while self._broker.wait(self._stop.is_set):
+            try:
+                require_topic(self._config, self._config.kafka.topic)
+                return True
+            except ServiceUnavailableError as error:
+                self._broker.report(str(error))
+            except NoTopicError as error:
+                if time.monotonic() >= patience:
+                    raise
+                self._broker.report(str(error))
             self._stop.wait(1)
         return False
 
@@ -297,6 +304,7 @@ class ScoringJob:
         if sink.smoother.finished > self._finished:
             self._finished = sink.smoother.finished
             self._store.work_done()
+            self._broker.work_done()
 
     def _recover(self, spark: SparkSession, sink: BatchSink, error: Exception) -> None:
         """After a failed query: wait for a missing service. Raises the error that ends the job, where one does."""
@@ -305,15 +313,23 @@ class ScoringJob:
         _stop_queries(spark)
         sink.smoother.forget()
         cause = cause_of(error)
-        if isinstance(cause, ConfigError | RefusedError | SchemaError | TimedOutError):
+        if isinstance(cause, BrokerError | ConfigError | RefusedError | SchemaError | TimedOutError):
             raise cause from (None if cause is error else error)
         self._connection.drop()
         if is_data_loss(str(error)):
             raise self._connection.run(config=self._config, work=partial(data_loss, self._config)) from error
+        refusal = of_java(self._config, str(error))
+        if refusal is not None and not isinstance(
+            refusal, NoTopicError
+        ):  # that is seen to before the next start
+            raise refusal from error
         if isinstance(cause, StoreUnavailableError) and not isinstance(cause, ConflictError):
             self._store.report(str(cause))
-        elif self._store.check() and self._broker.check() and not isinstance(cause, ServiceUnavailableError):
-            self._failures.add(error)
+        elif self._store.check() and self._broker.check():
+            if isinstance(cause, ServiceUnavailableError):
+                self._broker.report(str(cause))
+            else:
+                self._failures.add(error)
         self._store.wait(self._stop.is_set)
         self._broker.wait(self._stop.is_set)
         self._stop.wait(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from activitymodule.errors import ServiceUnavailableError
+from activitymodule.errors import BrokerError, ServiceUnavailableError
 from activitymodule.kafka.clients import topic_ends
 from activitymodule.settings import Settings
 from activitymodule.store.archive import ArchiveState, read_archive_state
@@ -55,6 +55,6 @@ def archive_report(config: Settings) -> ArchiveReport | None:
         return None
     try:
         ends = topic_ends(config, topic)
-    except ServiceUnavailableError:
+    except (BrokerError, ServiceUnavailableError):
         ends = None
     return ArchiveReport(state, None if ends is None else sum(state.behind(ends).values()))

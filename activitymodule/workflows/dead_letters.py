@@ -75,7 +75,8 @@ def send_again(
     """Send the messages of dead letters to Kafka again, once each, and record it.
 
     to : a topic, by default the one each came from; again : also those that were sent again before. Raises
-    ServiceUnavailableError where Kafka or the store does not answer.
+    ServiceUnavailableError where Kafka or the store does not answer, BrokerError where Kafka refuses; none is recorded
+    then, and what did arrive counts once when it is sent again.
     """
     chosen = replace(selection, replayed=None if again else False)
     with session(config) as connection:
@@ -98,14 +99,6 @@ def send_again(
 
 def _send(config: Settings, letters: list[DeadLetter], to: str | None) -> None:
     with producer(config) as out:
-        futures = [
-            out.send(
-                to or letter.topic,
-                letter.payload,
-                key=letter.device_id.encode() if letter.device_id else None,
-            )
-            for letter in letters
-        ]
-        out.flush()
-        for future in futures:
-            future.get(timeout=30)
+        for letter in letters:
+            key = letter.device_id.encode() if letter.device_id else None
+            out.send(to or letter.topic, letter.payload, key=key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pyarrow.compute as pc
@@ -22,10 +23,13 @@ def evaluate(
     since : only windows after it; coverage : the least share of a window's readings; device : only this watch.
     Raises DataError where the truth topic holds nothing of them.
     """
-    truth = read_truth(config)
-    if truth is None or not truth.num_rows:
+    read = read_truth(config)
+    truth = read.spans
+    if not truth.num_rows:
+        counts = ", ".join(f"{n:,} {reason}" for reason, n in sorted(read.unusable.items()))
+        held = f"holds no usable span ({counts})" if counts else "is empty"
         raise DataError(
-            f"the truth topic {config.kafka.truth_topic} is empty; `activity generate` and `activity replay` fill it"
+            f"the truth topic {config.kafka.truth_topic} {held}; `activity generate` and `activity replay` fill it"
         )
     if device is not None:
         truth = truth.filter(pc.equal(truth.column("device_id"), device))
@@ -39,4 +43,5 @@ def evaluate(
         windows = predicted_windows(
             connection, max(first, since or first), last, coverage=coverage, device=device
         )
-    return compare(windows, truth, slide_seconds=config.windows.slide_seconds)
+    result = compare(windows, truth, slide_seconds=config.windows.slide_seconds)
+    return replace(result, unusable_truth=read.unusable)

@@ -9,11 +9,11 @@ from types import FrameType
 from typing import Any
 
 from activitymodule.errors import ActivityError
-from activitymodule.kafka import topics
+from activitymodule.kafka import clients, topics
 from activitymodule.settings import Settings, build
 from activitymodule.store.connection import transact
 from activitymodule.store.people import upsert_people
-from activitymodule.streaming.generate import Sent, bounded, fleet_run, live, require_broker
+from activitymodule.streaming.generate import Sent, bounded, fleet_run, live
 from activitymodule.streaming.session import spark_session
 from activitymodule.streaming.spark_errors import explained_spark
 from activitymodule.synthesis import people as fleet_people
@@ -76,10 +76,10 @@ def generate(
     Ctrl-C or SIGTERM ends it in order.
 
     start : UTC seconds; store_people : write who wears the watches into the table people (where the store is away
-    `warn` is called, and the fleet runs without). Raises ConfigError or ServiceUnavailableError.
+    `warn` is called, and the fleet runs without). Raises ConfigError, ServiceUnavailableError or BrokerError.
     """
     run = fleet_run(config, start=start, seconds=seconds, messages=messages)
-    require_broker(config)
+    clients.require_broker(config)
     topics.create(config)
     if store_people:
         try:

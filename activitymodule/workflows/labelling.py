@@ -80,11 +80,9 @@ class Truth:
     def __init__(self) -> None:
         self._spans: dict[str, set[tuple[int, int, str]]] = {}
 
-    def learn(self, spans: pa.Table | None) -> None:
+    def learn(self, spans: pa.Table) -> None:
         """Replace all spans by these (against_truth.SPAN_SCHEMA)."""
         self._spans = {}
-        if spans is None:
-            return
         for device, start, end, activity in zip(
             *(spans.column(name).to_pylist() for name in ("device_id", "start_us", "end_us", "activity")),
             strict=True,
@@ -163,7 +161,7 @@ class _Oracle:
     def take_turns(self, most: int | None) -> int:
         """One item for each annotator, at most `most` in all; how many were answered."""
         if time.monotonic() - self._read_at > _TRUTH_SECONDS:
-            self._truth.learn(read_truth(self._config))
+            self._truth.learn(read_truth(self._config).spans)
             self._read_at = time.monotonic()
             self._later = {name: [] for name in self._names}
         before = self.answers.total()

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from activitymodule.errors import ServiceUnavailableError
 from activitymodule.kafka.clients import producer
 from activitymodule.settings import Settings, resolve
 from activitymodule.telemetry import recordings
@@ -41,7 +40,8 @@ def replay(
     what : a prepared source, or a path of prepared or raw recordings; speed : recorded seconds a second, None: as
     fast as possible; keep_time : send the recorded times, else they are moved so that none is ahead of the clock;
     progress : called with the number of people and of readings sent. KeyboardInterrupt ends it after what was sent
-    has arrived. Raises DataError, ConfigError or ServiceUnavailableError.
+    has arrived. Raises DataError, ConfigError, ServiceUnavailableError, or
+    BrokerError where Kafka refuses a message.
     """
     found = recordings.find(
         what,
@@ -52,7 +52,6 @@ def replay(
     align_us = config.windows.length_seconds * 1_000_000
     count = len(found.people)
     messages = readings = truth = 0
-    failed: list[BaseException] = []
     stopped = False
     with producer(config) as client:
         start_us = None
@@ -63,21 +62,15 @@ def replay(
         try:
             for event in _paced(found.schedule(start_us, align_us, readings_per_message), speed):
                 topic = config.kafka.truth_topic if event.truth else config.kafka.topic
-                client.send(topic, event.value, key=event.device_id.encode()).add_errback(failed.append)
+                client.send(topic, event.value, key=event.device_id.encode())
                 truth += event.truth
                 messages += not event.truth
                 readings += event.readings
-                if failed:
-                    break
                 progress(count, readings)
         except KeyboardInterrupt:
             stopped = True
         client.flush()
         seconds = round(time.monotonic() - began, 1)
-    if failed:
-        raise ServiceUnavailableError(
-            f"Kafka refused {len(failed)} messages ({type(failed[0]).__name__}); see `activity status`"
-        )
     return Replayed(messages, readings, truth, count, seconds, stopped)
 
 

@@ -94,7 +94,7 @@ def figures_of(now: Snapshot) -> list[tuple[str, str, str]]:
         ("Windows", "-" if per_second is None else f"{per_second * 60:,.0f}", "written per minute"),
         ("Readings", "-" if readings is None else f"{readings:,.0f}", "per second"),
         _latency_figure(pulse),
-        ("Lag", "-" if now.lag is None else f"{now.lag:,}", "messages not scored yet"),
+        ("Lag", "-" if now.lag is None else f"{now.lag:,}", now.lag_trouble or "messages not scored yet"),
         ("Dead letters", "-" if dead is None else f"{dead:,}", "in the last hour"),
     ]
 

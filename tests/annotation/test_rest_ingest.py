@@ -126,7 +126,7 @@ def test_a_phone_with_sensor_logger_is_a_watch(api: Console):
     assert len(arrived) == answer.json()["readings"]
     assert arrived[0]["user_acceleration_y"] == pytest.approx(0.2 / 9.80665, abs=1e-5)
     late = api.client.post(
-        "/ingest/sensorlogger", json={**push, "payload": [{**payload[0], "time": 5}, payload[1]]}
+        "/ingest/sensorlogger", json={**push, "payload": [{**one, "time": 5} for one in payload[:2]]}
     )
     assert late.status_code == 422
     assert late.json()["refused"][0]["reason"] == "stamp_too_old"

@@ -7,33 +7,49 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import pyarrow as pa
 import pytest
 
 from activitymodule import settings as config
 from activitymodule.embedded.processes import any_free_port, clean_environment
-from activitymodule.errors import ActivityError
-from activitymodule.kafka import clients, topics
+from activitymodule.errors import BrokerAuthenticationError, BrokerAuthorizationError
+from activitymodule.kafka import clients, failures, topics
+from activitymodule.kafka.truth import read_truth
 from activitymodule.settings import Kafka, Local, Settings
 from activitymodule.streaming.java import find_java
+from activitymodule.streaming.score import ScoringJob
+from activitymodule.telemetry.decoding import decode_messages
+from annotation.api.ingest import send_readings
 
 pytestmark = pytest.mark.integration
 PASSWORD = 'a "b" = \\c;\''
 SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required"
+READINGS = decode_messages(
+    pa.array([b'{"device_id":"w1","stamp":"2026-01-01T00:00:00Z","heart_rate":70}']),
+    now_us=1_767_225_600_000_000,
+    limits=Settings().telemetry,
+).readings.drop_columns(["message", "item"])
 READ = """
-from activitymodule.settings import load
+import json, os
 from activitymodule.kafka.clients import spark_kafka_options
+from activitymodule.settings import Kafka, Settings, load
 from activitymodule.streaming.session import spark_session
-found = (
-    spark_session(load(), "passwords").read.format("kafka").options(**spark_kafka_options(load()))
-    .option("subscribe", load().kafka.topic).load()
-)
-print([bytes(row.value).decode() for row in found.collect()])
+spark, told = spark_session(load(), "passwords"), []
+for kafka in json.loads(os.environ["EACH_KAFKA"]):
+    settings = Settings(kafka=Kafka(**kafka))
+    source = spark.read.format("kafka").options(**spark_kafka_options(settings))
+    try:
+        rows = source.option("subscribe", settings.kafka.topic).load().collect()
+        told.append(str([bytes(row.value).decode() for row in rows]))
+    except Exception as error:
+        told.append(str(error))
+print(json.dumps(told))
 """
 
 
-def of(port: int, password: str) -> Settings:
+def of(port: int, password: str, user: str = "anna") -> Settings:
     quoted = password.replace("\\", "\\\\").replace('"', '\\"')
     return Settings(
         kafka=Kafka(
@@ -41,7 +57,7 @@ def of(port: int, password: str) -> Settings:
             options={
                 "security.protocol": "SASL_PLAINTEXT",
                 "sasl.mechanism": "SCRAM-SHA-512",
-                "sasl.jaas.config": f'{SCRAM} username="anna" password="{quoted}";',
+                "sasl.jaas.config": f'{SCRAM} username="{user}" password="{quoted}";',
             },
         )
     )
@@ -49,7 +65,7 @@ def of(port: int, password: str) -> Settings:
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a broker with one user, anna."""
+    """The port of a broker with two users: anna, who may do everything, and bert, who may do nothing."""
     jars = config.resolve(Local().kafka_jars)
     if not any(jars.glob("kafka_2.13-*.jar")):
         pytest.skip(f"Kafka's jars are missing in {jars}; run ./init.sh")
@@ -66,6 +82,8 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         "controller.listener.names": "CONTROLLER",
         "sasl.enabled.mechanisms": "SCRAM-SHA-512",
         "listener.name.client.scram-sha-512.sasl.jaas.config": f"{SCRAM};",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:anna;User:ANONYMOUS",  # the broker itself signs in without a name
         "log.dirs": folder / "data",
         "offsets.topic.replication.factor": 1,
         "share.coordinator.state.topic.replication.factor": 1,
@@ -75,9 +93,13 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     server.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
     java = [str(find_java()), "-Xmx256m", "-cp", str(jars / "*")]
     # inside its quotes the tool takes the text literally
-    secret = f"SCRAM-SHA-512=[name=anna,password={PASSWORD}]"
+    secrets = [
+        word
+        for user in ("anna", "bert")
+        for word in ("--add-scram", f"SCRAM-SHA-512=[name={user},password={PASSWORD}]")
+    ]
     formatted = ["kafka.tools.StorageTool", "format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c", str(server)]
-    subprocess.run([*java, *formatted, "--add-scram", secret], check=True, env=clean_environment())
+    subprocess.run([*java, *formatted, *secrets], check=True, env=clean_environment())
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(
             [*java, "kafka.Kafka", str(server)], stdout=log, stderr=log, env=clean_environment()
@@ -95,25 +117,56 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 def test_the_same_options_authenticate_both_clients(port: int) -> None:
+    """And Java's exceptions, in the text of Spark's, are told apart as kafka-python's."""
     settings = of(port, PASSWORD)
     topics.create(settings)
     with clients.producer(settings) as producer:
         producer.send(settings.kafka.topic, b"from kafka-python")
     assert sum(upto for _, upto in (clients.topic_ends(settings, settings.kafka.topic) or {}).values()) == 1
+    each = [settings, of(port, PASSWORD, "bert"), of(port, "another")]
     done = subprocess.run(
         [sys.executable, "-c", READ],
-        env={
-            **os.environ,
-            "ACTIVITY_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
-            "ACTIVITY_KAFKA__OPTIONS": json.dumps(settings.kafka.options),
-        },
+        env={**os.environ, "EACH_KAFKA": json.dumps([one.kafka.model_dump() for one in each])},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "['from kafka-python']" in done.stdout, done.stderr[-2000:]
+    assert done.returncode == 0, done.stderr[-2000:]
+    read, not_allowed, not_known = json.loads(done.stdout)
+    assert read == "['from kafka-python']"
+    assert type(failures.of_java(settings, not_allowed)) is BrokerAuthorizationError
+    assert type(failures.of_java(settings, not_known)) is BrokerAuthenticationError
 
 
-def test_a_wrong_password_is_rejected(port: int) -> None:
-    with pytest.raises(ActivityError):
-        topics.names(of(port, "another"))
+@pytest.mark.parametrize(
+    "use",
+    [
+        topics.names,
+        lambda settings: clients.topic_ends(settings, settings.kafka.topic),
+        lambda settings: ScoringJob(settings)._wait_for_topic(),
+    ],
+)
+def test_a_wrong_password_is_rejected_at_once(port: int, use: Callable[[Settings], object]) -> None:
+    """kafka-python itself tries it again until it runs out of time."""
+    with pytest.raises(BrokerAuthenticationError):
+        use(of(port, "another"))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        topics.create,
+        read_truth,
+        lambda settings: clients.topic_ends(settings, settings.kafka.topic),
+        lambda settings: topics.describe(settings, [settings.kafka.topic]),
+        lambda settings: topics.topic_id(settings, settings.kafka.topic),
+        lambda settings: ScoringJob(settings)._wait_for_topic(),
+        lambda settings: send_readings(settings, READINGS),
+    ],
+)
+def test_what_a_user_may_not_do_is_no_outage_and_no_empty_topic(
+    port: int, use: Callable[[Settings], object]
+) -> None:
+    topics.create(of(port, PASSWORD))
+    with pytest.raises(BrokerAuthorizationError):
+        use(of(port, PASSWORD, "bert"))

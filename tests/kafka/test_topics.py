@@ -8,7 +8,7 @@ import pytest
 from ledger import until
 from own_settings import replaced
 
-from activitymodule.errors import ConfigError
+from activitymodule.errors import NoTopicError, TopicRefusedError
 from activitymodule.kafka import topics
 from activitymodule.kafka.clients import topic_ends
 from activitymodule.settings import Settings
@@ -25,8 +25,12 @@ def test_topics_have_the_settings_partitions_and_retention(fresh_settings: Setti
 
 
 def test_unknown_topic_is_named(stack: Any) -> None:
-    with pytest.raises(ConfigError, match="nowhere"):
+    with pytest.raises(NoTopicError, match="nowhere"):
         topics.describe(stack.settings, ["nowhere"])
+    with pytest.raises(NoTopicError, match="nowhere"):
+        topics.delete(stack.settings, ["nowhere"])
+    with pytest.raises(TopicRefusedError):
+        topics.create(stack.settings, ["no such/name"])
 
 
 def test_a_topic_is_widened_and_never_narrowed(fresh_settings: Settings) -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from activitymodule.errors import DataError
+from activitymodule.kafka.truth import Truth
 from activitymodule.models.evaluation.against_truth import SPAN_SCHEMA
 from activitymodule.settings import load
 from activitymodule.workflows import evaluation
@@ -21,15 +22,14 @@ SPANS = pa.Table.from_pylist(
 @pytest.mark.parametrize(
     ("truth", "options"),
     [
-        (None, {}),
         (SPANS.slice(0, 0), {}),
         (SPANS, {"device": "watch-2"}),
         (SPANS, {"since": datetime(2026, 1, 1, tzinfo=UTC)}),
     ],
 )
 def test_without_a_truth_there_is_nothing_to_compare(
-    monkeypatch: pytest.MonkeyPatch, truth: pa.Table | None, options: dict[str, Any]
+    monkeypatch: pytest.MonkeyPatch, truth: pa.Table, options: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(evaluation, "read_truth", lambda config: truth)
+    monkeypatch.setattr(evaluation, "read_truth", lambda config: Truth(truth, {}))
     with pytest.raises(DataError):
         evaluation.evaluate(load({}), **options)

@@ -1,8 +1,8 @@
-"""Replay with a broker that keeps what is sent: pace, Ctrl-C, and a broker that refuses."""
+"""Replay with a broker that keeps what is sent: pace and Ctrl-C."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from activitymodule.errors import ConfigError, ServiceUnavailableError
+from activitymodule.errors import ConfigError
 from activitymodule.settings import load
 from activitymodule.workflows import replaying
 from activitymodule.workflows.replaying import replay
@@ -29,19 +29,13 @@ def recording(tmp_path: Path) -> Path:
 
 
 class Broker:
-    """Keeps topics of what is sent, or refuses."""
+    """Keeps topics of what is sent."""
 
     def __init__(self) -> None:
         self.topics: list[str] = []
-        self.refuses: BaseException | None = None
 
-    def send(self, topic: str, value: bytes, key: bytes) -> Broker:
+    def send(self, topic: str, value: bytes, key: bytes) -> None:
         self.topics.append(topic)
-        return self
-
-    def add_errback(self, failed: Callable[[BaseException], None]) -> None:
-        if self.refuses is not None:
-            failed(self.refuses)
 
     def flush(self) -> None:
         """Everything is sent already."""
@@ -86,10 +80,3 @@ def test_ctrl_c_ends_it_with_what_was_sent(recording: Path, broker: Broker) -> N
     assert done.stopped
     assert done.readings == 100
     assert done.messages + done.truth == len(broker.topics)
-
-
-def test_a_broker_that_refuses(recording: Path, broker: Broker) -> None:
-    broker.refuses = OSError("no room")
-    with pytest.raises(ServiceUnavailableError):
-        replay(load({}), str(recording), speed=None)
-    assert len(broker.topics) == 1

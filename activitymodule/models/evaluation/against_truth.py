@@ -6,7 +6,7 @@ activity changes has no single right answer and is only counted.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -76,6 +76,7 @@ class Evaluation:
     kcal_mean_absolute_error: float | None  # kcal/min
     kcal_mean_truth: float | None
     kcal_mean_predicted: float | None
+    unusable_truth: dict[str, int] = field(default_factory=dict)  # messages that are no spans, by reason
 
     def as_dict(self) -> dict[str, object]:
         """The evaluation as JSON's types."""
