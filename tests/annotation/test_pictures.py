@@ -156,6 +156,7 @@ def running_console(
                 "secret": secrets.token_urlsafe(24),
                 "sign_ins_per_minute": 1000,
             },
+            oidc={"issuer": "https://id.example.org"},
         )
         first = register_champion(settings, models)
         register(settings, first.name, models / "activity", {}, tags={"data": "labels of annotators"})
@@ -164,6 +165,7 @@ def running_console(
             for name, password in PASSWORDS.items():
                 add_user(connection, name, ROLES[name], password)  # type: ignore[arg-type]
             add_token(connection, "prometheus")
+            add_token(connection, "strap", devices=["strap-1", "lab-*"], days=90)
             fill_store(connection, settings, made, models)
         write_archive(settings, made)
         log = folder / "console.log"
