@@ -17,14 +17,17 @@ __all__ = ["KINDS", "exported_text", "read_labels", "text_of", "to_csv", "to_lab
 KINDS = ("csv", "label-studio")
 
 
-def exported_text(connection: Connection, kind: str, question: Labels | None = None) -> tuple[str, int]:
+def exported_text(
+    connection: Connection, kind: str, question: Labels | None = None, *, open_audit: bool = True
+) -> tuple[str, int]:
     """The text of an export file, and how many answers it has.
 
     kind : csv or label-studio. Raises ConfigError for another.
+    open_audit : also answers about audit windows that wait for another label; they show what the model said
     """
     if kind not in KINDS:
         raise ConfigError(f"{kind} is no export format; choose {' or '.join(KINDS)}")
-    rows = exported(connection)
+    rows = exported(connection, open_audit=open_audit)
     if kind == "csv":
         return to_csv(rows), len(rows)
     readings = readings_of(connection, sorted({(row.device_id, row.window_start) for row in rows}))

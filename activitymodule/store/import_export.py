@@ -54,13 +54,17 @@ SELECT a.device_id, a.window_start, a.window_end, a.annotator, a.answer, a.label
        g.label, coalesce(g.disputed, false), coalesce(a.stratum, q.stratum)
 FROM annotations_in_force a
 LEFT JOIN gold_labels g USING (device_id, window_start) LEFT JOIN queue_items q USING (item_id)
+WHERE %(open_audit)s OR (q.stratum = 'audit' AND q.closed_at IS NULL AND q.expires_at > clock_timestamp()) IS NOT TRUE
 ORDER BY a.created_at, a.device_id COLLATE "C", a.window_start, a.annotator COLLATE "C", a.adjudicates
 """
 
 
-def exported(connection: Connection) -> list[Exported]:
-    """The answers in force, one row an annotator and window, in the order they were given."""
-    return [Exported(*row) for row in fetch_all(connection, _EXPORT)]
+def exported(connection: Connection, *, open_audit: bool = True) -> list[Exported]:
+    """The answers in force, one row an annotator and window, in the order they were given.
+
+    open_audit : also those about audit windows that wait for another label (see store/audit.py)
+    """
+    return [Exported(*row) for row in fetch_all(connection, _EXPORT, {"open_audit": open_audit})]
 
 
 @dataclass(frozen=True)

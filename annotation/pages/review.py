@@ -45,7 +45,9 @@ async def export(_: Admin, name: str) -> Response:
     if kind is None:
         raise HTTPException(404, "no such file; the exports are labels.csv and labels.json")
     question = context.settings().labels
-    text, _rows = await context.run_read(lambda connection: exported_text(connection, kind, question))
+    text, _rows = await context.run_read(
+        lambda connection: exported_text(connection, kind, question, open_audit=False)
+    )
     return Response(
         text,
         media_type="text/csv; charset=utf-8" if kind == "csv" else "application/json",

@@ -80,7 +80,10 @@ class _Shown:
         self.device = device
         self.newest: datetime | None = None
         self.figures = ui.html("", sanitize=False).classes("stats")
-        with frame.panel("Last hour", note="smoothed activities up to the newest window; times in UTC"):
+        with frame.panel(
+            "Last hour",
+            note="smoothed activities; grey: none, or an audit window without its label; times in UTC",
+        ):
             with ui.element("div").classes("scroll-x"):
                 self.strip = ui.html("", sanitize=False).style("min-width: 560px")
             self.key = ui.html("", sanitize=False)

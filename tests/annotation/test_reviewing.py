@@ -71,6 +71,10 @@ def test_labels_as_files(console: Console) -> None:
     assert len(tasks) == 1
     assert len(tasks[0]["annotations"]) == 2
     assert len(tasks[0]["data"]["series"]["time"]) >= 90
+    # one of the two answers about an audit window says what the model predicted, to who gives the other one
+    console.rows("UPDATE queue_items SET stratum = 'audit', closed_at = NULL, closed_because = NULL")
+    assert len(client.get(f"{console.address}/review/export/labels.csv", timeout=20).text.splitlines()) == 1
+    assert client.get(f"{console.address}/review/export/labels.json", timeout=20).json() == []
 
 
 def test_labels_come_in_by_the_page(console: Console, visit: Callable[..., Any], tmp_path: Path) -> None:
