@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import importlib.util
 import os
 import sys
 from urllib.parse import quote, urlsplit
@@ -13,6 +14,8 @@ from typing_extensions import override
 from activitymodule.embedded.postgres import REGISTRY_DATABASE
 from activitymodule.embedded.processes import Command
 from activitymodule.embedded.service import Service
+from activitymodule.errors import ConfigError
+from activitymodule.registry.server import OPEN
 from activitymodule.settings import location, resolve
 
 
@@ -41,6 +44,17 @@ class Registry(Service):
         return super().ours and urlsplit(self.settings.registry.uri).scheme == "http"
 
     @override
+    def check(self) -> None:
+        own = self.settings.registry
+        if own.authentication and importlib.util.find_spec("flask_wtf") is None:
+            raise ConfigError("the package Flask-WTF is missing, which MLflow's sign-in needs; run ./init.sh")
+        if own.authentication and not (own.password and own.password.get_secret_value()):
+            raise ConfigError(
+                "the setting registry.password is missing; run ./init.sh, which writes ACTIVITY_REGISTRY__PASSWORD to "
+                ".env, or set registry.authentication to false: then every user of this machine may change models"
+            )
+
+    @override
     def prepare(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if "://" not in self.settings.local.artifacts:
@@ -48,13 +62,14 @@ class Registry(Service):
 
     @override
     def command(self) -> Command:
-        store = self.settings.store
+        store, own = self.settings.store, self.settings.registry
         host = f"[{store.host}]" if ":" in store.host else store.host
         # the password goes by the environment: arguments can be read by every user of the machine
         database = f"postgresql+psycopg2://{quote(store.user)}@{host}:{store.port}/{REGISTRY_DATABASE}"
         hosts = [f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")]
         argv = [
-            *[sys.executable, "-m", "mlflow", "server"],
+            *[sys.executable, "-m", "activitymodule.registry.server"],
+            *([] if own.authentication else [OPEN]),
             *["--host", self.host, "--port", str(self.port), "--workers", "1"],
             *["--backend-store-uri", database],
             *["--artifacts-destination", location(self.settings.local.artifacts)],
@@ -63,6 +78,8 @@ class Registry(Service):
             *["--uvicorn-opts", "--no-access-log"],
         ]
         env = {
+            "MLFLOW_AUTH_ADMIN_USERNAME": own.user,
+            "MLFLOW_AUTH_ADMIN_PASSWORD": own.password.get_secret_value() if own.password else "",
             "PGPASSWORD": store.password.get_secret_value() if store.password else "",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",

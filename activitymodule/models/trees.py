@@ -90,9 +90,12 @@ def _blocks(text: str, inputs: int, outputs: int) -> list[str]:
 
 def _fields(block: str) -> dict[str, str]:
     fields: dict[str, str] = {}
-    for line in filter(None, block.split("\n")):
-        key, _, value = line.partition("=")
-        if key in fields or key not in _FIELDS:
+    # to LightGBM an empty line is the end of the tree, so there is none but at the end
+    if not block.endswith("\n\n\n"):
+        raise ValueError("it does not end as a tree does")
+    for line in block.removesuffix("\n\n\n").split("\n"):
+        key, sign, value = line.partition("=")
+        if key in fields or key not in _FIELDS or not sign:
             raise ValueError(f"a field {key[:40]!r} is there twice, or is not known")
         fields[key] = value
     for key in ("num_leaves", "num_cat", "leaf_value"):
@@ -109,12 +112,12 @@ def _check_tree(fields: dict[str, str], inputs: int) -> None:
         raise ValueError("it has categorical splits or linear leaves, which no model of this code has")
     splits = leaves - 1
     _numbers(fields, "leaf_value", leaves)
-    for names, count in ((_FIGURES_OF_SPLITS, splits), (_FIGURES_OF_LEAVES, leaves), (("shrinkage",), 1)):
-        for name in names:
-            if fields.get(name, "").strip():
-                _numbers(fields, name, count)
     if not splits:
         return
+    for names, count in ((_FIGURES_OF_SPLITS, splits), (_FIGURES_OF_LEAVES, leaves), (("shrinkage",), 1)):
+        for name in names:
+            if name in fields:
+                _numbers(fields, name, count, finite=False)
     # infinite: a split by what is missing alone
     if np.isnan(_numbers(fields, "threshold", splits, finite=False)).any():
         raise ValueError("a threshold is not a number")

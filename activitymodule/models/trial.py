@@ -7,6 +7,7 @@ and its memory and time are bounded.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -97,7 +98,8 @@ def _limit() -> None:
     ):
         _, hard = resource.getrlimit(what)
         bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (bound, hard))
+        with contextlib.suppress(ValueError, OSError):  # macOS knows no bound of addresses
+            resource.setrlimit(what, (bound, hard))
 
 
 def _tried(kind: str, stored: ModelBytes) -> Outcome:

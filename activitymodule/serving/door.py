@@ -71,6 +71,12 @@ def checked_promoted(config: Settings, one: Promoted) -> Checked:
     return Checked(found.version, found.stored, found.sha256, "; ".join(filter(None, (adopted, found.note))))
 
 
+def remember(config: Settings, version: ModelVersion, folder: Path, outcome: Outcome) -> None:
+    """Keep the outcome of a trial of the files that a version was registered with: `checked` does not repeat it."""
+    if outcome.sure:
+        _record(config, version, digest(folder), outcome)
+
+
 def _pass(
     config: Settings, version: ModelVersion, stored: ModelBytes, kind: str, sha256: str, anew: bool
 ) -> str | None:
@@ -79,7 +85,9 @@ def _pass(
         known = find_check(connection, version.name, version.version, sha256, environment())
     if known is not None and not anew:
         if known.refusal:
-            raise _refused(version, known.refusal)
+            kind_option = "" if kind == "activity" else f" --kind {kind}"
+            again = f"`activity models check {version.version}{kind_option}` tries it again"
+            raise _refused(version, f"{known.refusal} (checked on {known.checked_at:%Y-%m-%d}; {again})")
         return None
     outcome = try_model(stored, kind)
     if outcome.sure:

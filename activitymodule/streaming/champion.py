@@ -16,9 +16,10 @@ from activitymodule.registry.versions import ModelVersion, champion
 from activitymodule.serving.door import Checked, checked_promoted
 from activitymodule.serving.record import moved_sentence, names, promoted
 from activitymodule.settings import Settings
-from activitymodule.store.connection import session, transact
+from activitymodule.store.connection import Connection, transact
 from activitymodule.store.models import record_model_version
 from activitymodule.store.promotions import Promoted
+from activitymodule.streaming.connections import KeptConnection
 from activitymodule.streaming.log import log
 
 _POLLS_OF_ALIASES = 5  # the aliases are compared with the record at each of so many polls
@@ -73,6 +74,9 @@ class ChampionWatch:
         self._rejected = ""
         self._moved: dict[str, str | None] = {}
         self._polls = 0
+        # asked every second, and from several threads
+        self._connection = KeptConnection()
+        self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
         self.current: Champion | None = None
@@ -132,10 +136,13 @@ class ChampionWatch:
         self._stop.set()
 
     def _record(self) -> _Record:
-        with session(self._config, read_only=True) as connection:
+        def read(connection: Connection) -> _Record:
             return _Record(
                 *(promoted(connection, self._config, name) for name in names(self._config).values())
             )
+
+        with self._lock:
+            return self._connection.run(self._config, read)
 
     def _checked(self, served: list[Promoted], name: str, version: str) -> Checked:
         """A version that served, with the files it was promoted with."""

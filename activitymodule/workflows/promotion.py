@@ -19,7 +19,7 @@ def model_name(config: Settings, kind: str) -> str:
 def promote_by_hand(config: Settings, kind: str, version: str, *, by_whom: str, why: str) -> ModelVersion:
     """Make a version (its number, or `latest`) champion whatever the gate says; recorded in `promotions`.
 
-    It is checked first, again where it was before. Raises ModelError where it is refused or does not fit,
+    It is checked first. Raises ModelError where it is refused or does not fit,
     ServiceUnavailableError where it could not be recorded.
     """
     name = model_name(config, kind)
@@ -30,7 +30,7 @@ def promote_by_hand(config: Settings, kind: str, version: str, *, by_whom: str, 
         found = known[0]
     else:
         found = get(config, name, version)
-    make_champion(config, checked(config, found, anew=True), "promoted by hand", by_whom=by_whom, why=why)
+    make_champion(config, checked(config, found), "promoted by hand", by_whom=by_whom, why=why)
     drop_challenger(config, name, found.version)
     return get(config, name, found.version)
 

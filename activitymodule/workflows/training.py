@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ import numpy as np
 from activitymodule.errors import ActivityError, DataError
 from activitymodule.models import figures
 from activitymodule.models.baseline import baseline_of, write_baseline
+from activitymodule.models.bundle import ModelBytes
 from activitymodule.models.dataset import AS_WORN, OTHER_WRIST, Mirror, TrainingWindows
 from activitymodule.models.evaluation.held_out import ActivityReport, EnergyReport
 from activitymodule.models.export import write_folder
@@ -24,9 +26,10 @@ from activitymodule.models.training import (
     train_activity,
     train_energy,
 )
+from activitymodule.models.trial import try_model
 from activitymodule.registry.lineage import write_lineage
 from activitymodule.registry.versions import ModelVersion, champion, register
-from activitymodule.serving.door import checked
+from activitymodule.serving.door import checked, remember
 from activitymodule.serving.record import serving_version
 from activitymodule.settings import Settings
 from activitymodule.store.retraining import who
@@ -238,9 +241,13 @@ def _finish(
         _write(folder, run, trained, data, origin)
         draw(folder)
         return Outcome(kind, name, trained.report, folder=str(folder))
-    with tempfile.TemporaryDirectory(prefix="activity-model-") as temporary:
+    promoted = not request.never_promote and (request.promote or run.serving.get(kind) is None)
+    with tempfile.TemporaryDirectory(prefix="activity-model-") as temporary, ThreadPoolExecutor(1) as pool:
         _write(Path(temporary), run, trained, data, origin)
         draw(Path(temporary))
+        stored = ModelBytes.read(Path(temporary), "new", config.models.max_megabytes)
+        # beside the registration, which takes as long
+        trial = pool.submit(try_model, stored, kind) if promoted else None
         version = register(
             config,
             model_name(config, kind),
@@ -249,7 +256,8 @@ def _finish(
             parameters={"data": name, "seed": request.seed, "windows": len(data)},
             tags={"kind": kind, "data": name},
         )
-    promoted = not request.never_promote and (request.promote or run.serving.get(kind) is None)
+        if trial is not None:
+            remember(config, version, Path(temporary), trial.result())
     if promoted and request.promote:
         _promote(config, kind, version)
     elif promoted:

@@ -102,12 +102,14 @@ def test_every_connection_needs_a_password(stack: Stack) -> None:
 
 
 def test_passwords_stand_in_no_command_line(stack: Stack) -> None:
-    store = stack.settings.store
+    store, registry = stack.settings.store, stack.settings.registry
     assert store.password
     assert store.admin_password
+    assert registry.password
     lines = [" ".join(process.cmdline()) for process in marked(str(stack.folder))]
     assert lines
-    for secret in (store.password.get_secret_value(), store.admin_password.get_secret_value()):
+    for password in (store.password, store.admin_password, registry.password):
+        secret = password.get_secret_value()
         assert not [line for line in lines if secret in line]
 
 

@@ -74,9 +74,13 @@ def test_the_first_version_serves_and_later_ones_wait(fresh_settings, environmen
     # made to serve by whoever trains it: recorded as well
     promoted = activity("train", "energy", "--promote", "--json", "--seed", "2", *small)
     assert [(o["version"], o["champion"]) for o in json.loads(promoted.stdout)] == [("2", True)]
-    (entry,) = json.loads(activity("models", "history", "--kind", "energy", "--json").stdout)
+    entry, first = json.loads(activity("models", "history", "--kind", "energy", "--json").stdout)
     assert (entry["act"], entry["version"], entry["before"]) == ("promoted by hand", "2", "1")
     assert entry["why"] == "trained with `activity train --promote`"
+    assert (first["act"], first["version"], first["before"]) == ("promoted", "1", None)
+    assert len(first["sha256"]) == 64
+    assert "the aliases are where" in activity("models", "repair").stdout
+    assert activity("models", "check", "2", "--kind", "energy").returncode == 0
     refused = activity("models", "promote", "99")
     assert refused.returncode == 6
     assert "no version 99" in refused.stderr

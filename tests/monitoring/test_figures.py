@@ -155,10 +155,12 @@ def test_slow_figures_are_shown_with_their_bars(fresh_settings: Settings, connec
 
 def test_slow_figures_of_a_store_in_which_nothing_is(fresh_settings: Settings, connection: Connection):
     slow = slow_figures(fresh_settings, connection)
-    assert slow == SlowFigures(OverallAgreement(0, None, None), {})
+    names = (fresh_settings.registry.classifier, fresh_settings.registry.regressor)
+    assert slow == SlowFigures(OverallAgreement(0, None, None), {}, dict.fromkeys(names, 0))
     found = figures(fresh_settings, connection, slow=slow)
     assert found["activity_annotator_pairs"][()] == 0
     assert "activity_annotator_kappa" not in found
+    assert found["activity_champion_problems"] == {(name,): 0 for name in names}
 
 
 def test_versions_are_labels(fresh_settings: Settings, connection: Connection):

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from own_settings import serve
 
-from activitymodule.errors import ModelError, ModelRefusedError
+from activitymodule.errors import ModelError, ModelRefusedError, SignInRefusedError
+from activitymodule.registry import client
 from activitymodule.registry.versions import (
     ModelVersion,
     cache_folder,
@@ -220,6 +221,24 @@ def test_rollbacks_lead_further_back(
     assert previous(settings, name) is None
     with pytest.raises(ModelError):
         roll_back(settings, "activity", by_whom="ann", why="worse")
+
+
+def test_without_a_password_the_registry_answers_nothing(
+    fresh_settings: Settings, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = fresh_settings.registry
+    assert registry.password is not None
+    for change in ({"password": None}, {"authentication": False}, {"user": "somebody"}):
+        stranger = fresh_settings.model_copy(update={"registry": registry.model_copy(update=change)})
+        for request in (
+            lambda one=stranger: champion(one, name),
+            lambda one=stranger: set_champion(one, ModelVersion(name, "1")),
+            lambda one=stranger: client._send(one, "GET", "/api/2.0/mlflow-artifacts/artifacts"),
+            lambda one=stranger: client._send(one, "POST", "/graphql", json={"query": "{}"}),
+            lambda one=stranger: client._send(one, "GET", "/"),
+        ):
+            with pytest.raises(SignInRefusedError):
+                request()
 
 
 def test_a_check_is_remembered_by_files(fresh_settings: Settings, name: str, trained: Path) -> None:

@@ -114,7 +114,10 @@ class System:
                 "password": value["ACTIVITY_STORE__PASSWORD"],
                 "database": "activity",
             },
-            registry={"uri": f"http://127.0.0.1:{value['REGISTRY_PORT']}"},
+            registry={
+                "uri": f"http://127.0.0.1:{value['REGISTRY_PORT']}",
+                "password": value["ACTIVITY_REGISTRY__PASSWORD"],
+            },
             airflow={
                 "uri": f"http://127.0.0.1:{value['AIRFLOW_PORT']}",
                 "user": "admin",
