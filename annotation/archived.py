@@ -66,7 +66,7 @@ def archived_records(config: Settings, device_id: str, since: datetime, until: d
                 filters=pc.field("key") == device_id.encode(),
             )
         except (OSError, pa.ArrowInvalid):
-            continue  # being written, or just removed by compaction
+            continue  # of a killed job of a former version, or just deleted by retention
         values += [value for value in table.column("value").to_pylist() if value is not None]
         if len(values) > _MOST_MESSAGES:
             break

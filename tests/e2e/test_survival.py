@@ -266,10 +266,12 @@ def test_unread_messages_gone_is_loud(fresh_settings, champion, job):
         client.delete_records(
             {TopicPartition(settings.kafka.topic, n): last for n, (_, last) in ends.items()}
         )
-    refused = job(settings, "score", "--once")
+    refused = job(settings, "score", "--once", "--set-checkpoint-aside")
     assert refused.wait(180) == 5, refused.output
     assert "DATA LOSS" in refused.output
     assert "Traceback" not in refused.output
+    kept = [path.name for path in Path(settings.spark.checkpoints).iterdir()]
+    assert kept == [f"score-{settings.kafka.topic}"], "a start that was refused leaves everything as it was"
     assert_ledger(settings, ledger)
     send_some(settings, ledger, begin + 60_000, 100)
     accepted = job(settings, "score", "--once", "--accept-data-loss")
