@@ -20,11 +20,13 @@ class OldRows:
 
     condition : SQL; %(before)s is the moment
     size : SQL, bytes of a row as stored (of columns that may be large, so that they need not be read)
+    order : SQL, which are deleted first, so that what an interrupted deletion leaves makes sense
     """
 
     table: str
     condition: str
     size: str = "pg_column_size(t.*)"
+    order: str = "t.ctid"
 
 
 _LETTER_SIZE = "150 + coalesce(pg_column_size(t.payload), 0)"
@@ -46,12 +48,14 @@ RUNS = OldRows(
        AND t.parameters->'steps'->'gate' IS NULL
        AND NOT EXISTS (SELECT FROM promotions p WHERE p.run_id = t.run_id)""",
 )
-# the newest of a topic say where its stream resumes
+# The newest of a topic say where its stream resumes. Of the older ones all go, unfinished ones too, oldest first: what
+# is left must not seem to have a hole (store/batches.py).
 BATCHES = OldRows(
     "batches",
-    """t.started_at < %(before)s AND t.finished_at IS NOT NULL AND t.started_at < coalesce((
-        SELECT n.started_at FROM batches n WHERE n.topic = t.topic ORDER BY n.started_at DESC OFFSET 1000 LIMIT 1
+    """t.started_at < %(before)s AND t.started_at < coalesce((
+        SELECT n.started_at FROM batches n WHERE n.topic = t.topic ORDER BY n.started_at DESC OFFSET 999 LIMIT 1
     ), '-infinity')""",
+    order="t.started_at",
 )
 
 
@@ -73,7 +77,7 @@ def delete_old_rows(connection: Connection, rows: OldRows, before: datetime) -> 
     """Delete these rows, PORTION a transaction; returns how many."""
     sql = f"""
         DELETE FROM {rows.table} WHERE ctid = ANY (ARRAY(
-            SELECT t.ctid FROM {rows.table} t WHERE {rows.condition} LIMIT {PORTION}))
+            SELECT t.ctid FROM {rows.table} t WHERE {rows.condition} ORDER BY {rows.order} LIMIT {PORTION}))
     """
     deleted = 0
     while count := execute(connection, sql, {"before": before}):

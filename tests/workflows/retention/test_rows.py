@@ -80,6 +80,24 @@ def test_dead_letters_above_a_size_go_replayed_ones_first(
     assert kinds(fresh_settings, dead_letters_megabytes=1) == {"dead_letters_megabytes": 0}
 
 
+def test_of_batches_the_newest_of_a_topic_stay_without_a_hole(
+    fresh_settings: Settings, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unfinished ones do not stay between: the stream would take what is missing around them for unread."""
+    execute(
+        connection,
+        """
+        INSERT INTO batches (query_id, batch_id, topic, offsets, started_at, finished_at)
+        SELECT 'q', n, 't', jsonb_build_object('0', jsonb_build_array(n, n + 1)), at, CASE WHEN n % 7 > 0 THEN at END
+        FROM generate_series(1, 1030) AS n, LATERAL (SELECT now() - (2000 - n) * interval '1 hour') AS begun (at)
+        """,
+    )
+    connection.commit()
+    monkeypatch.setattr(store, "PORTION", 7)
+    assert kinds(fresh_settings, batches_days=1) == {"batches": 30}
+    assert fetch_all(connection, "SELECT min(batch_id), count(*) FROM batches") == [(31, 1000)]
+
+
 def test_deletion_is_in_portions(connection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     put_letters(connection)
     monkeypatch.setattr(store, "PORTION", 3)
