@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 from pathlib import Path
 
 
@@ -12,8 +14,11 @@ def readable_by_others(*folders: Path | str) -> list[str]:
     for folder in folders:
         for place, names, files in os.walk(folder):
             paths += [Path(place, name) for name in names + files]
-    return [
-        f"{path} {path.lstat().st_mode:o}"
-        for path in paths
-        if not path.is_symlink() and path.lstat().st_mode & 0o077
-    ]
+    found = []
+    for path in paths:
+        # a service deletes files while the folder is read
+        with contextlib.suppress(FileNotFoundError):
+            mode = path.lstat().st_mode
+            if not stat.S_ISLNK(mode) and mode & 0o077:
+                found.append(f"{path} {mode:o}")
+    return found
