@@ -44,6 +44,7 @@ class JavaEndedError(ActivityError):
     """Spark's Java process ended while it was needed: killed, or out of memory."""
 
     code = "java_ended"
+    exit_code = 9
 
 
 class SignInRefusedError(ServiceUnavailableError):

@@ -60,7 +60,7 @@ def test_without_an_engine_tests_skip_and_say_why(tmp_path: Path) -> None:
         DOCKER_HOST=f"unix://{tmp_path}/nothing.sock",
     )
     assert done.returncode == pytest.ExitCode.OK, done.stdout
-    assert " 3 skipped" in done.stdout
+    assert " 4 skipped" in done.stdout
     assert "no Docker engine answers" in done.stdout
 
 

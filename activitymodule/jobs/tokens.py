@@ -27,7 +27,9 @@ def add(
     device: list[str] = typer.Option(
         [], help="Only for this device_id; with * at the end for all that begin so. May be repeated."
     ),
-    days: float = typer.Option(None, help="How long it is valid.  [default: console.token_days]"),
+    days: float = typer.Option(
+        None, callback=options.finite, help="How long it is valid.  [default: console.token_days]"
+    ),
     as_json: bool = options.JSON,
 ) -> None:
     """Create a token for the REST interface (docs/rest.md). It is printed once and not stored."""

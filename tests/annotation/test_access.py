@@ -36,10 +36,10 @@ class Reply:
 
 @pytest.fixture(scope="module")
 def console() -> Iterator[FastAPI]:
-    """The application behind the gate."""
+    """The application behind the gate and what adds Retry-After."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(auth, "check_secret", lambda: None)
-        yield app.make_app()._app  # type: ignore[attr-defined]
+        yield app.make_app()._app._app  # type: ignore[attr-defined]
     core.app.middleware_stack = (
         None  # NiceGUI's application is one a process, and another test makes a console too
     )

@@ -129,6 +129,11 @@ def test_every_entry_of_the_navigation_is_there_for_admins_and_no_admin_page_for
         "/models",
         "/drift",
         "/dead-letters",
+        "/storage",
         "/users",
     }
-    assert everything - {page.path for page in registry.navigation("annotator")} == {"/review", "/users"}
+    assert everything - {page.path for page in registry.navigation("annotator")} == {
+        "/review",
+        "/storage",
+        "/users",
+    }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -67,7 +66,7 @@ def few(judge: Judge, fleet: TrainingWindows) -> Seen:
 @pytest.fixture
 def stored(judge: Judge, few: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     """Registry and store answer with these: what a drift report reads."""
-    monkeypatch.setattr(report, "champion", lambda *_: SimpleNamespace(version="3"))
+    monkeypatch.setattr(report, "promoted", lambda *_: [SimpleNamespace(version="3")])
     monkeypatch.setattr(report, "fetch", lambda *_: Path())
     monkeypatch.setattr(report, "read_baseline", lambda _: judge.baseline)
     monkeypatch.setattr(report, "read_seen", lambda *_: few)
@@ -133,7 +132,7 @@ def test_an_added_measure_is_in_the_tables(added: None, stored: None):
 
 
 def test_an_added_measure_is_printed(added: None, stored: None, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(drift, "session", lambda *_, **__: nullcontext(SimpleNamespace()))
+    monkeypatch.setattr(drift, "transact", lambda _, transaction: transaction(SimpleNamespace()))
     shown = CliRunner().invoke(verb.app, [])
     assert shown.exit_code == 0, shown.output
     assert "Added count" in shown.output
@@ -142,6 +141,7 @@ def test_an_added_measure_is_printed(added: None, stored: None, monkeypatch: pyt
 
 def test_an_added_measure_is_among_the_figures(added: None, stored: None, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(figures, "pairs_of_labels", lambda _: [])
+    monkeypatch.setattr(figures, "problems", lambda *_, **__: {})
     slow = figures.slow_figures(load({}), SimpleNamespace())  # type: ignore[arg-type]
     assert slow.agreement == OverallAgreement(0, None, None)
     assert slow.drift["added_count"] == (7, 5)
