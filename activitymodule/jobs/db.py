@@ -118,7 +118,7 @@ def history(
     device: str = options.DEVICE,
     form: Format = typer.Option(Format.table, "--format", help="How to print the rows."),
     parquet: Path = typer.Option(None, help="Write a Parquet file in place of printing."),
-    limit: int = typer.Option(1000, min=1, help="Rows printed, at most; a file has all of them."),
+    limit: int = typer.Option(1000, min=1, max=10**9, help="Rows printed, at most; a file has all of them."),
 ) -> None:
     """Show predictions of any time by day (UTC): of the store, and of past days in the lake."""
     begin, end = (workflow.day_of(options.since_of(text)) for text in (since, until))
