@@ -196,7 +196,9 @@ def test_exit_codes_and_error_codes_are_distinct() -> None:
         for value in vars(errors).values()
         if isinstance(value, type) and issubclass(value, errors.ActivityError)
     ]
-    kinds = [kind for kind in classes if kind.__bases__ == (errors.ActivityError,)]
+    kinds = [
+        kind for kind in classes if kind.__bases__ == (errors.ActivityError,) and "exit_code" in vars(kind)
+    ]
     exit_codes = [kind.exit_code for kind in (errors.ActivityError, *kinds)]
     assert len(exit_codes) == len(set(exit_codes))
     assert 0 not in exit_codes
