@@ -67,11 +67,22 @@ def refresh_smoothed_windows(
 
 
 _UNFINISHED = "SELECT batch_id, started_at FROM batches WHERE topic = %s AND finished_at IS NULL"
+# All rows of a batch are there once it says so, or once the next one of its query has begun.
+_FINISH_WRITTEN = """
+UPDATE batches SET finished_at = clock_timestamp()
+WHERE topic = %s AND finished_at IS NULL AND (written_at IS NOT NULL OR EXISTS (
+    SELECT FROM batches AS later WHERE later.query_id = batches.query_id AND later.batch_id > batches.batch_id))
+"""
 
 
 def refresh_unfinished(connection: Connection, topic: str, scoring: Scoring) -> int:
-    """Smooth the windows of batches that never finished, for a scorer that continues after another was killed."""
-    return sum(
+    """Smooth the windows of batches that never finished, for a scorer that continues after another was killed.
+
+    Those whose rows are all there are finished by it; returns how many rows changed.
+    """
+    changed = sum(
         refresh_smoothed(connection, batch_id=batch, scoring=scoring, since=started)
         for batch, started in fetch_all(connection, _UNFINISHED, (topic,))
     )
+    execute(connection, _FINISH_WRITTEN, (topic,))
+    return changed

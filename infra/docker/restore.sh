@@ -36,6 +36,6 @@ else
     docker compose exec -T store psql --username=postgres --dbname=activity --quiet --command \
         "UPDATE batches SET topic = topic || ' (before the restore of ' || to_char(now(), 'YYYY-MM-DD HH24:MI') || ')'"
 fi
-# the stream does without; the archive would pass over what its restored files lack
+# store and archive say themselves where to go on; a checkpoint of the topic of another broker would be refused
 docker compose run --rm --no-deps -T scorer sh -c 'rm -rf /data/checkpoints/*'
 echo "next: docker compose up"

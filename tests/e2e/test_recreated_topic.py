@@ -52,3 +52,7 @@ def test_a_topic_created_again_is_told_and_read_from_its_start(fresh_settings, c
     assert_ledger(settings, ledger)
     letters = rows(settings, "select kafka_offset, topic_id from dead_letters order by noticed_at")
     assert letters == [(0, first), (0, topics.topic_id(settings, name))]
+
+    rows(settings, "with gone as (delete from predictions where device_id = 'new-2' returning 1) select 1")
+    assert job(settings, "backfill").wait(240) == 0
+    assert_ledger(settings, ledger)  # from the archive, which has both topics; no letter a second time

@@ -10,9 +10,10 @@ import pytest
 
 from activitymodule.models.smoothing import forward_filter
 from activitymodule.settings import Scoring
-from activitymodule.store.batches import begin_batch, finish_batch
+from activitymodule.store.batches import begin_batch, mark_written
 from activitymodule.store.models import record_model_version
 from activitymodule.store.predictions import write_predictions
+from activitymodule.store.queries import fetch_value
 from activitymodule.store.smoothing import refresh_smoothed, refresh_smoothed_windows, refresh_unfinished
 
 pytestmark = pytest.mark.integration
@@ -174,5 +175,9 @@ def test_windows_of_a_killed_scorer_are_smoothed_by_the_next(connection, make_ro
     assert Counter(value[0] for value in smoothed(connection).values()) == {None: 16}
     assert refresh_unfinished(connection, "t", SCORING) > 0
     assert_same(smoothed(connection), expected([rows]))
-    finish_batch(connection, query_id="q", batch_id=1, windows=16)
+    unfinished = "SELECT count(*) FROM batches WHERE finished_at IS NULL"
+    assert fetch_value(connection, unfinished) == 1, "it was killed before all rows were written"
+    mark_written(connection, query_id="q", batch_id=1)
+    refresh_unfinished(connection, "t", SCORING)
+    assert fetch_value(connection, unfinished) == 0
     assert refresh_unfinished(connection, "t", SCORING) == 0
