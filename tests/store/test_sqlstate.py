@@ -18,7 +18,7 @@ from activitymodule.errors import (
     TimedOutError,
 )
 from activitymodule.settings import Settings, build
-from activitymodule.store.connection import Connection, explained, transact, without_conflict
+from activitymodule.store.connection import Connection, explained, patiently, transact, without_conflict
 from activitymodule.store.queries import execute, fetch_value
 from activitymodule.store.sqlstate import passes, translated
 
@@ -101,6 +101,23 @@ def test_a_conflict_is_tried_three_times_and_nothing_else_twice() -> None:
         with pytest.raises(kind):
             without_conflict(transaction)
         assert len(tried) == expected
+
+
+def test_an_outage_is_waited_for_and_a_conflict_is_not() -> None:
+    outcomes: list[Exception] = [StoreUnavailableError("away")]
+
+    def work() -> str:
+        if outcomes:
+            raise outcomes.pop()
+        return "done"
+
+    assert patiently(work) == "done"
+    outcomes.append(ConflictError("no"))
+    with pytest.raises(ConflictError):
+        patiently(work)
+    outcomes.append(StoreUnavailableError("away"))
+    with pytest.raises(StoreUnavailableError):
+        patiently(work, seconds=0)
 
 
 @pytest.mark.integration
