@@ -53,7 +53,7 @@ async def storage(who: User) -> None:
 def _row(one: Size, limit: str) -> list[str]:
     return [
         f'<b>{escape(one.name)}</b><div class="note">{escape(one.where)}</div>',
-        size_text(one.bytes),
+        f'<span class="nowrap">{size_text(one.bytes)}</span>',
         "-" if one.count is None else f"{one.count:,}",
         escape(limit),
         f'<span class="small">{escape(one.setting or "-")}</span>',
