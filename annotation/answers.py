@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
+from fastapi import Response
 from pydantic import BaseModel, Field, WrapSerializer, create_model
 
 from activitymodule.store.prediction_columns import COLUMNS, Column
@@ -142,6 +143,12 @@ def message_body(description: str, *, several: bool = False) -> dict[str, Any]:
             "content": {"application/json": {"schema": message}},
         }
     }
+
+
+def answer_of(model: BaseModel, status: int = 200) -> Response:
+    """The response with this model, written here, in the thread of the request: FastAPI would check and write it on the
+    event loop, and keep all others waiting for one with ten thousand windows or refused items."""
+    return Response(model.model_dump_json(), status, media_type="application/json")
 
 
 def refused_of(dead: Any, places: list[int] | None = None) -> list[Refused]:

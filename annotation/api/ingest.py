@@ -19,7 +19,6 @@ from typing import Annotated, Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
-from fastapi.responses import JSONResponse
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
@@ -40,6 +39,7 @@ from annotation.answers import (
     Accepted,
     NothingUsable,
     Refused,
+    answer_of,
     message_body,
     problems,
     refused_of,
@@ -81,10 +81,10 @@ def _ingest(config: Settings, sender: Sender, body: bytes) -> Any:
     )
     refused = refused_of(decoded.dead)
     if not len(decoded.readings):
-        return _unusable("the request has no usable reading", refused)
+        return answer_of(NothingUsable(detail="the request has no usable reading", refused=refused), 422)
     sender.check_devices(decoded.readings.column("device_id").to_pylist())
     sent = send_readings(config, decoded.readings.drop_columns(["message", "item"]))
-    return Accepted(readings=len(decoded.readings), messages=sent, refused=refused)
+    return answer_of(Accepted(readings=len(decoded.readings), messages=sent, refused=refused), 202)
 
 
 @router.post(
@@ -189,14 +189,14 @@ def _push(
 def _send_push(config: Settings, pushed: Pushed) -> Any:
     if not len(pushed.readings):
         # the app's "test" button sends an empty push, and so may a push between two samples
-        return JSONResponse(
-            Accepted(readings=0, messages=0, refused=[], passed_over=pushed.passed_over).model_dump(), 202
-        )
+        return answer_of(Accepted(readings=0, messages=0, refused=[], passed_over=pushed.passed_over), 202)
     readings, refused = _valid(config, pushed)
     if not len(readings):
-        return _unusable("the push has no usable reading", refused)
+        return answer_of(NothingUsable(detail="the push has no usable reading", refused=refused), 422)
     sent = send_readings(config, readings)
-    return Accepted(readings=len(readings), messages=sent, refused=refused, passed_over=pushed.passed_over)
+    return answer_of(
+        Accepted(readings=len(readings), messages=sent, refused=refused, passed_over=pushed.passed_over), 202
+    )
 
 
 def _session_of(given: object, device: str | None) -> _Session:
@@ -216,10 +216,6 @@ def _valid(config: Settings, pushed: Pushed) -> tuple[pa.Table, list[Refused]]:
     decoded = decode_messages(texts, now_us=time.time_ns() // 1000, limits=config.telemetry)
     refused = [one.model_copy(update={"message": 0, "item": one.message}) for one in refused_of(decoded.dead)]
     return decoded.readings.drop_columns(["message", "item"]), refused
-
-
-def _unusable(detail: str, refused: list[Refused]) -> JSONResponse:
-    return JSONResponse(NothingUsable(detail=detail, refused=refused).model_dump(), 422)
 
 
 # ---- Kafka ----------------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ import numpy as np
 import orjson
 import pyarrow as pa
 from fastapi import APIRouter, Depends, HTTPException, Request
-from fastapi.responses import JSONResponse
 
 from activitymodule.settings import Settings
 from activitymodule.store.people import people_for
@@ -29,8 +28,8 @@ from annotation.access import Sender, require_sender
 from annotation.answers import (
     NothingUsable,
     Predictions,
-    Refused,
     ScoredWindow,
+    answer_of,
     message_body,
     problems,
     refused_of,
@@ -124,7 +123,7 @@ def _score(config: Settings, sender: Sender, messages: list[bytes], *, one_watch
     batch, dead = windows_of_messages(config, messages)
     refused = refused_of(dead)
     if not batch.num_rows:
-        return _unusable("the request has no usable reading", refused)
+        return answer_of(NothingUsable(detail="the request has no usable reading", refused=refused), 422)
     watches = list(dict.fromkeys(batch.column("device_id").to_pylist()))
     sender.check_devices(watches)
     if one_watch and len(watches) > 1:
@@ -140,13 +139,11 @@ def _score(config: Settings, sender: Sender, messages: list[bytes], *, one_watch
     scorer = worker.Scorer(config, Shared(champion.bundle), champion.classifier.version, batch_id=-1)
     people = context.read(lambda connection: people_for(connection, watches))
     rows = worker.score_windows(batch, scorer, None, people=people)
-    return Predictions(
-        model_version=rows.model_version or "",
-        energy_version=rows.energy_version,
-        windows=[ScoredWindow(**window) for window in windows_of(rows)],
-        refused=refused,
+    return answer_of(
+        Predictions(
+            model_version=rows.model_version or "",
+            energy_version=rows.energy_version,
+            windows=[ScoredWindow(**window) for window in windows_of(rows)],
+            refused=refused,
+        )
     )
-
-
-def _unusable(detail: str, refused: list[Refused]) -> JSONResponse:
-    return JSONResponse(NothingUsable(detail=detail, refused=refused).model_dump(), 422)
