@@ -290,7 +290,7 @@ def test_verbs_on_a_running_stack(
     shown = json.loads(run("topics", "describe", topic, "--json", env=env).stdout)[0]
     assert shown["partitions"] == fresh_settings.kafka.partitions
     assert json.loads(run("topics", "create", "--json", env=env).stdout) == {"made": [], "grown": []}
-    assert "ready to accept connections" in run("logs", "postgres", "-n", "500", env=env).stdout
+    assert "ready to accept connections" in run("logs", "postgres", "-n", "100000", env=env).stdout
     findings = json.loads(run("doctor", "--json", env=env).stdout)["findings"]
     states = {finding["check"]: finding["state"] for finding in findings}
     assert states["PostgreSQL"] == states["Kafka"] == states["MLflow"] == "good"

@@ -98,7 +98,7 @@ def test_labels_come_in_by_the_page(console: Console, visit: Callable[..., Any],
         )
 
     for name, content, message in (
-        ("a.csv", "device,label\nx,y\n", "a.csv, "),
+        ("a.csv", "device,label\nx,y\n", "a.csv: line 1: "),
         (
             "b.csv",
             f"device_id,window_start,label\n{device},soon,walking\n",
