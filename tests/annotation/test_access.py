@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +81,9 @@ def send(
     }  # fmt: skip
     body = Limited(scope, receive)
     scope["state"] = {"user": user, "token": token, "session": None, "body": body}
-    asyncio.run(console(scope, body, answer))  # type: ignore[arg-type]
+    # in a thread: the browser of other tests leaves its loop in this one
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(asyncio.run, console(scope, body, answer)).result()  # type: ignore[arg-type]
     start = next(one for one in sent if one["type"] == "http.response.start")
     text = b"".join(one.get("body", b"") for one in sent if one["type"] == "http.response.body")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -37,7 +38,9 @@ def answer(error: ActivityError, accept: str, method: str = "GET") -> tuple[int,
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(RetryAfter(app)(scope, None, send))  # type: ignore[arg-type]
+    # in a thread: the browser of other tests leaves its loop in this one
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(asyncio.run, RetryAfter(app)(scope, None, send)).result()  # type: ignore[arg-type]
     headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], headers, sent[1]["body"].decode()
 
