@@ -47,7 +47,7 @@ def held(api: Console, client: httpx.Client) -> bool:
 
 
 def wait_for(condition: object, what: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 55  # half-sent requests end after 60
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, what
         time.sleep(0.05)

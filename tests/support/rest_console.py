@@ -14,6 +14,9 @@ from activitymodule.telemetry.encode import messages
 
 PASSWORD = "correct horse battery"
 
+# the server closes an idle connection after 5 s: one as old is not used again
+FRESH = httpx.Limits(keepalive_expiry=2)
+
 
 class Console:
     """A console of its own, and clients of it: with a token, signed in as an admin, and nobody."""
@@ -22,11 +25,13 @@ class Console:
         self.settings, self.token, self.log = settings, token, log
         base = f"http://{settings.console.host}:{settings.console.port}"
         self.base = base
-        self.client = httpx.Client(base_url=base, headers={"authorization": f"Bearer {token}"}, timeout=30)
-        self.nobody = httpx.Client(base_url=base, timeout=30)
+        self.client = httpx.Client(
+            base_url=base, headers={"authorization": f"Bearer {token}"}, timeout=30, limits=FRESH
+        )
+        self.nobody = httpx.Client(base_url=base, timeout=30, limits=FRESH)
 
     def signed_in(self, name: str) -> httpx.Client:
-        client = httpx.Client(base_url=self.base, timeout=30, headers={"origin": self.base})
+        client = httpx.Client(base_url=self.base, timeout=30, headers={"origin": self.base}, limits=FRESH)
         answer = client.post("/signin", data={"name": name, "password": PASSWORD})
         assert answer.status_code in (200, 303), answer.text
         return client
