@@ -36,7 +36,7 @@ _ATTEMPTS = 3
 
 
 def _adapted(text: str) -> psycopg2.extensions.QuotedString:
-    """A text as a bound value: what the store cannot hold ends in no stack trace, at whatever door it came in."""
+    """A text as a bound value: what the store cannot hold ends in no stack trace, wherever it came from."""
     return psycopg2.extensions.QuotedString(storable(text))
 
 

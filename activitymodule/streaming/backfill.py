@@ -18,7 +18,7 @@ from activitymodule.settings import Settings
 from activitymodule.store.connection import transact
 from activitymodule.store.smoothing import refresh_smoothed
 from activitymodule.streaming import archive, worker
-from activitymodule.streaming.causes import cause_of, raise_told
+from activitymodule.streaming.causes import cause_of, raise_returned
 from activitymodule.streaming.champion import ChampionWatch, record_versions
 from activitymodule.streaming.windowing import panes_of, windows_of
 
@@ -58,7 +58,7 @@ def backfill(
         counts = scored.collect()
     except PySparkException as error:
         raise cause_of(error) from error
-    raise_told(row["error"] for row in counts)
+    raise_returned(row["error"] for row in counts)
     transact(
         config,
         lambda connection: refresh_smoothed(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from activitymodule import errors
 from activitymodule.errors import ActivityError
 
-_TOLD = re.compile(r"(\w+): (.*)", re.DOTALL)
+_RETURNED = re.compile(r"(\w+): (.*)", re.DOTALL)
 _RAISED = re.compile(rf"^\s*{re.escape(errors.__name__)}\.(\w+): (\S.*?)\s*$", re.MULTILINE)
 
 
@@ -20,15 +20,15 @@ def cause_of(error: Exception) -> Exception:
     return next((one for one in found if one is not None), error)
 
 
-def told(error: ActivityError) -> str:
+def error_text(error: ActivityError) -> str:
     """An error as text: what a task returns that is not to be tried again by Spark."""
     return f"{type(error).__name__}: {error}"
 
 
-def raise_told(texts: Iterable[str | None]) -> None:
+def raise_returned(texts: Iterable[str | None]) -> None:
     """Raise the first error that a task returned."""
     for text in texts:
-        if text is not None and (match := _TOLD.fullmatch(text)):
+        if text is not None and (match := _RETURNED.fullmatch(text)):
             raise _error(match[1], match[2]) or ActivityError(text)
 
 

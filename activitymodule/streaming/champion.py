@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from activitymodule.errors import ModelError, ServiceUnavailableError, SignInRefusedError
 from activitymodule.models.bundle import BundleBytes, ScoringModel, load_bundle
 from activitymodule.registry.versions import ModelVersion, champion
-from activitymodule.serving.door import Checked, checked_promoted
+from activitymodule.serving.checking import Checked, checked_promoted
 from activitymodule.serving.record import moved_sentence, names, promoted
 from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection, transact

@@ -56,10 +56,16 @@ class HadoopFiles:
             write_bytes(Path(path), content)
             return
         # an object appears when it is closed
+        self.create(path, content)
+
+    def create(self, path: str, content: bytes) -> None:
+        """Write a file in place, over one of that name."""
         system, at = self._at(path)
         stream = system.create(at, True)
-        stream.write(bytearray(content))
-        stream.close()
+        try:
+            stream.write(bytearray(content))
+        finally:
+            stream.close()
 
     def move(self, source: str, target: str) -> None:
         """Rename a file or a folder, over a file of that name; folders on the way are made."""

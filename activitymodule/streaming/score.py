@@ -305,7 +305,6 @@ class ScoringJob:
             self._finished = sink.smoother.finished
             self._store.work_done()
             self._broker.work_done()
-            self._broker.work_done()
 
     def _recover(self, spark: SparkSession, sink: BatchSink, error: Exception) -> None:
         """After a failed query: wait for a missing service. Raises the error that ends the job, where one does."""

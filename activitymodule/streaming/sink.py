@@ -17,7 +17,7 @@ from activitymodule.settings import Settings
 from activitymodule.store.batches import BatchRecord, begin_batch, mark_written
 from activitymodule.store.connection import Connection
 from activitymodule.streaming import worker
-from activitymodule.streaming.causes import raise_told
+from activitymodule.streaming.causes import raise_returned
 from activitymodule.streaming.champion import Champion, ChampionWatch
 from activitymodule.streaming.connections import KeptConnection
 from activitymodule.streaming.offsets import offset_ranges, progress_offsets
@@ -74,7 +74,7 @@ class BatchSink:
             marking,
         )
         counts = windows.mapInArrow(partial(worker.score, scorer=scorer), worker.COUNT_SCHEMA).collect()
-        raise_told(row["error"] for row in counts)
+        raise_returned(row["error"] for row in counts)
         self._connection.run(self._config, partial(mark_written, query_id=query_id, batch_id=batch_id))
         count = sum(row["windows"] for row in counts)
         marks = [Marks(row["complete"], row["weight"], row["marked"]) for row in counts] if marking else []

@@ -25,7 +25,7 @@ from activitymodule.store.connection import Connection
 from activitymodule.store.dead_letters import PAYLOAD_BYTES, DeadLetters, write_dead_letters
 from activitymodule.store.people import Person, people_for
 from activitymodule.store.predictions import PredictionRows, readings_stored, write_predictions
-from activitymodule.streaming.causes import told
+from activitymodule.streaming.causes import error_text
 from activitymodule.streaming.connections import KeptConnection
 from activitymodule.streaming.minutes import Minutes
 from activitymodule.streaming.queue.marking import Marker
@@ -190,7 +190,7 @@ def score(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.Reco
         try:
             written = _process.connection.run(scorer.config, transaction)
         except ActivityError as failure:
-            error = told(failure)
+            error = error_text(failure)
     marked = together(marks)
     counts = {"windows": windows, "written": written, "complete": marked.complete, "weight": marked.weight}
     columns = {name: pa.array([count]) for name, count in counts.items()}
@@ -215,7 +215,7 @@ def score_missing(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator
         try:
             scored = _process.connection.run(scorer.config, partial(transaction, batch))
         except ActivityError as failure:
-            error = told(failure)
+            error = error_text(failure)
             break
         seen, windows, written = seen + batch.num_rows, windows + scored[0], written + scored[1]
     counts = {"seen": [seen], "windows": [windows], "written": [written]}
@@ -278,12 +278,9 @@ def score_windows(
             minutes.add(scored, model)
         if marks is not None and scorer.marking is not None and connection is not None:
             marks.append(Marker(scorer.marking, model, config, connection).mark_safely(scored))
-    blank = np.isnan(probabilities).any(1)
+    blank = np.asarray(np.isnan(probabilities).any(1))
     probabilities[blank] = np.nan
     in_set[blank] = False
-    reason = np.full(n, None, object)
-    reason[blank] = NO_FEATURES
-    reason[assembled.coverage < config.windows.least_coverage] = LOW_COVERAGE
     return PredictionRows(
         device_id=device_id,
         window_start_us=window_us,
@@ -295,13 +292,21 @@ def score_windows(
         coverage=assembled.coverage,
         readings_used=assembled.readings_used,
         duplicates=assembled.duplicates,
-        reason=pa.array(reason, pa.string()),
+        reason=_reasons(blank, assembled.coverage, config.windows.least_coverage),
         model_version=model.version,
         energy_version=model.energy_version or None,
         last_reading_us=assembled.newest_us,
         received_us=batch.column("kafka_at").cast(pa.int64()).to_numpy(),
         batch_id=scorer.batch_id,
     )
+
+
+def _reasons(blank: np.ndarray, coverage: np.ndarray, least: float) -> pa.StringArray:
+    """Why windows have no activity; null where they have one."""
+    reason = np.full(len(blank), None, object)
+    reason[blank] = NO_FEATURES
+    reason[coverage < least] = LOW_COVERAGE
+    return pa.array(reason, pa.string())
 
 
 def _known_people(devices: Sequence[str], connection: Connection) -> Mapping[str, Person]:

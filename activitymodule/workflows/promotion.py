@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from activitymodule.errors import ModelError
 from activitymodule.registry.versions import ModelVersion, drop_challenger, get, versions
-from activitymodule.serving.door import Checked, checked, checked_promoted
+from activitymodule.serving.checking import Checked, checked, checked_promoted
 from activitymodule.serving.record import move_aliases, promoted
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session

@@ -29,7 +29,7 @@ from activitymodule.models.training import (
 from activitymodule.models.trial import try_model
 from activitymodule.registry.lineage import write_lineage
 from activitymodule.registry.versions import ModelVersion, champion, register
-from activitymodule.serving.door import checked, remember
+from activitymodule.serving.checking import checked, remember
 from activitymodule.serving.record import serving_version
 from activitymodule.settings import Settings
 from activitymodule.store.retraining import who

@@ -169,28 +169,21 @@ def test_the_first_start_too_many_attempts_and_a_taken_port(
         },
     )
     environment = environment_of(own)
+
+    def activity(*arguments: str, check: bool) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "activitymodule", *arguments]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=60, check=check
+        )
+
     process = start_console(own, environment, tmp_path / "console.log")
     try:
         address = f"http://127.0.0.1:{own.console.port}"
         assert "activity users add NAME --role admin" in requests.get(f"{address}/signin", timeout=10).text
-        ended = subprocess.run(
-            [sys.executable, "-m", "activitymodule", "console"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        ended = activity("console", check=False)
         assert ended.returncode == 3
         assert f"port {own.console.port} of 127.0.0.1 is taken" in ended.stderr
-        made = subprocess.run(
-            [sys.executable, "-m", "activitymodule", "users", "add", "dora", "--json"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
+        made = activity("users", "add", "dora", "--json", check=True)
         password = json.loads(made.stdout)["password"]
 
         def attempt(name: str, given: str, forwarded: str, **more: Any) -> requests.Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from activitymodule.errors import ReadOnlyError, RefusedError, TimedOutError
-from activitymodule.streaming.causes import cause_of, raise_told, told
+from activitymodule.streaming.causes import cause_of, error_text, raise_returned
 
 WORKER = """[STREAM_FAILED] Query [id = 1] terminated with exception: Job aborted due to stage failure
 Traceback (most recent call last):
@@ -30,9 +30,11 @@ def test_the_cause_is_found_in_the_text(kind: type[Exception]) -> None:
 
 
 def test_a_task_returns_an_error_as_text() -> None:
-    raise_told([None, None])
+    raise_returned([None, None])
     with pytest.raises(ReadOnlyError, match="it is: read-only"):
-        raise_told([None, told(ReadOnlyError("it is: read-only")), told(TimedOutError("late"))])
+        raise_returned(
+            [None, error_text(ReadOnlyError("it is: read-only")), error_text(TimedOutError("late"))]
+        )
 
 
 def test_what_is_no_error_of_the_project_stays_as_it_is() -> None:

@@ -68,7 +68,7 @@ def register_champion(settings: Settings, trained: Path) -> Any:
 def serve(settings: Settings, version: Any, *, sha256: str | None = None) -> None:
     """A version recorded as champion, and as tried, which takes seconds; sha256 : of its files, as registered."""
     from activitymodule.registry.versions import DIGEST
-    from activitymodule.serving.door import environment
+    from activitymodule.serving.checking import environment
     from activitymodule.serving.record import move_aliases, promoted
     from activitymodule.store.connection import session
     from activitymodule.store.model_checks import record_check

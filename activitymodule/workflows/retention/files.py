@@ -67,8 +67,7 @@ def checkpoints_set_aside(config: Settings, before: datetime) -> tuple[fs.FileSy
     return files, sorted(old)
 
 
-def _checkpoints_due(run: Run, limit: int) -> Amount:
-    files, old = checkpoints_set_aside(run.config, run.before(limit))
+def _amount_of_checkpoints(files: fs.FileSystem, old: list[str]) -> Amount:
     sizes = (
         info.size or 0
         for path in old
@@ -78,9 +77,13 @@ def _checkpoints_due(run: Run, limit: int) -> Amount:
     return Amount(len(old), sum(sizes))
 
 
+def _checkpoints_due(run: Run, limit: int) -> Amount:
+    return _amount_of_checkpoints(*checkpoints_set_aside(run.config, run.before(limit)))
+
+
 def _delete_checkpoints(run: Run, limit: int) -> Amount:
-    amount = _checkpoints_due(run, limit)
     files, old = checkpoints_set_aside(run.config, run.before(limit))
+    amount = _amount_of_checkpoints(files, old)
     for path in old:
         files.delete_dir(path)
     return amount
@@ -124,23 +127,30 @@ def _old_scratch(run: Run, limit: int) -> list[Path]:
     return [path for path in found if path.is_dir() and path.lstat().st_mtime < before]
 
 
-def _logs_due(run: Run, limit: int) -> Amount:
-    entries = _old_logs(run, limit)
-    entries += [one for folder in _old_scratch(run, limit) for one in _files(folder)]
+def _amount(entries: list[_Entry]) -> Amount:
     return Amount(len(entries), sum(one.bytes for one in entries))
 
 
+def _amount_of_logs(logs: list[_Entry], scratch: list[Path]) -> Amount:
+    return _amount([*logs, *(one for folder in scratch for one in _files(folder))])
+
+
+def _logs_due(run: Run, limit: int) -> Amount:
+    return _amount_of_logs(_old_logs(run, limit), _old_scratch(run, limit))
+
+
 def _delete_logs(run: Run, limit: int) -> Amount:
-    amount = _logs_due(run, limit)
-    for one in _old_logs(run, limit):
+    logs, scratch = _old_logs(run, limit), _old_scratch(run, limit)
+    amount = _amount_of_logs(logs, scratch)
+    for one in logs:
         one.path.unlink(missing_ok=True)
         folder = one.path.parent
         # Airflow has a folder for each task of each run
         while folder not in log_folders(run.config) and not any(folder.iterdir()):
             folder.rmdir()
             folder = folder.parent
-    for scratch in _old_scratch(run, limit):
-        shutil.rmtree(scratch, ignore_errors=True)
+    for left in scratch:
+        shutil.rmtree(left, ignore_errors=True)
     return amount
 
 
@@ -159,14 +169,18 @@ def _old_models(run: Run, limit: int) -> list[Path]:
     return old
 
 
-def _models_due(run: Run, limit: int) -> Amount:
-    old = _old_models(run, limit)
+def _amount_of_models(old: list[Path]) -> Amount:
     return Amount(len(old), sum(one.bytes for path in old for one in _files(path)))
 
 
+def _models_due(run: Run, limit: int) -> Amount:
+    return _amount_of_models(_old_models(run, limit))
+
+
 def _delete_models(run: Run, limit: int) -> Amount:
-    amount = _models_due(run, limit)
-    for path in _old_models(run, limit):
+    old = _old_models(run, limit)
+    amount = _amount_of_models(old)
+    for path in old:
         # by another name first: half of a version would be taken for one
         gone = path.with_name(f".deleted-{path.name}")
         path.rename(gone)
@@ -176,8 +190,7 @@ def _delete_models(run: Run, limit: int) -> Amount:
 
 def folder_size(folder: Path) -> Amount:
     """Files of a folder of this machine, and their bytes."""
-    entries = list(_files(folder))
-    return Amount(len(entries), sum(one.bytes for one in entries))
+    return _amount(list(_files(folder)))
 
 
 KINDS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from activitymodule.errors import RefusedError
 from activitymodule.registry.versions import ModelVersion, champion, drop_challenger
-from activitymodule.serving.door import checked
+from activitymodule.serving.checking import checked
 from activitymodule.settings import Settings
 from activitymodule.store import retraining as store
 from activitymodule.store.connection import Connection, session, transact

@@ -12,7 +12,7 @@ from activitymodule.lake.snapshots import read_evaluation, write_evaluation
 from activitymodule.learning.gate import Audit, Candidate, examine, judge
 from activitymodule.learning.strata import AUDIT
 from activitymodule.registry.versions import ModelVersion, keep_json, tag
-from activitymodule.serving.door import checked
+from activitymodule.serving.checking import checked
 from activitymodule.settings import Settings
 from activitymodule.store import labels
 from activitymodule.store import retraining as store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from activitymodule.errors import RefusedError
 from activitymodule.orchestration.names import RETRAIN, STARTED_BY
 from activitymodule.registry.versions import ModelVersion, drop_challenger
-from activitymodule.serving.door import checked
+from activitymodule.serving.checking import checked
 from activitymodule.serving.record import move_aliases, promoted, serving
 from activitymodule.settings import Settings
 from activitymodule.store import retraining as store

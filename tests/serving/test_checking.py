@@ -25,7 +25,7 @@ from activitymodule.registry.versions import (
     register,
     set_champion,
 )
-from activitymodule.serving.door import checked
+from activitymodule.serving.checking import checked
 from activitymodule.serving.record import problems, promoted, repair, serving
 from activitymodule.settings import Settings, location
 from activitymodule.store.batches import begin_batch
