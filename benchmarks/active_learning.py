@@ -3,8 +3,7 @@
 Simulates annotators who always give the true label on two public data sets: minutes of 49 people (aw_fb_data.csv) and
 windows of 40 people (wisdm_watch.tar.gz), a third of the people held out. Strategies: the queue's policy
 (learning/policy and learning/doubt), random, confidence below .6, least confidence, and an oracle that selects evenly
-over true activities and watches. All train the same learner.
-JSON on stdout; with --write also docs/active-learning.json, the figure and the table in docs/active-learning.md.
+over true activities and watches. All train the same learner. Prints JSON; --write makes docs/active-learning.* as well.
 """
 
 from __future__ import annotations
