@@ -1,21 +1,20 @@
-"""What all sources share: registration, units, chunks with their ledger, files and members of archives."""
+"""What all sources share: registration, units, chunks with their ledger, the files at a path."""
 
 from __future__ import annotations
 
-import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol, TypeVar, cast
+from typing import IO, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from activitymodule.errors import ConfigError, DataError
+from activitymodule.errors import ConfigError
 from activitymodule.telemetry.schema import FIELDS, arrow_schema
-from activitymodule.telemetry.untrusted import readable
+from activitymodule.telemetry.sources.archives import is_archive, members, opened_file
 
 
 def chunk_schema() -> pa.Schema:
@@ -119,30 +118,9 @@ def must_exist(path: Path) -> None:
         raise ConfigError(f"there is no file or folder {path}")
 
 
-def is_archive(path: Path) -> bool:
-    """Whether a path is named as a tar archive, compressed or not."""
-    return path.name.endswith((".tar.gz", ".tgz", ".tar"))
-
-
-def members(path: Path) -> list[str]:
-    """Names of the files in an archive; DataError where it cannot be read."""
-    with readable(path), tarfile.open(path) as archive:
-        return sorted(m.name for m in archive if m.isfile())
-
-
-@contextmanager
-def opened(unit: Unit) -> Iterator[IO[bytes]]:
+def opened(unit: Unit) -> AbstractContextManager[IO[bytes]]:
     """The unit's bytes as a stream. Raises DataError, also for what its reader makes of them."""
-    with readable(unit):
-        if unit.member is None:
-            with open(unit.path, "rb") as file:
-                yield file
-        else:
-            with tarfile.open(unit.path, "r|*") as archive:  # only forward, as far as the member
-                info = next((member for member in archive if member.name == unit.member), None)
-                if info is None:
-                    raise DataError(f"{unit.path} has no file {unit.member}")
-                yield cast(IO[bytes], archive.extractfile(info))
+    return opened_file(unit.path, unit.member, str(unit))
 
 
 def chunk_table(
