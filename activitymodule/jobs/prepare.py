@@ -32,6 +32,6 @@ def prepare(
         output.print_json(done)
         return
     typer.echo(f"{done.readings:,} readings of {done.people} people from {done.rows:,} rows -> {done.out}")
-    for title, counts in (("removed", done.removed), ("noticed", done.noticed)):
+    for title, counts in (("added", done.added), ("removed", done.removed), ("noticed", done.noticed)):
         for reason, count in counts.items():
             typer.echo(f"  {title}: {count:,} {reason.replace('_', ' ')}")

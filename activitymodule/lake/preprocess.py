@@ -2,7 +2,7 @@
 
 One task reads a unit (one person's file) as a stream, so memory does not grow with the data. The shuffle by person
 and date brings duplicates together; only the resulting partitions are overwritten, so a second run changes nothing.
-Every row is counted: rows = readings + removed, by reason.
+Every row is counted: rows + added = readings + removed, by reason.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ _OWN_ERROR = re.compile(r"activitymodule\.errors\.DataError: (.*)")
 
 @dataclass(frozen=True)
 class Ingestion:
-    """Result of preparing a source: rows = readings + the sum of removed."""
+    """Result of preparing a source: rows + the sum of added = readings + the sum of removed."""
 
     source: str
     path: str
@@ -53,6 +53,7 @@ class Ingestion:
     readings: int
     removed: dict[str, int]
     noticed: dict[str, int]
+    added: dict[str, int] = field(default_factory=dict)
 
 
 def contract() -> pandera.DataFrameSchema:
@@ -93,6 +94,7 @@ def cleaned(chunk: Chunk) -> Chunk:
         len(table),
         dict(Counter(chunk.ledger.removed) + Counter(removed)),
         dict(Counter(chunk.ledger.noticed) + Counter(noticed)),
+        chunk.ledger.added,
     )
     return Chunk(table.append_column("date", pc.cast(table.column("stamp"), pa.date32())), ledger)
 
@@ -170,6 +172,7 @@ def prepare(
         total.readings,
         dict(sorted(total.removed.items())),
         dict(sorted(total.noticed.items())),
+        dict(sorted(total.added.items())),
     )
 
 

@@ -39,15 +39,16 @@ class Unit:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Accounts for the rows of a source: rows = readings + all removed. `noticed` counts what was kept.
+    """Accounts for the rows of a source: rows + all added = readings + all removed. `noticed` counts what was kept.
 
-    A row is what the source measured at one instant.
+    A row is what the source measured at one instant; a reading that no row stands for is added (interpolated).
     """
 
     rows: int = 0
     readings: int = 0
     removed: Mapping[str, int] = field(default_factory=dict)
     noticed: Mapping[str, int] = field(default_factory=dict)
+    added: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: Ledger) -> Ledger:
         """The counts of both."""
@@ -56,12 +57,13 @@ class Ledger:
             self.readings + other.readings,
             dict(Counter(self.removed) + Counter(other.removed)),
             dict(Counter(self.noticed) + Counter(other.noticed)),
+            dict(Counter(self.added) + Counter(other.added)),
         )
 
     @property
     def balanced(self) -> bool:
         """Whether every row is accounted for."""
-        return self.rows == self.readings + sum(self.removed.values())
+        return self.rows + sum(self.added.values()) == self.readings + sum(self.removed.values())
 
 
 @dataclass(frozen=True)
