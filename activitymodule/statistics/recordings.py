@@ -20,6 +20,7 @@ from activitymodule.errors import ConfigError, DataError, NotEnoughDataError
 from activitymodule.statistics.profile import RATE_HZ
 from activitymodule.telemetry.sources import SOURCES, source_named
 from activitymodule.telemetry.untrusted import readable
+from activitymodule.windows.frame import turn_readings
 from activitymodule.windows.packing import stamps_us, total_acceleration
 
 PERIOD_US = 1_000_000 // RATE_HZ
@@ -33,14 +34,15 @@ MOST_SECONDS = 1200
 _ANGLES = ("pitch", "roll")
 _USER = tuple(f"user_acceleration_{axis}" for axis in "xyz")
 COLUMNS = ("device_id", "stamp", *_ANGLES, *_USER, "activity", "person")
+_MODEL = "device_model"  # recordings that an older version prepared lack it
 
 
 @dataclass(frozen=True)
 class Recording:
     """One person doing one activity.
 
-    acceleration: (n, 3) total acceleration (user plus gravity) in g at 10 Hz, Core Motion's signs (a watch
-    lying face up reads z = -1); stretches of several occasions stand one after another.
+    acceleration: (n, 3) total acceleration (user plus gravity) in g at 10 Hz, in the canonical frame and with Core
+    Motion's signs (a watch lying face up reads z = -1); stretches of several occasions stand one after another.
     """
 
     person: str
@@ -68,6 +70,10 @@ def _on_grid(stamp_us: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(grid, filled, mean[:, c]) for c in range(3)], axis=1).astype(np.float32)
 
 
+def _columns(present: Sequence[str]) -> list[str]:
+    return [*COLUMNS, *([_MODEL] if _MODEL in present else [])]
+
+
 def from_readings(readings: pa.Table, most_seconds: int = MOST_SECONDS) -> list[Recording]:
     """Recordings of canonical readings with the columns `activity` and `person`.
 
@@ -78,7 +84,9 @@ def from_readings(readings: pa.Table, most_seconds: int = MOST_SECONDS) -> list[
         raise DataError(
             f"the readings lack the column {missing[0]}; use Parquet that `activity prepare` wrote"
         )
-    readings = readings.select(list(COLUMNS)).filter(pc.is_valid(readings.column("activity")))
+    readings = readings.select(_columns(readings.column_names)).filter(
+        pc.is_valid(readings.column("activity"))
+    )
     x = np.stack(
         total_acceleration(
             *(
@@ -88,6 +96,7 @@ def from_readings(readings: pa.Table, most_seconds: int = MOST_SECONDS) -> list[
         ),
         axis=1,
     )
+    turn_readings(x, readings)
     known = np.isfinite(x).all(axis=1)
     readings, x = readings.filter(pa.array(known)), x[known]
     if not len(readings):
@@ -132,7 +141,9 @@ def _person_tables(path: Path, people: Collection[str] | None) -> Iterator[pa.Ta
         everybody = dataset.to_table(columns=["person"]).column("person").cast(pa.string()).unique()
         for person in sorted(everybody.to_pylist()):
             if people is None or person in people:
-                yield dataset.to_table(columns=list(COLUMNS), filter=ds.field("person") == person)
+                yield dataset.to_table(
+                    columns=_columns(dataset.schema.names), filter=ds.field("person") == person
+                )
 
 
 def read(

@@ -144,6 +144,9 @@ def _pieces(folder: Path) -> Generator[pa.Table, None, None]:
             )
         for table in tables:
             table = table.append_column("person", pa.repeat(pa.scalar(person), len(table)))
+            for name in schema.names:  # fields that the version which prepared them did not know
+                if name not in table.column_names:
+                    table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
             yield table.select(schema.names).cast(schema)
 
 

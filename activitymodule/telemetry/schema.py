@@ -55,6 +55,9 @@ FIELDS: tuple[Field, ...] = (
     Field("horizontal_accuracy", "float", "m", -1, 1e7, "radius of uncertainty; -1 where unknown"),
     Field("vertical_accuracy", "float", "m", -1, 1e7, "altitude uncertainty; -1 where unknown"),
     Field("location_type", "string", "", None, None, "kind of place, where a source knows it"),
+    Field(
+        "device_model", "string", "", None, None, "the watch's model: a device profile's name, where known"
+    ),
     Field("battery_state", "string", "", None, None, "charging, unplugged, full or unknown"),
     Field("user_activity_label", "string", "", None, None, "the person's own label; almost always null"),
     Field("heart_rate", "float", "bpm", 0, 300, "heart rate; 0 or below: none was found", none_up_to=0),

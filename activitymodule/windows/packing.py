@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from activitymodule.errors import DataError
 from activitymodule.telemetry.gravity import gravity_of
+from activitymodule.windows.frame import NO_MODELS, KnownModels, turn_readings
 
 CHANNELS: tuple[str, ...] = (
     "acceleration_x",  # g, total: user acceleration plus gravity from pitch and roll
@@ -55,10 +56,11 @@ def stamps_us(stamps: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(stamps.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy())
 
 
-def to_records(readings: pa.Table) -> np.ndarray:
-    """Canonical readings as packed records, in the same order.
+def to_records(readings: pa.Table, known: KnownModels = NO_MODELS) -> np.ndarray:
+    """Canonical readings as packed records in the canonical frame, in the same order.
 
     readings : table with `stamp` and any of the fields of telemetry.schema; an absent column is all missing.
+    known : the models of watches by the store, beside the readings' own `device_model`.
     Returns ndarray of RECORD of shape (n_readings,). Raises DataError where a stamp is missing.
     """
     present = set(readings.column_names)
@@ -76,6 +78,7 @@ def to_records(readings: pa.Table) -> np.ndarray:
     )
     for index, name in enumerate(_PLAIN, start=3):
         values[:, index] = column(name)
+    turn_readings(values, readings, known)
     return records
 
 

@@ -17,10 +17,11 @@ from activitymodule.settings import Telemetry, Windows
 from activitymodule.telemetry.decoding import decode_rows
 from activitymodule.telemetry.schema import FIELDS
 from activitymodule.windows import packing
+from activitymodule.windows.frame import NO_MODELS, KnownModels, models_of, said_models, turn
 from activitymodule.windows.grouping import PANES_SCHEMA, cut, group_panes, ordered_codes
 
 _ACCELERATION = tuple(f"user_acceleration_{axis}" for axis in "xyz")
-_NEEDED = {"device_id", "stamp", "pitch", "roll", *_ACCELERATION, *packing.CHANNELS}
+_NEEDED = {"device_id", "stamp", "device_model", "pitch", "roll", *_ACCELERATION, *packing.CHANNELS}
 PANE_FIELDS = tuple(f for f in FIELDS if f.name in _NEEDED)
 """The fields of a message that end in a pane; only these are checked by the stream."""
 
@@ -45,12 +46,15 @@ def decode_panes(
     limits: Telemetry,
     slide_seconds: int,
     newline_terminated: bool = False,
+    known: KnownModels = NO_MODELS,
+    said: dict[str, str] | None = None,
 ) -> tuple[pa.RecordBatch, pa.Table]:
-    """Decode a batch of messages into panes and dead letters.
+    """Decode a batch of messages into panes in the canonical frame, and dead letters.
 
     values : binary array of shape (n_messages,); kafka_us : int64 ndarray of shape (n_messages,), the
-    messages' Kafka timestamps in UTC microseconds. Returns panes (grouping.PANES_SCHEMA) and dead letters
-    (telemetry.decoding.DEAD_SCHEMA). Ledger: items of messages = readings in panes + dead items.
+    messages' Kafka timestamps in UTC microseconds; known : the models of watches by the store; said : gets those that
+    messages name, by device. Returns panes (grouping.PANES_SCHEMA) and dead letters (telemetry.decoding.DEAD_SCHEMA).
+    Ledger: items of messages = readings in panes + dead items.
     """
     rows = decode_rows(
         values, fields=PANE_FIELDS, now_us=now_us, limits=limits, newline_terminated=newline_terminated
@@ -72,18 +76,29 @@ def decode_panes(
     )
     for index, name in enumerate(packing.CHANNELS):
         records["values"][:, index] = acceleration[index] if index < 3 else floats[name]
+    models = rows.strings["device_model"]
+    named = None
+    if models.null_count < n:
+        named = (
+            models.dictionary_encode() if order is None else models.dictionary_encode().take(pa.array(order))
+        )
+        if said is not None:
+            said |= said_models(rows.devices, device, named)
+    turn(records["values"], models_of(rows.devices, device, named, known))
 
     first = cut(device, stamp_us, slide_seconds * 1_000_000).first
     arrived = pa.array(np.maximum.reduceat(arrived_us, first))
     return _panes(rows.devices, device, records, first, arrived), rows.dead
 
 
-def panes_of_readings(readings: pa.Table, slide_seconds: int) -> pa.RecordBatch:
+def panes_of_readings(
+    readings: pa.Table, slide_seconds: int, known: KnownModels = NO_MODELS
+) -> pa.RecordBatch:
     """Canonical readings, in any order, as panes (grouping.PANES_SCHEMA, kafka_at null).
 
     Raises DataError where a reading has no device or no stamp.
     """
-    records = packing.to_records(readings)
+    records = packing.to_records(readings, known)
     device, names = ordered_codes(readings.column("device_id"))
     if len(device) and device.min() < 0:
         raise DataError("a reading has no device_id; clean the readings with `activity prepare` first")

@@ -37,6 +37,7 @@ def test_the_stream_gives_the_features_of_the_batch(data):
         {
             "device_id": pa.array(draw.choice(["a", "b", "c"], n)),
             "stamp": pa.array(stamps, pa.timestamp("us", tz="UTC")),
+            "device_model": pa.array(draw.choice([None, "Empatica E4", "apple-watch"], n), pa.string()),
             **{
                 k: pa.array(np.where(draw.random(n) < 0.1, np.nan, v).astype(np.float32), from_pandas=True)
                 for k, v in values.items()
@@ -88,6 +89,7 @@ def test_messages_through_the_stream_give_the_features_of_decoded_readings(seed,
     for k in range(n):
         reading: dict[str, object] = {"device_id": f"w{draw.integers(3)}", "stamp": int(stamps_ms[k])}
         reading |= {name: round(float(draw.normal()), 4) for name in names if draw.random() > 0.05}
+        reading |= {"device_model": ["Empatica E4", None, "apple-watch"][k % 5]} if k % 5 < 3 else {}
         rows.append(reading | {"heart_rate": int(draw.integers(60, 90)), "steps": int(draw.integers(0, 2))})
     messages = [json.dumps(r if k % 3 else [r]).encode() for k, r in enumerate(rows)]
     limits, now_us = Telemetry(), START_US + 60_000_000
