@@ -93,7 +93,10 @@ class Accepted(BaseModel):
     messages: int = Field(examples=[10])
     refused: list[Refused]
     passed_over: dict[str, int] = Field(
-        default_factory=dict, description="Samples of sensors that readings have no field for", examples=[{}]
+        default_factory=dict,
+        description="Samples, by sensor, that are in no reading: without a field for them, without their values, or an "
+        "acceleration and a gravity without each other",
+        examples=[{}],
     )
 
 

@@ -7,12 +7,12 @@ text or number), and older versions have the values beside the name. Units and f
 | sensor | unit there | here |
 |---|---|---|
 | `accelerometer` (gravity removed), `gravity` | m/s2 | by 9.80665: g; the two added are the total acceleration |
-| `totalacceleration` (Android) | m/s2, with gravity | where there is no `gravity`: separated by a running mean |
+| `totalacceleration` (Android) | m/s2, with gravity | g; the attitude is the direction of the total itself |
 | `wristmotion` (Apple Watch) | g; m/s2 where units are standardised | g; recognised by the size of its gravity |
 | `gyroscope` | rad/s | rotation_rate_* |
 | `orientation` | rad | yaw; pitch and roll only where no gravity comes along |
 | `heartrate` | bpm | heart_rate |
-| `pedometer` | steps since the start | steps since the sample before it, in a reading of their own |
+| `pedometer` | steps since the start | steps since the sample before it |
 | `location`, `watchlocation` | m/s, degrees, m | speed, course, accuracies; no position |
 | `battery` | text | battery_state |
 
@@ -21,9 +21,14 @@ places, so they are two devices, DEVICE and DEVICE-watch, whatever a push happen
 
 Axes stick to the device on all platforms, but on Android (and wherever "Standardise Units & Frames" is on)
 accelerations have the opposite sign of Core Motion, whose frame is ours: say `android`. No feature of a window depends
-on it. Samples come at 50 or 100 Hz: those of one tenth of a second of UTC are averaged into one reading, which
-carries the time of the first of them, so that a push that ends within a tenth loses nothing. A sample without others
-in its tenth makes a reading of its own; one that no reading can take is counted.
+on it. Samples come at 50 or 100 Hz: those of one sensor and one tenth of a second of UTC are averaged into one reading.
+
+Pushes overtake each other, come again, and need not hold the same sensors. So each sensor makes readings of its own,
+which do not depend on what comes along; windows put those of one tenth together again. Only two sensors need another:
+an acceleration needs the gravity (or the attitude) of its tenth, or of the second around it, in the same push, and
+steps are the difference to the counter's sample before. A reading has the time of the first of its samples, so a push
+that ends within a tenth loses nothing; the last digit of its microseconds is the sensor's number, so two sensors never
+meet in one stamp. A sample that no reading takes is counted.
 """
 
 from __future__ import annotations
@@ -42,12 +47,10 @@ from activitymodule.telemetry.identifiers import DEVICE_ID_TEXT, is_device_id
 from activitymodule.telemetry.schema import FIELDS, arrow_schema
 from activitymodule.telemetry.sources.sensor_motion import (
     AXES,
-    SLOT_NS,
-    Motion,
+    ROTATION,
     Samples,
-    acceleration,
+    accelerations,
     in_slots,
-    rotation,
 )
 from activitymodule.telemetry.sources.sensor_steps import StepCounter
 
@@ -58,6 +61,20 @@ WATCH = "-watch"
 """What the device id of a watch has after that of its phone."""
 
 _WATCH_SENSORS = frozenset({"wristmotion", "heartrate", "watchlocation"})
+# the last digit of a reading's stamp in microseconds: no two sensors share one
+_STAMP_STEP = 10
+_STAMP_DIGIT = {
+    "accelerometer": 0,
+    "pedometer": 1,
+    "totalacceleration": 2,
+    "gyroscope": 3,
+    "orientation": 4,
+    "heartrate": 5,
+    "location": 6,
+    "battery": 7,
+    "wristmotion": 8,
+    "watchlocation": 9,
+}
 _BATTERY = ("charging", "unplugged", "full", "unknown")
 _LOCATION = {
     "speed": ("speed",),
@@ -66,7 +83,7 @@ _LOCATION = {
     "vertical_accuracy": ("verticalAccuracy",),
 }
 _MOST_NAMES = 100  # of sensors that are counted each by its name
-_NUMBER = re.compile(r"\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
+_NUMBER = re.compile(r"[ \t\r\n]*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?[ \t\r\n]*")
 
 
 @dataclass(frozen=True)
@@ -108,11 +125,12 @@ def readings_of_push(
     steps = steps_before or StepCounter()
     tables = []
     for name, worn in ((device, False), (device[: 128 - len(WATCH)] + WATCH, True)):
-        body = _Body({n: s for n, s in sensors.items() if (n in _WATCH_SENSORS) is worn}, sign, passed)
+        own = {n: s for n, s in sensors.items() if (n in _WATCH_SENSORS) is worn}
+        body = _Body(name, own, sign, passed)
         if not worn:
             steps = body.add_steps(steps)
             body.add_battery(battery)
-        tables.append(body.readings(name))
+        tables.append(body.readings())
     return Pushed(device, pa.concat_tables(tables), len(payload), _named(passed), steps)
 
 
@@ -124,93 +142,93 @@ def _named(passed: Counter[str]) -> dict[str, int]:
 
 
 class _Body:
-    """One device of a push: what its sensors add to readings, each on its own times.
+    """One device of a push: the readings that its sensors make.
 
-    sensors : of this device; passed : counts the samples that add nothing.
+    sensors : of this device; passed : counts the samples that are in no reading.
     """
 
-    def __init__(self, sensors: Mapping[str, Samples], sign: float, passed: Counter[str]) -> None:
-        self._passed = passed
-        self._fields: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # field -> times, values, both (n,)
-        self._battery: list[tuple[int, str]] = []
-        self._steps = (np.empty(0, np.int64), np.empty(0))  # times, steps
+    def __init__(
+        self, device: str, sensors: Mapping[str, Samples], sign: float, passed: Counter[str]
+    ) -> None:
+        self._device, self._sensors, self._passed = device, sensors, passed
         self._used = {name: np.zeros(len(samples.time_ns), bool) for name, samples in sensors.items()}
-        self._sensors = sensors
-        self._motion: Motion | None = acceleration(sensors, sign)
-        self._take_motion()
-        self._take_others()
+        self._tables: list[pa.Table] = []
+        self._add_motion(sign)
+        self._add_others()
 
-    def _add(self, sensor: str, field: str, values: np.ndarray) -> None:
-        known = np.isfinite(values)
+    def _add(self, sensor: str, time_ns: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
+        stamp_us = time_ns // 1000 // _STAMP_STEP * _STAMP_STEP + _STAMP_DIGIT[sensor]
+        self._tables.append(_table(self._device, stamp_us, columns))
+
+    def _average(self, sensor: str, fields: Mapping[str, np.ndarray]) -> None:
+        """Values (n,) of a sensor's samples as a reading for each tenth of a second."""
+        samples, values = self._sensors[sensor], np.stack(list(fields.values()), axis=1)
+        known = np.isfinite(values).any(axis=1)
         self._used[sensor] |= known
-        if known.any():
-            self._fields[field] = (self._sensors[sensor].time_ns[known], values[known])
+        first, means = in_slots(samples.time_ns[known], values[known])
+        self._add(sensor, first, dict(zip(fields, means.T, strict=True)))
 
-    def _take_motion(self) -> None:
-        motion = self._motion
-        if motion is not None:
+    def _add_motion(self, sign: float) -> None:
+        for motion in accelerations(self._sensors, sign):
             self._used[motion.sensor] |= motion.known
-            if motion.sensor == "accelerometer" and motion.known.any():
-                # what the gravity came from
-                source = "gravity" if "gravity" in self._sensors else "orientation"
-                values = self._sensors[source].values
-                self._used[source] |= np.isfinite(np.stack(list(values.values()))).any(axis=0)
-        turned = rotation(self._sensors)
-        if turned is not None:
-            for i, axis in enumerate(AXES):
-                self._add(turned[0], f"rotation_rate_{axis}", turned[2][:, i])
+            if motion.gravity_from is not None:
+                sensor, near = motion.gravity_from
+                self._used[sensor] |= near
+            self._add(motion.sensor, *motion.readings())
 
-    def _take_others(self) -> None:
-        for sensor, name, field in (("orientation", "yaw", "yaw"), ("heartrate", "bpm", "heart_rate")):
-            if sensor in self._sensors and name in self._sensors[sensor].values:
-                values = self._sensors[sensor].values[name]
-                self._add(sensor, field, np.where(values > 0, values, np.nan) if name == "bpm" else values)
+    def _add_others(self) -> None:
+        gyroscope = self._sensors.get("gyroscope")
+        turned = gyroscope.matrix(AXES) if gyroscope is not None else None
+        if turned is not None:
+            self._average("gyroscope", dict(zip(ROTATION, turned.T, strict=True)))
+        yaw = self._values("orientation", "yaw")
+        if yaw is not None:
+            known = np.isfinite(yaw)
+            self._used["orientation"] |= known
+            # angles are averaged as directions: the mean of 3.1 and -3.1 is not 0
+            first, around = in_slots(
+                self._sensors["orientation"].time_ns[known],
+                np.stack([np.sin(yaw[known]), np.cos(yaw[known])], axis=1),
+            )
+            self._add("orientation", first, {"yaw": np.arctan2(around[:, 0], around[:, 1])})
+        beats = self._values("heartrate", "bpm")
+        if beats is not None:
+            self._average("heartrate", {"heart_rate": np.where(beats > 0, beats, np.nan)})
         for sensor in ("watchlocation", "location"):
-            samples = self._sensors.get(sensor)
-            for field, names in _LOCATION.items():
-                given = [one for one in names if samples is not None and one in samples.values]
-                if samples is not None and given:
-                    # any negative value means unknown; ours is -1
-                    self._add(sensor, field, np.maximum(samples.values[given[0]], -1.0))
+            values = {
+                field: next((v for name in names if (v := self._values(sensor, name)) is not None), None)
+                for field, names in _LOCATION.items()
+            }
+            # any negative value means unknown; ours is -1
+            given = {field: np.maximum(v, -1.0) for field, v in values.items() if v is not None}
+            if given:
+                self._average(sensor, given)
+
+    def _values(self, sensor: str, name: str) -> np.ndarray | None:
+        samples = self._sensors.get(sensor)
+        return samples.values.get(name) if samples is not None else None
 
     def add_steps(self, before: StepCounter) -> StepCounter:
         """The steps of the pedometer's samples; returns the counter after them."""
-        samples = self._sensors.get("pedometer")
-        if samples is None or "steps" not in samples.values:
+        counts = self._values("pedometer", "steps")
+        if counts is None:
             return before
-        self._used["pedometer"] |= np.isfinite(samples.values["steps"])
-        at, steps, after = before.after(samples.time_ns, samples.values["steps"])
-        self._steps = (at, steps)
+        self._used["pedometer"] |= np.isfinite(counts)
+        at, steps, after = before.after(self._sensors["pedometer"].time_ns, counts)
+        self._add("pedometer", at, {"steps": steps})
         return after
 
     def add_battery(self, states: list[tuple[int, str]]) -> None:
-        """The battery's states by time."""
-        self._battery = states
+        """The battery's states, in order of time; each is a reading."""
+        if states:
+            at, texts = zip(*states, strict=True)
+            self._add("battery", np.array(at, np.int64), {"battery_state": np.array(texts, object)})
 
-    def readings(self, device: str) -> pa.Table:
+    def readings(self) -> pa.Table:
         """The readings, in time order; counts what is in none of them."""
         for name, used in self._used.items():
             self._passed[name] += int((~used).sum())
-        times = [at for at, _ in self._fields.values()] + [
-            np.array([at for at, _ in self._battery], np.int64)
-        ]
-        motion = self._motion
-        moved = np.empty(0, np.int64) if motion is None else motion.time_ns[motion.known]
-        slots = np.unique(np.concatenate([moved, *times]) // SLOT_NS)
-        columns = {} if motion is None else motion.columns(slots)
-        columns |= {n: in_slots(at, v[:, None], slots)[:, 0] for n, (at, v) in self._fields.items()}
-        stamps = np.full(len(slots), np.iinfo(np.int64).max)
-        # of the acceleration where there is one, so that the reading does not depend on what comes along
-        for at in (moved, *times):
-            free = ~np.isin(at // SLOT_NS, moved // SLOT_NS) if at is not moved else np.ones(len(at), bool)
-            np.minimum.at(stamps, np.searchsorted(slots, at[free] // SLOT_NS), at[free])
-        battery = np.full(len(slots), None, object)
-        for at, state in self._battery:
-            battery[np.searchsorted(slots, at // SLOT_NS)] = state
-        # steps depend on the pushes before; so they are readings of their own, a microsecond after their sample
-        at, steps = self._steps
-        apart = _table(device, at // 1000 + 1, {"steps": steps}, np.full(len(at), None, object))
-        return pa.concat_tables([_table(device, stamps // 1000, columns, battery), apart]).sort_by("stamp")
+        return pa.concat_tables([arrow_schema().empty_table(), *self._tables]).sort_by("stamp")
 
 
 def _by_sensor(payload: list[object]) -> tuple[dict[str, Samples], list[tuple[int, str]], Counter[str]]:
@@ -235,7 +253,7 @@ def _by_sensor(payload: list[object]) -> tuple[dict[str, Samples], list[tuple[in
             battery.append((time_ns, str(state)))
         else:
             passed[name] += 1
-    return {name: _samples(found) for name, found in rows.items()}, sorted(battery), passed
+    return {name: _samples(found) for name, found in rows.items()}, sorted(set(battery)), passed
 
 
 def _time(value: object) -> int | None:
@@ -248,12 +266,13 @@ def _time(value: object) -> int | None:
 
 
 def _samples(rows: list[tuple[int, dict[str, object]]]) -> Samples:
-    rows.sort(key=lambda row: row[0])
     names = sorted({key for _, values in rows for key in values} - {"name", "time", "values", "accuracy"})
     time_ns = np.array([time_ns for time_ns, _ in rows], np.int64)
     table = np.array([[_number(values.get(name)) for name in names] for _, values in rows]).reshape(
         len(rows), -1
     )
+    order = np.lexsort((*table.T, time_ns))
+    time_ns, table = time_ns[order], table[order]
     # a sample that was sent twice counts once
     same = np.r_[False, (np.diff(time_ns) == 0) & _equal(table[1:], table[:-1]).all(axis=1)]
     time_ns, table = time_ns[~same], table[~same]
@@ -279,22 +298,21 @@ def _number(value: object) -> float:
     return number if np.isfinite(number) else np.nan
 
 
-def _table(
-    device: str, stamp_us: np.ndarray, columns: Mapping[str, np.ndarray], battery: np.ndarray
-) -> pa.Table:
+def _table(device: str, stamp_us: np.ndarray, columns: Mapping[str, np.ndarray]) -> pa.Table:
     n = len(stamp_us)
     arrays = []
     for field in FIELDS:
+        values = columns.get(field.name)
         if field.name == "device_id":
             arrays.append(pa.repeat(pa.scalar(device), n))
         elif field.kind == "stamp":
             arrays.append(pa.array(stamp_us.astype(np.int64)).cast(pa.timestamp("us", "UTC")))
-        elif field.name == "battery_state":
-            arrays.append(pa.array(battery.tolist(), pa.string()))
-        elif field.kind == "float" and field.name in columns:
-            with np.errstate(over="ignore"):  # beyond a float32 is beyond any field
-                values = np.asarray(columns[field.name], np.float32)
-            arrays.append(pa.array(values, mask=~np.isfinite(values)))
+        elif field.kind != "float":
+            arrays.append(pa.nulls(n, pa.string()) if values is None else pa.array(values, pa.string()))
+        elif values is None:
+            arrays.append(pa.nulls(n, pa.float32()))
         else:
-            arrays.append(pa.nulls(n, pa.float32() if field.kind == "float" else pa.string()))
+            with np.errstate(over="ignore"):  # beyond a float32 is beyond any field
+                values = np.asarray(values, np.float32)
+            arrays.append(pa.array(values, mask=~np.isfinite(values)))
     return pa.Table.from_arrays(arrays, schema=arrow_schema())
