@@ -25,14 +25,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from activitymodule.telemetry.chunks import Chunk, Ledger, chunk_table
+from activitymodule.telemetry.cleaning import possible_stamps
 from activitymodule.telemetry.gravity import attitude_and_rest
+from activitymodule.telemetry.lowpass import SLOT_US, in_slots, nearest_of, own_slot
 from activitymodule.telemetry.schema import FIELDS
-from activitymodule.telemetry.sources.base import Chunk, Ledger, chunk_table
 
-SLOT_US = 100_000
-"""Microseconds from one reading to the next."""
-BRIDGE_US = 300_000
-"""Samples of a sensor that are further apart have a gap between them, whose slots stay empty."""
 HOLD_US = 10_000_000
 """How long a heart rate, speed or position counts after it was measured."""
 LATE_US = 5_000_000
@@ -41,11 +39,6 @@ LATE_US = 5_000_000
 _BLOCK = 600  # slots that are computed together; absolute, so that results do not depend on what came when
 _PAD_US = 10_500_000  # what a slot's value may depend on: the hold, the filter and the mean of gravity
 _GRAVITY_SLOTS = 10  # gravity is the mean over so many slots to either side, 2.1 s (as gravity.split_gravity)
-_CUTOFF_HZ = 4.5
-_HALF_WIDTH = 6.75  # of the filter, in periods of its cut-off: 1.5 s
-_FAST_HZ = 10.5  # above it a recording holds what a grid of 10 Hz cannot
-_MOST_WEIGHT_US = 100_000  # of a sample at the edge of a gap
-_CELLS = 500_000  # slots x samples at once
 
 _AXES = "xyz"
 _GROUPS = {
@@ -90,7 +83,8 @@ class Rows:
 class Resampler:
     """Makes the readings of one watch from its rows. Every row is counted: see Ledger.
 
-    removed : `averaged_into_a_reading` (the others of its slot), `no_value` (no sensor has a value);
+    removed : `averaged_into_a_reading` (the others of its slot), `no_value` (no sensor has a value), and
+    `impossible_stamp` (before the year 2000 or in the future);
     added : `interpolated` (slots between two samples); noticed : `time_goes_back` (rows that begin anew).
     device_model : stamped on every reading.
     """
@@ -103,13 +97,19 @@ class Resampler:
         self._ledger = Ledger()
 
     def push(self, rows: Rows) -> Iterator[Chunk]:
-        """The readings that these rows complete. Rows of impossible times must have been left out."""
+        """The readings that these rows complete; one chunk at most, none if no reading is complete yet."""
         self._ledger += rows.ledger
         tables: list[Chunk] = []
         if rows.begins:
             tables += self._flush()
         time_us = np.asarray(rows.time_us, np.int64)
         columns = {name: _cleaned(values) for name, values in rows.columns.items()}
+        possible = possible_stamps(time_us)
+        if not possible.all():
+            impossible = int((~possible).sum())
+            self._ledger += Ledger(impossible, 0, {"impossible_stamp": impossible})
+            time_us = time_us[possible]
+            columns = {name: values[possible] for name, values in columns.items()}
         start = 0
         while start < len(time_us):
             newest = np.maximum.accumulate(time_us[start:])
@@ -165,7 +165,7 @@ class Resampler:
     def _blocks(self, end: int | None) -> list[Chunk]:
         """The blocks before `end` that are not made yet, all of them where it is None; old rows are forgotten."""
         time_us = self._rows["time_us"]
-        block = _own_slot(time_us) // _BLOCK
+        block = own_slot(time_us) // _BLOCK
         due = np.unique(block[(block >= self._next) & (block < end if end is not None else True)])
         chunks = []
         for number in due.tolist():
@@ -196,11 +196,6 @@ def _missing(n: int, kind: np.dtype) -> np.ndarray:
     return np.full(n, None, object) if kind.kind == "O" else np.full(n, np.nan)
 
 
-def _own_slot(time_us: np.ndarray) -> np.ndarray:
-    """The slot that is nearest to each time, int64 (n,)."""
-    return np.asarray((time_us + SLOT_US // 2) // SLOT_US)
-
-
 def _block_of(rows: dict[str, np.ndarray], first: int) -> tuple[dict[str, np.ndarray], Ledger]:
     """Columns of the readings in the slots from `first` on, of rows in the order of time that reach beyond them."""
     time_us = rows["time_us"]
@@ -221,11 +216,11 @@ def _block_of(rows: dict[str, np.ndarray], first: int) -> tuple[dict[str, np.nda
     margin = _GRAVITY_SLOTS
     slots = np.arange(first - margin, first + _BLOCK + margin)
     inner = slice(margin, margin + _BLOCK)
-    vectors = {name: _filtered(*group, slots) for name, group in groups.items()}
+    vectors = {name: in_slots(*group, slots) for name, group in groups.items()}
     columns = _motion_columns(vectors, inner)
 
     slots = slots[inner]
-    own = _own_slot(time_us)
+    own = own_slot(time_us)
     here = (own >= first) & (own < first + _BLOCK)
     owned = np.unique(own[usable & here])
     filled = np.isin(slots, owned)
@@ -239,7 +234,7 @@ def _block_of(rows: dict[str, np.ndarray], first: int) -> tuple[dict[str, np.nda
         labelled = rows["labelled"] == 1  # a file of heart rates, merged in, has no column of labels
         judged = labelled & (motion if (motion & labelled).any() else usable)
         if judged.any():
-            columns["activity"] = rows["activity"][judged][_nearest(time_us[judged], slots * SLOT_US)]
+            columns["activity"] = rows["activity"][judged][nearest_of(time_us[judged], slots * SLOT_US)]
     count = Counter(
         rows=int(here.sum()), usable=int((usable & here).sum()), owned=len(owned), readings=len(slots)
     )
@@ -305,9 +300,9 @@ def _other_columns(rows: dict[str, np.ndarray], own: np.ndarray, slots: np.ndarr
             continue
         total = np.add.reduceat(rows[name][known], first)
         if name == "steps":
-            columns[name] = _in_slots(mine, total, slots)
+            columns[name] = _placed(mine, total, slots)
         elif name == "yaw":
-            columns[name] = _in_slots(mine, rows[name][known][first], slots)
+            columns[name] = _placed(mine, rows[name][known][first], slots)
         else:
             mean = total / np.diff(np.append(first, known.sum()))
             last = np.searchsorted(mine, slots, side="right") - 1
@@ -323,72 +318,7 @@ def _other_columns(rows: dict[str, np.ndarray], own: np.ndarray, slots: np.ndarr
     return columns
 
 
-def _in_slots(mine: np.ndarray, values: np.ndarray, slots: np.ndarray) -> np.ndarray:
+def _placed(mine: np.ndarray, values: np.ndarray, slots: np.ndarray) -> np.ndarray:
     """Values of the slots `mine` (rising) in `slots`; NaN in all others."""
     place = np.minimum(np.searchsorted(mine, slots), len(mine) - 1)
     return np.where(mine[place] == slots, values[place], np.nan)
-
-
-def _nearest(time_us: np.ndarray, at_us: np.ndarray) -> np.ndarray:
-    """Index of the nearest of the times (rising) to each moment, the earlier of two."""
-    right = np.searchsorted(time_us, at_us).clip(0, len(time_us) - 1)
-    left = (right - 1).clip(0)
-    return np.where(np.abs(at_us - time_us[left]) <= np.abs(time_us[right] - at_us), left, right)
-
-
-def _filtered(time_us: np.ndarray, values: np.ndarray, slots: np.ndarray) -> np.ndarray:
-    """A sensor's samples in the slots: (len(slots), 3), NaN where there is none.
-
-    time_us : (n,) rising; values : (n, 3) without NaN; slots : (m,) rising
-    """
-    found = np.full((len(slots), 3), np.nan)
-    if not len(time_us):
-        return found
-    at_us = slots * SLOT_US
-    nearest = _nearest(time_us, at_us)
-    right = np.searchsorted(time_us, at_us)
-    stretch = np.cumsum(np.diff(time_us, prepend=time_us[0]) > BRIDGE_US)
-    inside = (right > 0) & (right < len(time_us))
-    left, right = (right - 1).clip(0), right.clip(0, len(time_us) - 1)
-    inside &= stretch[left] == stretch[right]
-    filled = inside | (_own_slot(time_us[nearest]) == slots)
-    starts = np.searchsorted(stretch, stretch[nearest])
-    ends = np.searchsorted(stretch, stretch[nearest], side="right")
-
-    def around(half_us: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
-        low = np.maximum(np.searchsorted(time_us, at_us - half_us), starts)
-        return low, np.minimum(np.searchsorted(time_us, at_us + half_us, side="right"), ends)
-
-    low, high = around(1_000_000)
-    span_us = np.maximum(time_us[high - 1] - time_us[low.clip(0, len(time_us) - 1)], 1)
-    rate = np.where(high - low > 1, (high - low - 1) * 1e6 / span_us, np.inf)  # around each slot, Hz
-    cutoff = np.where(rate > _FAST_HZ, _CUTOFF_HZ, np.minimum(rate, 10.0) / 2)
-    half_us = (np.minimum(_HALF_WIDTH / cutoff, 5.0) * 1e6).astype(np.int64)
-    low, high = around(half_us)
-
-    step = np.where(np.diff(stretch) == 0, np.minimum(np.diff(time_us), _MOST_WEIGHT_US), 0)
-    weight = np.maximum(np.r_[0, step] + np.r_[step, 0], 1)
-    chosen = np.flatnonzero(filled)
-    width = int((high - low)[chosen].max(initial=1))
-    for part in np.array_split(chosen, max(1, -(-len(chosen) * width // _CELLS))):
-        at = low[part, None] + np.arange(width)
-        there = at < high[part, None]
-        at = np.minimum(at, len(time_us) - 1)
-        away_us = time_us[at] - at_us[part, None]
-        taps = np.sinc(2e-6 * cutoff[part, None] * away_us) * (
-            0.54 + 0.46 * np.cos(np.pi * away_us / half_us[part, None])
-        )
-        taps = np.where(there, taps * weight[at], 0.0)
-        whole = taps.sum(axis=1)
-        # within a hole of a fast recording a sinc has nothing to stand on
-        gap_us = (time_us[right[part]] - time_us[left[part]]).astype(float)
-        hole = inside[part] & (gap_us > np.maximum(1.5e6 / rate[part], 1.1 * SLOT_US))
-        hole |= whole < 0.2 * np.abs(taps).sum(axis=1)
-        result = np.einsum("sw,swk->sk", taps, values[at]) / np.where(hole, 1.0, whole)[:, None]
-        if hole.any():
-            share = np.where(inside[part], (at_us[part] - time_us[left[part]]) / np.maximum(gap_us, 1.0), 0.0)
-            line = values[left[part]] + share[:, None] * (values[right[part]] - values[left[part]])
-            line = np.where(inside[part, None], line, values[nearest[part]])
-            result[hole] = line[hole]
-        found[part] = result
-    return found

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activitymodule.telemetry.resampling import BRIDGE_US, HOLD_US, SLOT_US, Resampler, Rows
-from activitymodule.telemetry.sources.base import Ledger
+from activitymodule.telemetry.chunks import Ledger
+from activitymodule.telemetry.lowpass import BRIDGE_US, SLOT_US
+from activitymodule.telemetry.resampling import HOLD_US, Resampler, Rows
 
 START_US = 1_700_000_000_000_000
 AXES = tuple(f"acceleration_{axis}" for axis in "xyz")
