@@ -25,6 +25,7 @@ BEGIN
             ('activity_scorer', 'model_versions', 'SELECT, INSERT, UPDATE'),
             ('activity_scorer', 'model_checks', 'SELECT, INSERT, UPDATE'),
             ('activity_scorer', 'promotions', 'SELECT'),
+            ('activity_scorer', 'device_calibrations_in_force', 'SELECT'),
             ('activity_scorer', 'people', 'SELECT'),
             ('activity_scorer', 'feature_minutes', 'SELECT, INSERT, UPDATE, DELETE'),
             ('activity_scorer', 'drift_alarms', 'SELECT, DELETE'),
@@ -48,6 +49,7 @@ BEGIN
             ('activity_console', 'model_versions', 'INSERT, UPDATE'),
             ('activity_console', 'model_checks', 'INSERT, UPDATE'),
             ('activity_console', 'promotions', 'INSERT'),
+            ('activity_console', 'device_calibrations', 'INSERT'),
             -- without Airflow, the console starts retrainings itself
             ('activity_console', 'retrain_runs', 'INSERT, UPDATE'),
             ('activity_console', 'snapshots', 'INSERT'),
@@ -73,6 +75,8 @@ BEGIN
             ('activity_airflow', 'snapshots', 'SELECT, INSERT, DELETE'),
             ('activity_airflow', 'retrain_runs', 'SELECT, INSERT, UPDATE, DELETE'),
             ('activity_airflow', 'promotions', 'SELECT, INSERT'),
+            ('activity_airflow', 'device_calibrations', 'SELECT, INSERT'),
+            ('activity_airflow', 'device_calibrations_in_force', 'SELECT'),
 
             -- dashboards read no users and no sensor readings, and of annotations neither names nor notes
             ('activity_reader', 'predictions', 'SELECT'),
@@ -81,6 +85,8 @@ BEGIN
             ('activity_reader', 'model_versions', 'SELECT'),
             ('activity_reader', 'drift_alarms', 'SELECT'),
             ('activity_reader', 'gold_labels', 'SELECT'),
+            ('activity_reader', 'device_calibrations', 'SELECT'),
+            ('activity_reader', 'device_calibrations_in_force', 'SELECT'),
             ('activity_reader', 'current_activity', 'SELECT'),
             ('activity_reader', 'bouts', 'SELECT'),
             ('activity_reader', 'throughput_by_minute', 'SELECT'),

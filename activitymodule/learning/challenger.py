@@ -12,6 +12,7 @@ from activitymodule.learning.training_set import TrainingSet
 from activitymodule.models import figures
 from activitymodule.models.baseline import baseline_of, write_baseline
 from activitymodule.models.export import write_folder
+from activitymodule.models.familiarity import write_familiarity
 from activitymodule.models.training import ActivityTraining, train_activity
 from activitymodule.settings import Settings
 from activitymodule.windows.catalogue import FEATURES, MOTION_FAMILIES
@@ -64,6 +65,7 @@ def write_challenger(folder: Path, trained: ActivityTraining, training: Training
     sha256 = write_folder(folder, trained.pipeline, trained.card, trained.report.as_json(), config.models)
     baseline = baseline_of(windows.features, trained.probabilities, trained.card.labels, windows.person)
     write_baseline(folder, baseline)
+    write_familiarity(folder, trained.familiarity)
     counts = np.array(trained.report.confusion)
     figures.confusion_figure(counts, trained.card.labels, folder / "confusion_matrix.png")
     figures.reliability_figure(trained.probabilities, trained.truth, folder / "reliability.png")

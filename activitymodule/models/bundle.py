@@ -16,9 +16,10 @@ from sklearn.pipeline import Pipeline
 from activitymodule.errors import ModelError, ModelMisfitError
 from activitymodule.models import export
 from activitymodule.models.baseline import BASELINE_FILE, Baseline
-from activitymodule.models.calibration import conformal_sets
+from activitymodule.models.calibration import conformal_sets, widened
 from activitymodule.models.energy import COLUMNS, WINDOW_COLUMNS, PersonColumns, energy_matrix
 from activitymodule.models.export import Card
+from activitymodule.models.familiarity import FAMILIARITY_FILE, Familiarity
 from activitymodule.settings import Windows
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
 
@@ -36,11 +37,13 @@ class Scores:
     probabilities : float32 ndarray of shape (n_windows, n_labels)
     in_set : bool ndarray of shape (n_windows, n_labels), the conformal set
     kcal_per_min : float32 ndarray of shape (n_windows,); NaN where there is no regressor
+    familiarity : float32 ndarray of shape (n_windows,), 0 to 1; NaN where the version cannot tell
     """
 
     probabilities: np.ndarray
     in_set: np.ndarray
     kcal_per_min: np.ndarray
+    familiarity: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class ModelBytes:
     card: str
     version: str
     baseline: bytes | None = None  # for drift monitoring; models of earlier versions have none
+    familiarity: bytes | None = None  # nor this
 
     @classmethod
     def read(cls, folder: Path, version: str, max_megabytes: float) -> ModelBytes:
@@ -59,12 +63,13 @@ class ModelBytes:
         try:
             path = folder / export.MODEL_FILE
             export.check_size(path.stat().st_size, what, max_megabytes)
-            baseline = folder / BASELINE_FILE
+            baseline, familiarity = folder / BASELINE_FILE, folder / FAMILIARITY_FILE
             return cls(
                 path.read_bytes(),
                 (folder / export.CARD_FILE).read_text(encoding="utf-8"),
                 version,
                 baseline.read_bytes() if baseline.is_file() else None,
+                familiarity.read_bytes() if familiarity.is_file() else None,
             )
         except OSError as error:
             raise ModelError(
@@ -100,8 +105,8 @@ class ScoringModel:
     """A classifier and a regressor that fit the features of this code, ready to score.
 
     labels : of the columns of the probabilities; version, energy_version : of the registry ('' without a
-    regressor); baseline : for drift monitoring, where the version has one. One thread; safe to share between
-    threads.
+    regressor); baseline : for drift monitoring, and familiarity, where the version has them. One thread; safe to
+    share between threads.
     """
 
     def __init__(
@@ -113,9 +118,11 @@ class ScoringModel:
         energy_card: Card | None = None,
         energy_version: str = "",
         baseline: Baseline | None = None,
+        familiarity: Familiarity | None = None,
     ) -> None:
         self.card = card
         self.baseline = baseline
+        self.familiarity = familiarity
         self.energy_card = energy_card
         self.labels: tuple[str, ...] = card.labels
         self.version = version
@@ -125,6 +132,7 @@ class ScoringModel:
         place = {name: k for k, name in enumerate(FEATURE_NAMES)}
         self._columns = _as_slice([place[name] for name in card.feature_names])
         self._quantile = float(card.conformal_quantile or 0.0)
+        self._wide = float(card.conformal_quantile_wide or self._quantile)
         energy_labels = energy_card.labels if energy_card else ()
         # the regressor's code of each of the classifier's labels; a label it does not know is missing to it
         self._energy_code = np.array(
@@ -143,13 +151,15 @@ class ScoringModel:
         n = len(features)
         if n == 0:
             none = np.empty((0, len(self.labels)), np.float32)
-            return Scores(none, none.astype(bool), np.empty(0, np.float32))
+            return Scores(none, none.astype(bool), np.empty(0, np.float32), np.empty(0, np.float32))
         own = features[:, self._columns]
         probabilities = self._classifier.predict_proba(own).astype(np.float32)
         blank = np.isnan(own).all(1)
         probabilities[blank] = np.nan
-        in_set = conformal_sets(probabilities, self._quantile)
-        return Scores(probabilities, in_set, self._kcal_per_min(features, people, probabilities, blank))
+        familiarity = np.full(n, np.nan, np.float32) if self.familiarity is None else self.familiarity(own)
+        in_set = conformal_sets(probabilities, widened(self._quantile, self._wide, familiarity))
+        kcal_per_min = self._kcal_per_min(features, people, probabilities, blank)
+        return Scores(probabilities, in_set, kcal_per_min, familiarity)
 
     def standardised(self, features: np.ndarray) -> np.ndarray | None:
         """The classifier's features as standard scores of what it was trained on, float32 (n_windows, n_own), NaN
@@ -193,11 +203,19 @@ def load_bundle(
     """
     stored, energy = bundle.classifier, bundle.regressor
     classifier, card = load_model(stored, "activity", windows, checked=checked)
-    baseline = _baseline(stored, card)
-    if energy is None:
-        return ScoringModel(classifier, card, stored.version, baseline=baseline)
-    regressor, energy_card = load_model(energy, "energy", windows, checked=checked)
-    return ScoringModel(classifier, card, stored.version, regressor, energy_card, energy.version, baseline)
+    regressor, energy_card = None, None
+    if energy is not None:
+        regressor, energy_card = load_model(energy, "energy", windows, checked=checked)
+    return ScoringModel(
+        classifier,
+        card,
+        stored.version,
+        regressor,
+        energy_card,
+        energy.version if energy is not None else "",
+        _baseline(stored, card),
+        _familiarity(stored, card),
+    )
 
 
 def _baseline(stored: ModelBytes, card: Card) -> Baseline | None:
@@ -209,6 +227,17 @@ def _baseline(stored: ModelBytes, card: Card) -> Baseline | None:
     except ModelError:
         return None
     return baseline if baseline.labels == card.labels else None
+
+
+def _familiarity(stored: ModelBytes, card: Card) -> Familiarity | None:
+    """As `_baseline`."""
+    if stored.familiarity is None:
+        return None
+    try:
+        found = Familiarity.from_bytes(stored.familiarity)
+    except ModelError:
+        return None
+    return found if found.feature_names == card.feature_names else None
 
 
 def load_model(

@@ -77,8 +77,9 @@ class Card:
 
     kind : 'activity' or 'energy'; labels : the classifier's classes in the order of its probabilities, or the
     regressor's activity codes; feature_names : of the window features it takes, in its order; conformal_quantile:
-    the greatest score 1 - p of a label in a conformal set (classifier only); libraries : name -> version, of those it
-    was trained with; scored : a few windows and its answers. Cards of earlier versions have neither.
+    the greatest score 1 - p of a label in a conformal set (classifier only); conformal_quantile_wide : the same for
+    what is unfamiliar (models/familiarity); libraries : name -> version, of those it was trained with; scored : a few
+    windows and its answers. Cards of earlier versions have none of the last three.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -91,6 +92,7 @@ class Card:
     rate_hz: int
     conformal_alpha: float | None = None
     conformal_quantile: float | None = None
+    conformal_quantile_wide: float | None = None
     libraries: Mapping[str, str] | None = None
     scored: ScoredWindows | None = None
 

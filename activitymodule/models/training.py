@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from activitymodule.errors import NotEnoughDataError
 from activitymodule.models.activity import feature_names
-from activitymodule.models.calibration import conformal_quantile
+from activitymodule.models.calibration import WIDE_ALPHA, conformal_quantile
 from activitymodule.models.contract import classifier_pipeline
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import COLUMNS, energy_matrix, energy_pipeline, with_gaps
@@ -27,6 +27,7 @@ from activitymodule.models.evaluation.held_out import (
     person_folds,
 )
 from activitymodule.models.export import Card, ScoredWindows, libraries
+from activitymodule.models.familiarity import Familiarity, familiarity_of
 from activitymodule.models.families import classifier_family
 from activitymodule.settings import Settings
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION, MOTION_FAMILIES
@@ -41,8 +42,8 @@ Progress = Callable[[int, int], None]
 class ActivityTraining:
     """A classifier with its report, and of every window the held-out probabilities and the true label.
 
-    pipeline : None where it was only evaluated; probabilities : float64 (n_windows, n_labels); truth : int
-    (n_windows,), places in card.labels
+    pipeline, familiarity : None where it was only evaluated; probabilities : float64 (n_windows, n_labels); truth :
+    int (n_windows,), places in card.labels
     """
 
     pipeline: Pipeline | None
@@ -50,6 +51,7 @@ class ActivityTraining:
     report: ActivityReport
     probabilities: np.ndarray
     truth: np.ndarray
+    familiarity: Familiarity | None = None
 
     def activities(self) -> np.ndarray:
         """The activity of each window as predicted by a model that never saw the person, str (n_windows,)."""
@@ -129,6 +131,7 @@ def train_activity(
         rate_hz=config.windows.rate_hz,
         conformal_alpha=alpha,
         conformal_quantile=conformal_quantile(probabilities, truth, data.person, alpha),
+        conformal_quantile_wide=conformal_quantile(probabilities, truth, data.person, alpha * WIDE_ALPHA),
     )
     weighted = {} if weight is None else {"model__sample_weight": weight}
     if evaluate_only:
@@ -136,7 +139,8 @@ def train_activity(
     pipeline = classifier_pipeline(family(seed=seed)).fit(X, truth, **weighted)
     examples = _means(X, truth)
     card = _with_examples(card, examples, pipeline.predict_proba(examples))
-    return ActivityTraining(pipeline, card, report, probabilities, truth)
+    familiarity, _ = familiarity_of(X, data.person, names, seed=seed)
+    return ActivityTraining(pipeline, card, report, probabilities, truth, familiarity)
 
 
 def predicted_activities(pipeline: Pipeline, card: Card, features: np.ndarray) -> np.ndarray:

@@ -40,6 +40,7 @@ class PredictionRows:
     last_reading_us: np.ndarray  # (n,) int64
     received_us: np.ndarray  # (n,) int64: when the newest reading reached Kafka
     batch_id: int | None = None
+    familiarity: np.ndarray | None = None  # (n,) float32; NaN or None: the model cannot tell
 
     def __len__(self) -> int:
         return len(self.device_id)
@@ -164,6 +165,10 @@ def _conformal_set(rows: PredictionRows) -> pa.Array:
     )
 
 
+def _familiarity(rows: PredictionRows) -> pa.Array:
+    return pa.nulls(len(rows), pa.float32()) if rows.familiarity is None else _reals(rows.familiarity)
+
+
 _KEEP_SMOOTHED = "CASE WHEN excluded.activity IS NOT NULL THEN p.{} END"
 
 COLUMNS = (
@@ -284,6 +289,14 @@ COLUMNS = (
         "bigint",
         "micro-batch that wrote the row; -1: a backfill",
         lambda r: _repeated(r.batch_id, pa.int64(), len(r)),
+    ),
+    Column(
+        "familiarity",
+        "real",
+        "share of held-out people's windows that lie at least as far from the training of `model_version`, 0 to 1; "
+        "below 0.05 the window is called unfamiliar; null where the version cannot tell",
+        _familiarity,
+        example=0.62,
     ),
 )
 KEY = ("device_id", "window_start")

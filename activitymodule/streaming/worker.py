@@ -254,7 +254,7 @@ def score_windows(
     chosen = np.flatnonzero(assembled.coverage >= config.windows.least_coverage)
     probabilities = np.full((n, len(model.labels)), np.nan, np.float32)
     in_set = np.zeros((n, len(model.labels)), bool)
-    kcal_per_min = np.full(n, np.nan, np.float32)
+    kcal_per_min, familiarity = np.full((2, n), np.nan, np.float32)
     if len(chosen):
         computed = features(assembled.take(chosen), config.windows)
         devices = device_id.take(pa.array(chosen)).to_pylist()
@@ -263,7 +263,7 @@ def score_windows(
         wearers = _columns([(people or {}).get(device, UNKNOWN_PERSON) for device in devices])
         scores = model.score(computed, wearers)
         probabilities[chosen], in_set[chosen] = scores.probabilities, scores.in_set
-        kcal_per_min[chosen] = scores.kcal_per_min
+        kcal_per_min[chosen], familiarity[chosen] = scores.kcal_per_min, scores.familiarity
         scored = Scored(
             device_id,
             window_us,
@@ -298,6 +298,7 @@ def score_windows(
         last_reading_us=assembled.newest_us,
         received_us=batch.column("kafka_at").cast(pa.int64()).to_numpy(),
         batch_id=scorer.batch_id,
+        familiarity=familiarity,
     )
 
 

@@ -18,6 +18,7 @@ from activitymodule.models.bundle import ModelBytes
 from activitymodule.models.dataset import AS_WORN, OTHER_WRIST, Mirror, TrainingWindows
 from activitymodule.models.evaluation.held_out import ActivityReport, EnergyReport
 from activitymodule.models.export import write_folder
+from activitymodule.models.familiarity import write_familiarity
 from activitymodule.models.training import (
     FOLDS,
     ActivityTraining,
@@ -142,6 +143,7 @@ def _train_activity(
             folder,
             baseline_of(labelled.features, trained.probabilities, trained.card.labels, labelled.person),
         )
+        write_familiarity(folder, trained.familiarity)
         counts = np.array(trained.report.confusion)
         figures.confusion_figure(counts, trained.card.labels, folder / "confusion_matrix.png")
         figures.reliability_figure(trained.probabilities, trained.truth, folder / "reliability.png")

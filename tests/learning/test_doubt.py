@@ -75,8 +75,9 @@ def test_what_is_not_known_is_not_doubted() -> None:
         assert np.isnan(values[name]).all()
     past = np.full((4, 3), np.nan)
     past[0] = [0, 1, 0]
-    standard = np.array([[np.nan, np.nan], [np.nan, 2.5], [0, 0], [1e9, -1e9]])
-    partly = all_doubts(Evidence(SURE_TO_TORN, SURE_TO_TORN > 0.2, np.zeros(4), past=past, standard=standard))
+    familiarity = np.array([np.nan, 0.5, 1, 0], np.float32)
+    evidence = Evidence(SURE_TO_TORN, SURE_TO_TORN > 0.2, np.zeros(4), past=past, familiarity=familiarity)
+    partly = all_doubts(evidence)
     assert partly["disagreement"][0] == 1
     assert np.isnan(partly["disagreement"][1:]).all()
     np.testing.assert_array_equal(partly["novelty"], [np.nan, 0.5, 0, 1])

@@ -61,6 +61,12 @@ def toy() -> TrainingWindows:
 
 
 @pytest.fixture(scope="session")
+def crowd() -> TrainingWindows:
+    """Windows of 40 people, p0 to p39."""
+    return make_windows(people=40, each=6, seed=4)
+
+
+@pytest.fixture(scope="session")
 def trained(toy: TrainingWindows, config: Settings) -> ActivityTraining:
     return train_activity(toy, config, folds=3)
 

@@ -54,12 +54,13 @@ pytestmark = pytest.mark.integration
 ROWS = (Path(__file__).with_name("store_0004.sql")).read_text()
 START = datetime.fromtimestamp(1_790_000_000, UTC)
 RENAMED = {"says": "summary", "wanted": "required_labels"}
-ADDED_TABLES = {"archive_state", "model_checks"}
+ADDED_TABLES = {"archive_state", "model_checks", "device_calibrations"}
 ADDED = {
     "batches": {"topic_id", "written_at"},
     "dead_letters": {"topic_id"},
     "annotations": {"imported_at", "stratum"},
     "promotions": {"sha256"},
+    "predictions": {"familiarity"},
     "ingest_tokens": {"devices", "expires_at"},
     "users": {"subject"},
 }
@@ -117,7 +118,16 @@ def test_no_row_is_lost_on_the_way_up_and_down(old: Connection, fresh_settings: 
     gold = fetch_all(old, gold_labels)
     old.commit()
     assert all(before.values()), [table for table, rows in before.items() if not rows]
-    assert migrate.upgrade(fresh_settings).pending == ("0005", "0006", "0007", "0008", "0009", "0010", "0011")
+    assert migrate.upgrade(fresh_settings).pending == (
+        "0005",
+        "0006",
+        "0007",
+        "0008",
+        "0009",
+        "0010",
+        "0011",
+        "0012",
+    )
     assert migrate.schema(fresh_settings).up_to_date
     assert dump(old) == before
     assert fetch_all(old, gold_labels) == gold

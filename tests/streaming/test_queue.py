@@ -67,7 +67,7 @@ def windows(
     computed = features(assembled.take(rows), config.windows)
     probabilities = rng.dirichlet(np.full(3, 0.7), len(rows)).astype(np.float32)
     kcal = rng.uniform(1, 9, len(rows)).astype(np.float32)
-    scores = Scores(probabilities, probabilities > 0.2, kcal)
+    scores = Scores(probabilities, probabilities > 0.2, kcal, rng.uniform(size=len(rows)).astype(np.float32))
     names = pa.array([f"watch-{first}-{k % watches}" for k in range(n)])
     return Scored(names, start, packed, assembled, rows, computed, scores, np.full(len(rows), np.nan))
 
@@ -129,8 +129,8 @@ def test_a_new_reason_for_doubt_is_one_file(model: ScoringModel, tmp_path: Path)
     path = tmp_path / "prefers_sitting.py"
     path.write_text(
         "from activitymodule.learning.doubt.reason import Need, reason\n\n"
-        "@reason(Need.PROBABILITIES, Need.STANDARD_SCORES)\n"
-        "def prefers_sitting(probabilities, standard):\n"
+        "@reason(Need.PROBABILITIES, Need.FAMILIARITY)\n"
+        "def prefers_sitting(probabilities, familiarity):\n"
         '    """How probable sitting is."""\n'
         "    return probabilities[:, 1]\n"
     )

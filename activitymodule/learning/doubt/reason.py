@@ -18,7 +18,7 @@ class Need(StrEnum):
     PROBABILITIES = "probabilities"
     CONFORMAL_SET = "in_set"
     DRAW = "drawn"
-    STANDARD_SCORES = "standard"
+    FAMILIARITY = "familiarity"
     PAST = "past"  # the only evidence that costs a query
     KCAL = "kcal_per_min"
     EXPECTED_KCAL = "expected"
@@ -30,7 +30,7 @@ class Evidence:
 
     probabilities : (n, n_labels); in_set : bool (n, n_labels), the conformal set
     drawn : (n,), from `draws.draws`
-    standard : (n, n_features), standard scores (`ScoringModel.standardised`)
+    familiarity : (n,), models/familiarity
     past : (n, n_labels), probabilities by the windows before (models/smoothing)
     kcal_per_min : (n,); expected : (n, 2), from `expected_kcal`
     """
@@ -38,7 +38,7 @@ class Evidence:
     probabilities: np.ndarray
     in_set: np.ndarray
     drawn: np.ndarray
-    standard: np.ndarray | None = None
+    familiarity: np.ndarray | None = None
     past: np.ndarray | None = None
     kcal_per_min: np.ndarray | None = None
     expected: np.ndarray | None = None

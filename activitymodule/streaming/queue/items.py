@@ -116,7 +116,6 @@ def fill_past_doubts(
         probabilities=np.stack([item.probabilities for item in some]),
         in_set=np.array([[name in item.conformal_set for name in model.labels] for item in some]),
         drawn=draws(device, start),
-        standard=model.standardised(np.stack([item.features for item in some])),
         past=past_probabilities(connection, device, start, config, model),
         kcal_per_min=np.array([item.kcal_per_min for item in some]),
     )

@@ -132,9 +132,7 @@ class Marker:
         scores, some = scored.scores, windows.places
         probabilities = scores.probabilities[some]
         needs = doubt.required(self._marking.measure).needs
-        standard = past = expected = None
-        if everything or Need.STANDARD_SCORES in needs:
-            standard = self._model.standardised(scored.features[some])
+        past = expected = None
         if everything or Need.EXPECTED_KCAL in needs:
             expected = expected_kcal(self._model.labels, scored.weight_kg[some], probabilities.argmax(1))
         if Need.PAST in needs and self._connection is not None:
@@ -145,7 +143,7 @@ class Marker:
             probabilities=probabilities,
             in_set=scores.in_set[some],
             drawn=draws(windows.device, windows.start),
-            standard=standard,
+            familiarity=scores.familiarity[some],
             past=past,
             kcal_per_min=scores.kcal_per_min[some],
             expected=expected,
