@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from activitymodule.telemetry.sources.base import (
     register,
 )
 from activitymodule.telemetry.sources.casas_labels import activity_of, label_table
+from activitymodule.telemetry.sources.clock import LocalClock
 from activitymodule.telemetry.sources.csv_blocks import naive_stamps, numbers, stream_csv
 
 STEPS = 100
@@ -35,9 +37,10 @@ class Arwise:
 
     A row holds 10 s: 100 steps of 8 channels, a stamp and a label. The rows of a person follow each other every
     9.99 s, so a row becomes 100 readings 99.9 ms apart; the stamp is the first step's, and its local time is
-    taken as UTC. User acceleration and rotation rate become fields of a reading; distance and bearing from home
-    do not. There is no attitude, hence no total acceleration: windows of this sample lack the acceleration
-    channels. Windows that a person with a smaller number has too are removed (p1 and p2 hold the same windows).
+    taken as UTC; where the clock was set back, the readings after it are moved on as those of `casas`. User
+    acceleration and rotation rate become fields of a reading; distance and bearing from home do not. There is no
+    attitude, hence no total acceleration: windows of this sample lack the acceleration channels. Windows that a
+    person with a smaller number has too are removed (p1 and p2 hold the same windows).
     """
 
     name = "arwise"
@@ -70,10 +73,11 @@ class Arwise:
             lacking = [name for name in ("stamp", *channels) if name not in header]
             if lacking:
                 raise DataError(f"{unit} is not an ArWISE recording: the column {lacking[0]} is missing")
+            clock = LocalClock(STEPS * STEP_US)
             for rows, malformed in stream_csv(file, header, ["stamp", "activity_label", *channels]):
                 for start in range(0, max(len(rows), 1), _ROWS_IN_CHUNK):
                     part = rows.slice(start, _ROWS_IN_CHUNK)
-                    yield _chunk(part, channels, unit, taken, labels, malformed if start == 0 else 0)
+                    yield _chunk(part, channels, unit, taken, labels, clock, malformed if start == 0 else 0)
 
     def _stamps_of_earlier_people(self, unit: Unit) -> set[str]:
         """Stamps of people with a smaller number: p1 and p2 of the sample hold the same windows."""
@@ -100,6 +104,7 @@ def _chunk(
     unit: Unit,
     taken: set[str],
     labels: dict[str, str | None],
+    clock: LocalClock,
     malformed: int,
 ) -> Chunk:
     removed = {"malformed_row": malformed * STEPS} if malformed else {}
@@ -115,6 +120,13 @@ def _chunk(
     values = [numbers(rows.column(name))[0] for name in channels]
     readings = np.column_stack(values).reshape(-1, len(_CHANNELS))
     activity, noticed = activity_of(rows.column("activity_label").to_pylist(), labels)
+    same = np.array(
+        [hash(row.tobytes()) for row in readings.reshape(len(rows), STEPS * len(_CHANNELS))], np.int64
+    )
+    stamps, moves = clock.moved(stamps, same)
+    noticed = Counter(noticed) + Counter(
+        {what: count * (STEPS if what == "moved_on_after_the_clock" else 1) for what, count in moves.items()}
+    )
     columns: dict[str, np.ndarray] = {name: readings[:, i] for i, name in enumerate(_CHANNELS)}
     columns["stamp"] = (stamps[:, None] + np.arange(STEPS) * STEP_US).reshape(-1)
     columns["activity"] = np.repeat(np.array(activity, object), STEPS)

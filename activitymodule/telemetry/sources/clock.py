@@ -26,7 +26,9 @@ class LocalClock:
     Rows that are a copy of earlier ones keep their stamps, by which they are removed later.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, period_us: int = _PERIOD_US) -> None:
+        """period_us : between two rows."""
+        self._period_us = period_us
         self._moved = 0
         self._last: int | None = None
         self._stamps = np.empty(0, np.int64)  # of the last 26 hours, as they stand in the file
@@ -53,7 +55,7 @@ class LocalClock:
                     noticed["time_goes_back"] += 1
                 elif not self._is_copy(known + i):
                     noticed["clock_set_back"] += 1
-                    self._moved += _set_back_by(-int(step[i]))
+                    self._moved += _set_back_by(-int(step[i]), self._period_us)
                     by[i:] = self._moved
         noticed["moved_on_after_the_clock"] += int((by != 0).sum())
         self._last = int(stamps[-1])
@@ -71,8 +73,8 @@ class LocalClock:
         )
 
 
-def _set_back_by(step_us: int) -> int:
+def _set_back_by(step_us: int, period_us: int) -> int:
     """By how much a clock was set back where stamps went back by so much: quarters of an hour, unless more than a
     minute of readings would be missing then."""
     quarters = -(-step_us // _QUARTER_US) * _QUARTER_US
-    return quarters if quarters - step_us <= _SLACK_US else step_us + _PERIOD_US
+    return quarters if quarters - step_us <= _SLACK_US else step_us + period_us

@@ -94,6 +94,31 @@ def test_rows_that_are_late_or_there_already_are_no_clock_set_back(tmp_path: Pat
     assert seconds_of("casas", tmp_path)[1].noticed == {"time_goes_back": 1}
 
 
+def arwise(folder: Path, times: list[datetime]) -> None:
+    """Rows of ten seconds, each with values of its own."""
+    names = [f"{kind}_{axis}_{step + 1}" for step in range(100)
+             for kind in ("user_acceleration", "rotation_rate") for axis in "xyz"]  # fmt: skip
+    rows = (
+        f"{at:%Y-%m-%d %H:%M:%S.%f},sit," + ",".join([f"{math.sin(k):.6f}"] * len(names))
+        for k, at in enumerate(times)
+    )
+    (folder / "p1_train.csv").write_text(
+        "\n".join([",".join(["stamp", "activity_label", *names]), *rows]) + "\n"
+    )
+
+
+@pytest.mark.parametrize("back_seconds", [3600, 1234.5])
+def test_a_clock_set_back_between_rows_of_ten_seconds(tmp_path: Path, back_seconds: float) -> None:
+    times = every(9.99, 120)
+    arwise(tmp_path, times[:60] + [at - timedelta(seconds=back_seconds) for at in times[60:]])
+    seconds, ledger = seconds_of("arwise", tmp_path)
+    np.testing.assert_allclose(seconds, np.arange(12_000) * 0.0999, atol=1e-6)
+    assert ledger.noticed["clock_set_back"] == 1
+    assert ledger.noticed["moved_on_after_the_clock"] == 6000
+    arwise(tmp_path, times)
+    assert "clock_set_back" not in seconds_of("arwise", tmp_path)[1].noticed
+
+
 def wisdm(folder: Path, times: list[int], code: str = "A") -> tuple[np.ndarray, Ledger]:
     lines = (f"1600,{code},{at},{i % 7 / 10:.3f},{i % 5 / 10:.3f},9.8;\n" for i, at in enumerate(times))
     (folder / "data_1600_accel_watch.txt").write_text("".join(lines))
