@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,36 @@ def written_beside(path: Path, mode: int = 0o666) -> Iterator[Path]:
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """An empty folder beside `path`, which takes its place at the end of the block, and goes where that fails.
+
+    What else was in the folder stays in it. Raises ConfigError, which says why, where it cannot be written.
+    """
+    try:
+        target = path.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part, before = (target.with_name(f".{os.getpid()}.{kind}.{target.name}") for kind in ("new", "old"))
+        for left in (part, before):
+            shutil.rmtree(left, ignore_errors=True)
+        part.mkdir()
+        try:
+            yield part
+            if target.exists():
+                target.replace(before)
+            part.replace(target)
+            for other in before.iterdir() if before.exists() else ():
+                if not (target / other.name).exists():
+                    other.replace(target / other.name)
+        finally:
+            if before.exists() and not target.exists():
+                before.replace(target)
+            for left in (part, before):
+                shutil.rmtree(left, ignore_errors=True)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
 

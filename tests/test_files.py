@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from activitymodule.errors import ConfigError
-from activitymodule.files import write_bytes, write_text, written_beside
+from activitymodule.files import folder_beside, write_bytes, write_text, written_beside
 from activitymodule.settings import project_root
 
 FOLDERS = ("activitymodule", "annotation", "airflow", "spark", "sql", "infra", "benchmarks")
@@ -26,6 +26,30 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     assert path.read_bytes() == "é\r\na\n".encode()
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "models" / "activity"
+    with folder_beside(path) as part:
+        (part / "model").write_text("1", encoding="utf-8")
+        (part / "card").write_text("1", encoding="utf-8")
+        assert not path.exists()
+    (path / "notes").write_text("mine", encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt), folder_beside(path) as part:  # noqa: PT012 - half of it is written
+        (part / "model").write_text("2", encoding="utf-8")
+        raise KeyboardInterrupt
+    assert {one.name: one.read_text("utf-8") for one in path.iterdir()} == {
+        "model": "1", "card": "1", "notes": "mine",
+    }  # fmt: skip
+    with folder_beside(path) as part:
+        (part / "model").write_text("2", encoding="utf-8")
+        (part / "card").write_text("2", encoding="utf-8")
+    assert {one.name: one.read_text("utf-8") for one in path.iterdir()} == {
+        "model": "2", "card": "2", "notes": "mine",
+    }  # fmt: skip
+    assert list(path.parent.iterdir()) == [path]
+    with pytest.raises(ConfigError), folder_beside(path / "model" / "x"):
+        pytest.fail("a file is no folder")
 
 
 def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from activitymodule.errors import ActivityError, DataError
+from activitymodule.files import folder_beside
 from activitymodule.models import figures
 from activitymodule.models.baseline import baseline_of, write_baseline
 from activitymodule.models.bundle import ModelBytes
@@ -239,9 +240,9 @@ def _finish(
         return Outcome(kind, name, trained.report)
     if request.folder is not None:
         folder = request.folder / kind
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder, run, trained, data, origin)
-        draw(folder)
+        with folder_beside(folder) as part:
+            _write(part, run, trained, data, origin)
+            draw(part)
         return Outcome(kind, name, trained.report, folder=str(folder))
     promoted = not request.never_promote and (request.promote or run.serving.get(kind) is None)
     with tempfile.TemporaryDirectory(prefix="activity-model-") as temporary, ThreadPoolExecutor(1) as pool:
