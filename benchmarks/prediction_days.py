@@ -207,6 +207,11 @@ def main() -> int:
             else:
                 upgrade(config)
             connection = connect(config)
+            if name == "plain":  # which has no days to analyse
+                execute(
+                    connection,
+                    "CREATE FUNCTION analyse_new_prediction_days() RETURNS integer LANGUAGE sql AS 'SELECT 0'",
+                )
             fill(connection, options.days, options.watches, end_us)
             connections.append(connection)
         found = {

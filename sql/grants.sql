@@ -118,6 +118,8 @@ BEGIN
         FROM (VALUES
             ('activity_scorer', 'make_prediction_days'),
             ('activity_airflow', 'make_prediction_days'),
+            ('activity_scorer', 'analyse_new_prediction_days'),
+            ('activity_airflow', 'analyse_new_prediction_days'),
             ('activity_airflow', 'take_out_prediction_day'),
             ('activity_airflow', 'take_late_predictions'),
             ('activity_airflow', 'drop_prediction_day')

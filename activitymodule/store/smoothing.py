@@ -27,6 +27,8 @@ GROUP BY part ORDER BY part
 _ALONE = f"SELECT pg_advisory_xact_lock({WRITING_PREDICTIONS})"
 _SHARE = 20_000  # windows a statement; consecutive ones of a watch share their work
 
+# Without statistics of the rows that a batch just wrote to a new day, each look-up would read along the time.
+_ANALYSE = "SELECT analyse_new_prediction_days()"
 _REFRESH = "SELECT refresh_smoothed(%s::text[], %s::timestamptz[], %s, %s)"
 _REFRESH_US = """
 SELECT refresh_smoothed(
@@ -47,6 +49,7 @@ def refresh_smoothed(
     """
     changed = 0
     execute(connection, _ALONE)
+    execute(connection, _ANALYSE)
     keys = {"batch_id": batch_id, "since": since, "share": _SHARE}
     for devices, starts in fetch_all(connection, _KEYS_OF_BATCH, keys):
         values = (devices, starts, scoring.smoothing_windows, scoring.smoothing_stay)
@@ -63,6 +66,7 @@ def refresh_smoothed_windows(
     """
     starts = np.asarray(window_start_us, np.int64).tolist()
     values = (list(device_id), starts, scoring.smoothing_windows, scoring.smoothing_stay)
+    execute(connection, _ANALYSE)
     return int(fetch_value(connection, _REFRESH_US, values))
 
 

@@ -165,6 +165,7 @@ def test_the_console_adds_users_and_labels(as_role):
         ("scorer", "SELECT take_out_prediction_day('predictions_20200101')"),
         ("console", "SELECT take_late_predictions('2020-01-01')"),
         ("reader", "SELECT make_prediction_days('2020-01-01', '2020-01-01')"),
+        ("reader", "SELECT analyse_new_prediction_days()"),
         ("reader", "SELECT * FROM users"),
         ("reader", "SELECT readings FROM queue_items"),
         ("reader", "SELECT payload FROM dead_letters"),

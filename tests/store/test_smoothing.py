@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from activitymodule.models.smoothing import forward_filter
 from activitymodule.settings import Scoring
 from activitymodule.store.batches import begin_batch, mark_written
 from activitymodule.store.models import record_model_version
+from activitymodule.store.prediction_days import make_days
 from activitymodule.store.predictions import write_predictions
 from activitymodule.store.queries import fetch_value
 from activitymodule.store.smoothing import refresh_smoothed, refresh_smoothed_windows, refresh_unfinished
@@ -120,6 +122,19 @@ def test_a_replaced_window_changes_later_ones(connection, make_rows):
     moved = [start for (_, start), value in after.items() if before["watch-0", start] != value]
     assert moved
     assert all(0 <= start - late.window_start_us[0] <= 50_000_000 for start in moved)
+
+
+def test_a_day_that_has_just_begun_has_statistics(connection, make_rows):
+    rows = make_rows(4, 30)
+    day = datetime.fromtimestamp(rows.window_start_us[0] / 1e6, UTC).date()
+    make_days(connection, day, day)
+    write_predictions(connection, rows)
+    name = f"predictions_{day:%Y%m%d}"
+    known = "SELECT reltuples FROM pg_class WHERE relname = %s"
+    assert fetch_value(connection, known, (name,)) <= 0
+    refresh_smoothed(connection, batch_id=1, scoring=SCORING)
+    in_day = "SELECT count(*) FROM " + name
+    assert fetch_value(connection, known, (name,)) == fetch_value(connection, in_day) > 0
 
 
 def test_versions_with_other_labels_are_no_evidence(connection, make_rows):

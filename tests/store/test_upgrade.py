@@ -118,16 +118,8 @@ def test_no_row_is_lost_on_the_way_up_and_down(old: Connection, fresh_settings: 
     gold = fetch_all(old, gold_labels)
     old.commit()
     assert all(before.values()), [table for table, rows in before.items() if not rows]
-    assert migrate.upgrade(fresh_settings).pending == (
-        "0005",
-        "0006",
-        "0007",
-        "0008",
-        "0009",
-        "0010",
-        "0011",
-        "0012",
-    )
+    later = sorted(file.stem[:4] for file in resource("sql/migrations/versions").glob("0*.py"))
+    assert migrate.upgrade(fresh_settings).pending == tuple(one for one in later if one > "0004")
     assert migrate.schema(fresh_settings).up_to_date
     assert dump(old) == before
     assert fetch_all(old, gold_labels) == gold

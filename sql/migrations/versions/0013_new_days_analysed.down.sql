@@ -1,0 +1,1 @@
+DROP FUNCTION analyse_new_prediction_days();
