@@ -1,7 +1,7 @@
 """The `activity` command. A verb is a file in `jobs/`, found by its first line and imported when it is used.
 
 The docstring of such a file begins with the verb in backticks and its one line of help (as in jobs/score.py); the
-constant SECTION says under which heading of the overview it stands, and `app` is its Typer application.
+constant SECTION names its heading in the overview, and `app` is its Typer application.
 """
 
 from __future__ import annotations

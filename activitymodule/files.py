@@ -16,7 +16,7 @@ def written_beside(path: Path, mode: int = 0o666) -> Iterator[Path]:
     """A path beside `path` to write to; it replaces `path` at the end of the block, and goes where that fails.
 
     What is no regular file (a pipe, /dev/stdout) is written to itself; a symbolic link stays one. mode : of a new
-    file, less the umask. Raises ConfigError, which says why, where the file cannot be written.
+    file, less the umask. Raises ConfigError with the reason where the file cannot be written.
     """
     if "\0" in str(path):
         raise ConfigError(f"cannot write {str(path)!r}: its name holds NUL")
@@ -25,7 +25,7 @@ def written_beside(path: Path, mode: int = 0o666) -> Iterator[Path]:
         if target.exists() and not target.is_file():
             yield path
             return
-        # the suffix stays: it tells libraries what to write
+        # the suffix stays: libraries choose the format by it
         part = target.with_name(f".{os.getpid()}.{target.name[-200:]}")
         part.unlink(missing_ok=True)
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
@@ -42,7 +42,7 @@ def written_beside(path: Path, mode: int = 0o666) -> Iterator[Path]:
 def folder_beside(path: Path) -> Iterator[Path]:
     """An empty folder beside `path`, which takes its place at the end of the block, and goes where that fails.
 
-    What else was in the folder stays in it. Raises ConfigError, which says why, where it cannot be written.
+    What else was in the folder stays in it. Raises ConfigError with the reason where it cannot be written.
     """
     try:
         target = path.resolve()

@@ -1,7 +1,7 @@
 """Sessions: who is signed in, by a signed cookie.
 
 A session ends when it expires, when its user is disabled or gets another password or role, and on signing out.
-`annotation/gate.py` reads it before every request, `annotation/access.py` says what a route needs.
+`annotation/gate.py` reads it before every request, `annotation/access.py` defines what a route needs.
 """
 
 from __future__ import annotations

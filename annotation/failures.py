@@ -75,7 +75,7 @@ def notify(error: Exception) -> None:
 
 
 class RetryAfter:
-    """ASGI middleware: a response 503 says when to try again, unless trying again would not help.
+    """ASGI middleware: a response 503 has the time to try again, unless trying again would not help.
 
     A browser loads its page again by itself.
     """

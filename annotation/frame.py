@@ -139,7 +139,7 @@ def page(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make a function `(who: User, **query)` the page at `path`, inside the signed-in layout.
 
-    role: who may see it; others get a page that says so. icon: the inside of a 24 x 24 SVG drawn with strokes; with
+    role: who may see it; others get a page of refusal. icon: the inside of a 24 x 24 SVG drawn with strokes; with
     one the page is in the navigation, under `group`, by `order`. wide: all of the screen, the title for screen
     readers only. assets: names of files in static/ (.css, .js) that the page needs beside those of every page. An
     ActivityError that the function raises becomes a notice on the page.

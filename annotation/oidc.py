@@ -19,7 +19,7 @@ from annotation import context
 _ASYMMETRIC = ("RS", "PS", "ES", "Ed")  # signatures that only the provider can make
 
 Claims = Mapping[str, Any]
-"""What the provider says of a user, as JSON."""
+"""The provider's claims about a user, as JSON."""
 
 
 @lru_cache(maxsize=1)

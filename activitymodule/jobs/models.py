@@ -89,7 +89,7 @@ def promote(
     why: str = _WHY,
     as_json: bool = options.JSON,
 ) -> None:
-    """Make a version champion, whatever the gate says of it.
+    """Make a version champion, whatever its verdict is.
 
     The version is loaded and tried first; one that does not fit is refused. Who did it and why is recorded.
     """

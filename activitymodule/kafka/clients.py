@@ -115,7 +115,7 @@ def require_broker(config: Settings) -> None:
 
 class _Connections(KafkaConnectionManager):
     """kafka-python's connections, which end a client at once where the broker refuses it: kafka-python tries again
-    until its time is up, and then says that it ran out of time."""
+    until its time is up, and then reports a timeout."""
 
     _refused: Exception | None = None
 
@@ -193,7 +193,7 @@ def _client(config: Settings, kind: Any, **options: Any) -> Iterator[Any]:
 
 @contextmanager
 def consumer(config: Settings, **options: Any) -> Iterator[KafkaConsumer]:
-    """A kafka-python consumer, closed at the end; it reads what `kafka.isolation_level` says.
+    """A kafka-python consumer, closed at the end; it reads by `kafka.isolation_level`.
 
     Raises ServiceUnavailableError where Kafka does not answer, BrokerError where it refuses.
     """
@@ -257,7 +257,7 @@ def producer(config: Settings, **options: Any) -> Iterator[KafkaProducer]:
 
 
 def described(client: KafkaAdminClient, topic: str) -> Any:
-    """What `describe_topics` says of a topic; None where it does not exist. Raises Kafka's error of the topic."""
+    """What `describe_topics` returns for a topic; None where it does not exist. Raises Kafka's error of the topic."""
     found = client.describe_topics([topic])[0]
     error = for_code(found["error_code"])
     if error in (NoError, UnknownTopicOrPartitionError):

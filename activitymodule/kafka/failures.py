@@ -1,7 +1,7 @@
 """Errors of Kafka's clients as this project's: those that pass, and those that waiting does not change.
 
 kafka-python raises classes, Spark's connector gives the text of a Java exception. Both carry the names of the errors
-of Kafka's protocol, by which they are told apart here.
+of Kafka's protocol, by which they are distinguished here.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Files(Protocol):
 
 @dataclass(frozen=True)
 class Range:
-    """What the name of a file says: messages [first, until) of one partition; series: which topic of that name."""
+    """What the name of a file holds: messages [first, until) of one partition; series: which topic of that name."""
 
     partition: int
     first: int
@@ -66,7 +66,7 @@ def file_name(part: Range, number: int = 0) -> str:
 
 
 def range_of(name: str) -> Range | None:
-    """What the name of a file says; None for a file of a former version."""
+    """What the name of a file holds; None for a file of a former version."""
     found = _MESSAGES.fullmatch(name)
     return Range(int(found[1]), int(found[2]), int(found[3]), found[4]) if found else None
 

@@ -47,7 +47,7 @@ def text_of(content: bytes) -> str:
 def read_labels(
     text: str, *, annotator: str, window_seconds: float, question: Labels | None = None
 ) -> ImportRows:
-    """The answers of a CSV or Label Studio file; the first character tells which it is.
+    """The answers of a CSV or Label Studio file; the first character decides which it is.
 
     annotator : for rows that name none; window_seconds : length of windows without a window_end; question : of Label
     Studio, whose answers are the activity. Raises DataError, which names the row that cannot be used.

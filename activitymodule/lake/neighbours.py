@@ -34,7 +34,7 @@ _SCHEMA = pa.schema(
         "timestampType": pa.int32(),
     }
 )
-# Spark writes times as INT96, which Arrow reads in nanoseconds unless told otherwise
+# Spark writes times as INT96, which Arrow reads in nanoseconds by default
 _PARQUET = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
 
 

@@ -68,7 +68,7 @@ def agreements(
 ) -> list[PairAgreement]:
     """Every pair of annotators who labelled a window both; one entry a label in the arguments.
 
-    window : anything hashable that tells windows apart. An annotator's last label of a window counts.
+    window : anything hashable that identifies a window. An annotator's last label of a window counts.
     """
     common = _in_common(annotator, window, label)
     return [pair_agreement(*pair, common[pair], seed=seed) for pair in sorted(common)]

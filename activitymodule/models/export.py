@@ -114,7 +114,7 @@ class Card:
 
 
 def libraries() -> dict[str, str]:
-    """The versions on which it depends how a model file is loaded and what the model says."""
+    """The versions on which it depends how a model file is loaded and what the model predicts."""
     return {name: version(name) for name in _LIBRARIES} | {"python": platform.python_version()}
 
 

@@ -82,7 +82,7 @@ def _blocks(text: str, inputs: int, outputs: int) -> list[str]:
     for number, end in enumerate(ends):
         name = f"Tree={number}\n"
         if not text.startswith(name, begin):
-            raise ValueError(f"tree {number} does not begin where its size says")
+            raise ValueError(f"tree {number} does not begin at the place that its size gives")
         blocks.append(text[begin + len(name) : end])
         begin = end
     return blocks

@@ -25,7 +25,7 @@ SECONDS = 120.0
 _CPU_SECONDS = 60
 _MEMORY_BYTES = 3 << 30  # of addresses, of which the libraries take a third
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT")
-# what ends a trial from outside says nothing about the model
+# what ends a trial from outside is no evidence against the model
 _INTERRUPTED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -122,12 +122,12 @@ def _tried(kind: str, stored: ModelBytes) -> Outcome:
         return Outcome(f"{differs}; {made or 'with the same libraries'}; train it again")
     if made is None:
         return Outcome()
-    told = (
+    compared = (
         "its answers to the windows on its card are the same"
         if card.scored
         else "its card has no windows to compare"
     )
-    return Outcome(note=f"{made}; {told}")
+    return Outcome(note=f"{made}; {compared}")
 
 
 def main() -> None:

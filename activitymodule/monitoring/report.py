@@ -1,6 +1,6 @@
 """Drift report: compares current readings with the champion's training data.
 
-The measures are those of monitoring/measures; each says what it compares and how its threshold comes about.
+The measures are those of monitoring/measures; each documents what it compares and where its threshold comes from.
 """
 
 from __future__ import annotations
@@ -318,9 +318,9 @@ def features_table(found: Comparison, features: int) -> Table:
 
 
 def recommendation(found: Comparison) -> tuple[bool, str]:
-    """Whether to retrain, and one sentence that says why.
+    """Whether to retrain, and the reason in one sentence.
 
-    A retraining is recommended where a measure that says so exceeds its threshold.
+    A retraining is recommended where a measure that asks for one exceeds its threshold.
     """
     exceeded = [one for one in found.measures if one.exceeded]
     reasons = [one for one in exceeded if one.recommends_retraining]

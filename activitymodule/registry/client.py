@@ -18,9 +18,8 @@ from activitymodule.settings import Settings
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
 ARTIFACTS = "mlflow-artifacts:"
-_MOST_TIMES = (
-    10  # what is downloaded may have so many times models.max_megabytes: the gate says how large a model is
-)
+# a download may have so many times models.max_megabytes: the gate decides how large a model may be
+_MOST_TIMES = 10
 
 Json = dict[str, Any]  # MLflow's own objects
 

@@ -76,7 +76,7 @@ def _set_password(store: str, user: str, password: str) -> None:
                 )
                 _say("the password of the registry's user is another now, and is set to it")
     except SQLAlchemyError as error:
-        # the server says what is wrong, and tries again
+        # the server logs what is wrong, and tries again
         _say(f"the registry's tables cannot be read yet ({type(error).__name__})")
     finally:
         engine.dispose()

@@ -22,7 +22,7 @@ from activitymodule.store.promotions import Promoted
 
 @dataclass(frozen=True)
 class Checked:
-    """A version that may be loaded. sha256 : of its files; note : worth telling, None where it was told before"""
+    """A version that may be loaded. sha256 : of its files; note : worth logging, None where it was logged before"""
 
     version: ModelVersion
     stored: ModelBytes

@@ -1,7 +1,7 @@
 """Which version serves: the one that the store's record of promotions names, by number and SHA-256 of its files.
 
 The registry's alias `champion` follows the record. An alias that was moved elsewhere, or files that were replaced,
-serve nothing; they are told.
+serve nothing; they are reported.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def move_aliases(config: Settings, found: list[Promoted]) -> None:
 
 
 def repair(config: Settings) -> list[str]:
-    """Put the aliases champion and previous of both models where the record says; a sentence on each that moved."""
+    """Put the aliases champion and previous of both models where the record has them; a sentence on each that moved."""
     done = []
     for name in names(config).values():
         with session(config, read_only=True) as connection:

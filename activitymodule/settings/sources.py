@@ -65,7 +65,7 @@ def location(path: str) -> str:
 
 
 def _yaml(name: str, text: str) -> Any:
-    """What a text of YAML says. Raises ConfigError, which names the text and the line."""
+    """The content of a text of YAML. Raises ConfigError, which names the text and the line."""
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:

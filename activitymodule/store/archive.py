@@ -70,7 +70,7 @@ class ArchiveState:
 
 
 def write_archive_state(connection: Connection, state: ArchiveState) -> None:
-    """Replace what the store says of the archive of a topic."""
+    """Replace the state of the archive of a topic."""
     values = {
         "topic": state.topic,
         "topic_id": state.topic_id,
@@ -84,7 +84,7 @@ def write_archive_state(connection: Connection, state: ArchiveState) -> None:
 
 
 def read_archive_state(connection: Connection, topic: str) -> ArchiveState | None:
-    """What the store says of the archive of a topic; None where none is written."""
+    """The state of the archive of a topic; None where none is written."""
     row = fetch_row(connection, _READ, (topic,))
     if row is None:
         return None

@@ -20,8 +20,8 @@ from activitymodule.errors import DataError
 class PredictionRows:
     """n windows with their predictions, by columns; times are UTC microseconds.
 
-    A row of `probabilities` that is all NaN has no activity, and its `reason` says why; every other row must be finite
-    and have no reason. NaN elsewhere means unknown.
+    A row of `probabilities` that is all NaN has no activity, and its `reason` names the cause; every other row must be
+    finite and have no reason. NaN elsewhere means unknown.
     """
 
     device_id: pa.Array  # (n,) string

@@ -71,7 +71,7 @@ def refresh_smoothed_windows(
 
 
 _UNFINISHED = "SELECT batch_id, started_at FROM batches WHERE topic = %s AND finished_at IS NULL"
-# All rows of a batch are there once it says so, or once the next one of its query has begun.
+# All rows of a batch are there once it is marked as written, or once the next one of its query has begun.
 _FINISH_WRITTEN = """
 UPDATE batches SET finished_at = clock_timestamp()
 WHERE topic = %s AND finished_at IS NULL AND (written_at IS NOT NULL OR EXISTS (

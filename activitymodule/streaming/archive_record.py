@@ -1,4 +1,4 @@
-"""What the archive holds, as it says itself: a record in its own folder, which moves and is restored with it.
+"""What the archive holds: a record in its own folder, which moves and is restored with it.
 
 There is no second record that could differ from it. A batch is written down before it is written, so that one that was
 broken off is written again with the same ends, over its own files.
@@ -107,8 +107,8 @@ def checked(files: Files, root: str, record: Archived) -> Archived:
 def former_offsets(files: Files, root: str, checkpoint: str) -> dict[int, int] | None:
     """Partition -> first offset that a former version did not archive; None where that cannot be known.
 
-    Spark's file sink lists the files of a batch before the checkpoint says that the batch is done. So the list decides,
-    if the checkpoint belongs to it.
+    Spark's file sink lists the files of a batch before the checkpoint records that the batch is done. So the list
+    decides, if the checkpoint belongs to it.
     """
     offsets, commits, listed = (
         {int(name.split(".")[0]) for name in files.names(folder) if name[:1].isdigit()}
@@ -125,7 +125,7 @@ def former_offsets(files: Files, root: str, checkpoint: str) -> dict[int, int] |
 
 @dataclass(frozen=True)
 class Found:
-    """The record as it fits the topic now, and what a person is told about that."""
+    """The record as it fits the topic now, and the messages about that."""
 
     record: Archived
     messages: list[str]

@@ -144,7 +144,7 @@ def live(
     on_progress: Progress = _silent,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Sent:
-    """Send a run in (faster than) real time, as a stream, until its end or until `stopped` says so."""
+    """Send a run in (faster than) real time, as a stream, until its end or until `stopped` is true."""
     clients.require_broker(config)
     # an error in the reference statistics is raised here, not in a worker
     ReferenceStatistics.load(run.reference)

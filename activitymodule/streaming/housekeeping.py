@@ -71,7 +71,7 @@ class Housekeeping:
             transact(self._config, self._merge)
             self._logged = None
         except StoreUnavailableError:
-            return  # whoever scores says so; what is to be merged is kept
+            return  # the scorer reports it; what is to be merged is kept
         except ActivityError as error:
             if self._logged != error.code:
                 log(f"could not merge the counts for drift monitoring: {error}")

@@ -20,13 +20,13 @@ MEND = "`apt-get install openjdk-17-jre-headless` on Debian (or 21), `brew insta
 def java_version(java: Path) -> int | None:
     """The major version `java -version` reports; None where it does not run."""
     try:
-        told = subprocess.run(
+        ran = subprocess.run(
             [java, "-version"], capture_output=True, text=True, timeout=60, encoding="utf-8", errors="replace"
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r'version "(\d+)', told.stderr + told.stdout)
-    return int(found.group(1)) if found and told.returncode == 0 else None
+    found = re.search(r'version "(\d+)', ran.stderr + ran.stdout)
+    return int(found.group(1)) if found and ran.returncode == 0 else None
 
 
 def which_java() -> str | None:

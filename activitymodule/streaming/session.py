@@ -51,7 +51,7 @@ def _java_is_there() -> None:
     if (home and (Path(home) / "bin" / "java").is_file()) or shutil.which("java"):
         return
     raise ServiceUnavailableError(
-        "Spark needs Java 17 or 21, and none is installed; ./init.sh says how to install it"
+        "Spark needs Java 17 or 21, and none is installed; ./init.sh prints how to install it"
     )
 
 
@@ -164,7 +164,7 @@ def spark_session(
                 options["spark.hadoop.fs.file.impl"] = _BARE_FILE_SYSTEM
                 options["spark.driver.extraClassPath"] = str(bare[0])
         jvm_log = logs / f"{app_name}.jvm.log"
-        # the workers must be this very Python, whatever PATH says
+        # the workers must be this very Python, whatever is on PATH
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     if scoring:
         options["spark.python.daemon.module"] = "activitymodule.streaming.daemon"

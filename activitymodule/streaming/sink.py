@@ -31,7 +31,7 @@ QUERY = "score"
 
 
 class BatchSink:
-    """`begins` says what the query reads, `write` is its foreachBatch. windows, batches : what was scored so far."""
+    """`begins` sets what the query reads, `write` is its foreachBatch. windows, batches : what was scored so far."""
 
     def __init__(
         self,

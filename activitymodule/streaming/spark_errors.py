@@ -25,7 +25,7 @@ _JAVA_CLASS = re.compile(r"^(?:[\w$]+\.)+[\w$]+: ")  # in front of a message
 
 
 def first_line(message: str) -> str:
-    """The line of a Spark error that says what happened: that of the Python exception where there is one."""
+    """The line of a Spark error that names the cause: that of the Python exception where there is one."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     errors = [match for line in lines if (match := _PYTHON_ERROR.match(line))]
     if errors:

@@ -20,7 +20,7 @@ Kind = Literal["string", "stamp", "float"]
 class Field:
     """One field of a reading: its name, kind, unit, plausible range (inclusive) and meaning.
 
-    none_up_to : such a value, and any below, says that nothing was measured: it becomes null.
+    none_up_to : such a value, and any below, means that nothing was measured: it becomes null.
     """
 
     name: str

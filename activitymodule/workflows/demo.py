@@ -126,7 +126,7 @@ def _console(config: Settings, log: Path, say: Say, headline: Headline) -> Itera
 
 
 def _who_signs_in(config: Settings) -> str:
-    """Who may sign in, as a sentence; makes the first user where there is none, once it can be told its password."""
+    """Who may sign in, as a sentence; makes the first user where there is none, once its password can be shown."""
     with session(config) as connection:
         if list_users(connection):
             return "sign in as one of `activity users list`"

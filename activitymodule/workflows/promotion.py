@@ -17,7 +17,7 @@ def model_name(config: Settings, kind: str) -> str:
 
 
 def promote_by_hand(config: Settings, kind: str, version: str, *, by_whom: str, why: str) -> ModelVersion:
-    """Make a version (its number, or `latest`) champion whatever the gate says; recorded in `promotions`.
+    """Make a version (its number, or `latest`) champion whatever its verdict is; recorded in `promotions`.
 
     It is checked first. Raises ModelError where it is refused or does not fit,
     ServiceUnavailableError where it could not be recorded.

@@ -167,7 +167,7 @@ class Comparison:
     details: Report
 
     def document(self) -> dict[str, object]:
-        """The comparison for JSON; each line of the summary says whether its target is met."""
+        """The comparison for JSON; each line of the summary has whether its target is met."""
         return {**asdict(self), "summary": [{**asdict(line), "met": line.met} for line in self.summary]}
 
 

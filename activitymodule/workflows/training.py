@@ -69,7 +69,7 @@ def silent(_text: str) -> Progress:
 def train(request: Request, config: Settings, *, begin: Begin = silent) -> list[Outcome]:
     """Train, evaluate and (unless only evaluated) register what is requested; one outcome a model.
 
-    The first version of a model becomes champion; a later one only where the request says `promote`. Raises
+    The first version of a model becomes champion; a later one only where the request has `promote`. Raises
     DataError for data that cannot be used, ConfigError, and ServiceUnavailableError before the work begins.
     """
     kinds: tuple[Kind, ...] = ("activity", "energy") if request.what == "both" else (request.what,)

@@ -152,7 +152,7 @@ def _replay(who: User, reason: str, waiting: int) -> None:
 
 
 async def _send(who: User, selection: Selection) -> tuple[bool, str]:
-    """Whether they were sent, and the notice that says so."""
+    """Whether they were sent, and the notice for the page."""
     config = context.settings()
 
     def work() -> Resent:

@@ -1,4 +1,4 @@
-"""Days of predictions go to the lake, and from there, if a setting says so.
+"""Days of predictions go to the lake, and from there, if a setting asks for it.
 
 A day is written to the lake while it is still in the store, then its table is taken out of `predictions`, compared with
 what was written, and dropped. A run that is interrupted anywhere is continued by the next: what the lake has is not

@@ -49,7 +49,7 @@ class RetentionReport(Result):
 class Size(Result):
     """How much there is of something. count: rows (about), files or folders; None: not counted
 
-    setting : what limits it, None where something else does, which `note` says
+    setting : what limits it, None where something else does, which `note` names
     """
 
     name: str

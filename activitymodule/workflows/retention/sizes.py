@@ -38,7 +38,7 @@ def kept(config: Settings, size: Size) -> str:
 
 
 def sizes(config: Settings) -> list[Size]:
-    """Every table, and every folder that is on this machine or can be listed by its dates; what fails says why."""
+    """Every table, and every folder that is on this machine or can be listed by its dates; failures have a reason."""
     parts: list[tuple[str, Callable[[Settings], Iterator[Size]]]] = [
         (f"PostgreSQL at {place(config)}", _tables),
         (location(config.lake.folder), _lake),

@@ -158,7 +158,7 @@ def _may_teach(config: Settings, connection: Connection, serving: ModelVersion) 
         return False
     try:
         folder = fetch(config, serving)
-    except ModelError:  # the evaluation says so, with the figures of the challenger
+    except ModelError:  # the evaluation reports it, with the figures of the challenger
         return True
     known = Card.from_json((folder / CARD_FILE).read_text(encoding="utf-8")).labels
     return bool(known_or_enough(gold, known)[0].any())

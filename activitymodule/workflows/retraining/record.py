@@ -41,7 +41,7 @@ def working(config: Settings, run_id: str, step: str) -> Iterator[store.Run]:
             yield run
         except BaseException as error:
             message = str(error).splitlines()[0] if str(error) else type(error).__name__
-            with contextlib.suppress(ActivityError):  # without a store the error itself says why
+            with contextlib.suppress(ActivityError):  # without a store the error itself has the reason
                 note(config, run_id, f"{step}: {message}"[:500])
             raise
 

@@ -77,7 +77,7 @@ class CheckResult(Result):
 
 class Base(Result):
     """What the champion learned from besides labels, as its lineage describes it (further keys of the lineage are
-    kept). setting : learning.base; same : whether it was made again bit by bit, None where nothing tells."""
+    kept). setting : learning.base; same : whether it was made again bit by bit, None where that is not known."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="allow")
 
