@@ -17,6 +17,7 @@ from pyarrow import fs
 
 from activitymodule.settings import Settings, location
 from activitymodule.telemetry.decoding import decode_messages
+from activitymodule.windows.frame import NO_MODELS, KnownModels
 from activitymodule.windows.packing import RECORD, to_records
 
 _LATE = timedelta(seconds=30)  # the longest time from a reading to its message in Kafka
@@ -46,8 +47,13 @@ def _files(
     return [path for _, path in sorted(found)[:_MOST_FILES]]
 
 
-def archived_records(config: Settings, device_id: str, since: datetime, until: datetime) -> np.ndarray:
-    """Records (windows.packing.RECORD) of a watch in [since, until), as far as the archive has them."""
+def archived_records(
+    config: Settings, device_id: str, since: datetime, until: datetime, known: KnownModels = NO_MODELS
+) -> np.ndarray:
+    """Records (windows.packing.RECORD) of a watch in [since, until), as far as the archive has them.
+
+    known : the model of the watch by the store.
+    """
     nothing = np.empty(0, RECORD)
     slack = timedelta(seconds=2 * config.archive.interval_seconds) + _LATE
     try:
@@ -75,6 +81,6 @@ def archived_records(config: Settings, device_id: str, since: datetime, until: d
     now_us = round(datetime.now(UTC).timestamp() * 1e6)
     readings = decode_messages(pa.array(values, pa.binary()), now_us=now_us, limits=config.telemetry).readings
     readings = readings.filter(pc.equal(readings.column("device_id"), device_id))
-    records = to_records(readings)
+    records = to_records(readings, known)
     low, high = (round(at.timestamp() * 1e6) for at in (since, until))
     return records[(records["stamp_us"] >= low) & (records["stamp_us"] < high)]

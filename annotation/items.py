@@ -19,6 +19,7 @@ from activitymodule.store import items as store_items
 from activitymodule.store import labels as store_labels
 from activitymodule.store import leases
 from activitymodule.store.connection import Connection
+from activitymodule.store.devices import models_for
 from activitymodule.store.items import Item, Neighbour
 from annotation.archived import archived_records
 from annotation.palette import colour
@@ -117,7 +118,8 @@ def surroundings(connection: Connection, config: Settings, item: Item) -> Around
     missing = not (records["stamp_us"] < low).any() or not (records["stamp_us"] >= high).any()
     source = "queue" if len(packed) > 1 else ""
     if missing:
-        more = archived_records(config, item.device_id, since, until)
+        known = models_for(connection, [item.device_id])
+        more = archived_records(config, item.device_id, since, until, known)
         # the window itself stays as it was queued; the archive may hold later readings of it
         more = more[(more["stamp_us"] < low) | (more["stamp_us"] >= high)]
         if len(more):

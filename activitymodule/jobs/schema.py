@@ -11,7 +11,7 @@ from activitymodule import files
 from activitymodule.errors import DataError
 from activitymodule.settings import project_root
 from activitymodule.store import prediction_columns
-from activitymodule.telemetry import reasons, sources
+from activitymodule.telemetry import profiles, reasons, sources
 from activitymodule.telemetry import schema as telemetry
 
 SECTION = "Recordings"
@@ -34,6 +34,7 @@ def _parts(document: str) -> dict[str, str]:
     return {
         "fields": telemetry.fields_table(),
         "reasons": reasons.reasons_table(),
+        "profiles": profiles.profiles_table(),
         "sources": sources.sources_text(),
     }
 

@@ -19,6 +19,7 @@ from activitymodule.learning.spreading import Neighbours
 from activitymodule.settings import Settings
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features
+from activitymodule.windows.frame import NO_MODELS, KnownModels
 from activitymodule.windows.grouping import group_panes
 from activitymodule.windows.panes import arrival_us, decode_panes
 
@@ -39,10 +40,14 @@ _PARQUET = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
 
 
 def neighbours(
-    config: Settings, labelled: Iterable[tuple[str, int]], each_side: int
+    config: Settings,
+    labelled: Iterable[tuple[str, int]],
+    each_side: int,
+    known: KnownModels = NO_MODELS,
 ) -> dict[tuple[str, int], Neighbours]:
     """Neighbours of labelled windows, by (device_id, window_us) of the labelled one.
 
+    known : the models of the watches by the store
     each_side : at most so many windows before and after it, as far as the archive has their readings. Empty without
         an archive.
     """
@@ -52,7 +57,7 @@ def neighbours(
     keys = sorted({(device, us + offset) for device, us in centres for offset in offsets})
     if not keys:
         return {}
-    windows = _windows(config, keys)
+    windows = _windows(config, keys, known)
     out: dict[tuple[str, int], Neighbours] = {}
     for device, us in centres:
         near = [us + offset for offset in offsets if (device, us + offset) in windows]
@@ -67,7 +72,7 @@ def neighbours(
 
 
 def _windows(
-    config: Settings, requested: list[tuple[str, int]]
+    config: Settings, requested: list[tuple[str, int]], known: KnownModels
 ) -> dict[tuple[str, int], tuple[np.ndarray, bool]]:
     """Features of windows, and whether their coverage suffices, by (device_id, window_us)."""
     messages = _messages(config, requested)
@@ -81,6 +86,7 @@ def _windows(
         now_us=arrival_us(kafka_us, pc.fill_null(messages.column("timestampType"), 0).to_numpy()),
         limits=config.telemetry,
         slide_seconds=windows.slide_seconds,
+        known=known,
     )
     grouped = group_panes(panes, windows)
     keys = list(

@@ -30,8 +30,10 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged_predictions ({typed}) ON COMMIT DELE
 """
 
 
-def upsert_sql(columns: Sequence[Column] = COLUMNS) -> str:
+def upsert_sql(columns: Sequence[Column] = COLUMNS, *, again: bool = False) -> str:
     """Insert staged rows; replace stored ones only where the new row has more readings, or more duplicates.
+
+    again : or as many of both.
 
     Rows are sorted, so that two writers of the same windows lock rows in the same order.
     """
@@ -51,17 +53,22 @@ FROM staged_predictions
 ORDER BY {key}, readings_used DESC, duplicates DESC
 ON CONFLICT ({key}) DO UPDATE SET
     {replaced}
-WHERE (excluded.readings_used, excluded.duplicates) > (p.readings_used, p.duplicates)
+WHERE (excluded.readings_used, excluded.duplicates) {">=" if again else ">"} (p.readings_used, p.duplicates)
 """
 
 
 def write_predictions(
-    connection: Connection, rows: PredictionRows, columns: Sequence[Column] = COLUMNS
+    connection: Connection,
+    rows: PredictionRows,
+    columns: Sequence[Column] = COLUMNS,
+    *,
+    again: bool = False,
 ) -> int:
     """Upsert in the caller's transaction; returns how many rows were inserted or replaced.
 
     A stored row is replaced only by one of more readings (or as many, and more duplicates), so writing the same
-    rows again, or older ones, changes nothing. Raises DataError for rows that contradict themselves.
+    rows again, or older ones, changes nothing. again : one of as many replaces it, too. Raises DataError for rows that
+    contradict themselves.
     """
     if not len(rows):
         return 0
@@ -72,7 +79,7 @@ def write_predictions(
         ensure_days(connection, rows.window_start_us)
         cursor.execute("DELETE FROM staged_predictions")
         cursor.copy_expert(_COPY, io.BytesIO(text), size=1 << 20)
-        cursor.execute(upsert_sql(columns))
+        cursor.execute(upsert_sql(columns, again=again))
         return int(cursor.rowcount)
 
 

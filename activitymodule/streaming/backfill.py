@@ -6,6 +6,7 @@ the archive and not in the store. This job scores them by the same path as the s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
@@ -36,10 +37,18 @@ class BackfillReport:
 
 
 def backfill(
-    spark: SparkSession, config: Settings, *, since: date | None = None, until: date | None = None
+    spark: SparkSession,
+    config: Settings,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    devices: Sequence[str] = (),
+    again: bool = False,
 ) -> BackfillReport:
     """Score the windows that the store lacks; dates (UTC, inclusive) are those of the messages' arrival.
 
+    devices : only windows of these watches; all, where none is named
+    again : score the windows that the store has, too, such as after the model of a watch was set
     Raises DataError without an archive, ModelError without a champion.
     """
     serving = ChampionWatch(config, partial(record_versions, config)).refresh()
@@ -47,12 +56,14 @@ def backfill(
         raise ModelError("there is no champion to score with; train one with `activity train`")
     messages = archive.read(spark, config, since, until)
     panes = panes_of(messages, config)
+    if devices:
+        panes = panes.filter(panes.device_id.isin(*devices))
     scorer = worker.Scorer(
         config, spark.sparkContext.broadcast(serving.bundle), serving.classifier.version, BACKFILL_BATCH
     )
     started = datetime.now(UTC)
     scored = windows_of(panes, config).mapInArrow(
-        partial(worker.score_missing, scorer=scorer), worker.BACKFILL_SCHEMA
+        partial(worker.score_missing, scorer=scorer, again=again), worker.BACKFILL_SCHEMA
     )
     try:
         counts = scored.collect()

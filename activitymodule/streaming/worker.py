@@ -23,6 +23,7 @@ from activitymodule.models.bundle import PersonColumns, ScoringModel, load_bundl
 from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection
 from activitymodule.store.dead_letters import PAYLOAD_BYTES, DeadLetters, write_dead_letters
+from activitymodule.store.devices import ModelCache
 from activitymodule.store.people import Person, people_for
 from activitymodule.store.predictions import PredictionRows, readings_stored, write_predictions
 from activitymodule.streaming.causes import error_text
@@ -45,6 +46,7 @@ UNKNOWN_PERSON = Person(None, None, None, None, None)
 _DECODE_ROWS = 50_000  # messages that are decoded together, at the most ...
 _DECODE_BYTES = 128 << 20  # ... and about so many bytes of them
 _PEOPLE_SECONDS = 60.0  # how long a person is kept before the store is asked again
+_MODELS_SECONDS = 5.0  # ... and the models of the watches
 
 
 @dataclass
@@ -55,6 +57,7 @@ class _Process:
     models: dict[str, ScoringModel] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
     people_until: dict[str, float] = field(default_factory=dict)
+    devices: ModelCache = field(default_factory=lambda: ModelCache(_MODELS_SECONDS))
     quick: bool = False
 
 
@@ -86,11 +89,14 @@ def decode(
     """Messages (value, MESSAGE_COLUMNS and perhaps topic_id) to panes; dead letters go to the store at once.
 
     Dead letters are committed before the task ends, so before the query commits its offsets; their key is the
-    message's place in the topic and the topic's id, so a task that runs twice writes them once.
+    message's place in the topic and the topic's id, so a task that runs twice writes them once. The models that
+    messages name are recorded, too.
     """
     _make_tasks_quick()
+    run = partial(_process.connection.run, config)
     for batch in _gathered(batches):
         kafka_us = batch.column("timestamp").cast(pa.int64()).to_numpy()
+        named: dict[str, str] = {}
         panes, dead = decode_panes(
             batch.column("value"),
             kafka_us,
@@ -98,7 +104,11 @@ def decode(
             limits=config.telemetry,
             slide_seconds=config.windows.slide_seconds,
             newline_terminated=True,
+            known=_process.devices.models(run),
+            said=named,
         )
+        if named:
+            _process.devices.learn(named, run)
         if dead.num_rows:
             _write_dead(batch, dead, config, topic_id)
         yield panes
@@ -198,16 +208,22 @@ def score(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.Reco
     yield pa.RecordBatch.from_pydict(columns | texts)
 
 
-def score_missing(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.RecordBatch]:
-    """The same for a backfill: only the windows of which the store has fewer readings than are given here."""
+def score_missing(
+    batches: Iterator[pa.RecordBatch], scorer: Scorer, again: bool = False
+) -> Iterator[pa.RecordBatch]:
+    """The same for a backfill: only the windows of which the store has fewer readings than are given here.
+
+    again : those of which it has as many, too
+    """
     _make_tasks_quick()
     seen = windows = written = 0
 
     def transaction(batch: pa.RecordBatch, connection: Connection) -> tuple[int, int]:
-        unseen = batch.filter(_unseen(batch, connection))
+        unseen = batch.filter(_unseen(batch, connection, again))
         if not unseen.num_rows:
             return 0, 0
-        return unseen.num_rows, write_predictions(connection, score_windows(unseen, scorer, connection))
+        rows = score_windows(unseen, scorer, connection)
+        return unseen.num_rows, write_predictions(connection, rows, again=again)
 
     # piece by piece: the stream's smoothing waits for who writes
     error = None
@@ -222,12 +238,12 @@ def score_missing(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator
     yield pa.RecordBatch.from_pydict(counts | {"error": pa.array([error], pa.string())})
 
 
-def _unseen(batch: pa.RecordBatch, connection: Connection) -> pa.Array:
-    """Windows that have more readings, duplicates included, than the store has."""
+def _unseen(batch: pa.RecordBatch, connection: Connection, again: bool) -> pa.Array:
+    """Windows that have more readings, duplicates included, than the store has; or as many, where `again`."""
     stored = readings_stored(
         connection, batch.column("device_id").to_pylist(), batch.column("window_us").to_numpy()
     )
-    return pa.array(batch.column("n").to_numpy() > stored.sum(1))
+    return pa.array(batch.column("n").to_numpy() + again > stored.sum(1))
 
 
 def score_windows(

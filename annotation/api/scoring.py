@@ -18,9 +18,11 @@ import pyarrow as pa
 from fastapi import APIRouter, Depends, HTTPException, Request
 
 from activitymodule.settings import Settings
+from activitymodule.store.devices import ModelCache
 from activitymodule.store.people import people_for
 from activitymodule.store.prediction_columns import answers as windows_of
 from activitymodule.streaming import worker
+from activitymodule.windows.frame import NO_MODELS, KnownModels
 from activitymodule.windows.grouping import group_panes
 from activitymodule.windows.panes import decode_panes
 from annotation import context
@@ -44,6 +46,7 @@ BATCH_MESSAGES = 1000
 _BATCH_BODIES = 8  # the size limit of a batch, in message limits
 # requests that are read, wait or are scored, of everybody and of one sender
 PLACES = Places(8, each=4)
+_devices = ModelCache(seconds=0)  # asked at every request: a model that was just set counts
 # threads of their own, fewer than cores: pages and sign-in must not wait for a model
 _threads = ThreadPoolExecutor(min(2, max(1, (os.cpu_count() or 1) - 1)), thread_name_prefix="scoring")
 
@@ -106,8 +109,13 @@ def _score_batch(config: Settings, sender: Sender, body: bytes) -> Any:
     return _score(config, sender, texts, one_watch=False)
 
 
-def windows_of_messages(config: Settings, messages: list[bytes]) -> tuple[pa.RecordBatch, pa.Table]:
-    """Messages to windows as the stream groups them (grouping.WINDOWS_SCHEMA), and dead letters."""
+def windows_of_messages(
+    config: Settings, messages: list[bytes], known: KnownModels = NO_MODELS
+) -> tuple[pa.RecordBatch, pa.Table]:
+    """Messages to windows as the stream groups them (grouping.WINDOWS_SCHEMA), and dead letters.
+
+    known : the models of watches by the store.
+    """
     now_us = time.time_ns() // 1000
     panes, dead = decode_panes(
         pa.array(messages, pa.binary()),
@@ -115,12 +123,13 @@ def windows_of_messages(config: Settings, messages: list[bytes]) -> tuple[pa.Rec
         now_us=now_us,
         limits=config.telemetry,
         slide_seconds=config.windows.slide_seconds,
+        known=known,
     )
     return group_panes(panes, config.windows), dead
 
 
 def _score(config: Settings, sender: Sender, messages: list[bytes], *, one_watch: bool) -> Any:
-    batch, dead = windows_of_messages(config, messages)
+    batch, dead = windows_of_messages(config, messages, _devices.models(context.read))
     refused = refused_of(dead)
     if not batch.num_rows:
         return answer_of(NothingUsable(detail="the request has no usable reading", refused=refused), 422)

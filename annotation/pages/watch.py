@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from html import escape
+from urllib.parse import quote
 
 import numpy as np
 from nicegui import ui
 
 from activitymodule.store.audit import HELD_BACK
+from activitymodule.store.devices import device_of
 from activitymodule.store.views import (
     Bout,
     WatchWindow,
@@ -24,6 +26,7 @@ from annotation import charts, context, frame
 from annotation.archived import archived_records
 from annotation.auth import User
 from annotation.feed import FEED, Snapshot, ago
+from annotation.pages.devices import model_chip
 from annotation.palette import UNKNOWN, colours
 from annotation.signals import microseconds
 
@@ -40,7 +43,12 @@ async def watch(_: User, device: str = "") -> None:
     if not device:
         await _choose()
         return
-    ui.html(f"<b>{escape(device)}</b>", sanitize=False)
+    known = await context.run_read(lambda connection: device_of(connection, device))
+    ui.html(
+        f'<b>{escape(device)}</b> <a href="/devices?device={quote(device)}">'
+        f"{model_chip(known.device_model if known else None)}</a>",
+        sanitize=False,
+    )
     windows = await context.run_read(lambda connection: last_hour_of(connection, device))
     if not windows:
         frame.empty(

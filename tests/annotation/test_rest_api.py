@@ -47,6 +47,33 @@ def test_a_token_that_was_revoked_is_worth_nothing(api: Console):
     assert api.nobody.get("/metrics", headers=headers).status_code == 401
 
 
+# ---- devices ------------------------------------------------------------------------------------------------------
+
+
+def test_a_device_model_that_is_set_turns_what_is_scored(api: Console):
+    readings = live(1, 1)
+    device = readings.column("device_id")[0].as_py()
+    before = api.client.post("/predict", content=body(readings)).json()["windows"]
+    answer = api.client.put(f"/devices/{device}", json={"device_model": "Empatica E4", "wrist": "left"})
+    assert (answer.status_code, answer.json()["profile"], answer.json()["source"]) == (
+        200,
+        "empatica-e4",
+        "rest",
+    )
+    listed = [one["device_id"] for one in api.client.get("/devices").json()]
+    turned = api.client.post("/predict", content=body(readings)).json()["windows"]
+    assert api.client.delete(f"/devices/{device}").json()["profile"] is None
+    after = api.client.post("/predict", content=body(readings)).json()["windows"]
+    assert device in listed
+    assert before == after
+    assert [one["probabilities"] for one in turned] != [one["probabilities"] for one in before]
+    assert api.client.delete(f"/devices/{device}").status_code == 404
+    with session(api.settings) as connection:
+        bound = {"authorization": f"Bearer {add_token(connection, 'bound', devices=['strap-1'])}"}
+    foreign = api.nobody.put(f"/devices/{device}", json={"device_model": "e4"}, headers=bound)
+    assert foreign.status_code == 403
+
+
 # ---- scoring ------------------------------------------------------------------------------------------------------
 
 

@@ -25,6 +25,9 @@ _ROUTES = [
     ("GET", "/monitoring/retraining/{run_id}"),
     ("POST", "/monitoring/retraining_trigger"),
     ("GET", "/metrics"),
+    ("GET", "/devices"),
+    ("PUT", "/devices/{device_id}"),
+    ("DELETE", "/devices/{device_id}"),
 ]
 
 

@@ -17,7 +17,7 @@ from activitymodule.telemetry.profiles import (
     read_profiles,
 )
 
-SHIPPED = {"apple-watch", "axivity", "core-motion", "empatica-e4", "fitbit-sense", "wear-os"}
+SHIPPED = {"apple-watch", "axivity", "core-motion", "empatica-e4", "fitbit-sense", "geneactiv", "wear-os"}
 WHOLE = "name: Band 7\naxes: {x: -y, y: x}\nsign: android\nrate_hz: 25\nrange_g: 4\nsource: https://example.org/axes\n"
 
 

@@ -25,7 +25,7 @@ SENT = {
 }
 SENT |= {f"rotation_rate_{a}": v for a, v in zip("xyz", (1.0, 2.0, 3.0), strict=True)}
 AS_SENT = [[0.1, 0.2, -0.7], [1, 2, 3]]
-SWAPPED = [[0.2, 0.1, -0.7], [-2, -1, -3]]  # the mirrored frame sees rotations turn the other way
+TURNED = [[-0.2, 0.1, -0.7], [-2, 1, 3]]
 
 
 def message(device: str, second: float, **more: object) -> bytes:
@@ -65,7 +65,7 @@ def test_a_reading_is_turned_by_the_model_it_names():
             message("e", 0, device_model=None),
         ]
     )
-    assert frames == {"a": AS_SENT, "b": SWAPPED, "c": AS_SENT, "d": AS_SENT, "e": AS_SENT}
+    assert frames == {"a": AS_SENT, "b": TURNED, "c": AS_SENT, "d": AS_SENT, "e": AS_SENT}
 
 
 def test_each_reading_of_a_batch_has_its_own_model():
@@ -74,19 +74,19 @@ def test_each_reading_of_a_batch_has_its_own_model():
         pa.array(values), np.zeros(3), now_us=NOW_US, limits=Telemetry(), slide_seconds=10
     )
     x = np.frombuffer(panes.column("packed")[0].as_py(), packing.RECORD)["values"][:, 0]
-    np.testing.assert_allclose(x, [0.1, 0.2, 0.1], atol=1e-6)
+    np.testing.assert_allclose(x, [0.1, -0.2, 0.1], atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("known", "named", "expected"),
     [
-        (KnownModel("empatica-e4", True), None, SWAPPED),  # a person's word alone
-        (KnownModel("empatica-e4", True), APPLE, SWAPPED),  # ... counts more than the message's
+        (KnownModel("empatica-e4", True), None, TURNED),  # a person's word alone
+        (KnownModel("empatica-e4", True), APPLE, TURNED),  # ... counts more than the message's
         (KnownModel("apple-watch", True), E4, AS_SENT),
         (KnownModel("unheard of", True), E4, AS_SENT),
-        (KnownModel("empatica-e4", False), None, SWAPPED),  # what the watch said before
+        (KnownModel("empatica-e4", False), None, TURNED),  # what the watch said before
         (KnownModel("empatica-e4", False), APPLE, AS_SENT),  # ... counts less than what it says now
-        (KnownModel("apple-watch", False), E4, SWAPPED),
+        (KnownModel("apple-watch", False), E4, TURNED),
     ],
 )
 def test_a_persons_word_counts_more_than_the_messages_and_that_more_than_the_one_before(
@@ -112,9 +112,15 @@ def test_the_models_that_messages_name_are_told_by_device():
     assert said == {"a": "apple-watch", "b": "Band 7"}
 
 
-def test_a_frame_is_turned_by_axes_and_signs():
-    axes = Axes(x="-y", y="x", z="z")  # a quarter turn about z
+@pytest.mark.parametrize(
+    ("axes", "turned"),
+    [
+        (Axes(x="-y", y="x"), [-2, 1, 3, -5, 4, 6]),  # a quarter turn about z
+        (Axes(x="y", y="x"), [2, 1, 3, -5, -4, -6]),  # a mirrored frame sees rotations turn the other way
+    ],
+)
+def test_a_frame_is_turned_by_axes_and_signs(axes, turned):
     profile = DeviceProfile(id="p", name="p", axes=axes, sign="android", source="")
     values = np.array([[1, 2, 3, 4, 5, 6, 7, 8, 9]] * 2, np.float32)
     turn(values, ReadingModels(np.array([0, 1]), [None, profile]))
-    assert values.tolist() == [[1, 2, 3, 4, 5, 6, 7, 8, 9], [-2, 1, 3, -5, 4, 6, 7, 8, 9]]
+    assert values.tolist() == [[1, 2, 3, 4, 5, 6, 7, 8, 9], [*turned, 7, 8, 9]]

@@ -167,3 +167,19 @@ def model_name(given: str | None) -> str | None:
         return None
     profile = profile_of(text)
     return profile.id if profile else text
+
+
+def profiles_table() -> str:
+    """The profiles as a Markdown table, for docs/telemetry.md."""
+    lines = [
+        "| profile | model | x, y, z are its | sign | Hz | g | axes by |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in profiles().values():
+        host = one.source.split("/")[2]
+        axes = f"{one.axes.x}, {one.axes.y}, {one.axes.z}"
+        rate, reach = (f"{value:g}" if value else "" for value in (one.rate_hz, one.range_g))
+        lines.append(
+            f"| `{one.id}` | {one.name} | {axes} | {one.sign} | {rate} | {reach} | [{host}]({one.source}) |"
+        )
+    return "\n".join(lines) + "\n"

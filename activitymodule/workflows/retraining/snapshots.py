@@ -17,6 +17,7 @@ from activitymodule.settings import Settings
 from activitymodule.store import labels
 from activitymodule.store import retraining as store
 from activitymodule.store.connection import patiently, session, transact
+from activitymodule.store.devices import models_for
 from activitymodule.store.promotions import SnapshotRow, put_snapshot
 from activitymodule.windows.catalogue import FEATURES_VERSION
 from activitymodule.workflows.requests import TrainingRequest
@@ -81,7 +82,9 @@ def _assemble(config: Settings, base: TrainingWindows, rows: Sequence[labels.Gol
     if learning.spread_windows and len(gold):
         own = gold.take(for_training(gold))
         places = zip(own.device_id.tolist(), own.window_us.tolist(), strict=True)
-        around = neighbours(config, places, learning.spread_windows)
+        watches = sorted(set(own.device_id.tolist()))
+        known = transact(config, lambda connection: models_for(connection, watches))
+        around = neighbours(config, places, learning.spread_windows, known)
     return training_set(
         base,
         gold,
