@@ -14,10 +14,10 @@ from typing import IO
 import numpy as np
 
 from activitymodule.errors import DataError
-from activitymodule.telemetry import resampling
+from activitymodule.telemetry.resampling import Resampler, Rows
 from activitymodule.telemetry.sources.archives import spooled
 from activitymodule.telemetry.sources.base import Chunk, Ledger, Unit, opened, register
-from activitymodule.telemetry.sources.exports import device_of, none_found, possible, recordings_at, unit_of
+from activitymodule.telemetry.sources.exports import device_of, none_found, recordings_at, unit_of
 
 _LOG, _OLD_LOG, _INFO = "log.bin", "activity.bin", "info.txt"
 _MOST_INFO_BYTES = 1 << 16
@@ -69,7 +69,7 @@ class ActiGraph:
         with opened(unit) as stream, spooled(stream) as file, _unzipped(file, unit) as archive:
             about = _about(archive)
             serial = about.get("Serial Number", "")
-            resampler = resampling.Resampler(unit.person, device_of(unit, serial), "actigraph-gt3x")
+            resampler = Resampler(unit.person, device_of(unit, serial), "actigraph-gt3x")
             rate, scale, zone_us = _rate(about, unit), _scale(about), _zone_us(about)
             if _LOG in archive.namelist():
                 with archive.open(_LOG) as log:
@@ -129,19 +129,19 @@ def _start_us(about: Mapping[str, str], unit: Unit) -> int:
     return (int(text) - _TICKS_OF_1970) // 10
 
 
-def _in_g(rows: resampling.Rows, scale: float, zone_us: int) -> resampling.Rows:
+def _in_g(rows: Rows, scale: float, zone_us: int) -> Rows:
     columns = {name: values / -scale for name, values in rows.columns.items()}
-    return possible(rows.time_us - zone_us, columns, rows.ledger)
+    return Rows(rows.time_us - zone_us, columns, rows.ledger)
 
 
-def _of_samples(log: IO[bytes], rate: int, start_us: int) -> Iterator[resampling.Rows]:
+def _of_samples(log: IO[bytes], rate: int, start_us: int) -> Iterator[Rows]:
     """The samples of a file without times, in counts: two in nine bytes."""
     done = 0
     while data := log.read(9 * (1 << 16)):
         counts = unpacked(data)
         time_us = start_us + _offsets_us(done, len(counts), rate)
         done += len(counts)
-        yield resampling.Rows(time_us, dict(zip(_AXES, counts.T, strict=True)))
+        yield Rows(time_us, dict(zip(_AXES, counts.T, strict=True)))
 
 
 def _offsets_us(first: int, n: int, rate: int) -> np.ndarray:
@@ -159,7 +159,7 @@ def unpacked(data: bytes) -> np.ndarray:
     return signed[:, [1, 0, 2]].astype(np.float64)
 
 
-def _of_records(log: IO[bytes], rate: int) -> Iterator[resampling.Rows]:
+def _of_records(log: IO[bytes], rate: int) -> Iterator[Rows]:
     """The samples of records, in counts. A record spans a second; what is damaged is passed over and counted."""
     rest, lost = b"", False
     while True:
@@ -192,7 +192,7 @@ def _of_records(log: IO[bytes], rate: int) -> Iterator[resampling.Rows]:
         rest = rest[at:]
         columns = dict(zip(_AXES, np.concatenate(counts).T, strict=True))
         ledger = Ledger(damaged, 0, {"damaged_record": damaged} if damaged else {}, dict(noticed))
-        yield resampling.Rows(np.concatenate(times), columns, ledger)
+        yield Rows(np.concatenate(times), columns, ledger)
         if not data:
             return
 

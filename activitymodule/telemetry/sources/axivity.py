@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from activitymodule.errors import DataError
-from activitymodule.telemetry import resampling
+from activitymodule.telemetry.resampling import Resampler, Rows
 from activitymodule.telemetry.sources.base import Chunk, Ledger, Unit, opened, register
-from activitymodule.telemetry.sources.exports import device_of, none_found, possible, recordings_at, unit_of
+from activitymodule.telemetry.sources.exports import device_of, none_found, recordings_at, unit_of
 from activitymodule.telemetry.sources.research import samples_of
 
 _HEADER_BYTES = 1024
@@ -51,13 +51,13 @@ class Axivity:
             header = file.read(_HEADER_BYTES)
             about = samples_of(header, unit).about.get("device", {})
             model = {"AX3": "axivity-ax3", "AX6": "axivity-ax6"}.get(about.get("hardware_type", ""))
-            resampler = resampling.Resampler(unit.person, device_of(unit, about.get("device_id", "")), model)
+            resampler = Resampler(unit.person, device_of(unit, about.get("device_id", "")), model)
             while data := file.read(_BLOCKS * _BLOCK_BYTES):
                 yield from resampler.push(_rows(header, data, unit))
             yield from resampler.finish()
 
 
-def _rows(header: bytes, data: bytes, unit: Unit) -> resampling.Rows:
+def _rows(header: bytes, data: bytes, unit: Unit) -> Rows:
     """The samples of some blocks, in g and rad/s."""
     blocks = np.frombuffer(data[: len(data) // _BLOCK_BYTES * _BLOCK_BYTES], np.uint8).reshape(
         -1, _BLOCK_BYTES
@@ -70,4 +70,4 @@ def _rows(header: bytes, data: bytes, unit: Unit) -> resampling.Rows:
     if found.rotation is not None:
         turned = np.deg2rad(found.rotation)
         columns |= {f"rotation_rate_{axis}": turned[:, i] for i, axis in enumerate("xyz")}
-    return possible(found.time_us, columns, Ledger(damaged, 0, {"damaged_block": damaged} if damaged else {}))
+    return Rows(found.time_us, columns, Ledger(damaged, 0, {"damaged_block": damaged} if damaged else {}))

@@ -11,8 +11,8 @@ from typing import IO
 import numpy as np
 
 from activitymodule.errors import DataError
-from activitymodule.telemetry import resampling
 from activitymodule.telemetry.cleaning import possible_stamps
+from activitymodule.telemetry.resampling import Resampler, Rows
 from activitymodule.telemetry.sources.base import Chunk, Ledger, Unit, opened, register
 from activitymodule.telemetry.sources.exports import (
     beside,
@@ -23,7 +23,6 @@ from activitymodule.telemetry.sources.exports import (
     none_found,
     number_column,
     place_of,
-    possible,
     pseudonym,
     recordings_at,
 )
@@ -61,7 +60,7 @@ class E4:
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
         """The session's readings in the order of time; DataError where a file has another format."""
-        resampler = resampling.Resampler(unit.person, device_of(unit), "empatica-e4")
+        resampler = Resampler(unit.person, device_of(unit), "empatica-e4")
         with ExitStack() as stack:
             streams = [_series(stack.enter_context(opened(unit)), unit, _AXES, -1 / _COUNTS_IN_G)]
             heart, tags = beside(unit, "HR.csv"), beside(unit, "tags.csv")
@@ -81,7 +80,7 @@ def _person(folders: Sequence[str]) -> str:
     return pseudonym(given[-1] if given else own[-1])
 
 
-def _series(file: IO[bytes], unit: Unit, names: Sequence[str], scale: float) -> Iterator[resampling.Rows]:
+def _series(file: IO[bytes], unit: Unit, names: Sequence[str], scale: float) -> Iterator[Rows]:
     """The samples of a file with a start and a rate. names : of its columns; scale : of their values."""
     pattern = r"\s*,\s*".join(f"(?P<{name}>NUMBER)" for name in names)
     start_us, rate, row = 0, 0.0, 0
@@ -93,13 +92,13 @@ def _series(file: IO[bytes], unit: Unit, names: Sequence[str], scale: float) -> 
         time_us = start_us + np.round((row + np.flatnonzero(known)) * (1e6 / rate)).astype(np.int64)
         row += len(lines)
         bad = int((~known).sum())
-        yield possible(
+        yield Rows(
             time_us,
             {name: scale * number_column(found, name) for name in names},
-            Ledger(bad, 0, {"malformed_row": bad}) if bad else None,
+            Ledger(bad, 0, {"malformed_row": bad} if bad else {}),
         )
     if not rate:  # the E4 writes empty files for what it did not measure
-        yield resampling.Rows(np.empty(0, np.int64), {}, Ledger(noticed={f"empty_file:{names[0]}": 1}))
+        yield Rows(np.empty(0, np.int64), {}, Ledger(noticed={f"empty_file:{names[0]}": 1}))
 
 
 def _head(lines: list[str], unit: Unit) -> tuple[int, float]:
@@ -116,7 +115,7 @@ def _head(lines: list[str], unit: Unit) -> tuple[int, float]:
     return round(start * 1e6), rate
 
 
-def _marks(file: IO[bytes], unit: Unit) -> Iterator[resampling.Rows]:
+def _marks(file: IO[bytes], unit: Unit) -> Iterator[Rows]:
     marks = sum(int(fields_of(lines, "(?P<at>NUMBER)", ["at"])[1].sum()) for lines in lines_of(file, unit))
     if marks:
-        yield resampling.Rows(np.empty(0, np.int64), {}, Ledger(noticed={"event_mark": marks}))
+        yield Rows(np.empty(0, np.int64), {}, Ledger(noticed={"event_mark": marks}))

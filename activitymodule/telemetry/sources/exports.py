@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from activitymodule.errors import ConfigError, DataError
-from activitymodule.telemetry import resampling  # the module: it and the sources import each other
-from activitymodule.telemetry.cleaning import possible_stamps
+from activitymodule.telemetry.resampling import Rows
 from activitymodule.telemetry.sources.archives import is_archive, members
 from activitymodule.telemetry.sources.base import Ledger, Unit, files_in
 
@@ -121,25 +120,12 @@ def number_column(found: pa.StructArray, name: str) -> np.ndarray:
     return np.asarray(pc.cast(found.field(name), pa.float64()))
 
 
-def possible(
-    time_us: np.ndarray, columns: Mapping[str, np.ndarray], ledger: Ledger | None = None
-) -> resampling.Rows:
-    """Rows, without those of a time that cannot be, which are counted."""
-    ledger = ledger or Ledger()
-    good = possible_stamps(time_us)
-    bad = int((~good).sum())
-    if bad:
-        time_us, columns = time_us[good], {name: values[good] for name, values in columns.items()}
-        ledger += Ledger(bad, 0, {"impossible_stamp": bad})
-    return resampling.Rows(time_us, columns, ledger)
-
-
-def in_order(streams: Sequence[Iterator[resampling.Rows]]) -> Iterator[resampling.Rows]:
+def in_order(streams: Sequence[Iterator[Rows]]) -> Iterator[Rows]:
     """The rows of several files of one recording as one stream in the order of time.
 
     No more than a block of each is held.
     """
-    held: list[resampling.Rows | None] = [None] * len(streams)
+    held: list[Rows | None] = [None] * len(streams)
     while True:
         for i, stream in enumerate(streams):
             while held[i] is None and (rows := next(stream, None)) is not None:
@@ -159,13 +145,11 @@ def in_order(streams: Sequence[Iterator[resampling.Rows]]) -> Iterator[resamplin
         yield _joined(parts)
 
 
-def _chosen(rows: resampling.Rows, chosen: np.ndarray, ledger: Ledger) -> resampling.Rows:
-    return resampling.Rows(
-        rows.time_us[chosen], {name: values[chosen] for name, values in rows.columns.items()}, ledger
-    )
+def _chosen(rows: Rows, chosen: np.ndarray, ledger: Ledger) -> Rows:
+    return Rows(rows.time_us[chosen], {name: values[chosen] for name, values in rows.columns.items()}, ledger)
 
 
-def _joined(parts: list[resampling.Rows]) -> resampling.Rows:
+def _joined(parts: list[Rows]) -> Rows:
     """Rows of several files in the order of time; what a file has no column of is missing."""
     if len(parts) == 1:
         return parts[0]
@@ -175,4 +159,4 @@ def _joined(parts: list[resampling.Rows]) -> resampling.Rows:
     for name in dict.fromkeys(name for part in parts for name in part.columns):
         values = [part.columns.get(name, np.full(len(part.time_us), np.nan)) for part in parts]
         columns[name] = np.concatenate(values)[order]
-    return resampling.Rows(time_us[order], columns, sum((part.ledger for part in parts), Ledger()))
+    return Rows(time_us[order], columns, sum((part.ledger for part in parts), Ledger()))

@@ -10,8 +10,8 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 
-from activitymodule.telemetry import resampling
 from activitymodule.telemetry.decoding import parse_stamps
+from activitymodule.telemetry.resampling import Resampler, Rows
 from activitymodule.telemetry.sources.base import Chunk, Ledger, Unit, opened, register
 from activitymodule.telemetry.sources.exports import (
     beside,
@@ -22,7 +22,6 @@ from activitymodule.telemetry.sources.exports import (
     none_found,
     number_column,
     place_of,
-    possible,
     pseudonym,
     recordings_at,
 )
@@ -60,7 +59,7 @@ class Garmin:
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
         """The unit's readings in the order of time."""
-        resampler = resampling.Resampler(unit.person, device_of(unit), "garmin")
+        resampler = Resampler(unit.person, device_of(unit), "garmin")
         with ExitStack() as stack:
             streams = [_samples(stack.enter_context(opened(unit)), unit)]
             events = beside(unit, "data.csv")
@@ -87,14 +86,14 @@ def _timed(found: pa.StructArray, known: np.ndarray) -> tuple[pa.StructArray, np
     return found.filter(pa.array(read)), time_us[read], Ledger(bad, 0, {"malformed_row": bad} if bad else {})
 
 
-def _samples(file: IO[bytes], unit: Unit) -> Iterator[resampling.Rows]:
+def _samples(file: IO[bytes], unit: Unit) -> Iterator[Rows]:
     for lines in lines_of(file, unit):
         found, time_us, ledger = _timed(*fields_of(lines, _SAMPLE, "xyz"))
         columns = {f"acceleration_{axis}": number_column(found, axis) / _MILLI for axis in "xyz"}
-        yield possible(time_us, columns, ledger)
+        yield Rows(time_us, columns, ledger)
 
 
-def _events(file: IO[bytes], unit: Unit) -> Iterator[resampling.Rows]:
+def _events(file: IO[bytes], unit: Unit) -> Iterator[Rows]:
     counter = StepCounter()
     for lines in lines_of(file, unit):
         found, time_us, ledger = _timed(*fields_of(lines, _EVENT, ["kind", "value"]))
@@ -111,4 +110,4 @@ def _events(file: IO[bytes], unit: Unit) -> Iterator[resampling.Rows]:
             "heart_rate": np.r_[value[heart], np.full(len(at), np.nan)][order],
             "steps": np.r_[np.full(int(heart.sum()), np.nan), taken][order],
         }
-        yield possible(time_us[order], columns, ledger)
+        yield Rows(time_us[order], columns, ledger)

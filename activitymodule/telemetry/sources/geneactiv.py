@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import IO
 
 from activitymodule.errors import DataError
-from activitymodule.telemetry import resampling
+from activitymodule.telemetry.resampling import Resampler, Rows
 from activitymodule.telemetry.sources.base import Chunk, Ledger, Unit, opened, register
-from activitymodule.telemetry.sources.exports import device_of, none_found, possible, recordings_at, unit_of
+from activitymodule.telemetry.sources.exports import device_of, none_found, recordings_at, unit_of
 from activitymodule.telemetry.sources.research import samples_of
 
 _BEGINS = b"Device Identity"
@@ -54,7 +54,7 @@ class GeneActiv:
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
         """The unit's readings in the order of time; DataError where it has another format."""
-        header, resampler, offset_us = b"", resampling.Resampler(unit.person, device_of(unit)), 0
+        header, resampler, offset_us = b"", Resampler(unit.person, device_of(unit)), 0
         with opened(unit) as file:
             for pages in _pages(file, unit):
                 if not header and pages:
@@ -79,7 +79,7 @@ def _pages(file: IO[bytes], unit: Unit) -> Iterator[list[bytes]]:
     yield [_COMMA.sub(rb"\1.\2", rest)]
 
 
-def _begun(header: bytes, unit: Unit) -> tuple[resampling.Resampler, int]:
+def _begun(header: bytes, unit: Unit) -> tuple[Resampler, int]:
     """What makes the readings, and how far its times are ahead of UTC, in microseconds."""
     if header.count(b"\n") != _LINES_OF_HEADER or not _HEADER.search(header):
         raise DataError(f"{unit} is damaged: its header has no time zone, or no calibration")
@@ -87,10 +87,10 @@ def _begun(header: bytes, unit: Unit) -> tuple[resampling.Resampler, int]:
     serial = about.get("Device Identity", {}).get("Device Unique Serial Code", "").strip()
     zone = _ZONE.search(about.get("Configuration Info", {}).get("Time Zone", ""))
     minutes = 0 if not zone else int(f"{zone[1]}1") * (int(zone[2]) * 60 + int(zone[3]))
-    return resampling.Resampler(unit.person, device_of(unit, serial), "geneactiv"), minutes * 60_000_000
+    return Resampler(unit.person, device_of(unit, serial), "geneactiv"), minutes * 60_000_000
 
 
-def _rows(header: bytes, pages: list[bytes], offset_us: int, unit: Unit) -> resampling.Rows:
+def _rows(header: bytes, pages: list[bytes], offset_us: int, unit: Unit) -> Rows:
     """The samples of some pages, in g."""
     whole = [
         page for page in pages if page.strip().count(b"\n") == _LINES_AFTER_NAME - 1 and _RATE.search(page)
@@ -98,6 +98,6 @@ def _rows(header: bytes, pages: list[bytes], offset_us: int, unit: Unit) -> resa
     found = samples_of(header + b"".join(_PAGE + b"\n" + page.strip() + b"\n" for page in whole), unit)
     damaged = len(pages) - found.blocks
     columns = {f"acceleration_{axis}": -found.acceleration[:, i] for i, axis in enumerate("xyz")}
-    return possible(
+    return Rows(
         found.time_us - offset_us, columns, Ledger(damaged, 0, {"damaged_page": damaged} if damaged else {})
     )

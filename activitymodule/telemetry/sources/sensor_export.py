@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from activitymodule.errors import DataError
-from activitymodule.telemetry import resampling
 from activitymodule.telemetry.gravity import STANDARD_GRAVITY
+from activitymodule.telemetry.resampling import Resampler, Rows
 from activitymodule.telemetry.sources.base import Chunk, Ledger, Unit, opened, register
 from activitymodule.telemetry.sources.csv_blocks import numbers, stream_csv
 from activitymodule.telemetry.sources.exports import (
@@ -24,7 +24,6 @@ from activitymodule.telemetry.sources.exports import (
     in_order,
     none_found,
     place_of,
-    possible,
     pseudonym,
     recordings_at,
 )
@@ -107,7 +106,7 @@ class SensorLogger:
         model = (
             "apple-watch" if wrist else "wear-os" if about.get("platform", "").lower() == "wearos" else None
         )
-        resampler = resampling.Resampler(unit.person, device_of(unit), model)
+        resampler = Resampler(unit.person, device_of(unit), model)
         with ExitStack() as stack:
             streams = [
                 _stream(stack.enter_context(opened(there)), there, file, sign)
@@ -134,7 +133,7 @@ def _about(unit: Unit) -> dict[str, str]:
     return dict(zip(rows[0], rows[1], strict=False)) if len(rows) == 2 else {}
 
 
-def _stream(file: IO[bytes], unit: Unit, wanted: _File, sign: float) -> Iterator[resampling.Rows]:
+def _stream(file: IO[bytes], unit: Unit, wanted: _File, sign: float) -> Iterator[Rows]:
     """The rows of a file, in g, rad/s and rad with Core Motion's signs."""
     header = file.readline(_HEAD_BYTES).decode("utf-8-sig", "replace").strip().split(",")
     needed = ["time", *(name for name in wanted.columns if name != "yaw")]
@@ -150,7 +149,7 @@ def _stream(file: IO[bytes], unit: Unit, wanted: _File, sign: float) -> Iterator
         ledger += Ledger(bad, 0, {"bad_stamp": bad} if bad else {})
         table = table.filter(pa.array(known))
         columns = {wanted.columns[name]: numbers(table.column(name))[0] for name in taken}
-        yield possible((time_ns[known] / 1000).astype(np.int64), _in_g(columns, wanted, sign), ledger)
+        yield Rows((time_ns[known] / 1000).astype(np.int64), _in_g(columns, wanted, sign), ledger)
 
 
 def _in_g(columns: dict[str, np.ndarray], wanted: _File, sign: float) -> dict[str, np.ndarray]:
