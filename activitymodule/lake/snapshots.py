@@ -103,6 +103,7 @@ def _table(windows: TrainingWindows, weight: np.ndarray) -> pa.Table:
         "person": pa.array(windows.person.tolist(), pa.string()),
         "run": pa.array(windows.run, pa.int64()),
         "weight": pa.array(weight, pa.float64()),
+        "copied": pa.array(windows.copied),
         "kcal_per_min": pa.array(windows.kcal_per_min, pa.float32()),
         "sex": pa.array(windows.people.sex.tolist(), pa.string()),
     }
@@ -131,6 +132,12 @@ def _windows(content: bytes, place: str) -> tuple[TrainingWindows, np.ndarray]:
         kcal_per_min=table.column("kcal_per_min").to_numpy(),
         people=PersonColumns(
             sex=text["sex"], **{name: table.column(name).to_numpy() for name in PERSON_COLUMNS}
+        ),
+        # snapshots of earlier versions have no copies
+        copied=(
+            table.column("copied").to_numpy(zero_copy_only=False)
+            if "copied" in table.column_names
+            else np.zeros(n, bool)
         ),
     )
     return windows, table.column("weight").to_numpy()

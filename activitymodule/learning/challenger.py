@@ -61,7 +61,7 @@ def train_challenger(
 def write_challenger(folder: Path, trained: ActivityTraining, training: TrainingSet, config: Settings) -> str:
     """Model, card, metrics, drift baseline and figures into an existing folder; the model file's SHA-256."""
     assert trained.pipeline is not None
-    windows = training.windows
+    windows = training.windows.originals()
     sha256 = write_folder(folder, trained.pipeline, trained.card, trained.report.as_json(), config.models)
     baseline = baseline_of(windows.features, trained.probabilities, trained.card.labels, windows.person)
     write_baseline(folder, baseline)

@@ -50,6 +50,7 @@ def spread_labels(
 
     teaching : labelled windows that may be learnt from, with `weight`; audit : labelled windows of the audit share
     """
+    base = base.originals()
     bar, scale = change_bar(base), feature_scale(base)
     rows, parts = [], []
     for k in range(len(teaching)):

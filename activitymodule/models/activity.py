@@ -124,20 +124,30 @@ class TreesAndLinear(KeepsBooster, ClassifierMixin, BaseEstimator):
         X = np.ascontiguousarray(X)
         if not len(X):
             return np.empty((0, len(self.classes_)))
-        score = self._standardised(X) @ self.coefficients_.T + self.intercepts_
-        score -= score.max(1, keepdims=True)
-        linear = np.exp(score)
-        linear /= linear.sum(1, keepdims=True)
-        mean = (predict(self._grown(), X) + linear) / 2
-        sharp = mean**self.power
-        return sharp / sharp.sum(1, keepdims=True)
+        sharp = self._mean(X) ** self.power
+        return np.asarray(sharp / sharp.sum(1, keepdims=True))
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """The most probable class of each window, ndarray of shape (n_windows,)."""
         return self.classes_[self.predict_proba(X).argmax(1)]
 
+    def _mean(self, X: np.ndarray) -> np.ndarray:
+        return (self._trees(X) + self._linear(self._standardised(X))) / 2
+
+    def _trees(self, X: np.ndarray) -> np.ndarray:
+        return predict(self._grown(), X)
+
+    def _linear(self, scores: np.ndarray) -> np.ndarray:
+        return softmax(scores @ self.coefficients_.T + self.intercepts_)
+
     def _standardised(self, X: np.ndarray) -> np.ndarray:
         return np.clip((X - self.centre_) / self.scale_, -self.clip_sd, self.clip_sd)
+
+
+def softmax(score: np.ndarray) -> np.ndarray:
+    """Probabilities of scores (n_windows, n_classes), of the same shape."""
+    odds = np.exp(score - score.max(1, keepdims=True))
+    return np.asarray(odds / odds.sum(1, keepdims=True))
 
 
 def activity_pipeline(seed: int = 0, **parameters: float) -> Pipeline:

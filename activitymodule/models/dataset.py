@@ -10,15 +10,16 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from activitymodule.errors import DataError, NotEnoughDataError
+from activitymodule.models.augmentation import copies_of_runs
 from activitymodule.models.energy import PERSON_COLUMNS, PersonColumns
-from activitymodule.settings import Windows
+from activitymodule.settings import Augmentation, Windows
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import FEATURE_NAMES, features
 from activitymodule.windows.grouping import Cut, cut, ordered_codes
@@ -41,6 +42,7 @@ class TrainingWindows:
 
     features : float32 (n, len(FEATURE_NAMES)); activity : str (n,), '' where it is not known
     person : str (n,); run : int64 (n,); kcal_per_min : float32 (n,), NaN where it is not known
+    copied : bool (n,), the windows of copies (models.augmentation), which teach and never evaluate; none by default
     """
 
     features: np.ndarray
@@ -49,9 +51,18 @@ class TrainingWindows:
     run: np.ndarray
     kcal_per_min: np.ndarray
     people: PersonColumns
+    copied: np.ndarray = field(default_factory=lambda: np.empty(0, bool))
+
+    def __post_init__(self) -> None:
+        if len(self.copied) != len(self.features):
+            object.__setattr__(self, "copied", np.zeros(len(self.features), bool))
 
     def __len__(self) -> int:
         return len(self.features)
+
+    def originals(self) -> TrainingWindows:
+        """The windows that were recorded, without copies of them."""
+        return self.take(np.flatnonzero(~self.copied)) if self.copied.any() else self
 
     def take(self, rows: np.ndarray) -> TrainingWindows:
         """Some of the windows: indices, or a mask."""
@@ -70,7 +81,20 @@ class TrainingWindows:
             digest.update("\n".join(str(value) for value in text).encode())
         for name in PERSON_COLUMNS:
             digest.update(np.asarray(getattr(self.people, name), np.float32).tobytes())
+        if self.copied.any():
+            digest.update(np.packbits(self.copied).tobytes())
         return digest.hexdigest()
+
+
+def thinned(windows: TrainingWindows, most: int) -> TrainingWindows:
+    """The originals, and as many of their copies, drawn at random, as make no more than `most` windows in all."""
+    copies = np.flatnonzero(windows.copied)
+    kept = max(most - (len(windows) - len(copies)), 0)
+    if kept >= len(copies):
+        return windows
+    keep = ~windows.copied
+    keep[np.random.default_rng(0).permutation(copies)[:kept]] = True
+    return windows.take(np.flatnonzero(keep))
 
 
 def concatenated(parts: Iterable[TrainingWindows], *, empty: bool = False) -> TrainingWindows:
@@ -128,6 +152,7 @@ def windows_of_readings(
     people: pa.Table | None = None,
     *,
     mirror: Mirror = AS_WORN,
+    augmentation: Augmentation | None = None,
 ) -> TrainingWindows:
     """Labelled readings to windows with features.
 
@@ -136,6 +161,7 @@ def windows_of_readings(
     with neither an activity nor an energy are passed over.
     people : one row a `device_id` with the columns of PersonColumns; stands in for those columns of `readings`
     mirror : a sign for each axis of the acceleration, to see what a model makes of the other wrist
+    augmentation : how many copies follow the windows, and what may differ in them; by default none
     """
     if people is not None:
         readings = _with_people(readings, people)
@@ -154,33 +180,84 @@ def windows_of_readings(
     sex, sex_names = _codes(readings.column("sex") if "sex" in columns else absent)
     records = to_records(readings)
     records["values"][:, :3] *= np.array(mirror, np.float32)
-    known = [_numbers(readings, name) for name in ("kcal_per_min", *PERSON_COLUMNS)]
+    known = np.stack([_numbers(readings, name) for name in ("kcal_per_min", *PERSON_COLUMNS)])
 
     keep = (activity >= 0) | np.isfinite(known[0])
     order = np.lexsort((records["stamp_us"], device, person))
     order = order[keep[order]]
     if not len(order):
         return _nothing()
-    records, device, person, activity, sex = (a[order] for a in (records, device, person, activity, sex))
-    known = [values[order] for values in known]
-    stamps = records["stamp_us"]
-    run = _runs(stamps, device, person, activity)
-    run_start = stamps[np.flatnonzero(np.diff(run, prepend=-1))]
-    panes = cut(run, stamps, windows.length_seconds * 1_000_000, run_start[run])
-    first = panes.first
-    matrix, whole = _features_of(records, panes, windows)
-    energy = _means(known[0], first)
-    people = PersonColumns(
-        **{name: values[first] for name, values in zip(PERSON_COLUMNS, known[1:], strict=True)},
-        sex=np.array([sex_names[code] if code >= 0 else None for code in sex[first]], object),
+    device, person, activity, sex = (a[order] for a in (device, person, activity, sex))
+    runs = _Runs(
+        records=records[order],
+        run=_runs(records["stamp_us"][order], device, person, activity),
+        activity=activity_names[activity],
+        person=person_names[person],
+        sex=np.array([*sex_names[:-1], None], object)[sex],
+        known=known[:, order],
     )
+    parts = [_windows_of_runs(runs, windows)]
+    if augmentation is not None:
+        labelled = runs.take(np.flatnonzero(activity >= 0))
+        copies = (labelled.copied(k, augmentation, windows.rate_hz) for k in range(augmentation.copies))
+        for copy in (_windows_of_runs(copied, windows) for copied in copies):
+            # a run that is long enough only as a slower copy has no window of its own
+            copy = copy.take(np.flatnonzero(np.isin(copy.run, parts[0].run)))
+            parts.append(replace(copy, copied=np.ones(len(copy), bool)))
+    return concatenated(parts, empty=True)
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Readings in the order of runs and time, with what is known of them; every array has one row a reading.
+
+    records : RECORD; run : int64, rising; activity, person : text, '' where it is not known; sex : text or None
+    known : float32 (1 + len(PERSON_COLUMNS), n), kcal/min and the columns of a person, NaN where it is not known
+    """
+
+    records: np.ndarray
+    run: np.ndarray
+    activity: np.ndarray
+    person: np.ndarray
+    sex: np.ndarray
+    known: np.ndarray
+
+    def take(self, rows: np.ndarray) -> _Runs:
+        """Some of the readings, by rising indices."""
+        kept = {f.name: getattr(self, f.name)[..., rows] for f in fields(self)}
+        return _Runs(**kept)
+
+    def copied(self, number: int, augmentation: Augmentation, rate_hz: int) -> _Runs:
+        """A copy of each run; its energy is not known."""
+        starts = np.flatnonzero(np.diff(self.run, prepend=-1))
+        names = [
+            f"{self.person[k]}\n{self.activity[k]}\n{self.records['stamp_us'][k]}" for k in starts.tolist()
+        ]
+        records, origin = copies_of_runs(self.records, self.run, names, number, augmentation, rate_hz)
+        copies = replace(self.take(origin), records=records)
+        copies.known[0] = np.nan
+        return copies
+
+
+def _windows_of_runs(runs: _Runs, windows: Windows) -> TrainingWindows:
+    if not len(runs.run):
+        return _nothing()
+    stamps = runs.records["stamp_us"]
+    new = np.diff(runs.run, prepend=-1) != 0
+    run_start = stamps[new][np.cumsum(new) - 1]
+    panes = cut(runs.run, stamps, windows.length_seconds * 1_000_000, run_start)
+    first = panes.first
+    matrix, whole = _features_of(runs.records, panes, windows)
     everything = TrainingWindows(
         features=matrix,
-        activity=activity_names[activity[first]].astype(str),
-        person=person_names[person[first]].astype(str),
-        run=run[first],
-        kcal_per_min=energy,
-        people=people,
+        activity=runs.activity[first].astype(str),
+        person=runs.person[first].astype(str),
+        run=runs.run[first],
+        kcal_per_min=_means(runs.known[0], first),
+        people=PersonColumns(
+            **{name: values[first] for name, values in zip(PERSON_COLUMNS, runs.known[1:], strict=True)},
+            sex=runs.sex[first],
+        ),
     )
     return everything.take(np.flatnonzero(whole))
 

@@ -8,8 +8,12 @@ from activitymodule.errors import ConfigError
 from activitymodule.models.activity import TreesAndLinear
 from activitymodule.models.contract import Classifier, Regressor
 from activitymodule.models.energy import BoostedTrees
+from activitymodule.models.network import TreesLinearAndNetwork
 
-CLASSIFIERS: dict[str, type[Classifier]] = {"trees_and_linear": TreesAndLinear}
+CLASSIFIERS: dict[str, type[Classifier]] = {
+    "trees_and_linear": TreesAndLinear,
+    "trees_linear_and_network": TreesLinearAndNetwork,
+}
 REGRESSORS: dict[str, type[Regressor]] = {"boosted_trees": BoostedTrees}
 
 

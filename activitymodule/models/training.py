@@ -40,7 +40,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class ActivityTraining:
-    """A classifier with its report, and of every window the held-out probabilities and the true label.
+    """A classifier with its report, and of every original window the held-out probabilities and the true label.
 
     pipeline, familiarity : None where it was only evaluated; probabilities : float64 (n_windows, n_labels); truth :
     int (n_windows,), places in card.labels
@@ -83,7 +83,8 @@ def train_activity(
 ) -> ActivityTraining:
     """Evaluate a classifier on people it has not seen, then fit it on all of them.
 
-    Every window of `data` must have an activity. mirrored : the windows of `data` from watches on the other
+    Every window of `data` must have an activity. Copies among them teach, by `models.augmentation.weight`; figures,
+    the quantile and what is returned are of originals. mirrored : the originals of `data` from watches on the other
     wrist, for an evaluation on them as well; weight : (n_windows,), how much each window counts in learning (the
     figures count each once). Raises DataError where there are fewer than two people or activities, ConfigError where
     `models.classifier` is no model family.
@@ -91,7 +92,11 @@ def train_activity(
     names = feature_names(families)
     family = classifier_family(config.models.classifier)
     X = _columns(data.features, names)
-    labels, truth = np.unique(data.activity, return_inverse=True)
+    labels, every_truth = np.unique(data.activity, return_inverse=True)
+    if data.copied.any():
+        weight = (1.0 if weight is None else weight) * np.where(
+            data.copied, config.models.augmentation.weight, 1.0
+        )
     if len(labels) < 2:
         raise NotEnoughDataError(
             "a classifier needs windows of at least two activities; the training data has one"
@@ -99,21 +104,23 @@ def train_activity(
     probabilities, *others = held_out_probabilities(
         lambda: classifier_pipeline(family(seed=seed)),
         X,
-        truth,
+        every_truth,
         data.person,
         len(labels),
         folds,
         [] if mirrored is None else [_columns(mirrored.features, names)],
         progress,
         weight,
+        data.copied,
     )
+    known, truth = data.originals(), every_truth[~data.copied]
     label_names = tuple(str(label) for label in labels)
     alpha = config.models.conformal_alpha
     report = activity_report(
         probabilities,
         truth,
-        data.person,
-        data.run,
+        known.person,
+        known.run,
         label_names,
         folds=folds,
         alpha=alpha,
@@ -130,16 +137,16 @@ def train_activity(
         length_seconds=config.windows.length_seconds,
         rate_hz=config.windows.rate_hz,
         conformal_alpha=alpha,
-        conformal_quantile=conformal_quantile(probabilities, truth, data.person, alpha),
-        conformal_quantile_wide=conformal_quantile(probabilities, truth, data.person, alpha * WIDE_ALPHA),
+        conformal_quantile=conformal_quantile(probabilities, truth, known.person, alpha),
+        conformal_quantile_wide=conformal_quantile(probabilities, truth, known.person, alpha * WIDE_ALPHA),
     )
     weighted = {} if weight is None else {"model__sample_weight": weight}
     if evaluate_only:
         return ActivityTraining(None, card, report, probabilities, truth)
-    pipeline = classifier_pipeline(family(seed=seed)).fit(X, truth, **weighted)
-    examples = _means(X, truth)
+    pipeline = classifier_pipeline(family(seed=seed)).fit(X, every_truth, **weighted)
+    examples = _means(X[~data.copied], truth)
     card = _with_examples(card, examples, pipeline.predict_proba(examples))
-    familiarity, _ = familiarity_of(X, data.person, names, seed=seed)
+    familiarity, _ = familiarity_of(X[~data.copied], known.person, names, seed=seed)
     return ActivityTraining(pipeline, card, report, probabilities, truth, familiarity)
 
 

@@ -4,6 +4,7 @@ from activitymodule.settings.export import environment_of, reveal
 from activitymodule.settings.models import (
     Airflow,
     Archive,
+    Augmentation,
     Console,
     Faults,
     Fleet,
@@ -45,6 +46,7 @@ __all__ = [
     "PREFIX",
     "Airflow",
     "Archive",
+    "Augmentation",
     "Console",
     "Faults",
     "Fleet",

@@ -124,10 +124,31 @@ class Lake(Section):
     folder: str = "lake"
 
 
-class Models(Section):
-    """The model family of the classifier, and limits of a model that serves."""
+class Augmentation(Section):
+    """Copies of recorded runs as another person, wrist or watch would have made them (models/augmentation)."""
 
-    classifier: str = "trees_and_linear"
+    copies: int = Field(4, ge=0, le=50)
+    weight: float = Field(1.0, gt=0, le=1)
+    most_windows: int = Field(18_000, ge=0)
+    tempo: tuple[float, float] = (0.6, 1.25)
+    size: tuple[float, float] = (0.7, 1.4)
+    turn_degrees: float = Field(15, ge=0, le=180)
+    swapped: float = Field(0.5, ge=0, le=1)
+    noise_g: float = Field(0.0, ge=0, le=1)
+
+    @field_validator("tempo", "size")
+    @classmethod
+    def _a_range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0.1 <= value[0] <= value[1] <= 10:
+            raise ValueError("a range is [least, greatest], from 0.1 to 10")
+        return value
+
+
+class Models(Section):
+    """The model family of the classifier, what it learns from, and limits of a model that serves."""
+
+    classifier: str = "trees_linear_and_network"
+    augmentation: Augmentation = Augmentation()
     conformal_alpha: float = Field(0.1, gt=0, lt=1)
     max_megabytes: float = Field(50, gt=0)
 

@@ -83,12 +83,15 @@ def train(request: Request, config: Settings, *, begin: Begin = silent) -> list[
     if not kinds:
         return []
     run = _Run(request, config, serving, begin)
-    data, *mirrored = run.load(request.data, AS_WORN, *([OTHER_WRIST] if request.mirrored else []))
+    augmented, *mirrored = run.load(
+        request.data, AS_WORN, *([OTHER_WRIST] if request.mirrored else []), augmented="activity" in kinds
+    )
+    data = augmented.originals()
     outcomes = []
     classifier: ActivityTraining | None = None
     activities: np.ndarray | None = None
     if "activity" in kinds:
-        classifier, outcome = _train_activity(run, data, mirrored[0] if mirrored else None)
+        classifier, outcome = _train_activity(run, augmented, mirrored[0] if mirrored else None)
         activities = _in_place(data, classifier)
         outcomes.append(outcome)
     if "energy" in kinds:
@@ -105,7 +108,7 @@ class _Run:
     serving: Mapping[Kind, ModelVersion | None]
     begin: Begin
 
-    def load(self, data: str, *mirrors: Mirror) -> list[TrainingWindows]:
+    def load(self, data: str, *mirrors: Mirror, augmented: bool = False) -> list[TrainingWindows]:
         return load_windows(
             data,
             self.config,
@@ -113,6 +116,7 @@ class _Run:
             minutes=self.request.minutes,
             seed=self.request.seed,
             mirrors=mirrors,
+            augmented=augmented,
             progress=self.begin("synthesising readings" if data == "synthetic" else f"reading {data}"),
         )
 
@@ -128,6 +132,7 @@ def _train_activity(
     if not len(rows):
         raise DataError(f"no window of {request.data} has a known activity; name a source with labels")
     labelled = data.take(rows)
+    originals = labelled.originals()
     trained = train_activity(
         labelled,
         run.config,
@@ -135,14 +140,14 @@ def _train_activity(
         folds=run.folds(request.data),
         seed=request.seed,
         evaluate_only=request.evaluate_only,
-        mirrored=None if mirrored is None else mirrored.take(rows),
+        mirrored=None if mirrored is None else mirrored.take(np.flatnonzero(mirrored.activity != "")),
         progress=run.begin("activity: evaluating on held-out people"),
     )
 
     def draw(folder: Path) -> None:
         write_baseline(
             folder,
-            baseline_of(labelled.features, trained.probabilities, trained.card.labels, labelled.person),
+            baseline_of(originals.features, trained.probabilities, trained.card.labels, originals.person),
         )
         write_familiarity(folder, trained.familiarity)
         counts = np.array(trained.report.confusion)
@@ -256,7 +261,7 @@ def _finish(
             model_name(config, kind),
             Path(temporary),
             headline,
-            parameters={"data": name, "seed": request.seed, "windows": len(data)},
+            parameters={"data": name, "seed": request.seed, "windows": trained.report.windows},
             tags={"kind": kind, "data": name},
         )
         if trial is not None:
@@ -283,7 +288,8 @@ def _write(
         data={
             "source": public_name(origin),
             "sha256": data.sha256(),
-            "windows": len(data),
+            "windows": report.windows,
+            "copies": int(data.copied.sum()),
             "people": report.people,
             **(recipe if origin == "synthetic" else {}),
         },

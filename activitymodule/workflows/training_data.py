@@ -11,14 +11,16 @@ import pyarrow.dataset as ds
 
 from activitymodule.errors import DataError
 from activitymodule.models.dataset import (
+    AS_WORN,
     Mirror,
     TrainingWindows,
     concatenated,
+    thinned,
     windows_of_readings,
     windows_of_table,
 )
 from activitymodule.models.energy import PersonColumns
-from activitymodule.settings import Settings
+from activitymodule.settings import Augmentation, Settings
 from activitymodule.synthesis.history import training_parts
 from activitymodule.telemetry.sources import source_named
 from activitymodule.telemetry.untrusted import readable
@@ -37,23 +39,41 @@ def load_windows(
     devices: int = TrainingRequest.devices,
     minutes: int = TrainingRequest.minutes,
     seed: int = 1,
-    mirrors: Sequence[Mirror] = ((1, 1, 1),),
+    mirrors: Sequence[Mirror] = (AS_WORN,),
+    augmented: bool = False,
     progress: Progress | None = None,
 ) -> list[TrainingWindows]:
     """Windows of `synthetic`, of SOURCE:PATH, or of the Parquet at PATH (prepared readings, or a table of
-    features), one result for each of `mirrors`: signs that the axes of the acceleration are multiplied by.
+    features), one result for each of `mirrors`: signs that the axes of the acceleration are multiplied by. augmented :
+    with copies, by `models.augmentation`, where the watch is as it was worn.
 
     Features are computed part by part (some devices, a chunk of a recording, a file), because the readings may be
     larger than memory. Raises DataError or ConfigError.
     """
     kept: list[list[TrainingWindows]] = [[] for _ in mirrors]
+    changes = _augmentation(data, config, devices, minutes) if augmented else None
     for part in _parts(data, config, devices, minutes, seed, progress or (lambda done, of: None)):
         for windows, mirror in zip(kept, mirrors, strict=True):
             if "stamp" in part.readings.column_names:
-                windows.append(windows_of_readings(part.readings, config.windows, part.people, mirror=mirror))
+                copies = changes if mirror == AS_WORN else None
+                windows.append(
+                    windows_of_readings(
+                        part.readings, config.windows, part.people, mirror=mirror, augmentation=copies
+                    )
+                )
             else:
                 windows.append(windows_of_table(part.readings))
-    return [concatenated(windows) for windows in kept]
+    return [thinned(concatenated(windows), config.models.augmentation.most_windows) for windows in kept]
+
+
+def _augmentation(data: str, config: Settings, devices: int, minutes: int) -> Augmentation:
+    """The setting; of synthesised people, whose windows can be counted before, no more copies than are kept."""
+    setting = config.models.augmentation
+    if data != "synthetic":
+        return setting
+    expected = max(devices * minutes * 60 // config.windows.length_seconds, 1)
+    needed = -(-max(setting.most_windows - expected, 0) // expected)
+    return setting.model_copy(update={"copies": min(setting.copies, needed)})
 
 
 def public_name(data: str) -> str:

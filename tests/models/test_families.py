@@ -88,7 +88,7 @@ def test_the_shipped_families_are_trusted_under_their_old_paths() -> None:
         "activitymodule.models.activity.TreesAndLinear",
         "activitymodule.models.energy.BoostedTrees",
     } <= set(trusted())
-    assert classifier_family(load({}).models.classifier) is families.TreesAndLinear
+    assert classifier_family(load({}).models.classifier) is families.TreesLinearAndNetwork
 
 
 def test_an_unknown_family_is_refused_with_the_nearest() -> None:

@@ -117,20 +117,24 @@ def held_out_probabilities(
     X_test: Sequence[np.ndarray] = (),
     progress: Callable[[int, int], None] | None = None,
     weight: np.ndarray | None = None,
+    copied: np.ndarray | None = None,
 ) -> list[np.ndarray]:
-    """Probabilities of every window by a model that never saw its person; float64 (n_windows, n_labels) each.
+    """Probabilities of every original by a model that never saw its person; float64 (n_originals, n_labels) each.
 
     make : a new, unfitted classifier; truth : int (n_windows,), codes below n_labels
-    X_test : further versions of X (mirrored, with gaps) that the same models are tested on; the list that is
-    returned has one entry for X and one for each of them. A label that a fold's people lack gets 0.
+    X_test : further versions of the originals (mirrored, with gaps) that the same models are tested on; the list that
+    is returned has one entry for X and one for each of them. A label that a fold's people lack gets 0.
     weight : (n_windows,), how much each counts in learning, for a pipeline whose last step is called `model`
+    copied : bool (n_windows,), the copies of windows, by default none: learnt from with their person, tested on never
     """
-    versions = [X, *X_test]
-    out = [np.zeros((len(truth), n_labels)) for _ in versions]
-    splits = person_folds(person, folds)
-    for k, (learn, test) in enumerate(splits):
+    original = np.arange(len(truth)) if copied is None else np.flatnonzero(~copied)
+    versions = [X[original], *X_test]
+    out = [np.zeros((len(original), n_labels)) for _ in versions]
+    splits = person_folds(person[original], folds)
+    for k, (_, test) in enumerate(splits):
         if progress:
             progress(k, len(splits))
+        learn = np.flatnonzero(~np.isin(person, np.unique(person[original[test]])))
         weighted = {} if weight is None else {"model__sample_weight": weight[learn]}
         model = make().fit(X[learn], truth[learn], **weighted)
         classes = np.asarray(model.classes_, int)

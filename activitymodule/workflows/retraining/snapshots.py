@@ -41,7 +41,7 @@ def snapshot(config: Settings, run_id: str) -> SnapshotResult:
             snapshot_id=stored.snapshot_id,
             place=stored.place,
             written=stored.written,
-            windows=len(training.base) + len(training.labelled),
+            windows=len(training.base.originals()) + len(training.labelled),
             labels=training.labels,
             people=training.people,
             spread=training.spread,
@@ -85,10 +85,12 @@ def _assemble(config: Settings, base: TrainingWindows, rows: Sequence[labels.Gol
         watches = sorted(set(own.device_id.tolist()))
         known = transact(config, lambda connection: models_for(connection, watches))
         around = neighbours(config, places, learning.spread_windows, known)
+    # a window of the base counts with its copies, which a label does not have
+    copies = base.copied.mean() / (1 - base.copied.mean()) * config.models.augmentation.weight
     return training_set(
         base,
         gold,
-        label_weight=learning.label_weight,
+        label_weight=learning.label_weight * (1 + float(copies)),
         neighbours=around,
         spread_windows=learning.spread_windows,
         spread_weight=learning.spread_weight,
@@ -128,7 +130,12 @@ def _made(
     recipe = {"devices": TrainingRequest.devices, "minutes": TrainingRequest.minutes, "seed": 1}
     recipe = {key: int(str(lineage.get(key, value))) for key, value in recipe.items()}
     (windows,) = load_windows(
-        source, config, devices=recipe["devices"], minutes=recipe["minutes"], seed=recipe["seed"]
+        source,
+        config,
+        devices=recipe["devices"],
+        minutes=recipe["minutes"],
+        seed=recipe["seed"],
+        augmented=True,
     )
     base = only_known(windows)
     sha256, name = base.sha256(), public_name(source)

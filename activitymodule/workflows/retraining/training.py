@@ -99,7 +99,8 @@ def _register(
             data={
                 "source": source,
                 "sha256": windows.sha256(),
-                "windows": len(windows),
+                "windows": trained.report.windows,
+                "copies": int(windows.copied.sum()),
                 "people": training.people,
                 "snapshot": taken.snapshot_id,
                 "labels": training.labels,
