@@ -21,6 +21,7 @@ from activitymodule.telemetry.sources.base import Ledger, Unit, files_in
 
 _BLOCK_BYTES = 4 << 20
 _LONGEST_LINE = 1 << 16
+_NAMED_ALIKE = {"cwa-data"}  # as an Axivity names its file
 _NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{0,18})?"
 
 
@@ -28,6 +29,7 @@ def recordings_at(path: Path, ending: str) -> list[tuple[str, str | None]]:
     """As `files_in`, also of archives that lie in a folder, and never another file; the ending in any case."""
     found = files_in(path, "")
     if path.is_dir():
+        found = [one for one in found if Path(one[0]).is_file()]
         archives = [Path(file) for file, _ in found if is_archive(Path(file))]
         found += [(str(archive), name) for archive in archives for name in members(archive)]
     return [one for one in found if (one[1] or one[0]).lower().endswith(ending.lower())]
@@ -53,8 +55,9 @@ def pseudonym(text: str) -> str:
 
 
 def unit_of(source: str, path: Path, file: str, member: str | None) -> Unit:
-    """The unit of a file that is one recording, whose name is the person's."""
-    return Unit(source, file, pseudonym(place_of(path, file, member)[-1]), member)
+    """The unit of a file that is one recording: its name is the person's, or its folder's where all are named alike."""
+    *folders, name = place_of(path, file, member)
+    return Unit(source, file, pseudonym(folders[-1] if name.lower() in _NAMED_ALIKE else name), member)
 
 
 def device_of(unit: Unit, serial: str = "") -> str:

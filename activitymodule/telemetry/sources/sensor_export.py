@@ -6,7 +6,7 @@ import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -30,6 +30,7 @@ from activitymodule.telemetry.sources.exports import (
 
 _HEAD_BYTES = 1 << 14
 _NAMED_BY_TIME = re.compile(r"(?:.*?[_ -])?\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}.*")
+_OF_DEVICE = 8  # characters of its id
 _METRES = 4.0  # gravity that is longer than this is in m/s2
 
 
@@ -75,7 +76,7 @@ class SensorLogger:
     signs, or, where `Metadata.csv` says `standardisation` or Android, m/s2 with Android's, which are turned.
     `device_model` is apple-watch for wrist motion, wear-os where the platform says so, else none. All other files are
     not read. The person is the recording's folder or zip; where that is named by its time, the folder above it within
-    the path.
+    the path, else the beginning of the device's id.
     """
 
     name = "sensor-logger"
@@ -88,8 +89,7 @@ class SensorLogger:
                 *folders, name = place_of(path, file, member)
                 if f"{name}.csv" == wanted.name:
                     at = (file if member else str(Path(file).parent), (member or "").rpartition("/")[0])
-                    given = [one for one in folders if not _NAMED_BY_TIME.fullmatch(one)]
-                    units.setdefault(at, Unit(self.name, file, pseudonym((given or folders)[-1]), member))
+                    units.setdefault(at, _unit(Unit(self.name, file, "", member), folders))
         if not units:
             raise none_found(path, "recording of Sensor Logger (WristMotion.csv, Accelerometer.csv ...)")
         return sorted(units.values(), key=str)
@@ -116,6 +116,13 @@ class SensorLogger:
             for rows in in_order(streams):
                 yield from resampler.push(rows)
             yield from resampler.finish()
+
+
+def _unit(unit: Unit, folders: Sequence[str]) -> Unit:
+    """The unit with its person: the innermost name that is no time, else the device that recorded."""
+    given = [name for name in folders if not _NAMED_BY_TIME.fullmatch(name)]
+    device = "" if given else _about(unit).get("device id", "")[:_OF_DEVICE]
+    return replace(unit, person=pseudonym(given[-1] if given else device or folders[-1]))
 
 
 def _of_name(unit: Unit) -> _File:

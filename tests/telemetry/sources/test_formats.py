@@ -185,6 +185,11 @@ def test_people_are_named_by_folders_and_files(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "WristMotion.csv").write_bytes(FILES["sensor-logger"][1])
     assert [unit.person for unit in SOURCES["sensor-logger"].scan(tmp_path)] == ["dora", "emil"]
+    (tmp_path / "dora/2026-06-06_19-13-47/Metadata.csv").write_text("version,device id\n4,0123456789-ab\n")
+    (person,) = {unit.person for unit in SOURCES["sensor-logger"].scan(tmp_path / "dora/2026-06-06_19-13-47")}
+    assert person == "01234567"
+    placed(tmp_path, "axivity").rename(tmp_path / "emil" / "CWA-DATA.CWA")
+    assert [unit.person for unit in SOURCES["axivity"].scan(tmp_path)] == ["emil"]
 
 
 def test_damage_costs_what_is_damaged_and_is_counted(tmp_path: Path) -> None:
