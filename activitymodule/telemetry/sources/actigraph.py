@@ -16,8 +16,14 @@ import numpy as np
 from activitymodule.errors import DataError
 from activitymodule.telemetry.resampling import Resampler, Rows
 from activitymodule.telemetry.sources.archives import spooled
-from activitymodule.telemetry.sources.base import Chunk, Ledger, Unit, opened, register
-from activitymodule.telemetry.sources.exports import device_of, none_found, recordings_at, unit_of
+from activitymodule.telemetry.sources.base import Chunk, Ledger, Unit, register
+from activitymodule.telemetry.sources.exports import (
+    device_of,
+    none_found,
+    opened_whole,
+    recordings_at,
+    unit_of,
+)
 
 _LOG, _OLD_LOG, _INFO = "log.bin", "activity.bin", "info.txt"
 _MOST_INFO_BYTES = 1 << 16
@@ -44,7 +50,7 @@ _AXES = ("acceleration_x", "acceleration_y", "acceleration_z")
 
 @register
 class ActiGraph:
-    """`.gt3x` files of ActiGraph GT3X+, wGT3X-BT and Link, old and new: a folder, zip or tar of them, or one.
+    """`.gt3x` files of ActiGraph GT3X+, wGT3X-BT and Link (or `.gz`): a folder, zip or tar of them, or one.
 
     `info.txt` says rate, scale and time zone (local times become UTC); `log.bin` holds a record a second with its
     time and checksum, `activity.bin` (firmware up to 2.5) only samples. Acceleration has gravity; the sensor measures
@@ -66,7 +72,7 @@ class ActiGraph:
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
         """The unit's readings in the order of time; DataError where it has another format."""
-        with opened(unit) as stream, spooled(stream) as file, _unzipped(file, unit) as archive:
+        with opened_whole(unit) as stream, spooled(stream) as file, _unzipped(file, unit) as archive:
             about = _about(archive)
             serial = about.get("Serial Number", "")
             resampler = Resampler(unit.person, device_of(unit, serial), "actigraph-gt3x")

@@ -9,8 +9,14 @@ import numpy as np
 
 from activitymodule.errors import DataError
 from activitymodule.telemetry.resampling import Resampler, Rows
-from activitymodule.telemetry.sources.base import Chunk, Ledger, Unit, opened, register
-from activitymodule.telemetry.sources.exports import device_of, none_found, recordings_at, unit_of
+from activitymodule.telemetry.sources.base import Chunk, Ledger, Unit, register
+from activitymodule.telemetry.sources.exports import (
+    device_of,
+    none_found,
+    opened_whole,
+    recordings_at,
+    unit_of,
+)
 from activitymodule.telemetry.sources.research import samples_of
 
 _HEADER_BYTES = 1024
@@ -22,7 +28,7 @@ _FORMS = (0x30, 0x32, 0x62, 0x92)  # number of axes and how they are packed
 
 @register
 class Axivity:
-    """`.cwa` files of Axivity AX3 and AX6: a folder, zip or tar of them, or one; needs the extra `research`.
+    """`.cwa` files of Axivity AX3 and AX6 (or `.gz`): a folder, zip or tar of them, or one; needs the extra `research`.
 
     The file says the range and the rate of each block, and blocks carry their own time. Acceleration has gravity; the
     sensor measures the force that holds it, so values are turned to Core Motion's signs, and the axes stay the
@@ -40,14 +46,14 @@ class Axivity:
         if not units:
             raise none_found(path, "recording of an Axivity (.cwa)")
         for unit in units:
-            with opened(unit) as file:
+            with opened_whole(unit) as file:
                 if file.read(2) != b"MD":
                     raise DataError(f"{unit} is not a recording of an Axivity: it does not begin with MD")
         return units
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
         """The unit's readings in the order of time; DataError where it has another format."""
-        with opened(unit) as file:
+        with opened_whole(unit) as file:
             header = file.read(_HEADER_BYTES)
             about = samples_of(header, unit).about.get("device", {})
             model = {"AX3": "axivity-ax3", "AX6": "axivity-ax6"}.get(about.get("hardware_type", ""))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +19,7 @@ import pyarrow.compute as pc
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.telemetry.resampling import Rows
 from activitymodule.telemetry.sources.archives import is_archive, members
-from activitymodule.telemetry.sources.base import Ledger, Unit, files_in
+from activitymodule.telemetry.sources.base import Ledger, Unit, files_in, opened
 
 _BLOCK_BYTES = 4 << 20
 _LONGEST_LINE = 1 << 16
@@ -32,7 +34,19 @@ def recordings_at(path: Path, ending: str) -> list[tuple[str, str | None]]:
         found = [one for one in found if Path(one[0]).is_file()]
         archives = [Path(file) for file, _ in found if is_archive(Path(file))]
         found += [(str(archive), name) for archive in archives for name in members(archive)]
-    return [one for one in found if (one[1] or one[0]).lower().endswith(ending.lower())]
+    endings = (ending.lower(), f"{ending.lower()}.gz")
+    return [one for one in found if (one[1] or one[0]).lower().endswith(endings)]
+
+
+@contextmanager
+def opened_whole(unit: Unit) -> Iterator[IO[bytes]]:
+    """As `opened`, and what is compressed in itself (.gz), as archives of studies keep it, decompressed."""
+    with opened(unit) as file:
+        if (unit.member or unit.path).lower().endswith(".gz"):
+            with gzip.GzipFile(fileobj=file) as whole:
+                yield cast(IO[bytes], whole)
+        else:
+            yield file
 
 
 def place_of(path: Path, file: str, member: str | None) -> list[str]:
@@ -46,7 +60,7 @@ def place_of(path: Path, file: str, member: str | None) -> list[str]:
     if len(parts) <= 1:
         at = path.parent if not parts else path
         parts = [at.resolve().name, *(parts or [path.name])]
-    return [re.sub(r"(?i)\.(tar\.gz|tgz|tar|zip|[a-z0-9]{1,5})$", "", part) for part in parts]
+    return [re.sub(r"(?i)\.(tar\.gz|tgz|tar|zip|[a-z0-9]{1,5}(\.gz)?)$", "", part) for part in parts]
 
 
 def pseudonym(text: str) -> str:

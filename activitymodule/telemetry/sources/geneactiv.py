@@ -9,8 +9,14 @@ from typing import IO
 
 from activitymodule.errors import DataError
 from activitymodule.telemetry.resampling import Resampler, Rows
-from activitymodule.telemetry.sources.base import Chunk, Ledger, Unit, opened, register
-from activitymodule.telemetry.sources.exports import device_of, none_found, recordings_at, unit_of
+from activitymodule.telemetry.sources.base import Chunk, Ledger, Unit, register
+from activitymodule.telemetry.sources.exports import (
+    device_of,
+    none_found,
+    opened_whole,
+    recordings_at,
+    unit_of,
+)
 from activitymodule.telemetry.sources.research import samples_of
 
 _BEGINS = b"Device Identity"
@@ -29,7 +35,7 @@ _HEADER = re.compile(rb"Time Zone:.*[xyz] gain:[1-9].*[xyz] offset:", re.DOTALL)
 
 @register
 class GeneActiv:
-    """`.bin` files of GENEActiv: a folder, zip or tar of them, or one; needs the extra `research`.
+    """`.bin` files of GENEActiv: a folder, zip or tar of them (or of `.gz`), or one; needs the extra `research`.
 
     A header with the calibration, then pages of 300 samples with their time and rate. Acceleration has gravity; the
     sensor measures the force that holds it, so values are turned to Core Motion's signs, and the axes stay the
@@ -45,7 +51,7 @@ class GeneActiv:
         units = []
         for file, member in recordings_at(path, ".bin"):
             unit = unit_of(self.name, path, file, member)
-            with opened(unit) as stream:
+            with opened_whole(unit) as stream:
                 if stream.read(64).removeprefix(b"\xef\xbb\xbf").startswith(_BEGINS):
                     units.append(unit)
         if not units:
@@ -55,7 +61,7 @@ class GeneActiv:
     def read(self, unit: Unit) -> Iterator[Chunk]:
         """The unit's readings in the order of time; DataError where it has another format."""
         header, resampler, offset_us = b"", Resampler(unit.person, device_of(unit)), 0
-        with opened(unit) as file:
+        with opened_whole(unit) as file:
             for pages in _pages(file, unit):
                 if not header and pages:
                     lines = pages[0].splitlines(keepends=True)

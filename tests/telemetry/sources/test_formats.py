@@ -141,6 +141,16 @@ def test_archives_give_the_same(source: str, kind: str, tmp_path: Path) -> None:
     assert set(found.column("person").to_pylist()) == {"P1"}
 
 
+@pytest.mark.parametrize("source", ["axivity", "geneactiv", "actigraph"])
+def test_a_compressed_file_gives_the_same(source: str, tmp_path: Path) -> None:
+    name, content = FILES[source]
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
+    assert_same(read(source, tmp_path)[0], made_of(*WANTED[source]), within=2e-3)
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content)[:-60])
+    with pytest.raises(DataError, match=name):
+        read(source, tmp_path)
+
+
 def test_forms_of_one_maker(tmp_path: Path) -> None:
     for form in ("words", "packed", "old"):
         placed(tmp_path, "actigraph", made.gt3x(COUNTS, form))
