@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
@@ -217,11 +218,19 @@ def _stream(
     except PySparkException as error:
         raise _broken(config, error) from error
     finally:
-        if java_runs():
-            if query is not None:
-                query.stop()
-            HadoopFiles(outgoing.sparkSession).delete(checkpoint)
-        elif "://" not in checkpoint:
+        _clean_up(outgoing.sparkSession, query, checkpoint)
+
+
+def _clean_up(spark: SparkSession, query: StreamingQuery | None, checkpoint: str) -> None:
+    """End the query and delete its checkpoint, also where Spark's Java process has died, at whatever moment."""
+    try:
+        if query is not None:
+            query.stop()
+        HadoopFiles(spark).delete(checkpoint)
+    except (Py4JError, PySparkException, OSError):
+        if java_runs(patience_seconds=1.0):
+            raise
+        if "://" not in checkpoint:
             shutil.rmtree(Path(checkpoint), ignore_errors=True)
 
 

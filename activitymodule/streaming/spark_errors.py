@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from py4j.protocol import Py4JError
-from pyspark import SparkContext
-from pyspark.accumulators import AccumulatorServer
+from pyspark import SparkContext, accumulators
 from pyspark.errors import PySparkException
 
 from activitymodule.errors import ActivityError, JavaEndedError
@@ -76,7 +75,9 @@ def explained_spark(config: Settings) -> Iterator[None]:
     process, which is no more printed from inside PySpark then."""
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     logging.getLogger().addFilter(_not_of_py4j)
-    AccumulatorServer.handle_error = _handle_error  # type: ignore[method-assign, assignment]
+    for server in vars(accumulators).values():  # one class in Spark 4.0, two in 4.2
+        if isinstance(server, type) and issubclass(server, socketserver.BaseServer):
+            server.handle_error = _handle_error  # type: ignore[method-assign, assignment]
     try:
         yield
     except Exception as error:
@@ -91,7 +92,7 @@ def _not_of_py4j(record: logging.LogRecord) -> bool:
     return "py4j" not in record.pathname
 
 
-def _handle_error(server: AccumulatorServer, request: Any, client_address: Any) -> None:
+def _handle_error(server: socketserver.BaseServer, request: Any, client_address: Any) -> None:
     if java_runs(patience_seconds=1.0):
         socketserver.BaseServer.handle_error(server, request, client_address)
 
