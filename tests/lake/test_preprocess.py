@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import date
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import watch_files as made
 
 from activitymodule import settings as config
 from activitymodule.errors import DataError
@@ -173,3 +175,19 @@ def test_report_keeps_other_sources(tmp_path: Path) -> None:
         "casas": asdict(replace(done, rows=4)),
         "wisdm": asdict(replace(done, source="wisdm")),
     }
+
+
+@pytest.mark.integration
+def test_prepare_of_what_a_watch_exports(spark: Any, tmp_path: Path) -> None:
+    counts = np.random.default_rng(1).normal(30, 10, (640, 3)).round()
+    with zipfile.ZipFile(tmp_path / "sessions.zip", "w") as archive:
+        for session in ("anna/1767323045_A01F11", "bob/1767323045_A01F12"):
+            archive.writestr(f"{session}/ACC.csv", made.e4_csv(counts, 32))
+            archive.writestr(f"{session}/HR.csv", made.e4_csv(np.full((20, 1), 61.0), 1))
+    done = preprocess.prepare(spark, "e4", tmp_path / "sessions.zip", str(tmp_path / "out"))
+    assert (done.rows, done.people, done.units) == (2 * 660, 2, 2)
+    table = prepared.dataset(tmp_path / "out").to_table()
+    assert len(table) == done.readings == 2 * 200
+    assert set(table.column("device_model").to_pylist()) == {"empatica-e4"}
+    assert set(table.column("heart_rate").to_pylist()) == {61.0}
+    assert set(table.column("device_id").to_pylist()) == {"e4-anna", "e4-bob"}
