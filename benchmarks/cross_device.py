@@ -35,7 +35,7 @@ def measured(train_on: str, sets: list[str], seeds: list[int]) -> Json:
     shipped = settings.load({})
     plain = shipped.models.augmentation.model_copy(update={"copies": 0})
     models = shipped.models.model_copy(update={"classifier": "trees_and_linear", "augmentation": plain})
-    recipes = {BEFORE: shipped.model_copy(update={"models": models}), AFTER: shipped}
+    recipes = {AFTER: shipped, BEFORE: shipped.model_copy(update={"models": models})}
     others = [_windows(one, shipped) for one in sets]
     rows: list[Json] = []
     for recipe, config in recipes.items():

@@ -1,8 +1,8 @@
 """Copies of recorded runs as another person, wrist or watch would have made them, so that a model travels.
 
-A copy is a run at another tempo, with larger or smaller movements, on a watch that is turned a little on the wrist,
-whose maker calls the other axis of the screen x, or whose sensor is less precise. What is drawn for a copy depends on
-its run and number alone, not on the order or the parts in which recordings are read.
+A copy is a run at another tempo, with larger or smaller movements, both of which change as it goes on, on a watch that
+is turned a little on the wrist, whose maker calls the other axis of the screen x, or whose sensor is less precise. What
+is drawn for a copy depends on its run and number alone, not on the order or the parts in which recordings are read.
 
 T. T. Um et al. (2017), Data augmentation of wearable sensor data for Parkinson's disease monitoring, ICMI 2017.
 """
@@ -20,6 +20,7 @@ from activitymodule.windows.packing import CHANNELS, RECORD
 
 _ACCELERATION, _ROTATION = slice(0, 3), slice(3, 6)
 _BY_TEMPO = [*range(3, 6), CHANNELS.index("steps"), CHANNELS.index("speed")]
+_CHANGE_SECONDS = 3.0  # within which tempo and size become others
 _SWAP = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 
 
@@ -28,11 +29,14 @@ class Change:
     """How a copy differs from its run.
 
     tempo : 1.2 is a fifth faster; size : of the acceleration about its mean, 1.2 is a fifth larger
+    tempo_change, size_change : standard deviation of their logarithm over the run
     frame : (3, 3), from the axes of the run to those of the copy; noise_g : standard deviation, g
     """
 
     tempo: float = 1.0
     size: float = 1.0
+    tempo_change: float = 0.0
+    size_change: float = 0.0
     frame: np.ndarray | None = None
     noise_g: float = 0.0
 
@@ -45,7 +49,14 @@ def drawn(setting: Augmentation, dice: np.random.Generator) -> Change:
     frame = _turned(np.deg2rad(setting.turn_degrees) * dice.uniform(-1, 1), dice.normal(size=3))
     if dice.random() < setting.swapped:
         frame = frame @ _SWAP
-    return Change(tempo, size, frame, dice.uniform(0, setting.noise_g))
+    return Change(
+        tempo,
+        size,
+        dice.uniform(0, setting.tempo_change),
+        dice.uniform(0, setting.size_change),
+        frame,
+        dice.uniform(0, setting.noise_g),
+    )
 
 
 def changed(
@@ -58,10 +69,15 @@ def changed(
     """
     stamps = records["stamp_us"]
     since = (stamps - stamps[0]) / 1e6
-    wanted = np.arange(0, since[-1] + 1e-9, change.tempo / rate_hz)
-    right = np.clip(np.searchsorted(since, wanted), 1, max(len(since) - 1, 1))
     if len(since) == 1:
         return records[:0], np.empty(0, np.int64)
+    # twice what the tempo alone makes of the run, for where it gets slower
+    most = int(2 * since[-1] * rate_hz / change.tempo) + 2
+    tempo = change.tempo * np.exp(change.tempo_change * _wandering(most, rate_hz, dice))
+    wanted = np.concatenate([[0.0], np.cumsum(tempo[:-1]) / rate_hz])
+    wanted = wanted[wanted <= since[-1] + 1e-9]
+    tempo = tempo[: len(wanted)]
+    right = np.clip(np.searchsorted(since, wanted), 1, len(since) - 1)
     left = right - 1
     nearest = np.where(wanted - since[left] <= since[right] - wanted, left, right)
     near = np.abs(since[nearest] - wanted) <= 1 / rate_hz
@@ -70,10 +86,11 @@ def changed(
     found = values[left] + (values[right] - values[left]) * share[:, None]
     # a count belongs to one reading, and is not between two
     found[:, _BY_TEMPO[3:]] = values[nearest][:, _BY_TEMPO[3:]]
-    found[:, _BY_TEMPO] *= change.tempo
+    found[:, _BY_TEMPO] *= tempo[:, None]
     total = found[:, _ACCELERATION]
     mean = np.nanmean(values[:, _ACCELERATION], axis=0) if np.isfinite(total).any() else 0.0
-    found[:, _ACCELERATION] = mean + (total - mean) * change.size
+    size = change.size * np.exp(change.size_change * _wandering(len(wanted), rate_hz, dice))
+    found[:, _ACCELERATION] = mean + (total - mean) * size[:, None]
     if change.frame is not None:
         found[:, _ACCELERATION] = found[:, _ACCELERATION] @ change.frame.T
         found[:, _ROTATION] = found[:, _ROTATION] @ change.frame.T
@@ -102,6 +119,15 @@ def copies_of_runs(
         parts.append(made)
         origins.append(origin + start)
     return np.concatenate(parts), np.concatenate(origins)
+
+
+def _wandering(n: int, rate_hz: int, dice: np.random.Generator) -> np.ndarray:
+    """A smooth random course of n slots, of standard deviation 1 where it turns: (n,)."""
+    place = np.arange(n) / (_CHANGE_SECONDS * rate_hz)
+    whole = place.astype(int)
+    knots = dice.normal(size=n // int(_CHANGE_SECONDS * rate_hz) + 2)
+    share = (1 - np.cos(np.pi * (place - whole))) / 2
+    return np.asarray(knots[whole] * (1 - share) + knots[whole + 1] * share)
 
 
 def _between(ends: tuple[float, float], dice: np.random.Generator) -> float:

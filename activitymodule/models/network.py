@@ -39,7 +39,7 @@ class TreesLinearAndNetwork(TreesAndLinear):
         hidden: int = 64,
         weight_penalty: float = 1.0,
         epochs: int = 25,
-        tree_share: float = 1 / 3,
+        tree_share: float = 0.4,
     ) -> None:
         super().__init__(
             rounds,

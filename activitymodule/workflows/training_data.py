@@ -51,7 +51,7 @@ def load_windows(
     larger than memory. Raises DataError or ConfigError.
     """
     kept: list[list[TrainingWindows]] = [[] for _ in mirrors]
-    changes = _augmentation(data, config, devices, minutes) if augmented else None
+    changes = _augmentation(data, config.models.augmentation) if augmented else None
     for part in _parts(data, config, devices, minutes, seed, progress or (lambda done, of: None)):
         for windows, mirror in zip(kept, mirrors, strict=True):
             if "stamp" in part.readings.column_names:
@@ -66,14 +66,9 @@ def load_windows(
     return [thinned(concatenated(windows), config.models.augmentation.most_windows) for windows in kept]
 
 
-def _augmentation(data: str, config: Settings, devices: int, minutes: int) -> Augmentation:
-    """The setting; of synthesised people, whose windows can be counted before, no more copies than are kept."""
-    setting = config.models.augmentation
-    if data != "synthetic":
-        return setting
-    expected = max(devices * minutes * 60 // config.windows.length_seconds, 1)
-    needed = -(-max(setting.most_windows - expected, 0) // expected)
-    return setting.model_copy(update={"copies": min(setting.copies, needed)})
+def _augmentation(data: str, setting: Augmentation) -> Augmentation:
+    """The setting; one copy of synthesised runs at the most, which are many and differ from each other already."""
+    return setting.model_copy(update={"copies": min(setting.copies, 1)}) if data == "synthetic" else setting
 
 
 def public_name(data: str) -> str:
