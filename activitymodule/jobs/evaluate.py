@@ -67,6 +67,8 @@ def _print(result: against_truth.Evaluation) -> None:
     )
     for line in _lines(result):
         typer.echo(line)
+    if result.slices:
+        output.print_slices(result.slices)
     matrix = [
         (label, *counts)
         for label, counts in zip(result.raw.labels, result.raw.confusion, strict=True)

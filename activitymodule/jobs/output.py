@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from activitymodule.models.evaluation.slices import SliceFigures
 from activitymodule.text import csv_cell
 
 _ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
@@ -134,3 +135,37 @@ def print_table(
     if not console.is_terminal:
         console = Console(highlight=False, width=10_000)
     console.print(table)
+
+
+def print_slices(found: Sequence[SliceFigures]) -> None:
+    """The figures of groups, such as device models, as a table."""
+
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1%}"
+
+    print_table(
+        (
+            "of",
+            "group",
+            "windows",
+            "people",
+            "accuracy",
+            "macro-F1",
+            "confidence",
+            "calibration error",
+            "coverage",
+        ),
+        [
+            (
+                one.kind if one.kind != one.name else "",
+                one.name,
+                one.windows,
+                one.people,
+                *map(
+                    share, (one.accuracy, one.macro_f1, one.confidence, one.calibration_error, one.coverage)
+                ),
+            )
+            for one in found
+        ],
+        title="by device model and age band (not smoothed)",
+    )

@@ -26,21 +26,29 @@ def reliability(probabilities: np.ndarray, truth: np.ndarray, bins: int = ECE_BI
 
     probabilities : (n_windows, n_labels); truth : int (n_windows,), the column of the true label
     """
-    confidence = probabilities.max(1)
-    right = probabilities.argmax(1) == truth
+    return reliability_of(probabilities.max(1), probabilities.argmax(1) == truth, bins)
+
+
+def reliability_of(confidence: np.ndarray, right: np.ndarray, bins: int = ECE_BINS) -> Reliability:
+    """The same of confidences (n_windows,) and of whether each prediction is right, bool (n_windows,)."""
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     count = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore"):
         return Reliability(
             confidence=np.bincount(place, confidence, bins) / count,
             accuracy=np.bincount(place, right, bins) / count,
-            share=count / max(len(truth), 1),
+            share=count / max(len(right), 1),
         )
 
 
 def expected_calibration_error(probabilities: np.ndarray, truth: np.ndarray, bins: int = ECE_BINS) -> float:
     """Mean distance of confidence and accuracy over bins of the confidence (Naeini et al. 2015, AAAI)."""
-    bars = reliability(probabilities, truth, bins)
+    return calibration_error(probabilities.max(1), probabilities.argmax(1) == truth, bins)
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = ECE_BINS) -> float:
+    """The same of confidences (n_windows,) and of whether each prediction is right, bool (n_windows,)."""
+    bars = reliability_of(confidence, right, bins)
     return float(np.nansum(np.abs(bars.confidence - bars.accuracy) * bars.share))
 
 

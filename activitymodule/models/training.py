@@ -26,6 +26,7 @@ from activitymodule.models.evaluation.held_out import (
     held_out_probabilities,
     person_folds,
 )
+from activitymodule.models.evaluation.slices import AGE_BAND, Slicing, age_band
 from activitymodule.models.export import Card, ScoredWindows, libraries
 from activitymodule.models.familiarity import Familiarity, familiarity_of
 from activitymodule.models.families import classifier_family
@@ -127,6 +128,9 @@ def train_activity(
         smoothing_windows=config.scoring.smoothing_windows,
         smoothing_stay=config.scoring.smoothing_stay,
         mirrored=others[0] if others else None,
+        slicings=[
+            Slicing(AGE_BAND, np.array([age_band(age) for age in data.people.age_years.tolist()], str))
+        ],
         seed=seed,
     )
     card = Card(

@@ -23,6 +23,7 @@ from activitymodule.monitoring.measures import (
     thresholds_of,
 )
 from activitymodule.monitoring.observation import Observation
+from activitymodule.monitoring.slices import SliceDrift, drift_slices
 from activitymodule.registry.versions import ModelVersion, fetch
 from activitymodule.serving.record import promoted
 from activitymodule.settings import Monitoring, Settings
@@ -181,6 +182,7 @@ class DriftReport(_Frozen):
     retrain_recommended: bool = False
     summary: str = Field(examples=["No retraining: no feature and no other measure exceeds its threshold."])
     comparison: Comparison | None = None
+    slices: tuple[SliceDrift, ...] = Field((), description="By device model, and by age band of the wearer")
 
     def limited(self, features: int) -> DriftReport:
         """The same with at most so many features, those that drifted furthest first."""
@@ -392,4 +394,7 @@ def drift_report(
         retrain_recommended=retrain,
         summary=summary,
         comparison=found,
+        slices=drift_slices(
+            connection, baseline, number, seen.since, seen.until, config.windows.queue_coverage
+        ),
     )

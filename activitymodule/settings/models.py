@@ -202,6 +202,8 @@ class Learning(Section):
     least_audit_people: int = Field(5, ge=2)
     class_guard: float = Field(0.1, ge=0, le=1)
     calibration_guard: float = Field(0.05, ge=0, le=1)
+    slice_guard: float = Field(0.05, ge=0, le=1)
+    least_slice_labels: int = Field(20, ge=1)
     least_windows_per_second: float = Field(500, ge=0)
 
 

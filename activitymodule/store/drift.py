@@ -38,6 +38,11 @@ DELETE FROM feature_minutes WHERE minute = %s AND model_version = %s AND batch_i
 RETURNING windows, counts::text, sums::text, squares::text, histogram::text, activities::text, confidence_sum,
           confidences::text
 """
+_BY_WATCH = """
+SELECT device_id, activity, count(*), sum(confidence)::double precision FROM predictions
+WHERE model_version = %s AND coverage >= %s AND window_start > %s AND window_start <= %s AND activity IS NOT NULL
+GROUP BY device_id, activity
+"""
 _MERGED = -1  # the batch_id of a row that was merged
 
 
@@ -186,6 +191,24 @@ def read_seen(
     watches = fetch_value(connection, _WATCHES, (model_version, least_coverage, until, until, minutes))
     since = fetch_value(connection, "SELECT %s::timestamptz - %s * interval '1 minute'", (until, minutes))
     return Seen(since, until, totals, max(int(watches), 1))
+
+
+@dataclass(frozen=True)
+class WatchCount:
+    """Complete windows of one watch and predicted activity."""
+
+    device_id: str
+    activity: str
+    windows: int
+    confidence_sum: float
+
+
+def read_by_watch(
+    connection: Connection, version: str, since: datetime, until: datetime, least_coverage: float
+) -> list[WatchCount]:
+    """The complete windows of a version that start in (since, until], by watch and activity."""
+    values = (version, least_coverage, since, until)
+    return [WatchCount(*row) for row in fetch_all(connection, _BY_WATCH, values)]
 
 
 # ---- alarms

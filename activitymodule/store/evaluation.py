@@ -13,7 +13,8 @@ from activitymodule.store.queries import fetch_all, fetch_one, fetch_value
 
 _WINDOWS = """
 SELECT device_id, (extract(epoch FROM window_start) * 1000000)::bigint,
-       (extract(epoch FROM window_end) * 1000000)::bigint, activity, smoothed_activity, kcal_per_min
+       (extract(epoch FROM window_end) * 1000000)::bigint, activity, smoothed_activity, kcal_per_min,
+       confidence, conformal_set
 FROM predictions
 WHERE window_start >= %(first)s AND window_start <= %(last)s AND coverage >= %(coverage)s
   AND (%(device)s IS NULL OR device_id = %(device)s)

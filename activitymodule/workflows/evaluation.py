@@ -13,6 +13,7 @@ from activitymodule.models.evaluation.against_truth import Evaluation, compare
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session
 from activitymodule.store.evaluation import predicted_windows
+from activitymodule.store.slices import groups_for
 
 
 def evaluate(
@@ -43,5 +44,6 @@ def evaluate(
         windows = predicted_windows(
             connection, max(first, since or first), last, coverage=coverage, device=device
         )
-    result = compare(windows, truth, slide_seconds=config.windows.slide_seconds)
+        groups = groups_for(connection, windows.column("device_id").unique().to_pylist())
+    result = compare(windows, truth, slide_seconds=config.windows.slide_seconds, groups=groups)
     return replace(result, unusable_truth=read.unusable)

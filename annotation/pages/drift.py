@@ -8,6 +8,7 @@ from nicegui import ui
 
 from activitymodule.monitoring.measures import feature_measures, title_of
 from activitymodule.monitoring.report import ALL, Comparison, FeatureDrift
+from activitymodule.monitoring.slices import slices_table
 from activitymodule.store.drift import Alarm, alarms
 from annotation import charts, context, frame
 from annotation.auth import User
@@ -50,6 +51,16 @@ async def drift(who: User) -> None:
         ]
     )
     _alarms(tripped)
+    if report.slices:
+        with frame.panel(
+            "By device model and age band", note="activity rates and confidence beside those of training"
+        ):
+            columns, rows = slices_table(report.slices)
+            frame.table(
+                [one.capitalize() for one in columns],
+                [[escape(cell) for cell in row] for row in rows],
+                numeric=frozenset({2, 3, 4, 5, 6}),
+            )
     with frame.panel("Features by drift", note="bars: now; line: expected for the current activities"):
         for feature in found.features[:_SHOWN]:
             _feature(feature)

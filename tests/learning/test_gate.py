@@ -31,6 +31,7 @@ from activitymodule.models import export
 from activitymodule.models.activity import TreesAndLinear, activity_pipeline, feature_names
 from activitymodule.models.bundle import ModelBytes
 from activitymodule.models.evaluation.scores import confusion, macro_f1
+from activitymodule.models.evaluation.slices import Slicing
 from activitymodule.models.export import Card
 from activitymodule.settings import Learning, Windows
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
@@ -134,6 +135,40 @@ def test_an_over_confident_challenger_is_rejected_for_that_alone():
     assert failed(verdict) == {"calibration"}
     (message,) = verdict.reasons()
     assert message in verdict.summary
+
+
+def test_a_challenger_that_harms_a_device_model_is_rejected():
+    """All else is better: half of what it gets right on the watches of one model is turned into errors."""
+    trial = a_better_pair()
+    people = np.unique(trial.audit.person)
+
+    def sliced(own: int) -> tuple[Audit, np.ndarray]:
+        old = np.isin(trial.audit.person, people[:own])
+        names = np.where(old, "empatica-e4", np.where(trial.audit.person == people[-1], "", "apple-watch"))
+        return replace(trial.audit, slicings=(Slicing("device model", names),)), old
+
+    audit, old = sliced(8)
+    assert passes(judge(trial.champion, trial.challenger, audit, LIMITS), "slices")
+    bad = trial.challenger.probabilities.copy()
+    rows = np.flatnonzero(old & (bad.argmax(1) == [LABELS.index(one) for one in audit.label]))[::2]
+    bad[rows] = np.roll(bad[rows], 1, axis=1)
+    harmful = replace(trial.challenger, probabilities=bad)
+    verdict = judge(trial.champion, harmful, audit, LIMITS)
+    assert "slices" in failed(verdict)
+    assert any("device model empatica-e4" in reason for reason in verdict.reasons())
+    assert [one.name for one in verdict.figures.slices] == ["apple-watch", "empatica-e4", "unknown"]
+    assert Verdict.model_validate(verdict.model_dump(mode="json")) == verdict
+    # too few labels of it to tell; and nothing is guarded where no group is known
+    assert passes(
+        judge(trial.champion, harmful, audit, LIMITS.model_copy(update={"least_slice_labels": 700})), "slices"
+    )
+    assert passes(judge(trial.champion, harmful, trial.audit, LIMITS), "slices")
+    # a model that one person wears is guarded by its windows
+    one, _ = sliced(1)
+    assert one.slicings[0].name.tolist().count("empatica-e4") >= LIMITS.least_slice_labels
+    assert "slices" in failed(
+        judge(trial.champion, harmful, one, LIMITS.model_copy(update={"slice_guard": 0.02}))
+    )
 
 
 def test_too_few_labels_or_people_decide_nothing():
@@ -358,7 +393,7 @@ def test_every_check_has_a_message():
     trial = a_better_pair()
     verdict = judge(trial.champion, trial.challenger, trial.audit, LIMITS)
     assert [check.name for check in verdict.checks] == [
-        "loads", "labels", "size", "speed", "enough", "better", "classes", "calibration",
+        "loads", "labels", "size", "speed", "enough", "better", "classes", "calibration", "slices",
     ]  # fmt: skip
     assert all(check.message for check in verdict.checks)
     assert passes(verdict, "better")

@@ -3,7 +3,8 @@
 Only audit labels are used: of windows drawn at random, which no model has learnt from. The challenger must be
 significantly better over *people*: windows of one person are near-duplicates, and a test over windows, or none
 at all, promotes an equal model far too often (docs/retraining.md has the figures). Besides, it must load and
-answer, know every label the champion knows, lose no activity, stay calibrated, and be small and quick enough.
+answer, know every label the champion knows, lose no activity, harm no device model, stay calibrated, and be small
+and quick enough.
 """
 
 from activitymodule.learning.gate.bootstrap import adjusted_alpha
@@ -16,6 +17,7 @@ from activitymodule.learning.gate.verdict import (
     ComparedFigures,
     Figures,
     LabelChange,
+    SliceChange,
     Verdict,
     same_labels_note,
 )
@@ -27,6 +29,7 @@ __all__ = [
     "ComparedFigures",
     "Figures",
     "LabelChange",
+    "SliceChange",
     "Verdict",
     "adjusted_alpha",
     "compare",

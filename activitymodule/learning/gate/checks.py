@@ -120,3 +120,21 @@ def calibration(figures: ComparedFigures, limits: Learning) -> Check:
     if worse:
         message += f", worse by more than the guard of {limits.calibration_guard:g}"
     return Check(name="calibration", passed=not worse, message=message)
+
+
+def slices(figures: ComparedFigures, limits: Learning) -> Check:
+    """Whether no group of watches, such as those of a device model, is harmed.
+
+    A loss counts where the accuracy on a group with at least `least_slice_labels` audit labels falls by more than the
+    guard and by more than chance (one-sided, 5 %).
+    """
+    guarded = [one for one in figures.slices if one.windows >= limits.least_slice_labels]
+    losses = [
+        f"{one.kind} {one.name} (accuracy {one.champion:.2f} to {one.challenger:.2f} on {one.windows} labels)"
+        for one in guarded
+        if one.champion - one.challenger > limits.slice_guard and one.high < 0
+    ]
+    message = f"the accuracy on none of {len(guarded)} groups falls by more than {limits.slice_guard:g} beyond chance"
+    if losses:
+        message = f"it harms {', '.join(losses)}; the guard is {limits.slice_guard:g}"
+    return Check(name="slices", passed=not losses, message=message, figures={"guarded": len(guarded)})

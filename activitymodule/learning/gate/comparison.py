@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -14,12 +14,20 @@ from activitymodule.learning.gate.bootstrap import (
     resampled_people,
 )
 from activitymodule.learning.gate.subjects import Audit, Candidate
-from activitymodule.learning.gate.verdict import ChangedSides, ComparedFigures, LabelChange, Sides
+from activitymodule.learning.gate.verdict import (
+    ChangedSides,
+    ComparedFigures,
+    LabelChange,
+    Sides,
+    SliceChange,
+)
 from activitymodule.models.calibration import ECE_BINS
 from activitymodule.models.evaluation.scores import f1, mean_f1
+from activitymodule.models.evaluation.slices import parts
 from activitymodule.settings import Learning
 
-GUARD_ALPHA = 0.05  # of the bounds of a loss: of an activity, of the calibration
+GUARD_ALPHA = 0.05  # of the bounds of a loss: of an activity, of the calibration, of a group
+LEAST_SLICE_PEOPLE = 5  # a group of fewer is resampled by its windows
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,10 @@ class _Truth:
         distance = np.abs(times @ tally.confidence - times @ tally.right).sum(-1)
         return distance / np.maximum((times @ self.actual).sum(-1), 1e-12)
 
+    def accuracy(self, tally: _Tally, times: np.ndarray) -> np.ndarray:
+        """Share of correct predictions of resamples, as `macro_f1`."""
+        return (times @ tally.hits).sum(-1) / np.maximum((times @ self.actual).sum(-1), 1e-12)
+
     def everybody(self) -> np.ndarray:
         """The sample itself: each person once."""
         return np.ones(self.people)
@@ -159,7 +171,53 @@ def compare(
         unknown_to_both=tuple(
             label for label, known in zip(truth.classes, truth.counted.tolist(), strict=True) if not known
         ),
+        slices=tuple(_per_slice(champion, challenger, audit, limits.bootstrap, seed)),
     )
+
+
+def _per_slice(
+    champion: Candidate, challenger: Candidate, audit: Audit, resamples: int, seed: int
+) -> Iterator[SliceChange]:
+    """Accuracy and calibration of each group of the audit windows, with the bound of the change of accuracy.
+
+    The bound is over people. A group of fewer than LEAST_SLICE_PEOPLE has no spread over people to speak of: there its
+    windows are resampled, which refuses sooner.
+    """
+    for kind, name, rows in parts(audit.slicings):
+        few = len(np.unique(audit.person[rows])) < LEAST_SLICE_PEOPLE
+        person = np.array([f"{k}" for k in range(rows.sum())]) if few else audit.person[rows]
+        own = replace(
+            audit,
+            label=audit.label[rows],
+            person=person,
+            features=audit.features[rows],
+            propensity=audit.propensity[rows],
+            slicings=(),
+        )
+        sides = [replace(one, probabilities=_rows(one, rows)) for one in (champion, challenger)]
+        truth = _Truth.of(own, *sides)
+        before, after = (truth.tally(one) for one in sides)
+        times = resampled_people(truth.people, resamples, seed)
+        scores = [float(truth.accuracy(tally, truth.everybody())) for tally in (before, after)]
+        errors = [float(truth.ece(tally, truth.everybody())) for tally in (before, after)]
+        drawn = truth.accuracy(after, times) - truth.accuracy(before, times)
+        people = effective_people(truth.actual.sum(1))
+        yield SliceChange(
+            kind=kind,
+            name=name,
+            windows=int(rows.sum()),
+            people=len(np.unique(audit.person[rows])),
+            champion=scores[0],
+            challenger=scores[1],
+            champion_ece=errors[0],
+            challenger_ece=errors[1],
+            high=change_over_people(scores[1] - scores[0], drawn, people, GUARD_ALPHA).high,
+        )
+
+
+def _rows(candidate: Candidate, rows: np.ndarray) -> np.ndarray:
+    assert candidate.probabilities is not None
+    return candidate.probabilities[rows]
 
 
 def _per_label(truth: _Truth, before: _Tally, after: _Tally, times: np.ndarray) -> dict[str, LabelChange]:

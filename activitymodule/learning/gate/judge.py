@@ -50,6 +50,7 @@ def judge(
                 checks.better(compared),
                 checks.classes(compared, limits),
                 checks.calibration(compared, limits),
+                checks.slices(compared, limits),
             ]
     return Verdict(
         promote=all(check.passed for check in done),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from activitymodule.models.evaluation.slices import Slicing
+
 WEIGHT_RATIO = 5.0  # no audit window weighs more than so many times the median one
 
 
@@ -14,13 +16,14 @@ class Audit:
     """The audit windows.
 
     label, person : str (n,); features : float32 (n, len(FEATURE_NAMES)); propensity : float (n,), how likely each
-    was to be drawn
+    was to be drawn; slicings : the groups that are guarded, such as device models
     """
 
     label: np.ndarray
     person: np.ndarray
     features: np.ndarray
     propensity: np.ndarray
+    slicings: tuple[Slicing, ...] = ()
 
     def __len__(self) -> int:
         return len(self.label)

@@ -56,6 +56,21 @@ class LabelChange(Stored):
     high: float
 
 
+class SliceChange(Sides):
+    """One group of the audit windows, such as a device model: accuracy of both models.
+
+    kind : what the group is of; high : upper bound of the change over people; *_ece : expected calibration error
+    """
+
+    kind: str
+    name: str
+    windows: int
+    people: int
+    champion_ece: float
+    challenger_ece: float
+    high: float
+
+
 class Figures(Stored):
     """Size of the audit; verdicts_on_same_labels : earlier ones by most of the same labels."""
 
@@ -70,7 +85,7 @@ class ComparedFigures(Figures):
     """All figures of a comparison over resampled people.
 
     alpha : as adjusted for earlier verdicts; per_label : activities of the audit that either model knows;
-    unknown_to_both : labels that neither does
+    unknown_to_both : labels that neither does; slices : groups of the audit windows
     """
 
     effective_people: float
@@ -81,6 +96,7 @@ class ComparedFigures(Figures):
     ece: ChangedSides
     per_label: dict[str, LabelChange]
     unknown_to_both: tuple[str, ...] = ()
+    slices: tuple[SliceChange, ...] = ()
 
 
 class Verdict(Stored):

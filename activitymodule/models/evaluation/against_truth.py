@@ -6,6 +6,7 @@ activity changes has no single right answer and is only counted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from activitymodule.models.evaluation.scores import accuracy, label_scores, macro_f1, truth_by_predicted
+from activitymodule.models.evaluation.slices import WHOLE, SliceFigures, Slicing, slice_figures, slicings_of
 
 SHARE = 0.9
 
@@ -34,6 +36,8 @@ WINDOW_SCHEMA = pa.schema(
         ("activity", pa.string()),  # null: not scored
         ("smoothed_activity", pa.string()),
         ("kcal_per_min", pa.float64()),
+        ("confidence", pa.float64()),
+        ("conformal_set", pa.list_(pa.string())),
     ]
 )
 
@@ -76,6 +80,7 @@ class Evaluation:
     kcal_mean_absolute_error: float | None  # kcal/min
     kcal_mean_truth: float | None
     kcal_mean_predicted: float | None
+    slices: tuple[SliceFigures, ...] = ()  # of the raw predictions
     unusable_truth: dict[str, int] = field(default_factory=dict)  # messages that are no spans, by reason
 
     def as_dict(self) -> dict[str, object]:
@@ -184,11 +189,17 @@ def _expected(
 
 
 def compare(
-    windows: pa.Table, truth: pa.Table, *, slide_seconds: float | None = None, share: float = SHARE
+    windows: pa.Table,
+    truth: pa.Table,
+    *,
+    slide_seconds: float | None = None,
+    share: float = SHARE,
+    groups: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Evaluation:
     """Compare predicted windows (WINDOW_SCHEMA) with true spans (SPAN_SCHEMA); in any order.
 
     slide_seconds: from one window to the next, for the count of expected windows; by default their length.
+    groups: kind -> device id -> group, such as its device model.
     """
     if not truth.num_rows or not windows.num_rows:
         nothing = Score(0, None, None, (), (), ())
@@ -230,6 +241,26 @@ def compare(
         kcal_mean_absolute_error=float(np.abs(predicted_kcal - true_kcal).mean()) if energies else None,
         kcal_mean_truth=float(true_kcal.mean()) if energies else None,
         kcal_mean_predicted=float(predicted_kcal.mean()) if energies else None,
+        slices=_slices(windows.filter(pa.array(scored)), true[scored], activity[scored], groups or {}),
+    )
+
+
+def _slices(
+    windows: pa.Table, truth: np.ndarray, predicted: np.ndarray, groups: Mapping[str, Mapping[str, str]]
+) -> tuple[SliceFigures, ...]:
+    """Figures of the whole, then of each group of watches."""
+    device = windows.column("device_id").to_pylist()
+    confidence = windows.column("confidence").to_numpy()
+    sets = windows.column("conformal_set").to_pylist()
+    covered = np.array([label in (one or ()) for label, one in zip(truth.tolist(), sets, strict=True)], bool)
+    whole = Slicing(WHOLE, np.full(len(truth), WHOLE))
+    return slice_figures(
+        [whole, *slicings_of(groups, device)],
+        truth,
+        predicted,
+        np.array(device, str),
+        confidence=confidence,
+        covered=covered,
     )
 
 

@@ -23,6 +23,7 @@ from activitymodule.models.evaluation.scores import (
     label_scores,
     macro_f1,
 )
+from activitymodule.models.evaluation.slices import SliceFigures, Slicing, slice_figures
 from activitymodule.models.smoothing import smooth_runs
 
 BOOTSTRAPS = 2000
@@ -71,6 +72,7 @@ class ActivityReport:
     mirrored_macro_f1: float | None
     confusion: tuple[tuple[int, ...], ...]
     reliability: tuple[ReliabilityPoint, ...]
+    slices: tuple[SliceFigures, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         """The report as JSON's types."""
@@ -182,9 +184,12 @@ def activity_report(
     smoothing_windows: int,
     smoothing_stay: float,
     mirrored: np.ndarray | None = None,
+    slicings: Sequence[Slicing] = (),
     seed: int = 0,
 ) -> ActivityReport:
     """The report of held-out probabilities (n_windows, n_labels); truth holds label codes.
+
+    slicings : groups of windows whose figures are given, too
 
     mirrored : the same of the same people with their watches on the other wrist
     """
@@ -218,6 +223,14 @@ def activity_report(
         ),
         confusion=tuple(tuple(int(v) for v in row) for row in counts),
         reliability=_reliability_points(probabilities, truth),
+        slices=slice_figures(
+            slicings,
+            truth,
+            predicted,
+            person,
+            confidence=probabilities.max(1),
+            covered=sets[np.arange(len(truth)), truth],
+        ),
     )
 
 

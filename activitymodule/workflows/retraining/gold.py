@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from activitymodule.learning.gate import Audit
 from activitymodule.learning.gold import GoldWindows
 from activitymodule.learning.strata import AUDIT
+from activitymodule.models.evaluation.slices import slicings_of
 from activitymodule.store.labels import GoldRow
 from activitymodule.windows.catalogue import FEATURE_NAMES
 
@@ -27,8 +28,8 @@ def gold_windows(rows: Sequence[GoldRow]) -> GoldWindows:
     )
 
 
-def audit_of(rows: Sequence[GoldRow]) -> Audit:
-    """Those of the audit share, which alone evaluate models."""
+def audit_of(rows: Sequence[GoldRow], groups: Mapping[str, Mapping[str, str]] | None = None) -> Audit:
+    """Those of the audit share, which alone evaluate models. groups : kind -> device id -> group that is guarded."""
     own = [row for row in rows if row.stratum == AUDIT]
     features = np.array([row.features for row in own], np.float32).reshape(len(own), len(FEATURE_NAMES))
     return Audit(
@@ -36,4 +37,5 @@ def audit_of(rows: Sequence[GoldRow]) -> Audit:
         person=np.array([row.device_id for row in own], str),
         features=features,
         propensity=np.array([row.propensity for row in own], np.float64),
+        slicings=slicings_of(groups or {}, [row.device_id for row in own]),
     )

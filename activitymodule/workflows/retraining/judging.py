@@ -11,12 +11,14 @@ from activitymodule.errors import ModelError
 from activitymodule.lake.snapshots import read_evaluation, write_evaluation
 from activitymodule.learning.gate import Audit, Candidate, examine, judge
 from activitymodule.learning.strata import AUDIT
+from activitymodule.models.evaluation.slices import Slicing
 from activitymodule.registry.versions import ModelVersion, keep_json, tag
 from activitymodule.serving.checking import checked
 from activitymodule.settings import Settings
 from activitymodule.store import labels
 from activitymodule.store import retraining as store
 from activitymodule.store.connection import session
+from activitymodule.store.slices import groups_for
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
 from activitymodule.workflows.retraining.gold import audit_of
 from activitymodule.workflows.retraining.record import required, save, working
@@ -28,6 +30,8 @@ from activitymodule.workflows.retraining.results import (
     TrainingResult,
 )
 
+_SLICES = "slices: "  # begins the names of arrays that hold the group of each window
+
 
 def evaluate(config: Settings, run_id: str) -> EvaluationResult:
     """Load champion and challenger as the scorer loads them, and score the audit windows with both."""
@@ -36,10 +40,12 @@ def evaluate(config: Settings, run_id: str) -> EvaluationResult:
         made = required(run, "train", TrainingResult).challenger
         with session(config, read_only=True) as connection:
             rows = labels.gold_rows(connection, FEATURES_VERSION)
-        audit = audit_of(rows)
+            groups = groups_for(connection, [row.device_id for row in rows])
+        audit = audit_of(rows, groups)
         champion = examine_version(config, serving, audit.features)
         challenger = examine_version(config, made, audit.features)
         arrays = {"label": audit.label, "person": audit.person, "propensity": audit.propensity}
+        arrays |= {f"{_SLICES}{one.kind}": one.name for one in audit.slicings}
         for side, candidate in (("champion", champion), ("challenger", challenger)):
             if candidate.probabilities is not None:
                 arrays[f"{side}_probabilities"] = candidate.probabilities
@@ -117,6 +123,11 @@ def _evaluated(config: Settings, run: store.Run) -> tuple[Candidate, Candidate, 
         person=arrays["person"],
         features=np.empty((len(arrays["label"]), len(FEATURE_NAMES)), np.float32),
         propensity=arrays["propensity"],
+        slicings=tuple(
+            Slicing(name.removeprefix(_SLICES), of)
+            for name, of in sorted(arrays.items())
+            if name.startswith(_SLICES)
+        ),
     )
     return (
         _candidate(result.champion, arrays.get("champion_probabilities")),

@@ -92,6 +92,39 @@ DASHBOARD = dashboard(
             most=1,
             least="1m",
         ),
+        series(
+            "Confidence by device model",
+            "Mean confidence of the windows of each minute by the device model of their watch; a model that no device "
+            "profile has is taken as sent.",
+            sql("""
+                SELECT $__timeGroupAlias(window_start, $__interval), coalesce(device_model, 'unknown') AS metric,
+                       avg(confidence) AS confidence
+                FROM predictions LEFT JOIN devices USING (device_id)
+                WHERE $__timeFilter(window_start) AND activity IS NOT NULL
+                GROUP BY 1, 2 ORDER BY 1, 2
+            """),
+            unit="percentunit",
+            most=1,
+            least="1m",
+        ),
+        bars(
+            "Accuracy by device model",
+            "Share of the audit windows of all time whose gold label was predicted when they were queued, by the "
+            "device model of their watch.",
+            sql(
+                """
+                SELECT coalesce(device_model, 'unknown') AS device_model,
+                       avg((queue_items.activity = gold_labels.label)::int) AS accuracy
+                FROM gold_labels JOIN queue_items USING (device_id, window_start)
+                LEFT JOIN devices USING (device_id)
+                WHERE queue_items.stratum = 'audit' AND gold_labels.label IS NOT NULL
+                GROUP BY 1 ORDER BY 1
+                """,
+                table=True,
+            ),
+            unit="percentunit",
+            x="device_model",
+        ),
         bars(
             "Confidences",
             "Histogram of the confidence of the complete windows in the time shown.",

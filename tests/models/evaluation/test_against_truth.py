@@ -34,7 +34,16 @@ def windows(*rows):
     device, start, activity, smoothed, kcal = zip(*rows, strict=True)
     starts = [T0 + int(s * S) for s in start]
     return pa.table(
-        [list(device), starts, [s + 10 * S for s in starts], list(activity), list(smoothed), list(kcal)],
+        [
+            list(device),
+            starts,
+            [s + 10 * S for s in starts],
+            list(activity),
+            list(smoothed),
+            list(kcal),
+            [0.8 if one else None for one in activity],
+            [[one] if one else None for one in activity],
+        ],
         schema=WINDOW_SCHEMA,
     )
 
@@ -84,6 +93,22 @@ def test_spans_sent_twice_or_cut_otherwise_are_the_same_truth():
     )
     seen = windows(*[("a", 10 * i, "walk", "sit", 2.0) for i in range(4)])
     assert compare(seen, truth) == compare(seen, cut)
+
+
+def test_groups_of_watches_are_compared_beside_the_whole():
+    truth = spans(("a", 0, 20, "walk", 4.0), ("b", 0, 20, "sit", 1.0))
+    seen = windows(*[(one, 10 * i, "walk", "walk", 2.0) for one in "ab" for i in range(2)])
+    whole, a, b = compare(seen, truth, groups={"device model": {"a": "e4"}, "age band": {}}).slices
+    assert (whole.name, whole.windows, whole.people, whole.accuracy, whole.coverage) == (
+        "all",
+        4,
+        2,
+        0.5,
+        0.5,
+    )
+    assert whole.calibration_error == pytest.approx(0.3)
+    assert (a.kind, a.name, a.accuracy, a.coverage) == ("device model", "e4", 1.0, 1.0)
+    assert (b.name, b.windows, b.accuracy) == ("unknown", 2, 0.0)
 
 
 def test_nothing_to_compare():
