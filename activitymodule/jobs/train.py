@@ -130,8 +130,9 @@ def _lines(outcome: training.Outcome) -> Iterator[str]:
         yield f"  conformal sets: {m.conformal_set_size:.2f} activities on average, coverage {m.conformal_coverage:.1%}"
         for part in m.slices:
             yield (
-                f"  {part.kind} {part.name}: accuracy {part.accuracy:.3f}, macro-F1 {part.macro_f1:.3f}, calibration error "
-                f"{part.calibration_error or 0:.3f}, coverage {part.coverage or 0:.1%} ({part.people} people)"
+                f"  {part.kind} {part.name} ({part.people} people): accuracy {part.accuracy:.3f}, macro-F1 "
+                f"{part.macro_f1:.3f}, calibration error {part.calibration_error or 0:.3f}, coverage "
+                f"{part.coverage or 0:.1%}"
             )
         yield "  F1: " + ", ".join(f"{label} {one.f1:.3f}" for label, one in m.per_label.items())
     else:

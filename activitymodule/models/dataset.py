@@ -20,6 +20,7 @@ from activitymodule.errors import DataError, NotEnoughDataError
 from activitymodule.models.augmentation import copies_of_runs
 from activitymodule.models.energy import PERSON_COLUMNS, PersonColumns
 from activitymodule.settings import Augmentation, Windows
+from activitymodule.telemetry.profiles import model_name
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import FEATURE_NAMES, features
 from activitymodule.windows.grouping import Cut, cut, ordered_codes
@@ -43,6 +44,7 @@ class TrainingWindows:
     features : float32 (n, len(FEATURE_NAMES)); activity : str (n,), '' where it is not known
     person : str (n,); run : int64 (n,); kcal_per_min : float32 (n,), NaN where it is not known
     copied : bool (n,), the windows of copies (models.augmentation), which teach and never evaluate; none by default
+    device_model : str (n,), by which reports are divided, '' where it is not known
     """
 
     features: np.ndarray
@@ -52,10 +54,13 @@ class TrainingWindows:
     kcal_per_min: np.ndarray
     people: PersonColumns
     copied: np.ndarray = field(default_factory=lambda: np.empty(0, bool))
+    device_model: np.ndarray = field(default_factory=lambda: np.empty(0, str))
 
     def __post_init__(self) -> None:
-        if len(self.copied) != len(self.features):
-            object.__setattr__(self, "copied", np.zeros(len(self.features), bool))
+        for name in ("copied", "device_model"):
+            given = getattr(self, name)
+            if len(given) != len(self.features):
+                object.__setattr__(self, name, np.zeros(len(self.features), given.dtype))
 
     def __len__(self) -> int:
         return len(self.features)
@@ -178,6 +183,8 @@ def windows_of_readings(
         in_nfc(readings.column("activity")) if "activity" in columns else absent
     )
     sex, sex_names = _codes(readings.column("sex") if "sex" in columns else absent)
+    model, said = _codes(readings.column("device_model") if "device_model" in columns else absent)
+    model_names = np.array([model_name(one) or "" for one in said.tolist()], object)
     records = to_records(readings)
     records["values"][:, :3] *= np.array(mirror, np.float32)
     known = np.stack([_numbers(readings, name) for name in ("kcal_per_min", *PERSON_COLUMNS)])
@@ -187,13 +194,14 @@ def windows_of_readings(
     order = order[keep[order]]
     if not len(order):
         return _nothing()
-    device, person, activity, sex = (a[order] for a in (device, person, activity, sex))
+    device, person, activity, sex, model = (a[order] for a in (device, person, activity, sex, model))
     runs = _Runs(
         records=records[order],
         run=_runs(records["stamp_us"][order], device, person, activity),
         activity=activity_names[activity],
         person=person_names[person],
         sex=np.array([*sex_names[:-1], None], object)[sex],
+        device_model=model_names[model],
         known=known[:, order],
     )
     parts = [_windows_of_runs(runs, windows)]
@@ -211,7 +219,8 @@ def windows_of_readings(
 class _Runs:
     """Readings in the order of runs and time, with what is known of them; every array has one row a reading.
 
-    records : RECORD; run : int64, rising; activity, person : text, '' where it is not known; sex : text or None
+    records : RECORD; run : int64, rising; activity, person, device_model : text, '' where it is not known; sex : text
+    or None
     known : float32 (1 + len(PERSON_COLUMNS), n), kcal/min and the columns of a person, NaN where it is not known
     """
 
@@ -220,6 +229,7 @@ class _Runs:
     activity: np.ndarray
     person: np.ndarray
     sex: np.ndarray
+    device_model: np.ndarray
     known: np.ndarray
 
     def take(self, rows: np.ndarray) -> _Runs:
@@ -258,6 +268,7 @@ def _windows_of_runs(runs: _Runs, windows: Windows) -> TrainingWindows:
             **{name: values[first] for name, values in zip(PERSON_COLUMNS, runs.known[1:], strict=True)},
             sex=runs.sex[first],
         ),
+        device_model=runs.device_model[first].astype(str),
     )
     return everything.take(np.flatnonzero(whole))
 

@@ -26,7 +26,7 @@ from activitymodule.models.evaluation.held_out import (
     held_out_probabilities,
     person_folds,
 )
-from activitymodule.models.evaluation.slices import AGE_BAND, Slicing, age_band
+from activitymodule.models.evaluation.slices import AGE_BAND, DEVICE_MODEL, Slicing, age_band
 from activitymodule.models.export import Card, ScoredWindows, libraries
 from activitymodule.models.familiarity import Familiarity, familiarity_of
 from activitymodule.models.families import classifier_family
@@ -128,9 +128,7 @@ def train_activity(
         smoothing_windows=config.scoring.smoothing_windows,
         smoothing_stay=config.scoring.smoothing_stay,
         mirrored=others[0] if others else None,
-        slicings=[
-            Slicing(AGE_BAND, np.array([age_band(age) for age in data.people.age_years.tolist()], str))
-        ],
+        slicings=_slicings(known),
         seed=seed,
     )
     card = Card(
@@ -152,6 +150,12 @@ def train_activity(
     card = _with_examples(card, examples, pipeline.predict_proba(examples))
     familiarity, _ = familiarity_of(X[~data.copied], known.person, names, seed=seed)
     return ActivityTraining(pipeline, card, report, probabilities, truth, familiarity)
+
+
+def _slicings(data: TrainingWindows) -> list[Slicing]:
+    """By device model, and by age band of the people who gave their age."""
+    bands = [age_band(age) for age in data.people.age_years.tolist()]
+    return [Slicing(DEVICE_MODEL, data.device_model), Slicing(AGE_BAND, np.array(bands, str))]
 
 
 def predicted_activities(pipeline: Pipeline, card: Card, features: np.ndarray) -> np.ndarray:

@@ -48,6 +48,19 @@ def test_training_and_stream_see_the_same_features():
     assert np.array_equal(found.features, streamed, equal_nan=True)
 
 
+def test_recordings_are_turned_by_their_device_model_in_training_as_in_the_stream():
+    plain, turned = readings(60), readings(60, device_model="Empatica E4")
+    found = windows_of_readings(turned, WINDOWS)
+    assert set(found.device_model.tolist()) == {"empatica-e4"}
+    assert set(windows_of_readings(plain, WINDOWS).device_model.tolist()) == {""}
+    assert not np.array_equal(found.features, windows_of_readings(plain, WINDOWS).features, equal_nan=True)
+    paned = windows_of(turned, WINDOWS)
+    streamed = features(assemble(paned.window_start_us, paned.panes, WINDOWS), WINDOWS)
+    assert np.array_equal(found.features, streamed, equal_nan=True)
+    both = concatenated([found, windows_of_readings(plain, WINDOWS)])
+    assert both.take(np.arange(5, 7)).device_model.tolist() == ["empatica-e4", ""]
+
+
 def test_a_label_taken_apart_is_no_class_of_its_own():
     parts = [readings(25, "cafe\u0301"), readings(25, "café", device="w2"), readings(25, "चलना", device="w3")]
     found = windows_of_readings(pa.concat_tables(parts), WINDOWS)
