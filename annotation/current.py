@@ -7,6 +7,7 @@ import time
 
 from activitymodule.errors import BrokerError, ServiceUnavailableError
 from activitymodule.kafka.clients import topic_ends
+from activitymodule.kafka.topics import topic_id
 from activitymodule.monitoring.figures import lag_of
 from activitymodule.monitoring.report import DriftReport, drift_report
 from activitymodule.serving.record import serving_version
@@ -15,6 +16,8 @@ from activitymodule.store.batches import last_offsets
 from annotation import context
 
 _DRIFT_SECONDS = 10.0
+_TOPIC_SECONDS = 10.0
+_topic: tuple[float, str | None] | None = None
 _drift: tuple[float, DriftReport] | None = None
 _drift_lock = asyncio.Lock()
 
@@ -31,8 +34,20 @@ def lag_from(config: Settings, ends: dict[int, tuple[int, int]] | None) -> dict[
     """Messages of each partition that are not scored yet, given `partition_ends`. Blocks."""
     if ends is None:
         return None
-    scored = context.read(lambda connection: last_offsets(connection, config.kafka.topic))
+    number = _topic_id(config)
+    scored = context.read(lambda connection: last_offsets(connection, config.kafka.topic, number))
     return lag_of(ends, scored or {})
+
+
+def _topic_id(config: Settings) -> str | None:
+    """Kafka's id of the topic, at most some seconds old; None where it does not tell."""
+    global _topic
+    if _topic is None or time.monotonic() - _topic[0] > _TOPIC_SECONDS:
+        try:
+            _topic = (time.monotonic(), topic_id(config, config.kafka.topic))
+        except (BrokerError, ServiceUnavailableError):
+            return None
+    return _topic[1]
 
 
 def lag_now(config: Settings) -> dict[int, int] | None:

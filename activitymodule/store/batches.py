@@ -47,10 +47,11 @@ _LATE = "UPDATE batches SET dropped_late = %s WHERE query_id = %s AND batch_id =
 _LAST = """
 SELECT by_partition.number::integer, (by_partition.range ->> 1)::bigint
 FROM (
-    SELECT offsets FROM batches
-    WHERE topic = %s AND finished_at IS NOT NULL
+    SELECT offsets, topic_id FROM batches
+    WHERE topic = %(topic)s AND finished_at IS NOT NULL
     ORDER BY started_at DESC, batch_id DESC LIMIT 1
 ) AS last, jsonb_each(last.offsets) AS by_partition (number, range)
+WHERE last.topic_id IS NULL OR last.topic_id = coalesce(%(topic_id)s, last.topic_id)
 """
 _LAST_VERSIONS = """
 SELECT model_version, energy_version FROM batches WHERE topic = %s ORDER BY started_at DESC LIMIT 1
@@ -160,12 +161,14 @@ def record_late(connection: Connection, query_id: str, dropped_by_batch: Mapping
         execute(connection, _LATE, (dropped, query_id, batch_id))
 
 
-def last_offsets(connection: Connection, topic: str) -> dict[int, int] | None:
+def last_offsets(connection: Connection, topic: str, topic_id: str | None = None) -> dict[int, int] | None:
     """Partition -> first offset that is not scored yet, from the last finished batch of the newest query.
 
-    None where the store has no finished batch of the topic.
+    None where the store has no finished batch of the topic; with the topic's id in Kafka, also where that batch read
+    a topic of this name that was deleted since.
     """
-    return {row[0]: row[1] for row in fetch_all(connection, _LAST, (topic,))} or None
+    values = {"topic": topic, "topic_id": topic_id}
+    return {row[0]: row[1] for row in fetch_all(connection, _LAST, values)} or None
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ class Pulse:
     batch_seconds: float | None
     offsets: dict[int, int]  # partition -> first offset that is not scored yet
     recent: tuple[Recent, ...]
+    topic_id: str | None = None  # Kafka's, of the topic that the offsets are of
 
     @property
     def windows_per_second(self) -> float | None:
@@ -103,7 +104,7 @@ FROM written
 """
 _BATCH = """
 SELECT batch_id, started_at, extract(epoch FROM finished_at - started_at)::double precision, offsets,
-       model_version, energy_version
+       model_version, energy_version, topic_id
 FROM batches WHERE topic = %s AND finished_at IS NOT NULL
 ORDER BY started_at DESC, batch_id DESC LIMIT 1
 """
@@ -139,7 +140,7 @@ def take_pulse(
         connection, _PULSE, {"live_seconds": live_seconds}
     )
     p50, p95, live_p50, live_p95 = latency
-    batch = fetch_row(connection, _BATCH, (topic,)) or (None, None, None, {}, None, None)
+    batch = fetch_row(connection, _BATCH, (topic,)) or (None, None, None, {}, None, None, None)
     name, labels = fetch_row(connection, _MODEL, (batch[4],)) or (None, [])
     values = {"recent": recent, "least_coverage": least_coverage, "held_back": HELD_BACK}
     shown = fetch_all(connection, _RECENT, values)
@@ -166,6 +167,7 @@ def take_pulse(
         batch_seconds=batch[2],
         offsets={int(number): int(until) for number, (_, until) in batch[3].items()},
         recent=tuple(Recent(*row) for row in shown),
+        topic_id=batch[6],
     )
 
 

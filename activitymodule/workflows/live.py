@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 
 from activitymodule.errors import ActivityError
 from activitymodule.kafka.clients import topic_ends
+from activitymodule.kafka.topics import topic_id
 from activitymodule.kafka.truth import TruthTail
 from activitymodule.models.evaluation.against_truth import Evaluation, compare
+from activitymodule.monitoring.figures import lag_of
 from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection, connect, explained, session
 from activitymodule.store.evaluation import predicted_windows
@@ -53,6 +55,7 @@ class _Slow:
     """What the background thread read last."""
 
     ends: dict[int, tuple[int, int]] | None = None
+    topic_id: str | None = None
     dead_letters: int | None = None
     agreement: Evaluation | None = None
     trouble: str | None = None
@@ -92,10 +95,11 @@ class Watcher:
         with self._slow.lock:
             ends, dead = self._slow.ends, self._slow.dead_letters
             agreement, kafka_trouble = self._slow.agreement, self._slow.trouble
+            number = self._slow.topic_id
         return Snapshot(
             topic=self._config.kafka.topic,
             pulse=self._pulse,
-            lag=lag(ends, self._pulse.offsets) if self._pulse else None,
+            lag=lag(ends, self._pulse, number) if self._pulse else None,
             dead_letters=dead,
             agreement=agreement,
             store_trouble=trouble,
@@ -137,14 +141,15 @@ class Watcher:
     def _read_slowly(self) -> None:
         with TruthTail(self._config, _TRUTH_SECONDS) as tail:
             while not self._stop.is_set():
-                ends, trouble, truth = None, None, None
+                ends, number, trouble, truth = None, None, None, None
                 try:
+                    number = topic_id(self._config, self._config.kafka.topic)
                     ends = topic_ends(self._config, self._config.kafka.topic)
                     truth = tail.poll(time.time())
                 except ActivityError as error:
                     trouble = str(error)
                 with self._slow.lock:
-                    self._slow.ends, self._slow.trouble = ends, trouble
+                    self._slow.ends, self._slow.topic_id, self._slow.trouble = ends, number, trouble
                 dead, agreement = self._measure(truth)
                 with self._slow.lock:
                     self._slow.dead_letters, self._slow.agreement = dead, agreement
@@ -168,8 +173,9 @@ class Watcher:
             return None, None
 
 
-def lag(ends: dict[int, tuple[int, int]] | None, scored: dict[int, int]) -> int | None:
-    """Messages that are not scored yet. ends : first and next offset by partition; scored : next offset to score"""
-    if ends is None:
-        return None
-    return sum(max(0, end - max(first, scored.get(number, first))) for number, (first, end) in ends.items())
+def lag(ends: dict[int, tuple[int, int]] | None, pulse: Pulse, topic_id: str | None) -> int | None:
+    """Messages that are not scored yet. ends : first and next offset by partition; topic_id : of the topic they are of:
+    offsets of another topic of that name say nothing about it."""
+    known = None in (topic_id, pulse.topic_id) or topic_id == pulse.topic_id
+    unscored = lag_of(ends, pulse.offsets if known else {})
+    return None if unscored is None else sum(unscored.values())

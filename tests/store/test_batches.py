@@ -49,6 +49,14 @@ def test_last_offsets_are_those_of_the_newest_query_that_finished_one(connection
 
 
 @integration
+def test_offsets_of_a_topic_that_was_created_again_count_for_nothing(connection, begin):
+    begin(0, {0: (0, 500)}, topic_id="first")
+    finish_batch(connection, query_id="q", batch_id=0, windows=0)
+    assert last_offsets(connection, "t") == last_offsets(connection, "t", "first") == {0: 500}
+    assert last_offsets(connection, "t", "second") is None
+
+
+@integration
 def test_the_record_shows_what_is_missing(connection, begin):
     assert offset_record(connection, "t") is None
     begin(0, {0: (20, 100), 1: (0, 0)}, topic_id="id")
