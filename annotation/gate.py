@@ -19,12 +19,14 @@ from activitymodule.store.users import token_grant
 from annotation import auth, context, failures, sockets
 from annotation.auth import Session, User
 from annotation.bodies import Limited, Receive, Scope, Send
+from annotation.limits import WrongTokens
 
 PUBLIC = frozenset(
     {"/health", "/signin", "/signin/oidc", "/signin/oidc/callback", "/signin/oidc/leave", "/favicon.ico"}
 )
 # apps that push here may be unable to send a header
 TOKEN_IN_QUERY = frozenset({"/ingest/sensorlogger"})
+_wrong_tokens = WrongTokens(30)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -126,7 +128,14 @@ class Gate:
             query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
             token = query.get("token", [""])[0]
         if state["user"] is None and token and path not in PUBLIC:
+            address = scope["client"][0] if scope.get("client") else ""
+            seconds = _wrong_tokens.wait(address, token)
+            if seconds:
+                why = "too many wrong tokens came from this address; try again later"
+                await _refuse(scope, receive, send, 429, why, int(seconds) + 1)
+                return
             state["token"] = await context.run_write(lambda connection: token_grant(connection, token))
+            _wrong_tokens.seen(address, token, right=state["token"] is not None)
         if scope["type"] == "websocket":
             if not (same_origin(headers) and state["user"] and _own_page(scope, state["user"])):
                 await _refuse(scope, receive, send, 403, "sign in first")
@@ -209,11 +218,15 @@ async def _answer(send: Send, status: int, text: str, headers: list[tuple[bytes,
     await send({"type": "http.response.body", "body": text.encode()})
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, why: str) -> None:
+async def _refuse(
+    scope: Scope, receive: Receive, send: Send, status: int, why: str, after_seconds: int | None = None
+) -> None:
     if scope["type"] == "websocket":
         await receive()  # websocket.connect
         await send({"type": "websocket.close", "code": 4401, "reason": why[:100]})
         return
     extra = [(b"www-authenticate", b"Bearer")] if status == 401 else []
+    if after_seconds is not None:
+        extra.append((b"retry-after", str(after_seconds).encode()))
     wants_page = "text/html" in _headers(scope).get("accept", "")
     await _answer(send, status, why if wants_page else json.dumps({"detail": why}), extra)

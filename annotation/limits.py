@@ -5,6 +5,7 @@ All are kept in memory: the console is one process, and after a restart the coun
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import Counter, OrderedDict, deque
@@ -27,8 +28,8 @@ class Limiter:
         self._seen: OrderedDict[str, deque[float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def wait(self, key: str) -> float:
-        """0, and the call is counted; or how many seconds the key must wait."""
+    def wait(self, key: str, *, count: bool = True) -> float:
+        """0, and the call is counted (unless `count` is false); or how many seconds the key must wait."""
         now = self._clock()
         with self._lock:
             times = self._seen.setdefault(key, deque())
@@ -37,7 +38,8 @@ class Limiter:
                 times.popleft()
             if len(times) >= self._limit:
                 return times[0] + self._seconds - now
-            times.append(now)
+            if count:
+                times.append(now)
             while len(self._seen) > _KEYS:
                 self._seen.popitem(last=False)
         return 0.0
@@ -96,6 +98,38 @@ class Backoff:
             if seen is not None:
                 seen.count = 0 if forget else max(0, seen.count - 1)
                 seen.open_at = 0.0 if seen.count < self._free else seen.open_at
+
+
+class WrongTokens:
+    """Wrong tokens by address: after `limit` of them in a minute no token from there is looked up, unless it was right
+    before, so that nobody can keep others out who have the same address."""
+
+    def __init__(self, limit: int, *, clock: Clock = time.monotonic) -> None:
+        self._wrong = Limiter(limit, clock=clock)
+        self._right = OrderedDict[bytes, None]()  # digests
+        self._lock = threading.Lock()
+
+    def wait(self, address: str, token: str) -> float:
+        """0 where the token may be looked up; or how many seconds its sender must wait."""
+        with self._lock:
+            known = _digest(token) in self._right
+        return 0.0 if known else self._wrong.wait(address, count=False)
+
+    def seen(self, address: str, token: str, *, right: bool) -> None:
+        """Whether the token was right is known now."""
+        digest = _digest(token)
+        with self._lock:
+            self._right.pop(digest, None)
+            if right:
+                self._right[digest] = None
+            while len(self._right) > _KEYS:
+                self._right.popitem(last=False)
+        if not right:
+            self._wrong.wait(address)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 class Places:

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from activitymodule.errors import ActivityError, RefusedError
-from activitymodule.kafka.clients import reachable
+from activitymodule.kafka.clients import topic_exists
 from activitymodule.monitoring.report import DriftReport
 from activitymodule.registry.versions import champion
 from activitymodule.settings import Settings
@@ -31,6 +31,7 @@ router = APIRouter(tags=["monitoring"])
 Part = Literal["store", "broker", "registry", "scorer"]
 PARTS: tuple[Part, ...] = ("store", "broker", "registry", "scorer")
 
+_BROKER_MILLISECONDS = 2000
 _HEALTH_SECONDS = 1.0  # answers are kept so long: /health needs no sign-in, and must cost little
 
 
@@ -53,7 +54,8 @@ def _store(_: Settings) -> bool:
 
 
 def _broker(config: Settings) -> bool:
-    return reachable(config, 1.0)
+    # a request of its protocol: a broker that is stuck, or starting, accepts connections all the same
+    return topic_exists(config, config.kafka.topic, _BROKER_MILLISECONDS)
 
 
 def _registry(config: Settings) -> bool:
@@ -105,7 +107,8 @@ async def health(
         Query(description="Check only these parts; `need=store` for a probe of the console alone"),
     ] = None,
 ) -> Any:
-    """Needs no sign-in. `scorer` is the streaming job: ok while it holds its lock in the store. Results are cached for
+    """Needs no sign-in. `broker` is ok if Kafka answers and has the topic, `scorer` (the
+    streaming job) while it holds its lock in the store. Results are cached for
     a second."""
     wanted = [part for part in PARTS if need is None or part in need]
     found = dict(zip(wanted, await asyncio.gather(*map(_look, wanted)), strict=True))

@@ -9,7 +9,7 @@ from fastapi import HTTPException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.limits import Backoff, Limiter, Places
+from annotation.limits import Backoff, Limiter, Places, WrongTokens
 
 
 def test_a_limiter_counts_by_key_and_forgets() -> None:
@@ -22,6 +22,28 @@ def test_a_limiter_counts_by_key_and_forgets() -> None:
     assert limiter.wait("a") == pytest.approx(1)
     now[0] = 60.5
     assert limiter.wait("a") == 0
+
+
+def test_a_limiter_that_is_only_asked_counts_nothing() -> None:
+    limiter = Limiter(1, clock=lambda: 0.0)
+    assert [limiter.wait("a", count=False) for _ in range(3)] == [0, 0, 0]
+    assert (limiter.wait("a"), limiter.wait("a", count=False)) == (0, 60)
+
+
+def test_wrong_tokens_stop_those_who_guess_and_nobody_else() -> None:
+    now = [0.0]
+    tokens = WrongTokens(3, clock=lambda: now[0])
+    tokens.seen("a", "mine", right=True)
+    for k in range(3):
+        assert tokens.wait("a", f"guess-{k}") == 0
+        tokens.seen("a", f"guess-{k}", right=False)
+    assert tokens.wait("a", "guess-3") == pytest.approx(60)
+    assert tokens.wait("a", "mine") == 0, "right before"
+    assert tokens.wait("b", "guess-3") == 0, "another address"
+    tokens.seen("a", "mine", right=False)
+    assert tokens.wait("a", "mine") > 0, "revoked meanwhile"
+    now[0] = 61
+    assert tokens.wait("a", "guess-3") == 0
 
 
 def test_attempts_wait_longer_and_longer_and_never_for_ever() -> None:

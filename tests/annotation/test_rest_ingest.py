@@ -169,6 +169,8 @@ def test_without_kafka_a_push_is_refused_and_later_taken(api: Console, stack: An
             assert answer.headers["content-type"] == "application/json"
             assert answer.json()["detail"].startswith(f"Kafka at {api.settings.kafka.bootstrap_servers} ")
             assert "nothing was accepted" in answer.json()["detail"]
+        # a port that is open is no broker that answers
+        assert api.nobody.get("/health?need=broker").status_code == 503
         # pages and scoring do not wait for Kafka
         assert api.client.get("/health?need=store").status_code == 200
     # by itself, as soon as Kafka is there again

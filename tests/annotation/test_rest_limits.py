@@ -167,6 +167,18 @@ def test_a_bound_token_sends_and_scores_its_own_devices_only(api: Console):
         assert bound.get(path).status_code == 403
 
 
+def test_after_many_wrong_tokens_only_those_known_to_be_right_go_on(api: Console):
+    here = {"transport": httpx.HTTPTransport(local_address="127.0.0.2"), "base_url": api.base}
+    with httpx.Client(**here) as client:  # type: ignore[arg-type]
+        right = {"authorization": f"Bearer {api.token}"}
+        assert client.get("/metrics", headers=right).status_code == 200
+        answers = [client.get("/metrics", headers={"authorization": f"Bearer wrong-{k}"}) for k in range(31)]
+        assert [answer.status_code for answer in answers] == [401] * 30 + [429]
+        assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
+        assert client.get("/metrics", headers=right).status_code == 200
+    assert api.client.get("/metrics").status_code == 200
+
+
 def test_an_expired_token_is_told_so(api: Console):
     client = token_of(api, "brief", days=1)
     assert client.get("/metrics").status_code == 200
