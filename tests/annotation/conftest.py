@@ -158,7 +158,12 @@ def api(
     with settings_of_ones_own(stack, folder) as own:
         settings = replaced(
             own,
-            console={"port": any_free_port(), "secret": "0123456789abcdef", "requests_per_minute": 100_000},
+            console={
+                "port": any_free_port(),
+                "secret": "0123456789abcdef",
+                "requests_per_minute": 100_000,
+                "sign_ins_per_minute": 10_000,
+            },
             airflow={"uri": f"http://127.0.0.1:{any_free_port()}"},
         )
         register_champion(settings, trained)
