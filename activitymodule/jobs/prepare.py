@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from activitymodule.errors import ConfigError
 from activitymodule.jobs import options, output
 from activitymodule.settings import settings
 from activitymodule.workflows import preparing
@@ -14,12 +15,26 @@ SECTION = "Recordings"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+TABLE = "table"
 
-@app.command(epilog="Example: activity prepare wisdm data/wisdm_watch.tar.gz")
+
+@app.command(epilog="Example: activity prepare table recordings.zip --map mapping.yaml")
 def prepare(
-    source: str = typer.Argument(help="Name of a source; docs/telemetry.md lists them."),
+    source: str = typer.Argument(
+        help="Name of a source, of a shipped mapping, or `table`; docs/recordings.md lists them."
+    ),
     path: Path = typer.Argument(help="A folder, a file, or an archive where the source supports it."),
-    out: str | None = typer.Option(None, help="Folder to write to.  [default: lake/prepared/SOURCE]"),
+    mapping: str | None = typer.Option(
+        None,
+        "--map",
+        help="With `table`: what the columns are; a YAML file, or the name of a shipped mapping.",
+    ),
+    guess: bool = typer.Option(
+        False, help="With `table`: look at the files and print a mapping with ten readings; prepare nothing."
+    ),
+    out: str | None = typer.Option(
+        None, help="Folder to write to, or the mapping's file with --guess.  [default: lake/prepared/SOURCE]"
+    ),
     as_json: bool = options.JSON,
 ) -> None:
     """Clean recordings of a data source into Parquet by person and date; running it again changes nothing.
@@ -27,7 +42,22 @@ def prepare(
     Duplicates, impossible values and rows without a usable reading are counted in
     reports/ingestion_summary.json.
     """
-    done = preparing.prepare(settings(), source, path, out, say=lambda text: typer.echo(text, err=True))
+    if source != TABLE and (mapping is not None or guess):
+        raise ConfigError(
+            f"--map and --guess are for tables: activity prepare {TABLE} {path} --map mapping.yaml"
+        )
+    if guess:
+        guessed = preparing.guess(path, out)
+        if out is None:
+            typer.echo(guessed.yaml, nl=False)
+        typer.echo("\n".join(guessed.notes), err=True)
+        return
+    if source == TABLE and mapping is None:
+        raise ConfigError(
+            f"tables need a mapping: add --map mapping.yaml. `activity prepare {TABLE} {path} --guess` writes one"
+        )
+    name = preparing.mapping_file(mapping) if mapping is not None else source
+    done = preparing.prepare(settings(), name, path, out, say=lambda text: typer.echo(text, err=True))
     if as_json:
         output.print_json(done)
         return

@@ -11,7 +11,7 @@ from activitymodule import files
 from activitymodule.errors import DataError
 from activitymodule.settings import project_root
 from activitymodule.store import prediction_columns
-from activitymodule.telemetry import profiles, reasons, sources
+from activitymodule.telemetry import mapping, profiles, reasons, sources
 from activitymodule.telemetry import schema as telemetry
 
 SECTION = "Recordings"
@@ -19,6 +19,7 @@ SECTION = "Recordings"
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 SCHEMA_FILE = "docs/telemetry.schema.json"
+MAPPING_SCHEMA_FILE = "docs/mapping.schema.json"
 DOCUMENT = "docs/telemetry.md"
 SQL_DOCUMENT = "docs/sql.md"
 
@@ -26,6 +27,11 @@ SQL_DOCUMENT = "docs/sql.md"
 def schema_text() -> str:
     """The JSON Schema as the committed file holds it."""
     return json.dumps(telemetry.json_schema(), indent=2) + "\n"
+
+
+def mapping_schema_text() -> str:
+    """The JSON Schema of a mapping as the committed file holds it."""
+    return json.dumps(mapping.json_schema(), indent=2) + "\n"
 
 
 def _parts(document: str) -> dict[str, str]:
@@ -57,7 +63,8 @@ def document_text(text: str, document: str = DOCUMENT) -> str:
 @app.command(epilog="Example: activity schema --check")
 def schema(
     write: bool = typer.Option(
-        False, help=f"Write {SCHEMA_FILE} and the generated parts of {DOCUMENT} and {SQL_DOCUMENT}."
+        False,
+        help=f"Write {SCHEMA_FILE}, {MAPPING_SCHEMA_FILE} and the generated parts of {DOCUMENT} and {SQL_DOCUMENT}.",
     ),
     check: bool = typer.Option(
         False, help="Only compare those files with the code; exit code 4 if they differ."
@@ -68,7 +75,7 @@ def schema(
         typer.echo(schema_text(), nl=False)
         return
     root = project_root()
-    required = {root / SCHEMA_FILE: schema_text()}
+    required = {root / SCHEMA_FILE: schema_text(), root / MAPPING_SCHEMA_FILE: mapping_schema_text()}
     for document in (DOCUMENT, SQL_DOCUMENT):
         required[root / document] = document_text(_read(root / document), document)
     for path, text in required.items():

@@ -32,6 +32,7 @@ from activitymodule.telemetry.cleaning import clean
 from activitymodule.telemetry.identifiers import WHOLE_DEVICE_ID
 from activitymodule.telemetry.schema import FIELDS, FLOAT_FIELDS, spark_schema
 from activitymodule.telemetry.sources import Chunk, Ledger, Unit, source_named
+from activitymodule.telemetry.sources import read as read_unit
 
 _DDL = spark_schema().replace(" not null", "") + ", activity string, person string, date date"
 _CHUNK_ROWS = 50_000
@@ -128,7 +129,8 @@ def prepare(
 
     people : only these; by default all. Raises ConfigError or DataError, also where no row is a reading.
     """
-    units = source_named(source).scan(path)
+    reader = source_named(source)
+    units = reader.scan(path)
     if people:
         units = [unit for unit in units if unit.person in people]
     ledgers = spark.sparkContext.accumulator({}, _ByKey())
@@ -137,7 +139,7 @@ def prepare(
     # one slice a unit, so that a person's file is one task
     frame = spark.createDataFrame(spark.sparkContext.parallelize(specs, len(specs)), "unit string")
     readings = frame.mapInArrow(_reader(ledgers), _DDL)
-    size = sum(Path(file).stat().st_size for file in {unit.path for unit in units})
+    size = sum(_bytes(Path(file)) for file in {unit.path for unit in units})
     least = int(spark.conf.get("spark.sql.shuffle.partitions") or 1)
     _write(readings, max(least, -(-size // _PARTITION_BYTES)), out, repeats)
 
@@ -160,10 +162,10 @@ def prepare(
         counts = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in sorted(total.removed.items()))
         raise DataError(
             f"nothing was prepared: none of the {total.rows:,} rows of {path} is a reading"
-            f"{counts and f' ({counts})'}; see docs/telemetry.md for the format of {source}"
+            f"{counts and f' ({counts})'}; see docs/recordings.md for the format of {reader.name}"
         )
     return Ingestion(
-        source,
+        reader.name,
         str(path),
         out,
         len(units),
@@ -174,6 +176,12 @@ def prepare(
         dict(sorted(total.noticed.items())),
         dict(sorted(total.added.items())),
     )
+
+
+def _bytes(path: Path) -> int:
+    """The size of a file, or of all files of a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 class _ByKey(AccumulatorParam[dict[Any, Any]]):
@@ -196,7 +204,7 @@ def _reader(
             for spec in batch.column("unit").to_pylist():
                 unit = Unit(**json.loads(spec))
                 total = Ledger()
-                for chunk in map(cleaned, source_named(unit.source).read(unit)):
+                for chunk in map(cleaned, read_unit(unit)):
                     total += chunk.ledger
                     check(chunk.readings, schema, unit)
                     for part in chunk.readings.to_batches(max_chunksize=_CHUNK_ROWS):

@@ -18,7 +18,7 @@ import pyarrow.dataset as ds
 
 from activitymodule.errors import ConfigError, DataError, NotEnoughDataError
 from activitymodule.statistics.profile import RATE_HZ
-from activitymodule.telemetry.sources import SOURCES, source_named
+from activitymodule.telemetry.sources import SOURCES, is_source, source_named
 from activitymodule.telemetry.untrusted import readable
 from activitymodule.windows.frame import turn_readings
 from activitymodule.windows.packing import stamps_us, total_acceleration
@@ -158,7 +158,7 @@ def read(
     """
     name, colon, rest = what.partition(":")
     found: list[Recording] = []
-    if colon and name in SOURCES:
+    if colon and is_source(name):
         source = source_named(name)
         for unit in source.scan(Path(rest).expanduser()):
             if people is None or unit.person in people:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.telemetry import encode, prepared
 from activitymodule.telemetry.cleaning import clean
-from activitymodule.telemetry.sources import SOURCES, Unit
+from activitymodule.telemetry.sources import SOURCES, Unit, is_source, read, source_named
 from activitymodule.telemetry.sources.base import chunk_schema
 from activitymodule.telemetry.untrusted import readable
 
@@ -76,7 +76,7 @@ class Recordings:
         parts = self._parts[person]
         for part in parts:
             if isinstance(part, Unit):
-                tables = (clean(chunk.readings)[0] for chunk in SOURCES[part.source].read(part))
+                tables = (clean(chunk.readings)[0] for chunk in read(part))
             elif ends_only and part not in (parts[0], parts[-1]):
                 continue
             else:
@@ -153,22 +153,32 @@ def _pieces(folder: Path) -> Generator[pa.Table, None, None]:
 def find(
     what: str, prepared_folder: Path, people: Sequence[str] | None = None, limit_seconds: float | None = None
 ) -> Recordings:
-    """Recordings by the name of a prepared source, a prepared folder, or a path of raw recordings.
+    """Recordings by the name of what is prepared, by a prepared folder, by a path of raw recordings, or by
+    SOURCE:PATH, where SOURCE may be a mapping.
 
     Raises ConfigError where there is nothing of that name, or no recording of one of these people.
     """
     path = Path(what)
-    if what in SOURCES and not path.exists():
+    name, colon, rest = what.partition(":")
+    if colon and is_source(name) and not path.exists():
+        return _of_units(source_named(name).scan(Path(rest).expanduser()), people, limit_seconds)
+    if not path.exists() and "/" not in what and prepared.is_prepared(prepared_folder / what):
         path = prepared_folder / what
-        if not prepared.is_prepared(path):
-            raise ConfigError(f"{what} is not prepared yet; run `activity prepare {what} PATH` first")
+    elif not path.exists() and is_source(what):
+        raise ConfigError(f"{what} is not prepared yet; run `activity prepare {what} PATH` first")
     if not path.exists():
-        raise ConfigError(f"there is neither a source nor a path {what}; sources are {', '.join(SOURCES)}")
+        raise ConfigError(
+            f"there is neither a source nor a path {what}; sources are {', '.join(SOURCES)}, "
+            "and SOURCE:PATH reads raw recordings"
+        )
     if prepared.is_prepared(path):
         chosen = prepared.choose(prepared.people_in(path), people)
         days = {p: sorted(path.glob(f"person={prepared.folder_name(p)}/date=*")) for p in chosen}
         return Recordings(path.name, {p: list(d) for p, d in days.items()}, limit_seconds)
-    units = _raw(path)
+    return _of_units(_raw(path), people, limit_seconds)
+
+
+def _of_units(units: list[Unit], people: Sequence[str] | None, limit_seconds: float | None) -> Recordings:
     by_person: dict[str, list[Unit | Path]] = {}
     for unit in units:
         by_person.setdefault(unit.person, []).append(unit)
@@ -183,7 +193,10 @@ def _raw(path: Path) -> list[Unit]:
             return source.scan(path)
         except (ConfigError, DataError):
             continue
-    raise DataError(f"{path} holds no recording of a known source ({', '.join(SOURCES)})")
+    raise DataError(
+        f"{path} holds no recording of a known source ({', '.join(SOURCES)}); tables of another kind need a "
+        f"mapping, MAPPING:{path}, which `activity prepare table {path} --guess` writes"
+    )
 
 
 def start_of_replay(now_us: int, longest_us: int, speed: float | None, align_us: int) -> int:

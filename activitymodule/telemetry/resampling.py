@@ -119,7 +119,7 @@ class Resampler:
             end = start + int(back[0]) if len(back) else len(time_us)
             if end > start:
                 part = {name: values[start:end] for name, values in columns.items()}
-                part["labelled"] = np.full(end - start, float("activity" in columns))
+                part.setdefault("labelled", np.full(end - start, float("activity" in columns)))
                 self._add(part | {"time_us": time_us[start:end]})
                 self._newest = int(newest[end - start - 1])
             if end < len(time_us):

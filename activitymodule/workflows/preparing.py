@@ -5,14 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from activitymodule import files
 from activitymodule.lake import preprocess
 from activitymodule.lake.preprocess import Ingestion
 from activitymodule.settings import Settings, location, project_root
 from activitymodule.streaming.session import spark_session
 from activitymodule.streaming.spark_errors import explained_spark
+from activitymodule.telemetry import mapping
 from activitymodule.telemetry.sources import source_named
+from activitymodule.telemetry.sources.tables import guess as guessing
+from activitymodule.telemetry.sources.tables.guess import Guess
+from activitymodule.telemetry.sources.tables.source import TableSource
 
 SUMMARY = "reports/ingestion_summary.json"
+MOST_LEFT_OUT = 20
+
+
+def mapping_file(name: str) -> str:
+    """The file of a mapping: itself, or that of the shipped mapping of this name."""
+    return str(mapping.shipped().get(name, name)) if not Path(name).exists() else name
+
+
+def guess(path: Path, out: str | None = None) -> Guess:
+    """A first mapping for the files of a path, written to `out` where it is given; prepares nothing.
+
+    Raises ConfigError or DataError, also where nothing looks like an acceleration.
+    """
+    made = guessing.guess(path)
+    if out is not None:
+        files.write_text(Path(out), made.yaml)
+    return made
 
 
 def prepare(
@@ -25,12 +47,21 @@ def prepare(
 ) -> Ingestion:
     """Clean the recordings of a source into Parquet by person and date; a repetition changes nothing.
 
-    out : lake/prepared/SOURCE unless given. The counts also go to reports/ingestion_summary.json. Raises ConfigError
-    or DataError before Spark starts where the source or the path cannot be right.
+    source : its name, that of a shipped mapping, or a YAML file with a mapping
+    out : lake/prepared/SOURCE unless given, or the name of the mapping. The counts also go to
+        reports/ingestion_summary.json.
+    say : told what is done, and what the files hold that a mapping leaves out
+    Raises ConfigError or DataError before Spark starts where the source or the path cannot be right.
     """
-    source_named(source).scan(path)
-    target = location(out or f"{config.lake.folder}/prepared/{source}")
+    reader = source_named(source)
+    reader.scan(path)
+    target = location(out or f"{config.lake.folder}/prepared/{reader.name}")
     say(f"preparing {path} ...")
+    if isinstance(reader, TableSource):
+        for line in reader.left_out[:MOST_LEFT_OUT]:
+            say(f"  left out: {line}")
+        if len(reader.left_out) > MOST_LEFT_OUT:
+            say(f"  left out: {len(reader.left_out) - MOST_LEFT_OUT:,} more columns and files")
     with explained_spark(config):
         ingestion = preprocess.prepare(spark_session(config, "prepare"), source, path.resolve(), target)
     preprocess.report(ingestion, project_root() / SUMMARY)

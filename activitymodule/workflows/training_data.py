@@ -22,7 +22,7 @@ from activitymodule.models.dataset import (
 from activitymodule.models.energy import PersonColumns
 from activitymodule.settings import Augmentation, Settings
 from activitymodule.synthesis.history import training_parts
-from activitymodule.telemetry.sources import source_named
+from activitymodule.telemetry.sources import is_source, read, source_named
 from activitymodule.telemetry.untrusted import readable
 from activitymodule.workflows.requests import TrainingRequest
 
@@ -43,8 +43,8 @@ def load_windows(
     augmented: bool = False,
     progress: Progress | None = None,
 ) -> list[TrainingWindows]:
-    """Windows of `synthetic`, of SOURCE:PATH, or of the Parquet at PATH (prepared readings, or a table of
-    features), one result for each of `mirrors`: signs that the axes of the acceleration are multiplied by. augmented :
+    """Windows of `synthetic`, of SOURCE:PATH or MAPPING:PATH, or of the Parquet at PATH (prepared readings, or a
+    table of features), one result for each of `mirrors`: signs that its axes are multiplied by. augmented :
     with copies, by `models.augmentation`, where the watch is as it was worn.
 
     Features are computed part by part (some devices, a chunk of a recording, a file), because the readings may be
@@ -74,7 +74,8 @@ def _augmentation(data: str, setting: Augmentation) -> Augmentation:
 def public_name(data: str) -> str:
     """The name of training data in the registry: without this machine's folders."""
     source, colon, path = data.partition(":")
-    return f"{source}:{Path(path).name}" if colon and "/" not in source else Path(data).name
+    known = colon and ("/" not in source or is_source(source))
+    return f"{Path(source).stem}:{Path(path).name}" if known else Path(data).name
 
 
 class _Part(NamedTuple):
@@ -91,13 +92,12 @@ def _parts(
         yield from _synthetic_parts(config, devices, minutes, seed, progress)
         return
     name, colon, path = data.partition(":")
-    if not colon or "/" in name or Path(data).exists():
+    if not (colon and ("/" not in name or is_source(name))) or Path(data).exists():
         yield from _parquet_parts(Path(data).expanduser(), progress)
         return
-    source = source_named(name)
-    units = source.scan(Path(path).expanduser())
+    units = source_named(name).scan(Path(path).expanduser())
     for k, unit in enumerate(units, 1):
-        for chunk in source.read(unit):
+        for chunk in read(unit):
             yield _Part(chunk.readings)
         progress(k, len(units))
 

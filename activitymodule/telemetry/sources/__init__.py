@@ -11,9 +11,12 @@ import difflib
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Iterator
 
 from activitymodule.errors import ConfigError
+from activitymodule.telemetry import mapping
 from activitymodule.telemetry.sources.base import SOURCES, Chunk, Ledger, Source, Unit, register
+from activitymodule.telemetry.sources.tables.source import TableSource
 
 
 def discover() -> None:
@@ -22,13 +25,33 @@ def discover() -> None:
         importlib.import_module(f"{__name__}.{module.name}")
 
 
+def is_source(name: str) -> bool:
+    """Whether a name is that of a source, of a mapping that is shipped, or of a file that holds a mapping."""
+    return name in SOURCES or name in mapping.shipped() or name.endswith((".yaml", ".yml"))
+
+
 def source_named(name: str) -> Source:
-    """The source of that name; ConfigError suggests the nearest one and lists all."""
+    """The source of that name: registered, or by a mapping, which is shipped or a YAML file.
+
+    Raises ConfigError, which suggests the nearest name and lists all.
+    """
     if name in SOURCES:
         return SOURCES[name]
-    near = difflib.get_close_matches(name.lower(), SOURCES, 1, 0.5)
+    if is_source(name):
+        return TableSource(mapping.load(name))
+    known = [*SOURCES, *mapping.shipped()]
+    near = difflib.get_close_matches(name.lower(), known, 1, 0.5)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise ConfigError(f"there is no source {name!r}; {hint}The sources are {', '.join(SOURCES)}")
+    raise ConfigError(
+        f"there is no source {name!r}; {hint}The sources are {', '.join(SOURCES)}, "
+        f"the mappings {', '.join(mapping.shipped())}"
+    )
+
+
+def read(unit: Unit) -> Iterator[Chunk]:
+    """The readings of a unit, by the source that found it."""
+    source = SOURCES[unit.source] if unit.mapping is None else TableSource.of(unit)
+    return source.read(unit)
 
 
 def sources_text() -> str:
@@ -45,6 +68,8 @@ __all__ = [
     "Source",
     "Unit",
     "discover",
+    "is_source",
+    "read",
     "register",
     "source_named",
     "sources_text",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
@@ -26,21 +27,41 @@ def is_archive(path: Path) -> bool:
 
 def members(path: Path) -> list[str]:
     """Names of the files in an archive, ARCHIVE!/FILE for those of an archive in it; DataError where it is damaged."""
+    return sorted(name for name, _ in each(path))
+
+
+def each(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Every file of an archive, by name (see `members`) and as a stream, in the order in which they lie there."""
     with readable(path), open(path, "rb") as file:
-        return sorted(_names(file, path))
+        yield from _within(file, path)
 
 
-def _names(file: IO[bytes], path: Path, within: str = "") -> Iterator[str]:
-    """Names in an archive; archives in it are opened too, those in these not."""
+def _within(file: IO[bytes], path: Path, within: str = "") -> Iterator[tuple[str, IO[bytes]]]:
+    """The files of an archive; archives in it are opened too, those in these not."""
     for name, member in _all(file, path):
         pure = PurePosixPath(name)
         if "__MACOSX" in pure.parts or pure.name.startswith("._"):  # what macOS adds to its archives
             continue
         if within or not is_archive(Path(name)):
-            yield within + name
+            yield within + name, member
         else:
             with spooled(member) as inner:
-                yield from _names(inner, Path(name), f"{name}{_INSIDE}")
+                yield from _within(inner, Path(name), f"{name}{_INSIDE}")
+
+
+@contextmanager
+def unpacked(path: Path, names: Collection[str]) -> Iterator[dict[str, Path]]:
+    """Copies of some members of an archive, by name, which is read once; they are gone after the block."""
+    with tempfile.TemporaryDirectory(prefix="activity-") as folder:
+        copies: dict[str, Path] = {}
+        for name, stream in each(path):
+            if name in names:
+                copies[name] = Path(folder, str(len(copies)))
+                with open(copies[name], "wb") as copy:
+                    shutil.copyfileobj(stream, copy)
+        if missing := sorted(set(names) - set(copies)):
+            raise DataError(f"{path} has no file {missing[0]}")
+        yield copies
 
 
 def _all(file: IO[bytes], path: Path) -> Generator[tuple[str, IO[bytes]], None, None]:

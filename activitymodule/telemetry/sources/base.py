@@ -30,12 +30,17 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Unit:
-    """One person's file, or member of an archive: what a single task reads."""
+    """One person's file, or member of an archive: what a single task reads.
+
+    detail : what else the source must know to read it, as JSON; mapping : the mapping that says what it holds, as JSON
+    """
 
     source: str
     path: str
     person: str
     member: str | None = None
+    detail: str | None = None
+    mapping: str | None = None
 
     def __str__(self) -> str:
         """The file, and the member where it is in an archive."""

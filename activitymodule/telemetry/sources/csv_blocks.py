@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 from collections.abc import Iterator, Sequence
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ import pyarrow.csv as pacsv
 from activitymodule.telemetry.decoding import parse_stamps
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+    from _typeshed import SupportsRead, WriteableBuffer
 
 _BLOCK_BYTES = 8 << 20
 _MISSING = ["", "nan", "NaN", "None", "null", "NULL"]
@@ -26,7 +26,7 @@ class _Utf8(io.RawIOBase):
     """A file as UTF-8: other bytes become the replacement character. Arrow neither counts nor shows a row of another
     length that holds them."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: SupportsRead[bytes]) -> None:
         self._file = file
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest = b""
@@ -48,7 +48,7 @@ class _Utf8(io.RawIOBase):
 
 
 def stream_csv(
-    file: IO[bytes], header: Sequence[str], columns: Sequence[str]
+    file: SupportsRead[bytes], header: Sequence[str], columns: Sequence[str], delimiter: str = ","
 ) -> Iterator[tuple[pa.Table, int]]:
     """Blocks of rows as text, and how many rows of another length each left out; `file` is past its header.
 
@@ -67,7 +67,7 @@ def stream_csv(
             read_options=pacsv.ReadOptions(
                 column_names=list(header), block_size=_BLOCK_BYTES, use_threads=False
             ),
-            parse_options=pacsv.ParseOptions(invalid_row_handler=skip),
+            parse_options=pacsv.ParseOptions(delimiter=delimiter, invalid_row_handler=skip),
             convert_options=pacsv.ConvertOptions(
                 column_types={name: pa.string() for name in header},
                 include_columns=list(columns),

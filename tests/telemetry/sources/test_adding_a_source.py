@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from activitymodule.errors import DataError
 from activitymodule.jobs.schema import DOCUMENT, document_text
 from activitymodule.settings import project_root
 from activitymodule.telemetry import recordings, sources
@@ -72,4 +73,6 @@ def test_raw_recordings_are_recognised_and_replayed(metronome: Path, tmp_path: P
 
 
 def test_a_path_of_no_source_names_them_all(metronome: Path, tmp_path: Path) -> None:
-    assert list(sources.SOURCES) == ["arwise", "casas", "wisdm", "metronome"]
+    assert list(sources.SOURCES)[-1] == "metronome"
+    with pytest.raises(DataError, match=r"casas, .*metronome"):
+        recordings.find(str(tmp_path / "modules"), tmp_path)

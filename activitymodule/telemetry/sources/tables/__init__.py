@@ -1,0 +1,1 @@
+"""Other people's tables to canonical readings, as a mapping says."""
