@@ -33,6 +33,7 @@ from fastapi.responses import RedirectResponse
 from nicegui import ui
 
 from activitymodule.errors import ActivityError
+from activitymodule.models.calibration import UNFAMILIAR
 from activitymodule.store.users import Role
 from annotation import failures, registry
 from annotation.auth import User
@@ -264,6 +265,13 @@ def watch_link(device: str) -> str:
 def activity_chip(label: str | None) -> str:
     """HTML of an activity with its colour."""
     return f'<span class="chip"><span class="dot" style="--c:{colour(label)}"></span>{escape(label or "none")}</span>'
+
+
+def familiarity(share: float | None) -> str:
+    """HTML of the familiarity of a window; one that is called unfamiliar stands out."""
+    if share is None:
+        return "-"
+    return chip(f"{share:.0%}", "warn") if share < UNFAMILIAR else f"{share:.0%}"
 
 
 def notice(words: str, kind: Literal["", "good", "warn", "bad"] = "") -> ui.html:

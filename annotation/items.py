@@ -21,6 +21,7 @@ from activitymodule.store import leases
 from activitymodule.store.connection import Connection
 from activitymodule.store.devices import models_for
 from activitymodule.store.items import Item, Neighbour
+from annotation import frame
 from annotation.archived import archived_records
 from annotation.palette import colour
 from annotation.signals import Facts, facts, microseconds, plot, small, unpack
@@ -252,7 +253,7 @@ def prepared(connection: Connection, config: Settings, item: Item, width: int, h
         seconds=seconds,
         plot=plot(around.records, low, high, width, height=height, what=own.sentence()),
         summary=own.sentence(),
-        figures=_figures(own, seconds),
+        figures=_figures(own, seconds, None if audit else item.familiarity),
         context=around.source,
         strip=strip(neighbours, item, since, until) if len(neighbours) > 1 else "",
         similar=[f'<div class="tile">{tile(other, gold[other.item_id])}</div>' for other in others],
@@ -263,8 +264,8 @@ def prepared(connection: Connection, config: Settings, item: Item, width: int, h
     )
 
 
-def _figures(own: Facts, seconds: float) -> list[tuple[str, str]]:
-    figures = []
+def _figures(own: Facts, seconds: float, familiarity: float | None) -> list[tuple[str, str]]:
+    figures = [] if familiarity is None else [("Familiarity", frame.familiarity(familiarity))]
     if own.heart_rate is not None:
         figures.append(("Heart rate", f"{own.heart_rate:.0f} bpm"))
     if own.steps is not None:

@@ -119,6 +119,7 @@ def _rows(rows: list[Prediction]) -> str:
             "Conformal set",
             "kcal/min",
             "Coverage",
+            "Familiarity",
             "Version",
         ],
         [
@@ -134,9 +135,10 @@ def _rows(rows: list[Prediction]) -> str:
                 escape(", ".join(row.conformal_set or [])) or "-",
                 "-" if row.kcal_per_min is None else f"{row.kcal_per_min:.1f}",
                 f"{row.coverage:.0%}",
+                frame.familiarity(row.familiarity),
                 escape(row.model_version or "-"),
             ]
             for row in rows
         ],
-        numeric=frozenset({4, 6, 7}),
+        numeric=frozenset({4, 6, 7, 8}),
     )

@@ -59,7 +59,16 @@ def measured(train_on: str, sets: list[str], seeds: list[int]) -> Json:
             for title, profiles in others:
                 for profile, data in profiles.items():
                     counts = {"windows": len(data), "people": len(set(data.person.tolist()))}
-                    rows.append(_row(recipe, seed, title, profile, counts, _scored(model, data)))
+                    rows.append(
+                        _row(
+                            recipe,
+                            seed,
+                            title,
+                            profile,
+                            counts,
+                            _scored(model, data, title if profile == "yes" else None),
+                        )
+                    )
             print(f"{recipe}, seed {seed}: {megabytes:.1f} MB", file=sys.stderr)
     return {"data": Path(train_on.rpartition(":")[2]).name, "seeds": seeds, "rows": rows}
 
@@ -86,15 +95,15 @@ def _windows(described: str, config):  # type: ignore[no-untyped-def]
     return title, {name: windows_of_readings(table, config.windows) for name, table in profiles.items()}
 
 
-def _scored(model, data) -> Json:  # type: ignore[no-untyped-def]
-    """Figures of a model on windows whose activities it knows."""
+def _scored(model, data, device_model: str | None) -> Json:  # type: ignore[no-untyped-def]
+    """Figures of a model on windows whose activities it knows; device_model : None where the watch is unknown."""
     import numpy as np
 
     from activitymodule.models.evaluation.scores import accuracy, confusion, macro_f1
 
     place = {label: k for k, label in enumerate(model.labels)}
     truth = np.array([place[label] for label in data.activity.tolist()])
-    scores = model.score(data.features)
+    scores = model.score(data.features, device_models=[device_model] * len(truth))
     counts = confusion(scores.probabilities.argmax(1), truth, len(model.labels))
     return {
         "accuracy": float(accuracy(counts)),

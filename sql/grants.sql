@@ -51,7 +51,6 @@ BEGIN
             ('activity_console', 'model_versions', 'INSERT, UPDATE'),
             ('activity_console', 'model_checks', 'INSERT, UPDATE'),
             ('activity_console', 'promotions', 'INSERT'),
-            ('activity_console', 'device_calibrations', 'INSERT'),
             -- without Airflow, the console starts retrainings itself
             ('activity_console', 'retrain_runs', 'INSERT, UPDATE'),
             ('activity_console', 'snapshots', 'INSERT'),

@@ -6,7 +6,7 @@ registry); `load_bundle` makes a `ScoringModel` of it, or raises ModelError.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +20,14 @@ from activitymodule.models.calibration import conformal_sets, widened
 from activitymodule.models.energy import COLUMNS, WINDOW_COLUMNS, PersonColumns, energy_matrix
 from activitymodule.models.export import Card
 from activitymodule.models.familiarity import FAMILIARITY_FILE, Familiarity
+from activitymodule.models.recalibration import Recalibration, by_device_model
 from activitymodule.settings import Windows
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
 
 __all__ = ["BundleBytes", "PersonColumns", "Scores", "ScoringModel", "load_bundle"]
 
 DEFAULT_MEGABYTES = 50.0
+NO_CALIBRATIONS: Mapping[str, Recalibration] = {}
 _ALIKE = 1e-3  # how far answers to the windows on a card may be off, absolutely and of their size
 _NOUN = {"activity": "classifier", "energy": "regressor"}
 
@@ -140,8 +142,18 @@ class ScoringModel:
         )
         self._energy_columns = [place[name] for name in WINDOW_COLUMNS]
 
-    def score(self, features: np.ndarray, people: PersonColumns | None = None) -> Scores:
-        """Score windows: features float32 (n_windows, len(FEATURE_NAMES)), in that order, NaN where missing."""
+    def score(
+        self,
+        features: np.ndarray,
+        people: PersonColumns | None = None,
+        device_models: Sequence[str | None] | None = None,
+        calibrations: Mapping[str, Recalibration] = NO_CALIBRATIONS,
+    ) -> Scores:
+        """Score windows: features float32 (n_windows, len(FEATURE_NAMES)), in that order, NaN where missing.
+
+        device_models : of the watches (n_windows,), None where it is not known; calibrations : of this version by
+        device model
+        """
         features = np.asarray(features, np.float32)
         if features.ndim != 2 or features.shape[1] != len(FEATURE_NAMES):
             raise ModelMisfitError(
@@ -157,7 +169,12 @@ class ScoringModel:
         blank = np.isnan(own).all(1)
         probabilities[blank] = np.nan
         familiarity = np.full(n, np.nan, np.float32) if self.familiarity is None else self.familiarity(own)
-        in_set = conformal_sets(probabilities, widened(self._quantile, self._wide, familiarity))
+        quantiles = widened(self._quantile, self._wide, familiarity)
+        if device_models is not None:
+            probabilities, quantiles = by_device_model(
+                probabilities, quantiles, self._wide, device_models, calibrations
+            )
+        in_set = conformal_sets(probabilities, quantiles)
         kcal_per_min = self._kcal_per_min(features, people, probabilities, blank)
         return Scores(probabilities, in_set, kcal_per_min, familiarity)
 

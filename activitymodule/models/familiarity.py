@@ -2,7 +2,7 @@
 
 A window's distance is that of its features to the nearest prototype, a mean of training windows that are alike. The
 familiarity is the share of the windows of held-out people that lie at least as far: of people and watches like those
-of the training, a share of UNFAMILIAR is called unfamiliar.
+of the training, a share of calibration.UNFAMILIAR is called unfamiliar.
 
 Chosen on held-out people against simulated watches (other axes, tempo, size, noise; docs/models.md): the mean size of
 standard scores, or a Mahalanobis distance, tells fewer of these from the training.
@@ -23,9 +23,6 @@ from activitymodule.errors import ModelError
 from activitymodule.models.evaluation.held_out import person_folds
 
 FAMILIARITY_FILE = "familiarity.npz"
-UNFAMILIAR = 0.05
-"""A window of a lower familiarity is called unfamiliar."""
-
 _MOST_BYTES = 20_000_000
 _PROTOTYPES = 150
 _WINDOWS_EACH = 4  # fewer prototypes where there are not so many windows for each

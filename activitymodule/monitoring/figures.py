@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 import activitymodule
 from activitymodule.errors import ServiceUnavailableError
 from activitymodule.learning.agreement import OverallAgreement, overall_agreement
+from activitymodule.models.calibration import UNFAMILIAR
 from activitymodule.monitoring.report import drift_report
 from activitymodule.serving.record import problems
 from activitymodule.settings import Settings, resolve
@@ -48,6 +49,13 @@ FROM queue_items WHERE closed_at IS NULL AND expires_at > now() GROUP BY stratum
 _WINDOWS = """
 SELECT avg(confidence), count(*) FILTER (WHERE activity IS NULL AND window_end < now())
 FROM predictions WHERE processed_at > now() - interval '60 seconds'
+"""
+# device models come from messages: of many only those with most windows
+_UNFAMILIAR = """
+SELECT coalesce(d.device_model, ''), avg((p.familiarity < %s)::integer)::double precision
+FROM predictions p LEFT JOIN devices d ON d.device_id = p.device_id
+WHERE p.processed_at > now() - interval '60 seconds' AND p.familiarity IS NOT NULL
+GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 20
 """
 _LATE = """
 SELECT coalesce(sum(dropped_late), 0)::bigint FROM batches
@@ -231,6 +239,12 @@ class _Figures(Collector):
             "windows_without_activity_last_minute",
             "Windows of the last minute that have ended and have no activity",
             without,
+        )
+        yield from _gauges(
+            "unfamiliar_share",
+            "Share of unfamiliar windows of the last minute by device model (empty: unknown)",
+            "device_model",
+            self._rows(_UNFAMILIAR, (UNFAMILIAR,)),
         )
         ((late,),) = self._rows(_LATE, (self.config.kafka.topic,))
         yield from _gauge(

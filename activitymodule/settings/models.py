@@ -205,6 +205,8 @@ class Learning(Section):
     slice_guard: float = Field(0.05, ge=0, le=1)
     least_slice_labels: int = Field(20, ge=1)
     least_windows_per_second: float = Field(500, ge=0)
+    calibration_labels: int = Field(20, ge=20)
+    calibration_half_life_days: float = Field(30, gt=0)
 
 
 class Monitoring(Section):

@@ -34,6 +34,7 @@ class Item:
     conformal_set: tuple[str, ...]
     kcal_per_min: float | None
     model_version: str
+    familiarity: float | None
 
 
 # array_send is PostgreSQL's binary form of an array: no text to parse for some 300 numbers
@@ -42,7 +43,9 @@ SELECT q.item_id, q.device_id, q.window_start, q.window_end, q.stratum, q.reason
        q.readings, array_send(q.features) AS features, q.features_version, q.activity, q.probabilities,
        coalesce((SELECT m.labels FROM model_versions m WHERE m.version = q.model_version
                  ORDER BY m.registered_at DESC LIMIT 1), '{}') AS labels,
-       q.conformal_set, q.kcal_per_min, q.model_version
+       q.conformal_set, q.kcal_per_min, q.model_version,
+       (SELECT p.familiarity FROM predictions p
+        WHERE p.device_id = q.device_id AND p.window_start = q.window_start) AS familiarity
 FROM queue_items q WHERE q.item_id = %s
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from activitymodule.models.calibration import UNFAMILIAR
 from activitymodule.store.audit import HELD_BACK, HIDDEN
 from activitymodule.store.connection import Connection
 from activitymodule.store.queries import fetch_all, fetch_one, fetch_row, fetch_value
@@ -59,6 +60,7 @@ class Pulse:
     offsets: dict[int, int]  # partition -> first offset that is not scored yet
     recent: tuple[Recent, ...]
     topic_id: str | None = None  # Kafka's, of the topic that the offsets are of
+    unfamiliar: float | None = None  # share of the windows of the last minute; None where no version can tell
 
     @property
     def windows_per_second(self) -> float | None:
@@ -78,7 +80,7 @@ WITH latest AS (
     WHERE processed_at > now() - interval '60 seconds'
     ORDER BY device_id, activity IS NULL, window_start DESC
 ), timed AS (
-    SELECT readings_used, processed_at, max(processed_at) OVER () AS newest,
+    SELECT readings_used, familiarity, processed_at, max(processed_at) OVER () AS newest,
            extract(epoch FROM processed_at - received_at)::double precision AS latency
     FROM predictions
     WHERE processed_at > now() - interval '60 seconds'
@@ -89,6 +91,7 @@ WITH latest AS (
            percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY latency)
                FILTER (WHERE latency <= %(live_seconds)s) AS live,
            count(*) FILTER (WHERE latency > %(live_seconds)s) AS backlog,
+           (avg((familiarity < %(unfamiliar)s)::integer))::double precision AS unfamiliar,
            percentile_cont(0.5) WITHIN GROUP (ORDER BY latency)
                FILTER (WHERE processed_at > newest - interval '10 seconds') AS behind
     FROM timed
@@ -98,7 +101,7 @@ SELECT now(),
         FROM (SELECT activity, count(*) AS n FROM latest GROUP BY activity) AS counts),
        windows, readings, coalesce(seconds, 0), latency[1], latency[2], live[1], live[2], backlog,
        CASE WHEN behind > %(live_seconds)s THEN behind END,
-       (SELECT avg(kcal_per_min) FROM latest),
+       unfamiliar, (SELECT avg(kcal_per_min) FROM latest),
        (SELECT count(*) FROM dead_letters WHERE noticed_at > now() - interval '60 seconds')
 FROM written
 """
@@ -136,8 +139,8 @@ def take_pulse(
     live_seconds : a window whose readings waited longer than this in Kafka was not scored live: it is of a backlog
     least_coverage : windows with less are left out of `recent`
     """
-    at, watches, windows, readings, seconds, *latency, backlog, behind, kcal, dead = fetch_one(
-        connection, _PULSE, {"live_seconds": live_seconds}
+    at, watches, windows, readings, seconds, *latency, backlog, behind, unfamiliar, kcal, dead = fetch_one(
+        connection, _PULSE, {"live_seconds": live_seconds, "unfamiliar": UNFAMILIAR}
     )
     p50, p95, live_p50, live_p95 = latency
     batch = fetch_row(connection, _BATCH, (topic,)) or (None, None, None, {}, None, None, None)
@@ -168,6 +171,7 @@ def take_pulse(
         offsets={int(number): int(until) for number, (_, until) in batch[3].items()},
         recent=tuple(Recent(*row) for row in shown),
         topic_id=batch[6],
+        unfamiliar=unfamiliar,
     )
 
 

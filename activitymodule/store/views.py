@@ -92,6 +92,7 @@ class Prediction:
     conformal_set: Sequence[str] | None
     reason: str | None
     model_version: str | None
+    familiarity: float | None = None
 
     @property
     def place(self) -> tuple[datetime, str]:
@@ -103,7 +104,8 @@ class Prediction:
 _PREDICTIONS = f"""
 SELECT device_id, window_start, CASE WHEN NOT hidden THEN activity END, CASE WHEN NOT hidden THEN confidence END,
        CASE WHEN NOT hidden THEN smoothed_activity END, CASE WHEN NOT hidden THEN kcal_per_min END, coverage,
-       CASE WHEN NOT hidden THEN conformal_set END, CASE WHEN hidden THEN %(held_back)s ELSE reason END, model_version
+       CASE WHEN NOT hidden THEN conformal_set END, CASE WHEN hidden THEN %(held_back)s ELSE reason END, model_version,
+       CASE WHEN NOT hidden THEN familiarity END
 FROM (SELECT p.*, {HIDDEN} AS hidden FROM (
     SELECT * FROM predictions p
     WHERE window_end <= now() - interval '5 seconds' AND (%(device)s = '' OR device_id LIKE %(device)s)
@@ -219,6 +221,7 @@ class WatchWindow:
     kcal_per_min: float | None
     reason: str | None
     processed_at: datetime
+    familiarity: float | None = None
 
     @property
     def label(self) -> str | None:
@@ -253,7 +256,8 @@ _NEWEST_OF_WATCH = "SELECT max(window_start) FROM predictions WHERE device_id = 
 _WATCH_WINDOWS = f"""
 SELECT window_start, window_end, CASE WHEN NOT hidden THEN activity END,
        CASE WHEN NOT hidden THEN smoothed_activity END, CASE WHEN NOT hidden THEN confidence END,
-       CASE WHEN NOT hidden THEN kcal_per_min END, CASE WHEN hidden THEN %(held_back)s ELSE reason END, processed_at
+       CASE WHEN NOT hidden THEN kcal_per_min END, CASE WHEN hidden THEN %(held_back)s ELSE reason END, processed_at,
+       CASE WHEN NOT hidden THEN familiarity END
 FROM (SELECT p.*, {HIDDEN} AS hidden FROM predictions p
       WHERE device_id = %(device)s
         AND window_start > %(since)s AND window_start <= %(until)s

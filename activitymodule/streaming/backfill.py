@@ -59,7 +59,11 @@ def backfill(
     if devices:
         panes = panes.filter(panes.device_id.isin(*devices))
     scorer = worker.Scorer(
-        config, spark.sparkContext.broadcast(serving.bundle), serving.classifier.version, BACKFILL_BATCH
+        config,
+        spark.sparkContext.broadcast(serving.bundle),
+        serving.classifier.version,
+        BACKFILL_BATCH,
+        calibrations=serving.calibrations,
     )
     started = datetime.now(UTC)
     scored = windows_of(panes, config).mapInArrow(

@@ -7,16 +7,18 @@ logged once. A driver that has just started takes the last version of the record
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from activitymodule.errors import ModelError, ServiceUnavailableError, SignInRefusedError
 from activitymodule.models.bundle import BundleBytes, ScoringModel, load_bundle
+from activitymodule.models.recalibration import Recalibration
 from activitymodule.registry.versions import ModelVersion, champion
 from activitymodule.serving.checking import Checked, checked_promoted
 from activitymodule.serving.record import moved_sentence, names, promoted
 from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection, transact
+from activitymodule.store.device_calibrations import in_force
 from activitymodule.store.models import record_model_version
 from activitymodule.store.promotions import Promoted
 from activitymodule.streaming.connections import KeptConnection
@@ -27,12 +29,16 @@ _POLLS_OF_ALIASES = 5  # the aliases are compared with the record at each of so 
 
 @dataclass(frozen=True)
 class Champion:
-    """Classifier and regressor that serve: as bytes to broadcast, and loaded once to check them."""
+    """Classifier and regressor that serve: as bytes to broadcast, and loaded once to check them.
+
+    calibrations : of the classifier, by device model
+    """
 
     classifier: ModelVersion
     regressor: ModelVersion | None
     bundle: BundleBytes
     model: ScoringModel
+    calibrations: Mapping[str, Recalibration] = field(default_factory=dict)
 
 
 def record_versions(config: Settings, serving: Champion) -> None:
@@ -90,6 +96,8 @@ class ChampionWatch:
                 self._change(record)
                 # not before: what could not be asked for is asked for again
                 self._seen = record.newest()
+            if self.current is not None:
+                self.current = self._calibrated(self.current)
             self._compare_aliases(record)
         except ServiceUnavailableError as error:
             if self.current is None:
@@ -121,7 +129,7 @@ class ChampionWatch:
             )
             return self.current
         self._on_change(found)
-        return found
+        return self._calibrated(found)
 
     def why(self) -> str:
         """The last rejection, in brackets; empty where there was none."""
@@ -143,6 +151,13 @@ class ChampionWatch:
 
         with self._lock:
             return self._connection.run(self._config, read)
+
+    def _calibrated(self, serving: Champion) -> Champion:
+        """With the calibrations that are in force now."""
+        version = serving.classifier
+        with self._lock:
+            found = self._connection.run(self._config, lambda c: in_force(c, version.name, version.version))
+        return serving if found == serving.calibrations else replace(serving, calibrations=found)
 
     def _checked(self, served: list[Promoted], name: str, version: str) -> Checked:
         """A version that served, with the files it was promoted with."""

@@ -72,6 +72,7 @@ class BatchSink:
             batch_id,
             query_id,
             marking,
+            serving.calibrations,
         )
         counts = windows.mapInArrow(partial(worker.score, scorer=scorer), worker.COUNT_SCHEMA).collect()
         raise_returned(row["error"] for row in counts)

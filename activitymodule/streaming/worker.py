@@ -10,16 +10,17 @@ from __future__ import annotations
 import gc
 import importlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from activitymodule.errors import ActivityError
 from activitymodule.models.bundle import PersonColumns, ScoringModel, load_bundle
+from activitymodule.models.recalibration import Recalibration
 from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection
 from activitymodule.store.dead_letters import PAYLOAD_BYTES, DeadLetters, write_dead_letters
@@ -33,7 +34,10 @@ from activitymodule.streaming.queue.marking import Marker
 from activitymodule.streaming.queue.marks import Marking, Marks, Scored, together
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features
+from activitymodule.windows.frame import KnownModels
 from activitymodule.windows.panes import arrival_us, decode_panes
+
+T = TypeVar("T")
 
 # error: of the project, returned and not raised: Spark would try the task again, whatever the error means
 COUNT_SCHEMA = "windows long, written long, complete long, weight double, marked binary, error string"
@@ -160,6 +164,7 @@ class Scorer:
     batch_id: int
     query_id: str = ""
     marking: Marking | None = None  # how to mark what may be queued
+    calibrations: Mapping[str, Recalibration] = field(default_factory=dict)  # of the classifier
 
 
 def _model(scorer: Scorer) -> ScoringModel:
@@ -254,12 +259,14 @@ def score_windows(
     marks: list[Marks] | None = None,
     *,
     people: Mapping[str, Person] | None = None,
+    known: KnownModels | None = None,
 ) -> PredictionRows:
     """Assemble, compute features and score one Arrow batch of windows; one row a window.
 
     A window below the least coverage, or without acceleration, has no activity, and a reason.
     minutes : counts the complete windows for drift monitoring; marks : gets those that may be queued
-    people : the wearers by device, for who has no connection to hold while it scores; None: they are read
+    people, known : the wearers and the models of the watches, for who has no connection to hold while it scores; None:
+    they are read
     """
     config = scorer.config
     model = _model(scorer)
@@ -274,22 +281,15 @@ def score_windows(
     if len(chosen):
         computed = features(assembled.take(chosen), config.windows)
         devices = device_id.take(pa.array(chosen)).to_pylist()
-        if people is None and connection is not None:
-            people = _known_people(devices, connection)
+        if connection is not None:
+            people = _known_people(devices, connection) if people is None else people
+            known = _process.devices.models(partial(_on, connection)) if known is None else known
         wearers = _columns([(people or {}).get(device, UNKNOWN_PERSON) for device in devices])
-        scores = model.score(computed, wearers)
+        scores = model.score(computed, wearers, _named(devices, known), scorer.calibrations)
         probabilities[chosen], in_set[chosen] = scores.probabilities, scores.in_set
         kcal_per_min[chosen], familiarity[chosen] = scores.kcal_per_min, scores.familiarity
-        scored = Scored(
-            device_id,
-            window_us,
-            batch.column("panes"),
-            assembled,
-            chosen,
-            computed,
-            scores,
-            wearers.weight_kg,
-        )
+        panes, weight_kg = batch.column("panes"), wearers.weight_kg
+        scored = Scored(device_id, window_us, panes, assembled, chosen, computed, scores, weight_kg)
         if minutes is not None:
             minutes.add(scored, model)
         if marks is not None and scorer.marking is not None and connection is not None:
@@ -337,6 +337,16 @@ def _known_people(devices: Sequence[str], connection: Connection) -> Mapping[str
             known[device] = found.get(device, UNKNOWN_PERSON)
             _process.people_until[device] = now + _PEOPLE_SECONDS
     return known
+
+
+def _named(devices: Sequence[str], known: KnownModels | None) -> list[str | None] | None:
+    """The device model of each of these watches; None where none is known."""
+    return [known[one].model if one in known else None for one in devices] if known else None
+
+
+def _on(connection: Connection, work: Callable[[Connection], T]) -> T:
+    """Work in the transaction of this connection."""
+    return work(connection)
 
 
 def _columns(people: Sequence[Person]) -> PersonColumns:

@@ -1,7 +1,8 @@
 """Drift monitoring: compares current readings with the champion's training data, keeps a report and the alarms.
 
 The report is `reports/drift/latest.json`. Where the configured rule recommends a retraining, one is triggered, unless
-there was one lately or the Params say no.
+there was one lately or the Params say no. Beside it, the champion is calibrated on each device model that has enough
+audit labels (`activity calibrate`).
 """
 
 from __future__ import annotations
@@ -88,7 +89,19 @@ def drift_report() -> None:
         trigger_dag_id=RETRAIN,
         conf={"why": "drift: {{ ti.xcom_pull(task_ids='look')['summary'] | truncate(480) }}"},
     )
+
+    @task
+    def calibrate() -> XCom:
+        """The champion on each device model, from audit labels."""
+        # scikit-learn and PyArrow take seconds
+        from activitymodule.workflows import calibration
+
+        result = calibration.calibrate(CONFIG, by_whom=f"airflow: {DRIFT_REPORT}")
+        log.info("%s", result.summary)
+        return result.model_dump(mode="json")
+
     recommended(look()) >> trigger
+    calibrate()
 
 
 drift_report()

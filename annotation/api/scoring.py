@@ -129,7 +129,8 @@ def windows_of_messages(
 
 
 def _score(config: Settings, sender: Sender, messages: list[bytes], *, one_watch: bool) -> Any:
-    batch, dead = windows_of_messages(config, messages, _devices.models(context.read))
+    known = _devices.models(context.read)
+    batch, dead = windows_of_messages(config, messages, known)
     refused = refused_of(dead)
     if not batch.num_rows:
         return answer_of(NothingUsable(detail="the request has no usable reading", refused=refused), 422)
@@ -145,9 +146,15 @@ def _score(config: Settings, sender: Sender, messages: list[bytes], *, one_watch
             413, f"the readings fall into {batch.num_rows} windows; the limit is {most}, send less at once"
         )
     champion = serving(config)
-    scorer = worker.Scorer(config, Shared(champion.bundle), champion.classifier.version, batch_id=-1)
+    scorer = worker.Scorer(
+        config,
+        Shared(champion.bundle),
+        champion.classifier.version,
+        batch_id=-1,
+        calibrations=champion.calibrations,
+    )
     people = context.read(lambda connection: people_for(connection, watches))
-    rows = worker.score_windows(batch, scorer, None, people=people)
+    rows = worker.score_windows(batch, scorer, None, people=people, known=known)
     return answer_of(
         Predictions(
             model_version=rows.model_version or "",

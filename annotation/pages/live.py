@@ -94,6 +94,11 @@ def figures_of(now: Snapshot) -> list[tuple[str, str, str]]:
         ("Windows", "-" if per_second is None else f"{per_second * 60:,.0f}", "written per minute"),
         ("Readings", "-" if readings is None else f"{readings:,.0f}", "per second"),
         _latency_figure(pulse),
+        (
+            "Unfamiliar",
+            "-" if pulse.unfamiliar is None else f"{pulse.unfamiliar:.0%}",
+            "of windows; 5 % on watches as in training",
+        ),
         ("Lag", "-" if now.lag is None else f"{now.lag:,}", now.lag_trouble or "messages not scored yet"),
         ("Dead letters", "-" if dead is None else f"{dead:,}", "in the last hour"),
     ]

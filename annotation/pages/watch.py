@@ -100,6 +100,8 @@ class _Shown:
                 self.kcal = ui.html("", sanitize=False).classes("w-full")
             with frame.panel("Confidence", note="of each window, unsmoothed"):
                 self.confidence = ui.html("", sanitize=False).classes("w-full")
+            with frame.panel("Familiarity", note="how near to the training; under 5 %: unfamiliar"):
+                self.familiarity = ui.html("", sanitize=False).classes("w-full")
             with frame.panel("Heart rate", note="bpm, from the message archive"):
                 self.heart = ui.html('<p class="muted">Loading ...</p>', sanitize=False).classes("w-full")
         with frame.panel(
@@ -124,6 +126,9 @@ class _Shown:
         )
         self.confidence.set_content(
             _line(windows, lambda one: one.confidence, "Confidence in the last hour", charts.LINE)
+        )
+        self.familiarity.set_content(
+            _line(windows, lambda one: one.familiarity, "Familiarity in the last hour", charts.LINE)
         )
         self.bouts.set_content(
             _bouts(await context.run_read(lambda connection: bouts_of(connection, self.device, first)))
@@ -162,6 +167,7 @@ def _figures(windows: Sequence[WatchWindow]) -> list[tuple[str, str, str]]:
     return [
         ("Activity", named.label or "none", f"{ago(age)} ago"),
         ("Confidence", "-" if named.confidence is None else f"{named.confidence:.0%}", "of that window"),
+        ("Familiarity", frame.familiarity(named.familiarity), "of that window; under 5 %: unfamiliar"),
         ("Energy", "-" if named.kcal_per_min is None else f"{named.kcal_per_min:.1f}", "kcal/min"),
         ("In the last hour", f"{kcal:,.0f} kcal", f"{len(windows):,} windows"),
         (

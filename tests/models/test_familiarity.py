@@ -9,9 +9,8 @@ import pytest
 
 from activitymodule.errors import ModelError
 from activitymodule.models.bundle import BundleBytes, load_bundle
-from activitymodule.models.calibration import conformal_sets, widened
+from activitymodule.models.calibration import UNFAMILIAR, conformal_sets, widened
 from activitymodule.models.familiarity import (
-    UNFAMILIAR,
     Familiarity,
     familiarity_of,
     standardised,
@@ -103,7 +102,7 @@ def test_a_damaged_file_is_refused(familiarity, damage):
 
 
 def test_sets_widen_as_familiarity_falls():
-    quantiles = widened(0.5, 0.99, np.array([1, 0.3, 0.2, 0.1, 0.05, 0, np.nan], np.float32))
+    quantiles = widened(0.5, 0.99, np.array([1, 0.5, 0.3, 0.1, 0.05, 0, np.nan], np.float32))
     assert quantiles[:2] == pytest.approx(0.5)
     assert (np.diff(quantiles[1:5]) > 0).all()
     assert quantiles[4:6] == pytest.approx(0.99)

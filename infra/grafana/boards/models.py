@@ -153,6 +153,26 @@ DASHBOARD = dashboard(
             unit="short",
             limit=1,
         ),
+        series(
+            "Unfamiliar windows",
+            "Share of the windows of the last minute that lie further from the training than 95 % of held-out people's "
+            "by device model: about 5 % on watches like those of the training.",
+            prom("max by (device_model) (activity_unfamiliar_share)", "{{device_model}}"),
+            unit="percentunit",
+            limit=0.05,
+        ),
+        table(
+            "Device calibrations",
+            "The last 50 calibrations of a version on a device model from audit labels, whatever time is shown.",
+            sql(
+                """
+                SELECT at, device_model AS "device model", model_version AS version, act, labels, quantile, power
+                FROM device_calibrations ORDER BY at DESC LIMIT 50
+                """,
+                table=True,
+            ),
+            none="no calibration yet",
+        ),
         table(
             "Drift alarms",
             "Open alarms, and alarms that ended in the time shown.",

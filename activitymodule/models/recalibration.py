@@ -1,0 +1,94 @@
+"""A classifier on the watches of one device model: confidence and conformal sets by the labels of these watches.
+
+A model keeps its promises on watches like those of its training. On another device model they are restored from audit
+labels of its watches: a power of the probabilities makes the mean confidence the accuracy, and the conformal quantile
+is that of the labelled windows. Both weigh labels by their age, and the power is drawn to 1 while they are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_PRIOR_LABELS = 5.0  # how many labels the model's own confidence counts for
+_POWERS = (0.02, 20.0)
+_HALVINGS = 50
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """Probabilities to the power `power`, renormalised; `quantile` : of the conformal sets of these."""
+
+    quantile: float
+    power: float
+
+
+def powered(probabilities: np.ndarray, power: float | np.ndarray) -> np.ndarray:
+    """Probabilities (n_windows, n_labels) to a power, of all windows or of each (n_windows,), renormalised."""
+    exponent = np.asarray(power, np.float64)
+    tiny = np.finfo(np.float32).tiny
+    logarithm = np.log(np.maximum(probabilities, tiny)) * (exponent[:, None] if exponent.ndim else exponent)
+    raised = np.exp(logarithm - logarithm.max(1, keepdims=True))
+    return np.asarray(raised / raised.sum(1, keepdims=True)).astype(probabilities.dtype)
+
+
+def recalibrate(
+    probabilities: np.ndarray, truth: np.ndarray, age_days: np.ndarray, *, alpha: float, half_life_days: float
+) -> Recalibration:
+    """The calibration by labelled windows of watches of one device model.
+
+    probabilities : (n_windows, n_labels), of the model alone; truth : int (n_windows,), -1 for a label that the model
+    does not know; age_days : (n_windows,), of the labels, which weigh half as much after `half_life_days`
+
+    The quantile leaves room for the next window, which weighs 1 and may be worse than all (Barber, Candes, Ramdas and
+    Tibshirani 2023, Annals of Statistics 51, section 3.1). With few or old labels it is 1: all labels are in the set.
+    """
+    weight = 0.5 ** (np.asarray(age_days, np.float64) / half_life_days)
+    power = _power(probabilities, probabilities.argmax(1) == truth, weight)
+    raised = powered(np.asarray(probabilities, np.float64), power)
+    score = np.where(truth >= 0, 1.0 - raised[np.arange(len(truth)), truth], 1.0)
+    order = np.argsort(score, kind="stable")
+    reached = np.cumsum(weight[order]) / (weight.sum() + 1.0)
+    place = int(np.searchsorted(reached, 1.0 - alpha - 1e-12))
+    return Recalibration(float(score[order][place]) if place < len(score) else 1.0, power)
+
+
+def _power(probabilities: np.ndarray, right: np.ndarray, weight: np.ndarray) -> float:
+    """The power with which the weighted mean of the confidence is the accuracy, drawn to 1 by _PRIOR_LABELS."""
+
+    def confidence(power: float) -> float:
+        return float(weight @ powered(np.asarray(probabilities, np.float64), power).max(1) / weight.sum())
+
+    total = weight.sum()
+    expected = (weight @ right + _PRIOR_LABELS * confidence(1.0)) / (total + _PRIOR_LABELS)
+    low, high = np.log(_POWERS[0]), np.log(_POWERS[1])
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if confidence(float(np.exp(middle))) < expected else (low, middle)
+    return float(np.exp((low + high) / 2))
+
+
+def by_device_model(
+    probabilities: np.ndarray,
+    quantiles: np.ndarray,
+    wide: float,
+    device_models: Sequence[str | None],
+    known: Mapping[str, Recalibration],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and conformal quantiles of windows by the device model of their watch.
+
+    Those of a device model in `known` are calibrated; of another one the quantile is at least `wide`, for nothing is
+    known of it; without one (None) they stay as they are. quantiles : (n_windows,)
+    """
+    probabilities, quantiles = probabilities.copy(), np.array(quantiles, np.float64)
+    models = np.array([model or "" for model in device_models], object)
+    for model in set(models.tolist()) - {""}:
+        own = models == model
+        if (found := known.get(model)) is None:
+            quantiles[own] = np.maximum(quantiles[own], wide)
+        else:
+            probabilities[own] = powered(probabilities[own], found.power)
+            quantiles[own] = found.quantile
+    return probabilities, quantiles

@@ -1,0 +1,134 @@
+"""Honest on other watches: `python benchmarks/device_calibration.py --train wisdm:PATH --set TITLE=PATH ...`.
+
+Trains on recordings of one watch, as shipped, and scores prepared recordings of others (`--set TITLE=PATH`, as
+benchmarks/cross_device.py takes them; their own device model is stated): before any of their labels, without and with
+the device model named, and after 20, 50 and 100 labels drawn at random, over --draws draws. Figures after labels are of
+the windows that were not labelled; 100 labels of a set of fewer than 125 windows are 80 % of it. JSON on stdout; with
+--document, the table between the marks of that file is written anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from cross_device import _windows
+from summaries import Json
+
+from activitymodule.models.bundle import BundleBytes, ScoringModel, load_bundle
+from activitymodule.models.calibration import UNFAMILIAR, conformal_sets
+from activitymodule.models.dataset import TrainingWindows
+from activitymodule.models.recalibration import powered, recalibrate
+from activitymodule.settings import Settings, load
+from activitymodule.workflows.training import Request, train
+
+MARKS = (
+    "<!-- device calibration: made by benchmarks/device_calibration.py -->",
+    "<!-- end of device calibration -->",
+)
+LABELS = (20, 50, 100)
+MOST = 0.8  # of a set that is labelled
+
+
+def measured(train_on: str, sets: list[str], draws: int, folder: Path | None) -> Json:
+    """Figures of every set: before labels, without and with its device model named, and after labels."""
+    config = load({})
+    with tempfile.TemporaryDirectory() as temporary:
+        made = folder or Path(temporary)
+        if not (made / "activity" / "model.skops").is_file():
+            train(Request(what="activity", data=train_on, seed=1, folder=made), config)
+        model = load_bundle(BundleBytes.read(made / "activity", version="1"))
+    rows: list[Json] = []
+    for described in sets:
+        title, profiles = _windows(described, config)
+        for profile, data in profiles.items():
+            rows += [{"set": title, "profile": profile} | row for row in _of_set(model, data, draws, config)]
+            print(f"{title}, profile {profile}: {len(data)} windows", file=sys.stderr)
+    return {"data": Path(train_on.rpartition(":")[2]).name, "draws": draws, "rows": rows}
+
+
+def _of_set(model: ScoringModel, data: TrainingWindows, draws: int, config: Settings) -> list[Json]:
+    place = {label: k for k, label in enumerate(model.labels)}
+    truth = np.array([place[label] for label in data.activity.tolist()])
+    every = np.arange(len(truth))
+
+    def figures(p: np.ndarray, sets: np.ndarray, some: np.ndarray) -> Json:
+        return {
+            "accuracy": float((p.argmax(1) == truth)[some].mean()),
+            "confidence": float(p[some].max(1).mean()),
+            "coverage": float(sets[some, truth[some]].mean()),
+            "set_size": float(sets[some].sum(1).mean()),
+        }
+
+    unnamed = model.score(data.features)
+    named = model.score(data.features, device_models=["a watch"] * len(truth))
+    unfamiliar = float((unnamed.familiarity < UNFAMILIAR).mean())
+    about = {"windows": len(truth), "unfamiliar": unfamiliar}
+    rows: list[Json] = [
+        {"when": "no label, not named", **about, **figures(unnamed.probabilities, unnamed.in_set, every)},
+        {"when": "no label, named", **about, **figures(named.probabilities, named.in_set, every)},
+    ]
+    for labels in LABELS:
+        count = min(labels, int(MOST * len(truth)))
+        found = []
+        for seed in range(draws):
+            order = np.random.default_rng(seed).permutation(len(truth))
+            asked, rest = order[:count], order[count:]
+            learnt = recalibrate(
+                unnamed.probabilities[asked],
+                truth[asked],
+                np.zeros(count),
+                alpha=config.models.conformal_alpha,
+                half_life_days=config.learning.calibration_half_life_days,
+            )
+            p = powered(unnamed.probabilities, learnt.power)
+            found.append(figures(p, conformal_sets(p, learnt.quantile), rest))
+        means = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+        spread = {f"{name}_sd": float(np.std([one[name] for one in found])) for name in found[0]}
+        rows.append({"when": f"{count} labels", **about, **means, **spread})
+    return rows
+
+
+def document(figures: Json) -> str:
+    """The figures as Markdown."""
+    lines = [
+        f"Trained on {figures['data']}. After labels: means over {figures['draws']} draws of the labels, of the "
+        "windows that were not labelled; the standard deviation over draws in brackets.",
+        "",
+        "| set | profile | unfamiliar | labels | accuracy | confidence | coverage | activities in a set |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in figures["rows"]:
+        cells = " | ".join(
+            f"{row[name]:.2f}" + (f" ({row[f'{name}_sd']:.2f})" if f"{name}_sd" in row else "")
+            for name in ("accuracy", "confidence", "coverage", "set_size")
+        )
+        about = f"{row['set']} ({row['windows']} windows) | {row['profile']} | {row['unfamiliar']:.0%}"
+        lines.append(f"| {about} | {row['when']} | {cells} |")
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--train", required=True, help="SOURCE:PATH or Parquet of labelled recordings")
+    parser.add_argument("--set", action="append", default=[], help="TITLE=PATH of prepared recordings")
+    parser.add_argument("--draws", type=int, default=50)
+    parser.add_argument("--folder", type=Path, help="keep the model there, and take the one that is there")
+    parser.add_argument("--document", type=Path)
+    arguments = parser.parse_args()
+    figures = measured(arguments.train, arguments.set, arguments.draws, arguments.folder)
+    if arguments.document:
+        text = arguments.document.read_text(encoding="utf-8")
+        before, _, rest = text.partition(MARKS[0])
+        after = rest.partition(MARKS[1])[2]
+        made = f"{before}{MARKS[0]}\n\n{document(figures)}\n{MARKS[1]}{after}"
+        arguments.document.write_text(made, encoding="utf-8")
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()
