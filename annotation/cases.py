@@ -9,13 +9,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from activitymodule.errors import AlreadyDecidedError
-from activitymodule.learning.agreement import PairAgreement, agreements
+from activitymodule.learning.agreement import (
+    OverallAgreement,
+    PairAgreement,
+    agreement_by_group,
+    agreements,
+)
 from activitymodule.learning.label_errors import suspicious_labels
+from activitymodule.models.evaluation.slices import slicings_of
 from activitymodule.store import items as store_items
 from activitymodule.store import labels as store_labels
 from activitymodule.store import review as store_review
 from activitymodule.store.connection import Connection
 from activitymodule.store.review import Case, Decision, Vote
+from activitymodule.store.slices import groups_for
 from annotation import context, items
 from annotation.auth import User
 
@@ -86,10 +93,13 @@ def _again(connection: Connection, shown: Shown) -> Shown:
     return replace(shown, votes=votes, decision=store_review.decision(connection, number))
 
 
-def kappas(connection: Connection) -> list[PairAgreement]:
-    """How far each pair of annotators agrees."""
+def kappas(connection: Connection) -> tuple[list[PairAgreement], list[tuple[str, str, OverallAgreement]]]:
+    """How far each pair of annotators agrees; and all of them on the windows of each device model and age band."""
     given = store_labels.pairs_of_labels(connection)
-    return agreements([a for a, _, _ in given], [w for _, w, _ in given], [label for _, _, label in given])
+    who, what, labels = ([one[place] for one in given] for place in range(3))
+    devices = [window.split(" ", 1)[0] for window in what]
+    slicings = slicings_of(groups_for(connection, devices), devices)
+    return agreements(who, what, labels), agreement_by_group(who, what, labels, slicings)
 
 
 class Desk:

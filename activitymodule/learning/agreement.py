@@ -8,6 +8,8 @@ from itertools import combinations
 
 import numpy as np
 
+from activitymodule.models.evaluation.slices import Slicing, parts
+
 _RESAMPLES = 2000
 
 
@@ -113,6 +115,21 @@ def overall_agreement(
     return OverallAgreement(
         windows, alike / windows, sum(kappa * n for kappa, n in defined) / weight if weight else None
     )
+
+
+def agreement_by_group(
+    annotator: Sequence[str], window: Sequence[object], label: Sequence[str], slicings: Sequence[Slicing]
+) -> list[tuple[str, str, OverallAgreement]]:
+    """Kind and name of every group, such as a device model, and the agreement on its windows.
+
+    slicings : groups of the labels; the other arguments as of `agreements`
+    """
+    found = []
+    for kind, name, rows in parts(slicings):
+        own = np.flatnonzero(rows).tolist()
+        who, what, given = [annotator[k] for k in own], [window[k] for k in own], [label[k] for k in own]
+        found.append((kind, name, overall_agreement(who, what, given)))
+    return found
 
 
 def _table(labels: Sequence[tuple[str, str]]) -> np.ndarray:

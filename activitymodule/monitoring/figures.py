@@ -51,10 +51,10 @@ SELECT avg(confidence), count(*) FILTER (WHERE activity IS NULL AND window_end <
 FROM predictions WHERE processed_at > now() - interval '60 seconds'
 """
 # device models come from messages: of many only those with most windows
-_UNFAMILIAR = """
-SELECT coalesce(d.device_model, ''), avg((p.familiarity < %s)::integer)::double precision
+_BY_MODEL = """
+SELECT coalesce(d.device_model, ''), avg((p.familiarity < %s)::integer)::double precision, avg(p.confidence)
 FROM predictions p LEFT JOIN devices d ON d.device_id = p.device_id
-WHERE p.processed_at > now() - interval '60 seconds' AND p.familiarity IS NOT NULL
+WHERE p.processed_at > now() - interval '60 seconds' AND p.confidence IS NOT NULL
 GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 20
 """
 _LATE = """
@@ -240,12 +240,17 @@ class _Figures(Collector):
             "Windows of the last minute that have ended and have no activity",
             without,
         )
-        yield from _gauges(
-            "unfamiliar_share",
-            "Share of unfamiliar windows of the last minute by device model (empty: unknown)",
-            "device_model",
-            self._rows(_UNFAMILIAR, (UNFAMILIAR,)),
-        )
+        by_model = self._rows(_BY_MODEL, (UNFAMILIAR,))
+        for place, name, text in (
+            (1, "unfamiliar_share", "Share of unfamiliar windows"),
+            (2, "confidence_by_device_model", "Mean confidence of the windows"),
+        ):
+            yield from _gauges(
+                name,
+                f"{text} of the last minute by device model (empty: unknown)",
+                "device_model",
+                [(row[0], row[place]) for row in by_model if row[place] is not None],
+            )
         ((late,),) = self._rows(_LATE, (self.config.kafka.topic,))
         yield from _gauge(
             "late_panes_last_hour", "Panes of the last hour that came later than the watermark", late

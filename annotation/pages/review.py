@@ -13,7 +13,7 @@ from nicegui import events, ui
 
 from activitymodule.errors import AlreadyDecidedError, ConfigError, DataError
 from activitymodule.lake.labels import exported_text
-from activitymodule.learning.agreement import PairAgreement
+from activitymodule.learning.agreement import OverallAgreement, PairAgreement
 from activitymodule.learning.strata import AUDIT
 from activitymodule.store import labels as store_labels
 from annotation import context, frame
@@ -116,7 +116,7 @@ async def review(who: User) -> None:
     board()
     with frame.grid(340):
         with frame.panel("Agreement between annotators"):
-            _agreement(pairs)
+            _agreement(*pairs)
         label_files(who)
 
 
@@ -229,7 +229,7 @@ def _labels(desk: Desk, decide: Decide) -> None:
     )
 
 
-def _agreement(pairs: list[PairAgreement]) -> None:
+def _agreement(pairs: list[PairAgreement], groups: list[tuple[str, str, OverallAgreement]]) -> None:
     if not pairs:
         frame.text(
             "No window has labels of two annotators yet. The share `queue.overlap_share` of the queue requires two.",
@@ -250,6 +250,21 @@ def _agreement(pairs: list[PairAgreement]) -> None:
         ],
         numeric=frozenset({1, 2, 3, 4}),
     )
+    shown = [(kind, name, one) for kind, name, one in groups if one.windows]
+    if shown:
+        frame.table(
+            ["Windows of", "Windows", "Agreement", "Kappa"],
+            [
+                [
+                    f"{escape(kind)} {escape(name)}",
+                    f"{one.windows:,}",
+                    "-" if one.agree is None else f"{one.agree:.0%}",
+                    "-" if one.kappa is None else f"{one.kappa:.2f}",
+                ]
+                for kind, name, one in shown
+            ],
+            numeric=frozenset({1, 2, 3}),
+        )
     frame.text(
         "Cohen's kappa: 0 is chance, 1 is full agreement; undefined if both annotators gave only one label.",
         "note",

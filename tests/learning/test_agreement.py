@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from activitymodule.learning.agreement import (
+    agreement_by_group,
     agreements,
     cohens_kappa,
     overall_agreement,
     pair_agreement,
 )
+from activitymodule.models.evaluation.slices import Slicing
 
 LABELS = ("sitting", "standing", "walking")
 
@@ -70,3 +72,17 @@ def test_overall_agreement_of_nothing_is_undefined():
     # both always say the same one label: they agree, and chance alone would make them
     alike = overall_agreement(("ann", "bob"), (1, 1), ("sitting", "sitting"))
     assert (alike.windows, alike.agree, alike.kappa) == (1, 1, None)
+
+
+def test_the_agreement_on_a_device_model_is_that_of_its_windows():
+    names = ["e4", "e4", "e4", "e4", "", ""]
+    found = agreement_by_group(
+        ["a", "b", "a", "b", "a", "b"],
+        [1, 1, 2, 2, 3, 3],
+        ["walk", "walk", "sit", "walk", "sit", "sit"],
+        [Slicing("device model", np.array(names))],
+    )
+    assert [(kind, name, one.windows, one.agree) for kind, name, one in found] == [
+        ("device model", "e4", 2, 0.5),
+        ("device model", "unknown", 1, 1.0),
+    ]

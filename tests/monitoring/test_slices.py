@@ -12,14 +12,21 @@ from drift_judges import Judge
 from prediction_rows import EPOCH_US, make_prediction_rows
 
 from activitymodule.monitoring.slices import drift_slices, slices_table
+from activitymodule.settings import Settings
+from activitymodule.store.connection import Connection, session
 from activitymodule.store.devices import Setting, set_devices
 from activitymodule.store.people import upsert_people
 from activitymodule.store.predictions import write_predictions
 
 
 @pytest.mark.integration
-def test_groups_of_watches_are_compared_with_the_baseline(connection, judge: Judge):
+def test_groups_of_watches_are_compared_with_the_baseline(fresh_settings: Settings, judge: Judge):
     """Watch 0 walks with certainty, watch 1 sits with doubt; of watch 2 nothing is known."""
+    with session(fresh_settings) as connection:
+        compared(connection, judge)
+
+
+def compared(connection: Connection, judge: Judge) -> None:
     labels = judge.baseline.labels
     rows = make_prediction_rows(3, 4, labels=labels, unscored=0)
     sure, doubtful = np.eye(len(labels))[0], np.full(len(labels), 0.5 / (len(labels) - 1))
