@@ -12,13 +12,13 @@ import numpy as np
 
 from activitymodule.errors import DataError
 from activitymodule.telemetry.cleaning import possible_stamps
+from activitymodule.telemetry.merging import merged
 from activitymodule.telemetry.resampling import Resampler, Rows
 from activitymodule.telemetry.sources.base import Chunk, Ledger, Unit, opened, register
 from activitymodule.telemetry.sources.exports import (
     beside,
     device_of,
     fields_of,
-    in_order,
     lines_of,
     none_found,
     number_column,
@@ -68,7 +68,7 @@ class E4:
                 streams.append(_series(stack.enter_context(opened(heart)), heart, ("heart_rate",), 1.0))
             if tags:
                 streams.append(_marks(stack.enter_context(opened(tags)), tags))
-            for rows in in_order(streams):
+            for rows in merged(streams):
                 yield from resampler.push(rows)
             yield from resampler.finish()
 

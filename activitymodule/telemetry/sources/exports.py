@@ -17,9 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from activitymodule.errors import ConfigError, DataError
-from activitymodule.telemetry.resampling import Rows
 from activitymodule.telemetry.sources.archives import is_archive, members
-from activitymodule.telemetry.sources.base import Ledger, Unit, files_in, opened
+from activitymodule.telemetry.sources.base import Unit, files_in, opened
 
 _BLOCK_BYTES = 4 << 20
 _LONGEST_LINE = 1 << 16
@@ -135,45 +134,3 @@ def fields_of(lines: pa.StringArray, pattern: str, names: Sequence[str]) -> tupl
 def number_column(found: pa.StructArray, name: str) -> np.ndarray:
     """A group that is a number in every line, float64 (n,)."""
     return np.asarray(pc.cast(found.field(name), pa.float64()))
-
-
-def in_order(streams: Sequence[Iterator[Rows]]) -> Iterator[Rows]:
-    """The rows of several files of one recording as one stream in the order of time.
-
-    No more than a block of each is held.
-    """
-    held: list[Rows | None] = [None] * len(streams)
-    while True:
-        for i, stream in enumerate(streams):
-            while held[i] is None and (rows := next(stream, None)) is not None:
-                if len(rows.time_us):
-                    held[i] = rows
-                elif rows.ledger != Ledger():
-                    yield rows
-        there = {i: rows for i, rows in enumerate(held) if rows is not None}
-        if not there:
-            return
-        until = min(int(rows.time_us.max()) for rows in there.values())
-        parts = []
-        for i, rows in there.items():
-            due = rows.time_us <= until
-            parts.append(_chosen(rows, due, rows.ledger))
-            held[i] = None if due.all() else _chosen(rows, ~due, Ledger())
-        yield _joined(parts)
-
-
-def _chosen(rows: Rows, chosen: np.ndarray, ledger: Ledger) -> Rows:
-    return Rows(rows.time_us[chosen], {name: values[chosen] for name, values in rows.columns.items()}, ledger)
-
-
-def _joined(parts: list[Rows]) -> Rows:
-    """Rows of several files in the order of time; what a file has no column of is missing."""
-    if len(parts) == 1:
-        return parts[0]
-    time_us = np.concatenate([part.time_us for part in parts])
-    order = np.argsort(time_us, kind="stable")
-    columns = {}
-    for name in dict.fromkeys(name for part in parts for name in part.columns):
-        values = [part.columns.get(name, np.full(len(part.time_us), np.nan)) for part in parts]
-        columns[name] = np.concatenate(values)[order]
-    return Rows(time_us[order], columns, sum((part.ledger for part in parts), Ledger()))

@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from activitymodule.telemetry.decoding import parse_stamps
+from activitymodule.telemetry.merging import merged
 from activitymodule.telemetry.resampling import Resampler, Rows
 from activitymodule.telemetry.sources.base import Chunk, Ledger, Unit, opened, register
 from activitymodule.telemetry.sources.exports import (
     beside,
     device_of,
     fields_of,
-    in_order,
     lines_of,
     none_found,
     number_column,
@@ -65,7 +65,7 @@ class Garmin:
             events = beside(unit, "data.csv")
             if events:
                 streams.append(_events(stack.enter_context(opened(events)), events))
-            for rows in in_order(streams):
+            for rows in merged(streams):
                 yield from resampler.push(rows)
             yield from resampler.finish()
 

@@ -15,13 +15,13 @@ import pyarrow as pa
 
 from activitymodule.errors import DataError
 from activitymodule.telemetry.gravity import STANDARD_GRAVITY
+from activitymodule.telemetry.merging import merged
 from activitymodule.telemetry.resampling import Resampler, Rows
 from activitymodule.telemetry.sources.base import Chunk, Ledger, Unit, opened, register
 from activitymodule.telemetry.sources.csv_blocks import numbers, stream_csv
 from activitymodule.telemetry.sources.exports import (
     beside,
     device_of,
-    in_order,
     none_found,
     place_of,
     pseudonym,
@@ -113,7 +113,7 @@ class SensorLogger:
                 for file in files
                 if (there := unit if file is files[0] else beside(unit, file.name)) is not None
             ]
-            for rows in in_order(streams):
+            for rows in merged(streams):
                 yield from resampler.push(rows)
             yield from resampler.finish()
 

@@ -15,6 +15,7 @@ import numpy as np
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.telemetry.chunks import Chunk
 from activitymodule.telemetry.mapping import Mapping, Table, parse
+from activitymodule.telemetry.merging import merged
 from activitymodule.telemetry.resampling import Resampler, Rows
 from activitymodule.telemetry.sources.archives import opened_file, spooled, unpacked
 from activitymodule.telemetry.sources.base import Unit, must_exist
@@ -25,7 +26,6 @@ from activitymodule.telemetry.sources.tables.rows import (
     Rowmaker,
     Trials,
     columns_of,
-    merged,
     safe_name,
     texts,
 )
