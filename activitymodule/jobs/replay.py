@@ -20,7 +20,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(epilog="Example: activity replay wisdm --speed 10 --people 1600,1601")
 def replay(
-    what: str = typer.Argument(help="A prepared source (wisdm), or a path of prepared or raw recordings."),
+    what: str = typer.Argument(
+        help="A prepared source (wisdm), a path of prepared or raw recordings, or MAPPING:PATH."
+    ),
     speed: str = typer.Option("1", help="Recorded seconds a second, or max."),
     people: str | None = typer.Option(None, help="Only these people, separated by commas."),
     keep_time: bool = typer.Option(False, help="Send the recorded times; otherwise they are moved to now."),

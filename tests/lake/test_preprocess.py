@@ -55,6 +55,39 @@ def stamps_of(folder: Path) -> list[tuple[Any, Any]]:
     return sorted(map(tuple, (row.values() for row in table.to_pylist())))
 
 
+MAPPING = """
+name: mine
+files: "*.csv"
+path: '(?P<person>p[0-9])'
+device_model: Wear OS
+time: {is: epoch_ms, column: t}
+acceleration: {x: x, y: y, z: z, unit: m/s2, gravity: included, sign: android}
+label: {column: what}
+labels: {W: walking}
+"""
+
+
+@pytest.mark.integration
+def test_prepare_tables_by_a_mapping(spark: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(MAPPING)
+    with zipfile.ZipFile(tmp_path / "raw.zip", "w") as archive:
+        for person in ("p1", "p2"):
+            # 25 Hz for 20 s from 10 s before midnight, with a gap of 2 s
+            rows = [f"{1_709_251_190_000 + 40 * i},0,0,9.80665,W" for i in range(500) if not 100 <= i < 150]
+            archive.writestr(f"{person}.csv", "\n".join(["t,x,y,z,what", *rows, "broken"]))
+    done = preprocess.prepare(spark, str(tmp_path / "mine.yaml"), tmp_path / "raw.zip", str(tmp_path / "out"))
+    assert (done.source, done.people, done.rows, done.readings) == ("mine", 2, 902, 364)
+    assert done.removed == {"averaged_into_a_reading": 536, "malformed_row": 2}
+    found = prepared.dataset(tmp_path / "out").to_table()
+    assert set(found.column("device_model").to_pylist()) == {"Wear OS"}
+    assert set(found.column("device_id").to_pylist()) == {"mine-p1", "mine-p2"}
+    assert set(found.column("date").to_pylist()) == {date(2024, 2, 29), date(2024, 3, 1)}
+    assert set(found.column("activity").to_pylist()) == {"walking"}
+    np.testing.assert_allclose(found.column("roll").to_numpy(), 0, atol=1e-6)
+    events = recordings.find(str(tmp_path / "out"), tmp_path).schedule(None, 10_000_000, 10)
+    assert sum(event.readings for event in events) == 364
+
+
 @pytest.mark.integration
 def test_prepare(spark: Any, tmp_path: Path) -> None:
     raw, out = tmp_path / "raw", tmp_path / "out"

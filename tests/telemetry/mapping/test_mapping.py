@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from activitymodule.errors import ConfigError
+from activitymodule.settings import project_root
 from activitymodule.telemetry import mapping
 from activitymodule.telemetry.profiles import profile_of
 
@@ -91,3 +92,10 @@ def test_the_json_schema_is_that_of_the_model() -> None:
     schema = mapping.json_schema()
     assert "2020-12" in str(schema["$schema"])
     assert json.loads(json.dumps(schema)) == schema
+
+
+def test_the_example_of_the_documents_is_a_mapping() -> None:
+    text = (project_root() / "docs" / "recordings.md").read_text(encoding="utf-8")
+    one = mapping.parse(text.partition("```yaml\n")[2].partition("```")[0])
+    assert one.name == "my-study"
+    assert one.acceleration is not None

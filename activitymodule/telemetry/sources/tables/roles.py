@@ -25,7 +25,7 @@ _OTHERS = {
     "steps": r"^steps?$|step.?count",
     "speed": r"^speed",
 }
-_LABEL = r"label|activit|class|annotation|^state$|^task$|^target$|^gt$|behavio"
+_LABEL = r"label|a[ck]tivi|class|annotation|^state$|^task$|^target$|^gt$|behavio"
 _PERSON = r"subject|person|participant|^user|^pid$|^sid$|volunteer|wearer"
 _NOT_PERSON = r"age|height|weight|gender|sex"
 _SIZES = (
@@ -140,6 +140,14 @@ def time_of(columns: Columns) -> list[tuple[int, str, str, str]]:
             if by_text is not None:
                 found.append((0 if named else 1, name, *by_text))
     return sorted(found)
+
+
+def date_and_time(columns: Columns) -> tuple[str, str] | None:
+    """A column of dates and one of times of day, where they are apart."""
+    shown = {name: next((text for text in texts if text), "") for name, texts in columns.texts.items()}
+    dates = [n for n, text in shown.items() if re.fullmatch(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}", text)]
+    times = [n for n, text in shown.items() if re.fullmatch(r"\d{1,2}:\d{2}:\d{2}([.,]\d+)?( ?[AP]M)?", text)]
+    return (dates[0], times[0]) if dates and times else None
 
 
 def _epoch(value: float) -> str | None:

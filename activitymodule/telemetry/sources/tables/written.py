@@ -17,6 +17,7 @@ from activitymodule.telemetry.sources.tables.roles import (
     OTHERS,
     Columns,
     Triple,
+    date_and_time,
     gravity_unit,
     one_of,
     time_of,
@@ -39,7 +40,7 @@ def written(
     ]
     if tables > 1:
         glob = re.sub(r"\d+", "*", PurePosixPath(file).name) if len(alike) > 1 else PurePosixPath(file).name
-        lines.append(f"files: {json.dumps(glob)}  # {len(alike)} of {tables} tables")
+        lines.append(f"files: {_json(glob)}  # {len(alike)} of {tables} tables")
     names = path_of(alike, label is not None)
     use_path = names.pattern is not None and (person is None or "label" in names.found)
     if use_path and names.pattern is not None:
@@ -47,10 +48,10 @@ def written(
         lines.append(f"path: {_quoted(names.pattern)}  # CHECK: {said}")
     if person is not None:
         columns.used.add(person)
-        lines.append(f"person: {{column: {json.dumps(person)}}}  # by its name")
+        lines.append(f"person: {{column: {_json(person)}}}  # by its name")
     elif "person" not in names.found:
         lines.append(
-            f"person: {{value: {json.dumps(_stem(file))}}}  # CHECK: no column and no name says who it is"
+            f"person: {{value: {_json(_stem(file))}}}  # CHECK: no column and no name says who it is"
         )
     if layout is not None:
         lines += _format(layout)
@@ -62,7 +63,7 @@ def written(
         lines += [_channel(columns, what, column) for what, column in channels if column]
     if label is not None:
         columns.used.add(label)
-        lines.append(f"label: {{column: {json.dumps(label)}}}  # by its name")
+        lines.append(f"label: {{column: {_json(label)}}}  # by its name")
     lines += _labels(columns, file, label, names if use_path else PathGuess(None, {}))
     lines += ["# device_model: ...  # CHECK: such as Empatica E4; a profile of it turns its axes"]
     others = [name for name in columns.names if name not in columns.used]
@@ -73,7 +74,11 @@ def written(
 
 def _name(path: Path) -> str:
     stem = re.sub(r"(\.tar)?\.[A-Za-z0-9]+$", "", path.name)
-    return json.dumps(re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:60] or "recordings")
+    return _json(re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:60] or "recordings")
+
+
+def _json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _stem(name: str) -> str:
@@ -88,7 +93,7 @@ def _format(layout: Layout) -> list[str]:
     found = []
     if layout.delimiter != ",":
         shown = {"\t": "tab", " ": "whitespace"}.get(layout.delimiter, layout.delimiter)
-        found.append(f"  delimiter: {json.dumps(shown)}  # {layout.reasons['delimiter']}")
+        found.append(f"  delimiter: {_json(shown)}  # {layout.reasons['delimiter']}")
     if layout.decimal == ",":
         found.append(f'  decimal: ","  # {layout.reasons["decimal"]}')
     if layout.encoding != "utf-8":
@@ -99,13 +104,25 @@ def _format(layout: Layout) -> list[str]:
         why = "the first line is data" if not layout.header_rows else "lines before the data"
         found.append(f"  header_rows: {layout.header_rows}  # {why}")
     if layout.row_end:
-        found.append(f"  row_end: {json.dumps(layout.row_end)}  # every line ends with it")
+        found.append(f"  row_end: {_json(layout.row_end)}  # every line ends with it")
     return ["format:", *found] if found else []
 
 
 def _time(columns: Columns, layout: Layout | None) -> list[str]:
     """The lines of `time`."""
     found = time_of(columns)
+    apart = date_and_time(columns)
+    if apart is not None and (not found or found[0][0] > 1):
+        columns.used |= set(apart)
+        texts = [" ".join(pair) for pair in zip(*(columns.texts[name] for name in apart), strict=True)]
+        iso = re.match(r"\d{4}-", texts[0]) is not None
+        return [
+            "time:",
+            f"  is: local  # {texts[0]} has no offset",
+            f"  columns: [{', '.join(map(_json, apart))}]  # date and time apart",
+            *_zone(),
+            *([] if iso else [_strptime(texts)]),
+        ]
     if not found:
         rate = layout.rate_hz if layout else None
         why = "the lines before the table say so" if rate else "CHECK: nothing says the rate; 50 is a guess"
@@ -115,27 +132,29 @@ def _time(columns: Columns, layout: Layout | None) -> list[str]:
     lines = [
         "time:",
         f"  is: {'local' if kind == 'format' else kind}  # {reason}",
-        f"  column: {json.dumps(column)}",
+        f"  column: {_json(column)}",
     ]
     if kind in ("local", "format"):
-        lines.append("  zone: UTC  # CHECK: the zone of the watch, such as Europe/Madrid")
+        lines += _zone()
     if kind == "format":
-        known = [one for one in FORMATS if _parses(columns.texts[column], one)]
-        shown = json.dumps(known[0] if known else "%d.%m.%Y %H:%M:%S")
-        why = (
-            f"also possible: {known[1]}"
-            if len(known) > 1
-            else "reads every time"
-            if known
-            else "CHECK: none known fits"
-        )
-        lines.append(f"  format: {shown}  # {why}")
+        lines.append(_strptime(columns.texts[column]))
     elif column in columns.numbers:
         values = columns.numbers[column]
         step = np.diff(values[np.isfinite(values)])
         if len(step) > 20 and step.mean() > 0 and (step < 0.3 * step.mean()).mean() > 0.4:
             lines.append("  spread: true  # times come in bursts: they are those of arrival")
     return lines
+
+
+def _zone() -> list[str]:
+    return ["  zone: UTC  # CHECK: the zone of the watch, such as Europe/Madrid"]
+
+
+def _strptime(texts: list[str]) -> str:
+    """The line that says how local times are written."""
+    known = [one for one in FORMATS if _parses(texts, one)]
+    why = f"also possible: {known[1]}" if len(known) > 1 else "reads every time"
+    return f"  format: {_json(known[0] if known else FORMATS[1])}  # {why if known else 'CHECK: none known fits'}"
 
 
 def _parses(texts: list[str], form: str) -> bool:
@@ -204,7 +223,7 @@ def _sign(columns: Columns, one: Triple, pull: Triple | None, unit: str) -> tupl
 
 def _axes(one: Triple, columns: Columns) -> list[str]:
     columns.used |= {one.x, one.y, one.z}
-    return [f"  {axis}: {json.dumps(name)}" for axis, name in (("x", one.x), ("y", one.y), ("z", one.z))]
+    return [f"  {axis}: {_json(name)}" for axis, name in (("x", one.x), ("y", one.y), ("z", one.z))]
 
 
 def _channel(columns: Columns, what: str, column: str) -> str:
@@ -212,8 +231,8 @@ def _channel(columns: Columns, what: str, column: str) -> str:
     values = columns.numbers[column]
     values = values[np.isfinite(values)]
     if what == "steps" and len(values) > 3 and (np.diff(values) >= 0).all() and values[-1] > 10:
-        return f"  {what}: {{column: {json.dumps(column)}, cumulative: true}}  # it never falls: a counter"
-    return f"  {what}: {json.dumps(column)}"
+        return f"  {what}: {{column: {_json(column)}, cumulative: true}}  # it never falls: a counter"
+    return f"  {what}: {_json(column)}"
 
 
 def _labels(columns: Columns, file: str, label: str | None, names: PathGuess) -> list[str]:
@@ -226,4 +245,19 @@ def _labels(columns: Columns, file: str, label: str | None, names: PathGuess) ->
         return []
     labels = [one for one in dict.fromkeys(given) if one.strip()]
     lines = [f"labels:  # CHECK: what each is called here (null: no activity); {where}"]
-    return lines + [f"  {json.dumps(one)}: {json.dumps(one.strip().lower())}" for one in labels]
+    return lines + [f"  {_json(one)}: {_activity(one)}" for one in labels]
+
+
+def _activity(label: str) -> str:
+    none = label.strip().lower() in (
+        "null",
+        "none",
+        "nan",
+        "0",
+        "other",
+        "unknown",
+        "undefined",
+        "unlabeled",
+        "-",
+    )
+    return "null" if none else _json(label.strip().lower())
