@@ -215,6 +215,12 @@ class AlreadyDecidedError(RefusedError):
     code = "already_decided"
 
 
+class AlreadyUndoneError(RefusedError):
+    """The span was undone before."""
+
+    code = "already_undone"
+
+
 class TokenExpiredError(RefusedError):
     """The token of a request has expired."""
 

@@ -60,10 +60,16 @@ async def signed_in(request: Request) -> User:
     return user
 
 
-async def require_admin(request: Request) -> User:
-    """Dependency: the signed-in admin; 403 for other users."""
+async def require_user(request: Request) -> User:
+    """Dependency of routes of the REST interface for people: the signed-in user; 401 for a token."""
     user = await signed_in(request)
     _count(request, f"user {user.name}")
+    return user
+
+
+async def require_admin(request: Request) -> User:
+    """Dependency: the signed-in admin; 403 for other users."""
+    user = await require_user(request)
     if not user.is_admin:
         raise HTTPException(403, "only an admin may do this")
     return user
@@ -95,8 +101,9 @@ async def require_token(request: Request) -> str:
 
 Admin = Annotated[User, Depends(require_admin)]
 SignedIn = Annotated[User, Depends(signed_in)]
+Person = Annotated[User, Depends(require_user)]
 
-_CHECKS = (signed_in, require_admin, require_sender, require_token)
+_CHECKS = (signed_in, require_user, require_admin, require_sender, require_token)
 
 
 def check_callers_first(app: FastAPI) -> None:

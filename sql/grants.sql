@@ -43,6 +43,7 @@ BEGIN
             ('activity_console', 'users', 'INSERT, UPDATE'),
             ('activity_console', 'ingest_tokens', 'INSERT, UPDATE'),
             ('activity_console', 'annotations', 'INSERT'),
+            ('activity_console', 'spans', 'INSERT'),
             ('activity_console', 'leases', 'INSERT, UPDATE, DELETE'),
             ('activity_console', 'queue_items', 'UPDATE'),
             ('activity_console', 'dead_letters', 'UPDATE'),
@@ -70,6 +71,7 @@ BEGIN
             ('activity_airflow', 'annotations_not_undone', 'SELECT'),
             ('activity_airflow', 'annotations_in_force', 'SELECT'),
             ('activity_airflow', 'gold_labels', 'SELECT'),
+            ('activity_airflow', 'spans_in_force', 'SELECT'),
             ('activity_airflow', 'feature_minutes', 'SELECT, INSERT, UPDATE, DELETE'),
             ('activity_airflow', 'drift_alarms', 'SELECT, INSERT, UPDATE, DELETE'),
             ('activity_airflow', 'model_versions', 'SELECT, INSERT, UPDATE'),
@@ -105,6 +107,8 @@ BEGIN
             ('activity_reader', 'annotations',
              'SELECT (annotation_id, item_id, device_id, window_start, answer, label, suggested, adjudicates, origin, '
              'seconds, created_at)'),
+            ('activity_reader', 'spans',
+             'SELECT (span_id, device_id, span_start, span_end, label, origin, answered_at, recorded_at, undoes)'),
             ('activity_reader', 'promotions', 'SELECT (promotion_id, at, name, version, before, act, why, run_id)'),
             ('activity_reader', 'retrain_runs',
              'SELECT (run_id, started_at, finished_at, why, step, state, progress, summary, challenger)')

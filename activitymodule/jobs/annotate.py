@@ -1,4 +1,4 @@
-"""`activity annotate`: export and import labels; label with a simulated annotator (tests and demos)."""
+"""`activity annotate`: export and import labels and spans; label with a simulated annotator (tests and demos)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from activitymodule import files
 from activitymodule.errors import ConfigError
-from activitymodule.jobs import options, output
+from activitymodule.jobs import annotate_spans, options, output
 from activitymodule.lake import labels
 from activitymodule.settings import settings
 from activitymodule.store import connection as store
@@ -21,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     epilog="Example: activity annotate --oracle --error-rate .05 --items 100",
 )
+app.add_typer(annotate_spans.app, name="spans")
 
 
 @app.callback(invoke_without_command=True)
@@ -41,14 +42,16 @@ def annotate(
     annotators: int = typer.Option(2, min=1, max=9, help="Simulated annotators: oracle-1, oracle-2 ..."),
     as_json: bool = options.JSON,
 ) -> None:
-    """Export and import labels; label with a simulated annotator (tests and demos only).
+    """Export and import labels and spans; label with a simulated annotator (tests and demos only).
 
     People label in the console (`activity console`).
     """
     if context.invoked_subcommand is not None:
         return
     if not oracle:
-        raise ConfigError("people label in the console (`activity console`); give --oracle, export or import")
+        raise ConfigError(
+            "people label in the console (`activity console`); give --oracle, export, import or spans"
+        )
     count = labelling.run_oracle(
         settings(), error_rate=error_rate, items=items, seconds=seconds, seed=seed, annotators=annotators
     )

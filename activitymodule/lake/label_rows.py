@@ -48,11 +48,11 @@ def imported(
     at = values.get("created_at")
     origin = values.get("origin")
     return Imported(
-        device_id=_device(place, values.get("device_id")),
+        device_id=device_of(place, "device_id", values.get("device_id")),
         window_start=start,
         window_end=until,
-        annotator=_name(place, values.get("annotator") or annotator, restored),
-        label=_label(place, values.get("label"), restored) if answer == "label" else None,
+        annotator=name_in(place, values.get("annotator") or annotator, restored),
+        label=label_in(place, "label", values.get("label"), restored) if answer == "label" else None,
         note=values.get("note") or None,
         answer=cast(Answer, answer),
         adjudicates=truth(place, "adjudicates", values.get("adjudicates")) or False,
@@ -70,6 +70,12 @@ def imported(
 
 def moment(place: str, column: str, value: object) -> datetime:
     """A time of a file, to the microsecond; UTC where it names no zone."""
+    at = written_time(place, column, value)
+    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def written_time(place: str, column: str, value: object) -> datetime:
+    """A time of a file as it is written, to the microsecond; without a zone where it names none."""
     try:
         at = datetime.fromisoformat(str(value).strip()[:60])
     except ValueError:
@@ -79,7 +85,7 @@ def moment(place: str, column: str, value: object) -> datetime:
     # the years before their neighbours, so that a zone does not lead out of what Python can hold
     if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
         raise refusal(place, column, f"the year {at.year} is out of range ({_FIRST_YEAR} to {_LAST_YEAR})")
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    return at
 
 
 def truth(place: str, column: str, value: object) -> bool | None:
@@ -94,14 +100,16 @@ def truth(place: str, column: str, value: object) -> bool | None:
     raise refusal(place, column, f"{shown(value)} is neither true nor false")
 
 
-def _device(place: str, value: object) -> str:
+def device_of(place: str, column: str, value: object) -> str:
+    """The name of a watch."""
     device = value.strip() if isinstance(value, str) else value
     if not is_device_id(device):
-        raise refusal(place, "device_id", f"{shown(value)} is no valid device_id ({DEVICE_ID_TEXT})")
+        raise refusal(place, column, f"{shown(value)} is no valid device_id ({DEVICE_ID_TEXT})")
     return device
 
 
-def _name(place: str, value: object, restored: bool) -> str:
+def name_in(place: str, value: object, restored: bool) -> str:
+    """The name of an annotator; restored : as it is, where the store can hold it."""
     if isinstance(value, str):
         if restored and value == _kept(value):
             return value
@@ -110,11 +118,12 @@ def _name(place: str, value: object, restored: bool) -> str:
     raise refusal(place, "annotator", f"{shown(value)} is no valid annotator name ({NAME_TEXT})")
 
 
-def _label(place: str, value: object, restored: bool) -> str:
+def label_in(place: str, column: str, value: object, restored: bool) -> str:
+    """A label, not yet spelled as the store spells it; restored : as it is, where the store can hold it."""
     if not isinstance(value, str) or not value.strip():
-        raise refusal(place, "label", "the row has no label")
+        raise refusal(place, column, "the row has no label")
     if restored and value != _kept(value):
-        raise refusal(place, "label", f"{shown(value)} is no valid label")
+        raise refusal(place, column, f"{shown(value)} is no valid label")
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 from activitymodule.store.audit import HELD_BACK, HIDDEN
 from activitymodule.store.connection import Connection
@@ -253,6 +254,7 @@ class Wearer:
 
 
 _NEWEST_OF_WATCH = "SELECT max(window_start) FROM predictions WHERE device_id = %s AND window_start >= %s"
+_NEWEST_END_OF_WATCH = "SELECT max(window_end) FROM predictions WHERE device_id = %s AND window_start >= %s"
 _WATCH_WINDOWS = f"""
 SELECT window_start, window_end, CASE WHEN NOT hidden THEN activity END,
        CASE WHEN NOT hidden THEN smoothed_activity END, CASE WHEN NOT hidden THEN confidence END,
@@ -293,6 +295,31 @@ def last_hour_of(connection: Connection, device_id: str) -> list[WatchWindow]:
             values = {"device": device_id, "held_back": HELD_BACK, **hour}
             return [WatchWindow(*row) for row in fetch_all(connection, _WATCH_WINDOWS, values)]
     return []
+
+
+def newest_window_end(connection: Connection, device_id: str) -> datetime | None:
+    """Where the newest window of a watch ends; None without one."""
+    for since in _last_day_first():
+        newest = fetch_value(connection, _NEWEST_END_OF_WATCH, (device_id, since))
+        if newest is not None:
+            return cast(datetime, newest)
+    return None
+
+
+def windows_of(
+    connection: Connection, device_id: str, since: datetime, until: datetime
+) -> list[tuple[datetime, datetime, str | None]]:
+    """The windows of a watch that overlap [since, until), oldest first: start, end and the activity to show, None where
+    there is none or where it is held back (store/audit.py)."""
+    # a window is at most ten minutes long; the planner leaves out the partitions of other days by constants alone
+    values = {
+        "device": device_id,
+        "held_back": HELD_BACK,
+        "since": since - timedelta(minutes=10),
+        "until": until,
+    }
+    found = (WatchWindow(*row) for row in fetch_all(connection, _WATCH_WINDOWS, values))
+    return [(one.window_start, one.window_end, one.label) for one in found if one.window_end > since]
 
 
 def bouts_of(connection: Connection, device_id: str, since: datetime) -> list[Bout]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from activitymodule.errors import ConfigError, ConflictError, DataError
 from activitymodule.kafka.truth import read_truth
 from activitymodule.lake.labels import read_labels, text_of
+from activitymodule.lake.span_csv import spans_from_csv, zone_of
 from activitymodule.models.evaluation.against_truth import SHARE
 from activitymodule.settings import Settings
 from activitymodule.store.answers import answer
@@ -23,6 +24,7 @@ from activitymodule.store.connection import Connection, connect, explained, tran
 from activitymodule.store.import_export import ImportCount, ImportRows, import_labels
 from activitymodule.store.items import Item
 from activitymodule.store.leases import lease_next, release
+from activitymodule.store.spans import SpanImportCount, SpanRow, import_spans
 from activitymodule.text import NAME_TEXT, name_of
 
 _POLL_SECONDS = 1.0
@@ -35,13 +37,7 @@ def import_file(config: Settings, path: Path, annotator: str) -> ImportCount:
     annotator : whose labels they are where the file does not say. Raises ConfigError or DataError, which names file,
     row and column.
     """
-    try:
-        content = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    name = name_of(annotator)
-    if name is None:
-        raise ConfigError(f"{annotator[:40]!r} is no valid annotator name: {NAME_TEXT}")
+    content, name = _content_of(path), _name_of(annotator)
     try:
         rows = label_rows(config, content, name)
         return transact(
@@ -49,6 +45,41 @@ def import_file(config: Settings, path: Path, annotator: str) -> ImportCount:
         )
     except DataError as error:
         raise DataError(f"{path}: {error}; nothing was imported") from None
+
+
+def import_span_file(
+    config: Settings, path: Path, annotator: str, zone: str | None, recorded_by: str
+) -> SpanImportCount:
+    """Add the spans of a CSV file that the store does not have.
+
+    annotator : whose spans they are where the file does not say; zone : of times without an offset. Raises ConfigError
+    or DataError, which names file, row and column.
+    """
+    content, name = _content_of(path), _name_of(annotator)
+    try:
+        rows = span_rows(content, name, zone)
+        return transact(config, lambda connection: import_spans(connection, rows, recorded_by=recorded_by))
+    except DataError as error:
+        raise DataError(f"{path}: {error}; nothing was imported") from None
+
+
+def _content_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _name_of(annotator: str) -> str:
+    name = name_of(annotator)
+    if name is None:
+        raise ConfigError(f"{annotator[:40]!r} is no valid annotator name: {NAME_TEXT}")
+    return name
+
+
+def span_rows(content: bytes, annotator: str, zone: str | None) -> list[SpanRow]:
+    """The spans in a file's content. Raises DataError, which names row and column, ConfigError for no time zone."""
+    return spans_from_csv(text_of(content), annotator=annotator, zone=zone_of(zone))
 
 
 def label_rows(config: Settings, content: bytes, annotator: str) -> ImportRows:

@@ -13,14 +13,16 @@ from nicegui import events, ui
 
 from activitymodule.errors import AlreadyDecidedError, ConfigError, DataError
 from activitymodule.lake.labels import exported_text
+from activitymodule.lake.span_csv import spans_to_csv
 from activitymodule.learning.agreement import OverallAgreement, PairAgreement
 from activitymodule.learning.strata import AUDIT
 from activitymodule.store import labels as store_labels
+from activitymodule.store.spans import spans_in_force
 from annotation import context, frame
 from annotation.access import Admin
 from annotation.auth import User
 from annotation.cases import Desk, Shown, kappas, waiting
-from annotation.label_files import label_files
+from annotation.label_files import label_files, span_files
 from annotation.palette import colours
 from annotation.signals import facts, microseconds, plot, unpack
 
@@ -40,17 +42,23 @@ _ARROWS = {"ArrowDown": 1, "ArrowRight": 1, "ArrowUp": -1, "ArrowLeft": -1}
 
 @router.get("/export/{name}")
 async def export(_: Admin, name: str) -> Response:
-    """Labels as a file: labels.csv or labels.json (Label Studio)."""
+    """Labels as a file: labels.csv, labels.json (Label Studio) or spans.csv."""
+    if name == "spans.csv":
+        return _file(name, spans_to_csv(await context.run_read(spans_in_force)))
     kind = {"labels.csv": "csv", "labels.json": "label-studio"}.get(name)
     if kind is None:
-        raise HTTPException(404, "no such file; the exports are labels.csv and labels.json")
+        raise HTTPException(404, "no such file; the exports are labels.csv, labels.json and spans.csv")
     question = context.settings().labels
     text, _rows = await context.run_read(
         lambda connection: exported_text(connection, kind, question, open_audit=False)
     )
+    return _file(name, text)
+
+
+def _file(name: str, text: str) -> Response:
     return Response(
         text,
-        media_type="text/csv; charset=utf-8" if kind == "csv" else "application/json",
+        media_type="text/csv; charset=utf-8" if name.endswith(".csv") else "application/json",
         headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
     )
 
@@ -118,6 +126,7 @@ async def review(who: User) -> None:
         with frame.panel("Agreement between annotators"):
             _agreement(*pairs)
         label_files(who)
+        span_files(who)
 
 
 def _board(desk: Desk, decide: Decide, choose: Callable[[int], None]) -> None:

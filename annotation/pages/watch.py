@@ -1,4 +1,4 @@
-"""One watch: activities, energy, confidence and heart rate of its last hour."""
+"""One watch: activities, energy, confidence and heart rate of its last hour; spans of time that a person labels."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from nicegui import ui
 
 from activitymodule.store.audit import HELD_BACK
 from activitymodule.store.devices import device_of
+from activitymodule.store.labels import offered_labels
 from activitymodule.store.views import (
     Bout,
     WatchWindow,
@@ -22,7 +23,7 @@ from activitymodule.store.views import (
     wearer_of,
 )
 from activitymodule.windows.packing import CHANNELS
-from annotation import charts, context, frame
+from annotation import charts, context, frame, span_panel
 from annotation.archived import archived_records
 from annotation.auth import User
 from annotation.feed import FEED, Snapshot, ago
@@ -36,7 +37,7 @@ _STEP = timedelta(minutes=20)
 _WIDTH = 300  # of the small charts
 
 
-@frame.page("/watch", "Watch", assets=("fleet.css",))
+@frame.page("/watch", "Watch", assets=("fleet.css", *span_panel.ASSETS))
 async def watch(_: User, device: str = "") -> None:
     """The watch of the address, or the list of watches to choose one."""
     device = device[:128]
@@ -63,6 +64,11 @@ async def watch(_: User, device: str = "") -> None:
         with frame.panel("Wearer"):
             frame.stats(_wearer(wearer))
     await shown.refresh()
+    config = context.settings()
+    offered = await context.run_read(
+        lambda connection: offered_labels(connection, config.registry.classifier)
+    )
+    span_panel.span_panel(device, (*offered[0], *offered[1]), config.windows.slide_seconds)
 
     async def look_at_heart() -> None:
         first, last = _stretch(windows)

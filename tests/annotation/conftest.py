@@ -77,7 +77,8 @@ def console(running_console: Console) -> Console:
             with connection, connection.cursor() as cursor:
                 # truncation is no DELETE: the append-only trigger guards rows, not tests
                 cursor.execute(
-                    "TRUNCATE leases, annotations, queue_items, predictions, model_versions, retrain_runs CASCADE"
+                    "TRUNCATE leases, annotations, spans, queue_items, predictions, model_versions, retrain_runs "
+                    "CASCADE"
                 )
             break
         except psycopg2.errors.DeadlockDetected:

@@ -60,13 +60,20 @@ PAGES = {
     "storage": "/storage",
 }
 # the pictures of the documentation, and their heights
-IN_THE_DOCUMENTS = {"start": 1040, "annotate": 800, "live": 1150, "models": 1280, "drift": 1000}
+IN_THE_DOCUMENTS = {
+    "start": 1040,
+    "annotate": 800,
+    "live": 1150,
+    "watch": 1280,
+    "models": 1280,
+    "drift": 1000,
+}
 # what a page has once all of it is there
 READY = {
     "annotate": "#annotate[data-item] .like .tile, #annotate[data-item] .like .none-yet",
     "review": "#desk svg",
     "live": "section.panel tbody tr:nth-child(8)",
-    "watch": "section.panel tbody tr",
+    "watch": ".span-list tbody tr",
     "devices": "section.panel tbody tr:nth-child(6)",
     "models": "table.confusion",
     "drift": ".feature",
@@ -92,6 +99,16 @@ UPDATE predictions SET
     window_start = window_start + by, window_end = window_end + by, received_at = received_at + by,
     processed_at = processed_at + by
 FROM (SELECT now() - interval '1300 milliseconds' - max(window_end) AS by FROM predictions) AS shift
+"""
+# what the wearer remembers of the last minutes
+_SPANS = """
+TRUNCATE spans;
+INSERT INTO spans (device_id, span_start, span_end, label, annotator, note, origin, answered_at, recorded_by)
+SELECT %(watch)s, last - a * interval '1 minute', last - b * interval '1 minute', label, who, note, 'console', now(),
+    who
+FROM (SELECT date_trunc('minute', max(window_end)) AS last FROM predictions WHERE device_id = %(watch)s) AS newest,
+    (VALUES (26, 12, 'walking', 'anna', 'to the station'), (12, 4, 'sitting', 'cleo', NULL),
+            (19, 17, 'stairs', 'anna', NULL)) AS given (a, b, label, who, note)
 """
 _PEOPLE = """
 INSERT INTO people (device_id, age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm)
@@ -251,6 +268,7 @@ def label_some(console: Console) -> None:
 
 def make_live(console: Console) -> None:
     console.rows(_SHIFT)
+    console.rows(_SPANS, {"watch": watch_of(console.made)})
     with session(console.settings) as connection:
         number = int(time.time())
         begin_batch(

@@ -200,4 +200,5 @@ def test_the_description_names_every_route_and_is_for_who_is_signed_in(api: Cons
     assert {
         "/health", "/predict", "/batch_predict", "/ingest", "/ingest/sensorlogger", "/monitoring/drift",
         "/monitoring/retraining_trigger", "/monitoring/retraining/{run_id}", "/metrics",
+        "/spans", "/spans/{span_id}/undo",
     } <= set(paths)  # fmt: skip

@@ -153,6 +153,9 @@ def test_the_console_adds_users_and_labels(as_role):
         ("scorer", "UPDATE people SET weight_kg = 1"),
         ("console", "UPDATE predictions SET activity = NULL"),
         ("console", "DELETE FROM annotations"),
+        ("console", "UPDATE spans SET label = 'x'"),
+        ("scorer", "SELECT * FROM spans"),
+        ("airflow", "INSERT INTO spans DEFAULT VALUES"),
         ("console", "DELETE FROM promotions"),
         ("console", "INSERT INTO predictions DEFAULT VALUES"),
         ("airflow", "SELECT * FROM users"),
@@ -171,6 +174,7 @@ def test_the_console_adds_users_and_labels(as_role):
         ("reader", "SELECT payload FROM dead_letters"),
         ("reader", "SELECT * FROM people"),
         ("reader", "SELECT annotator FROM annotations"),
+        ("reader", "SELECT note FROM spans"),
         *((service, "CREATE TABLE mine (a int)") for service in SERVICES if service != "registry"),
     ],
 )
@@ -189,6 +193,7 @@ def test_what_a_role_may_not(as_role, service, statement):
         "SELECT * FROM predictions_readable",
         "SELECT * FROM bouts",
         "SELECT * FROM gold_labels",
+        "SELECT device_id, span_start, span_end, label, undoes FROM spans",
     ],
 )
 def test_what_the_reader_may(as_role, statement):

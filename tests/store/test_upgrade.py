@@ -54,7 +54,7 @@ pytestmark = pytest.mark.integration
 ROWS = (Path(__file__).with_name("store_0004.sql")).read_text()
 START = datetime.fromtimestamp(1_790_000_000, UTC)
 RENAMED = {"says": "summary", "wanted": "required_labels"}
-ADDED_TABLES = {"archive_state", "model_checks", "device_calibrations", "devices"}
+ADDED_TABLES = {"archive_state", "model_checks", "device_calibrations", "devices", "spans"}
 ADDED = {
     "batches": {"topic_id", "written_at"},
     "dead_letters": {"topic_id"},
