@@ -109,9 +109,12 @@ def lines_of(report: results.Report) -> list[str]:
     lines = [f"{report.run_id}  {report.state}  (by {report.started_by}: {report.why})"]
     lines.append(f"  {report.summary or ''}")
     if taken := report.steps.snapshot:
-        lines.append(f"  trained on {taken.windows:,} windows, {taken.labels} labels: {taken.snapshot_id}")
+        spans = f", {taken.span_windows:,} windows under spans" if taken.span_windows else ""
+        lines.append(
+            f"  trained on {taken.windows:,} windows, {taken.labels} labels{spans}: {taken.snapshot_id}"
+        )
         lines.append(f"  base: {taken.base.summary}")
-        lines += [f"  left out: {count} labels, {reason}" for reason, count in taken.left_out.items()]
+        lines += [f"  left out: {count}, {reason}" for reason, count in taken.left_out.items()]
     if gate := report.steps.gate:
         lines += [f"  {'yes' if one.passed else 'NO '}  {one.name}: {one.message}" for one in gate.checks]
     return lines

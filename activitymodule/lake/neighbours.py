@@ -1,12 +1,13 @@
-"""Windows around labelled ones, computed from the archive of raw messages by the code of the stream.
+"""Windows that were never queued, around labelled ones or under spans, computed from the archive of raw messages by the
+code of the stream.
 
-Without Spark, because few messages are needed: the archive is read by date, and from each file only the rows of the
-given watches.
+Without Spark, because few windows are needed: the archive is read by date, from each file only the rows of the given
+watches, and only the panes of the requested windows are kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -20,11 +21,13 @@ from activitymodule.settings import Settings
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features
 from activitymodule.windows.frame import NO_MODELS, KnownModels
-from activitymodule.windows.grouping import group_panes
+from activitymodule.windows.grouping import group_panes, start_of
 from activitymodule.windows.panes import arrival_us, decode_panes
 
 _LATE_DAYS = 2  # messages of a window are searched up to so many days after it
 _CHUNK = 4096  # windows at a time
+_PORTION = 20_000  # windows whose panes are held at once: some 120 MB
+_MESSAGES = 50_000  # decoded at a time
 _SCHEMA = pa.schema(
     {
         "key": pa.binary(),
@@ -57,7 +60,7 @@ def neighbours(
     keys = sorted({(device, us + offset) for device, us in centres for offset in offsets})
     if not keys:
         return {}
-    windows = _windows(config, keys, known)
+    windows = windows_at(config, keys, known)
     out: dict[tuple[str, int], Neighbours] = {}
     for device, us in centres:
         near = [us + offset for offset in offsets if (device, us + offset) in windows]
@@ -71,28 +74,37 @@ def neighbours(
     return out
 
 
+def windows_at(
+    config: Settings, requested: Iterable[tuple[str, int]], known: KnownModels = NO_MODELS
+) -> dict[tuple[str, int], tuple[np.ndarray, bool]]:
+    """Features of windows, float32 (len(FEATURE_NAMES),), and whether their coverage suffices, by (device_id,
+    window_us); without those of which the archive has no reading. known : as of `neighbours`"""
+    keys = sorted(set(requested), key=lambda key: (key[1], key[0]))
+    out: dict[tuple[str, int], tuple[np.ndarray, bool]] = {}
+    for low in range(0, len(keys), _PORTION):
+        out |= _windows(config, keys[low : low + _PORTION], known)
+    return out
+
+
 def _windows(
     config: Settings, requested: list[tuple[str, int]], known: KnownModels
 ) -> dict[tuple[str, int], tuple[np.ndarray, bool]]:
-    """Features of windows, and whether their coverage suffices, by (device_id, window_us)."""
-    messages = _messages(config, requested)
-    if not messages.num_rows:
-        return {}
     windows = config.windows
-    kafka_us = messages.column("timestamp").cast(pa.int64()).to_numpy()
-    panes, _ = decode_panes(
-        messages.column("value").combine_chunks(),
-        kafka_us,
-        now_us=arrival_us(kafka_us, pc.fill_null(messages.column("timestampType"), 0).to_numpy()),
-        limits=config.telemetry,
-        slide_seconds=windows.slide_seconds,
-        known=known,
-    )
-    grouped = group_panes(panes, windows)
+    among = set(requested)
+    slide_us = windows.slide_seconds * 1_000_000
+    needed = {
+        (device, us + offset)
+        for device, us in among
+        for offset in range(0, windows.length_seconds * 1_000_000, slide_us)
+    }
+    found = (_panes_among(config, messages, needed, known) for messages in _messages(config, requested))
+    kept = [panes for panes in found if panes.num_rows]
+    if not kept:
+        return {}
+    grouped = group_panes(pa.Table.from_batches(kept).combine_chunks().to_batches()[0], windows)
     keys = list(
         zip(grouped.column("device_id").to_pylist(), grouped.column("window_us").to_pylist(), strict=True)
     )
-    among = set(requested)
     chosen = [row for row, key in enumerate(keys) if key in among]
     out: dict[tuple[str, int], tuple[np.ndarray, bool]] = {}
     for low in range(0, len(chosen), _CHUNK):
@@ -104,8 +116,31 @@ def _windows(
     return out
 
 
-def _messages(config: Settings, requested: list[tuple[str, int]]) -> pa.Table:
-    """Archived messages of the watches, from the first window until _LATE_DAYS after the last one, without repeats."""
+def _panes_among(
+    config: Settings, messages: pa.RecordBatch, needed: set[tuple[str, int]], known: KnownModels
+) -> pa.RecordBatch:
+    """The panes of messages that are among (device_id, pane_us)."""
+    slide_seconds = config.windows.slide_seconds
+    kafka_us = messages.column("timestamp").cast(pa.int64()).to_numpy()
+    panes, _ = decode_panes(
+        messages.column("value"),
+        kafka_us,
+        now_us=arrival_us(kafka_us, pc.fill_null(messages.column("timestampType"), 0).to_numpy()),
+        limits=config.telemetry,
+        slide_seconds=slide_seconds,
+        known=known,
+    )
+    start = start_of(panes.column("stamp").cast(pa.int64()).to_numpy(), slide_seconds * 1_000_000)
+    places = zip(panes.column("device_id").to_pylist(), start.tolist(), strict=True)
+    return panes.filter(pa.array([place in needed for place in places], pa.bool_()))
+
+
+def _messages(config: Settings, requested: list[tuple[str, int]]) -> Iterator[pa.RecordBatch]:
+    """Archived messages of the watches, from the first window until _LATE_DAYS after the last one.
+
+    A message that is there twice, such as after a lost record of what is archived, does no harm: assembling takes each
+    stamp once.
+    """
     files = ArrowFiles(archive_path(config))
     first = datetime.fromtimestamp(min(us for _, us in requested) / 1e6, UTC)
     last = datetime.fromtimestamp(max(us for _, us in requested) / 1e6, UTC) + timedelta(days=_LATE_DAYS)
@@ -114,11 +149,13 @@ def _messages(config: Settings, requested: list[tuple[str, int]]) -> pa.Table:
     end = None if last.date() >= datetime.now(UTC).date() else last.date()
     paths = [path for day in message_files(files, files.base, begin, end) for path in day.paths]
     if not paths:
-        return _SCHEMA.empty_table()
+        return
     archive = ds.dataset(paths, schema=_SCHEMA, filesystem=files.system, format=_PARQUET)
     watches = pa.array(sorted({device.encode() for device, _ in requested}), pa.binary())
-    table = archive.to_table(filter=pc.field("key").isin(watches))
-    # two records of one message, such as after a lost record of what is archived, are equal in all of these
-    place = table.append_column("row", pa.array(np.arange(table.num_rows)))
-    once = place.group_by(["partition", "offset", "timestamp", "value"]).aggregate([("row", "min")])
-    return table.take(once.column("row_min").combine_chunks().sort())
+    for batch in archive.to_batches(
+        columns=["value", "timestamp", "timestampType"],
+        filter=pc.field("key").isin(watches),
+        batch_size=_MESSAGES,
+    ):
+        if batch.num_rows:
+            yield batch

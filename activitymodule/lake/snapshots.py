@@ -170,6 +170,7 @@ def write_snapshot(config: Settings, training: TrainingSet) -> Stored:
         "taught": labelled,
         "labels": training.labels,
         "spread": training.spread,
+        "span_windows": training.span_windows,
         "labels_added": list(training.labels_added),
         "left_out": training.left_out,
         "features_version": FEATURES_VERSION,
@@ -194,6 +195,7 @@ def read_snapshot(config: Settings, snapshot_id: str) -> TrainingSet:
             spread=described["spread"],
             left_out=described["left_out"],
             labels_added=tuple(described["labels_added"]),
+            span_windows=described.get("span_windows", 0),  # absent in those of version 0.1.0
         )
     if training.sha256() != snapshot_id:
         raise DataError(f"the snapshot {snapshot_id[:12]} in the lake has changed; take a new one")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from activitymodule.learning.strata import AUDIT
+from activitymodule.learning.spans import bout_weights
+from activitymodule.learning.strata import AUDIT, SPAN
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import PersonColumns
 from activitymodule.windows.catalogue import FEATURE_NAMES
@@ -33,7 +34,7 @@ class GoldWindows:
     """Windows with gold labels; every array has one entry a window.
 
     device_id, label, stratum : str (n,); window_us : int64 (n,), UTC microseconds of the start; propensity :
-    float64 (n,), how likely the window was to be queued; features : float32 (n, len(FEATURE_NAMES))
+    float64 (n,), how likely the window was to be queued (1 under a span); features : float32 (n, len(FEATURE_NAMES))
     """
 
     device_id: np.ndarray
@@ -49,6 +50,13 @@ class GoldWindows:
     def take(self, rows: np.ndarray) -> GoldWindows:
         """Some of the windows: indices, or a mask."""
         return GoldWindows(**{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
+
+    def __add__(self, other: GoldWindows) -> GoldWindows:
+        """These windows, and then the others."""
+        names = self.__dataclass_fields__
+        return GoldWindows(
+            **{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in names}
+        )
 
     @classmethod
     def none(cls) -> GoldWindows:
@@ -101,20 +109,23 @@ def known_or_enough(gold: GoldWindows, known: Sequence[str]) -> tuple[np.ndarray
     """Which windows have a label that may be learnt, bool (n,), and the labels that are new.
 
     A label that is not in the base needs LEAST_NEW_LABELS windows of LEAST_NEW_PEOPLE people: with fewer, the model
-    would learn one person's habit.
+    would learn one person's habit. Windows under spans count by their weight.
     """
     keep = np.isin(gold.label, list(known))
+    count, spans = np.ones(len(gold)), gold.stratum == SPAN
+    count[spans] = bout_weights(gold.device_id[spans], gold.label[spans], gold.window_us[spans])
     added = []
     for label in sorted(set(gold.label[~keep].tolist())):
         rows = gold.label == label
-        if rows.sum() >= LEAST_NEW_LABELS and len(np.unique(gold.device_id[rows])) >= LEAST_NEW_PEOPLE:
+        if count[rows].sum() >= LEAST_NEW_LABELS and len(np.unique(gold.device_id[rows])) >= LEAST_NEW_PEOPLE:
             keep |= rows
             added.append(label)
     return keep, tuple(added)
 
 
 def gold_as_training(gold: GoldWindows) -> TrainingWindows:
-    """Gold windows as a training set of their own: each is its own run, its energy is not known."""
+    """Gold windows as a training set of their own: each is its own run, its energy is not known. Those under spans
+    teach and never evaluate, as copies do."""
     n = len(gold)
     return TrainingWindows(
         features=np.asarray(gold.features, np.float32),
@@ -123,4 +134,5 @@ def gold_as_training(gold: GoldWindows) -> TrainingWindows:
         run=np.arange(n),
         kcal_per_min=np.full(n, np.nan, np.float32),
         people=PersonColumns.unknown(n),
+        copied=gold.stratum == SPAN,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from activitymodule.learning.gold import EMBARGO_SECONDS, GoldWindows, distance_us
+from activitymodule.learning.strata import AUDIT
 from activitymodule.models.activity import feature_names
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.windows.catalogue import FEATURE_NAMES
@@ -44,22 +45,23 @@ class Neighbours:
 
 
 def spread_labels(
-    base: TrainingWindows, teaching: GoldWindows, audit: GoldWindows, weight: np.ndarray, how: Spreading
+    base: TrainingWindows, teaching: GoldWindows, others: GoldWindows, weight: np.ndarray, how: Spreading
 ) -> tuple[GoldWindows, np.ndarray]:
     """The windows that labels reach, with the labels, and their weights.
 
-    teaching : labelled windows that may be learnt from, with `weight`; audit : labelled windows of the audit share
+    teaching : labelled windows that may be learnt from, with `weight`; others : further windows with a label of their
+    own, those of the audit share among them
     """
     base = base.originals()
     bar, scale = change_bar(base), feature_scale(base)
-    rows, parts = [], []
+    rows, parts, labelled = [], [], teaching + others
     for k in range(len(teaching)):
         device_id, window_us = str(teaching.device_id[k]), int(teaching.window_us[k])
         around = how.neighbours.get((device_id, window_us))
         if around is None:
             continue
         near = reached(around, teaching.features[k], window_us, how.windows, how.slide_us, scale, bar)
-        near = near[~_claimed(device_id, around.window_us[near], teaching, audit)]
+        near = near[~_claimed(device_id, around.window_us[near], labelled)]
         rows += [k] * len(near)
         parts.append((around.window_us[near], around.features[near]))
     if not rows:
@@ -139,10 +141,11 @@ def reached(
     return np.array(sorted(rows), np.int64)
 
 
-def _claimed(device_id: str, window_us: np.ndarray, teaching: GoldWindows, audit: GoldWindows) -> np.ndarray:
+def _claimed(device_id: str, window_us: np.ndarray, labelled: GoldWindows) -> np.ndarray:
     """Windows that a label must not be spread to: those with a label of their own, those beside an audit window."""
-    own = np.isin(window_us, teaching.window_us[teaching.device_id == device_id])
-    judged = np.sort(audit.window_us[audit.device_id == device_id])
+    same = labelled.device_id == device_id
+    own = np.isin(window_us, labelled.window_us[same])
+    judged = np.sort(labelled.window_us[same & (labelled.stratum == AUDIT)])
     if len(judged) and len(window_us):
         own |= distance_us(window_us, judged) <= EMBARGO_SECONDS * 1_000_000
     return own

@@ -6,3 +6,7 @@ AUDIT = "audit"  # drawn at random: these labels alone evaluate models, and no m
 COLD = "cold"  # chosen for its typicality, while labels are few
 DOUBT = "doubt"  # chosen for its doubt
 STRATA = (AUDIT, COLD, DOUBT)
+
+SPAN = (
+    "span"  # not of the queue: windows under a span that a person remembers; they teach, and never evaluate
+)

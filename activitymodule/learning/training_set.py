@@ -24,8 +24,9 @@ from activitymodule.learning.gold import (
     propensity_weights,
     too_few,
 )
+from activitymodule.learning.spans import span_weights
 from activitymodule.learning.spreading import Neighbours, Spreading, spread_labels
-from activitymodule.learning.strata import AUDIT
+from activitymodule.learning.strata import AUDIT, SPAN
 from activitymodule.models.dataset import TrainingWindows, concatenated
 from activitymodule.windows.catalogue import FEATURES_VERSION
 
@@ -34,9 +35,10 @@ from activitymodule.windows.catalogue import FEATURES_VERSION
 class TrainingSet:
     """The windows a challenger learns from, with their weights, and how they were selected.
 
-    base : windows of weight 1; labelled : gold windows and the neighbours their labels were spread to, with `weight`,
-    float64 (n_labelled,); labels : gold labels used; spread : neighbours; left_out : reason -> how many gold labels;
-    labels_added : activities the base did not know
+    base : windows of weight 1; labelled : gold windows, the neighbours their labels were spread to, and windows under
+    spans, with `weight`, float64 (n_labelled,); labels : gold labels used; spread : neighbours; left_out : reason ->
+    how many gold labels and windows under spans; labels_added : activities the base did not know; span_windows : the
+    last so many of `labelled`
     """
 
     base: TrainingWindows
@@ -46,6 +48,7 @@ class TrainingSet:
     spread: int
     left_out: dict[str, int] = field(default_factory=dict)
     labels_added: tuple[str, ...] = ()
+    span_windows: int = 0
 
     @property
     def windows(self) -> TrainingWindows:
@@ -79,6 +82,7 @@ def training_set(
     gold: GoldWindows,
     *,
     label_weight: float = 1.0,
+    span_weight: float = 1.0,
     neighbours: Mapping[tuple[str, int], Neighbours] | None = None,
     spread_windows: int = 0,
     spread_weight: float = 0.5,
@@ -86,7 +90,8 @@ def training_set(
 ) -> TrainingSet:
     """The base and the gold windows that may be learnt from, in an order that depends on their content alone.
 
-    base : windows with an activity each; label_weight : of a typical gold label, a window of the base having 1
+    base : windows with an activity each; label_weight : of a typical gold label, a window of the base having 1;
+    span_weight : what a window under a span weighs, where it is alone, in gold labels
     neighbours : by (device_id, window_us) of a label, the windows around it; a label is spread to them at
     `spread_weight` of its own weight, `spread_windows` to each side and up to a change point
     """
@@ -94,21 +99,26 @@ def training_set(
         raise NotEnoughDataError("the base of the training set is empty; see learning.base")
     audit = gold.stratum == AUDIT
     teaching, added, left_out = _teaching(base, gold)
+    remembered = teaching.stratum == SPAN
+    spans, teaching = teaching.take(remembered), teaching.take(~remembered)
     weight = label_weight * propensity_weights(teaching.propensity)
     parts, weights = [gold_as_training(teaching)], [weight]
     if spread_windows and neighbours:
         how = Spreading(neighbours, spread_windows, spread_weight, slide_us)
-        spread, spread_weights = spread_labels(base, teaching, gold.take(audit), weight, how)
+        spread, spread_weights = spread_labels(base, teaching, gold.take(audit) + spans, weight, how)
         parts.append(gold_as_training(spread))
         weights.append(spread_weights)
+    parts.append(gold_as_training(spans))
+    weights.append(label_weight * span_weight * span_weights(spans.device_id, spans.label, spans.window_us))
     return TrainingSet(
         base=base,
         labelled=concatenated(parts, empty=True),
         weight=np.concatenate(weights),
         labels=len(teaching),
-        spread=sum(len(part) for part in parts[1:]),
+        spread=sum(len(part) for part in parts[1:-1]),
         left_out=left_out,
         labels_added=added,
+        span_windows=len(spans),
     )
 
 

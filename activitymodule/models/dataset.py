@@ -43,7 +43,8 @@ class TrainingWindows:
 
     features : float32 (n, len(FEATURE_NAMES)); activity : str (n,), '' where it is not known
     person : str (n,); run : int64 (n,); kcal_per_min : float32 (n,), NaN where it is not known
-    copied : bool (n,), the windows of copies (models.augmentation), which teach and never evaluate; none by default
+    copied : bool (n,), windows that teach and never evaluate: of copies (models.augmentation), or under spans that
+    people remember (learning/spans); none by default
     device_model : str (n,), by which reports are divided, '' where it is not known
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +11,7 @@ import numpy as np
 from activitymodule.errors import DataError
 from activitymodule.store.connection import Connection
 from activitymodule.store.queries import fetch_all, fetch_one, fetch_row
+from activitymodule.store.times import AS_US
 from activitymodule.text import LABEL_TEXT, LONGEST_LABEL, label_key, label_of, lower
 
 _SPELLINGS = "SELECT DISTINCT unnest(labels) FROM model_versions"
@@ -94,6 +96,7 @@ class LabelCounts:
     without_features: int  # without a queue item
     other_features: int  # with features of another version
     newest: datetime | None
+    spans: int = 0  # of those for training: what windows under spans are worth
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,13 @@ SELECT count(*) FILTER (WHERE g.label IS NOT NULL AND q.features_version = %(fea
        max(g.labelled_at)
 FROM gold_labels g LEFT JOIN queue_items q USING (device_id, window_start)
 """
+_CLAIMED = f"""
+SELECT device_id, {AS_US.format("window_start")}, true FROM queue_items
+WHERE device_id = ANY (%(devices)s) AND stratum = 'audit'
+UNION
+SELECT device_id, {AS_US.format("window_start")}, false FROM annotations_in_force
+WHERE device_id = ANY (%(devices)s) AND answer = 'label'
+"""
 _OF_ITEMS = """
 SELECT q.item_id, g.label FROM gold_labels g JOIN queue_items q USING (device_id, window_start)
 WHERE g.label IS NOT NULL AND q.features_version = %s ORDER BY g.labelled_at DESC LIMIT %s
@@ -157,6 +167,12 @@ def gold_rows(connection: Connection, features_version: str, *, features: bool =
     """
     values = {"features": features, "version": features_version}
     return [GoldRow(*row) for row in fetch_all(connection, _GOLD, values)]
+
+
+def claimed_windows(connection: Connection, devices: Sequence[str]) -> list[tuple[str, int, bool]]:
+    """Windows that no span labels, (device_id, window_us, audit): those of the audit share, labelled or not, and those
+    with a label of their own."""
+    return [(row[0], row[1], row[2]) for row in fetch_all(connection, _CLAIMED, {"devices": list(devices)})]
 
 
 def label_counts(connection: Connection, features_version: str, since: datetime | None) -> LabelCounts:

@@ -15,12 +15,15 @@ from activitymodule.learning.gold import (
     AUDIT_SHARE,
     EMBARGO_SECONDS,
     LEAST_NEW_LABELS,
+    NEAR_AUDIT,
     WEIGHT_RATIO,
     GoldWindows,
     for_training,
     propensity_weights,
 )
+from activitymodule.learning.spans import MOST_WEIGHT
 from activitymodule.learning.spreading import Neighbours, change_bar, feature_scale, reached
+from activitymodule.learning.strata import SPAN
 from activitymodule.learning.training_set import training_set
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import PersonColumns
@@ -53,15 +56,8 @@ def some_gold(n: int, *, stratum: str = "doubt", label: str = "walking", seed: i
     )
 
 
-def joined(*parts: GoldWindows) -> GoldWindows:
-    names = GoldWindows.__dataclass_fields__
-    return GoldWindows(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
-
-
 def test_the_audit_share_never_teaches():
-    gold = joined(
-        some_gold(10), replace(some_gold(6, stratum="audit", seed=2), device_id=np.full(6, "other"))
-    )
+    gold = some_gold(10) + replace(some_gold(6, stratum="audit", seed=2), device_id=np.full(6, "other"))
     made = training_set(a_base(), gold)
     assert made.labels == 10
     taught = {row.tobytes() for row in made.labelled.features}
@@ -197,3 +193,57 @@ def test_spread_neighbours_weigh_less_and_never_touch_the_audit():
     assert made.weight.tolist() == [1.0, 0.5, 0.5, 0.5, 0.5]
     assert set(made.labelled.activity) == {"walking"}
     assert training_set(base, gold, neighbours=around, spread_windows=0).spread == 0
+
+
+def a_span(device: str, first: int, count: int, label: str) -> GoldWindows:
+    """Windows under a span, one after another."""
+    at = (first + np.arange(count, dtype=np.int64)) * WINDOW_US
+    return replace(
+        some_gold(count, stratum=SPAN, label=label, seed=first + 7),
+        device_id=np.full(count, device), window_us=at, propensity=np.ones(count),
+    )  # fmt: skip
+
+
+def test_windows_under_spans_teach_and_never_judge():
+    audit = replace(
+        some_gold(1, stratum="audit"), device_id=np.array(["w"]), window_us=np.array([5000 * WINDOW_US])
+    )
+    labels = some_gold(4)
+    night, stairs = a_span("w", 4700, 360, "sitting"), a_span("v", 0, 10, "walking")
+    made = training_set(a_base(), labels + night + audit + stairs, label_weight=2)
+    embargoed = 2 * EMBARGO_SECONDS // 10 + 1
+    assert (made.labels, made.span_windows) == (4, 370 - embargoed)
+    assert made.left_out == {AUDIT_SHARE: 1, NEAR_AUDIT: embargoed}
+    assert made.windows.copied.sum() == made.span_windows
+    assert set(made.windows.person[made.windows.copied]) == {"watch:w", "watch:v"}
+    weight, what = made.weights[made.windows.copied], made.windows.activity[made.windows.copied]
+    heavy, light = (weight[what == one].sum() / 2 for one in ("sitting", "walking"))
+    assert 1 < heavy / light < 2.5
+    # in gold labels; the audit window cut the night into two
+    assert heavy + light < 2 * MOST_WEIGHT + 4
+    without = training_set(a_base(), labels + audit)
+    assert made.sha256() != without.sha256()
+    assert not without.windows.copied.any()
+
+
+def test_an_hour_of_a_new_activity_is_no_twenty_labels():
+    spans = a_span("a", 0, 360, "sleeping") + a_span("b", 0, 4, "sleeping")
+    few = training_set(a_base(), spans + a_span("c", 0, 4, "sleeping"))
+    assert few.span_windows == 0
+    enough = training_set(a_base(), spans + a_span("c", 0, 360, "sleeping"))
+    assert enough.labels_added == ("sleeping",)
+
+
+def test_a_label_is_not_spread_to_a_window_under_a_span():
+    base = replace(a_base(30), features=np.repeat(a_base(2).features[:1], 30, 0))
+    features = base.features[:1]
+    gold = replace(
+        some_gold(1), device_id=np.array(["w"]), window_us=np.array([10 * WINDOW_US]), features=features
+    )
+    near = np.array([9, 11, 12])
+    around = {
+        ("w", 10 * WINDOW_US): Neighbours(near * WINDOW_US, np.repeat(features, 3, 0), np.ones(3, bool))
+    }
+    spread = training_set(base, gold, neighbours=around, spread_windows=3)
+    beside = training_set(base, gold + a_span("w", 11, 1, "sitting"), neighbours=around, spread_windows=3)
+    assert (spread.spread, beside.spread, beside.span_windows) == (3, 2, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from activitymodule.errors import ActivityError, ModelError
@@ -21,6 +21,7 @@ from activitymodule.windows.catalogue import FEATURES_VERSION
 from activitymodule.workflows.retraining import ending, record
 from activitymodule.workflows.retraining.gold import gold_windows
 from activitymodule.workflows.retraining.results import CheckResult, Options, Reason
+from activitymodule.workflows.retraining.spans import SpanWindows, span_windows
 
 DRIFT_SHARE = 0.2
 """Share of learning.min_labels that is enough where drift recommends a retraining."""
@@ -72,12 +73,12 @@ def _assess(config: Settings, run_id: str, least: int, force: bool) -> CheckResu
     serving = serving_version(config, name)
     drift = _drift_recommends(config)
     with session(config, read_only=True) as connection:
-        counts = labels.label_counts(connection, FEATURES_VERSION, store.learnt_until(connection, run_id))
+        counts, spans = _counts(config, connection, run_id)
         before = store.judged_before(connection, run_id, name=name, features_version=FEATURES_VERSION)
         if serving is None:
             summary = f"{name} has no champion yet; `activity train` makes the first"
             decision = Decision(False, Reason.NO_CHAMPION, summary)
-        elif not counts.teaching or not _may_teach(config, connection, serving):
+        elif not counts.teaching or not _may_teach(config, connection, spans, serving):
             decision = _nothing_to_learn(counts)
         else:
             decision = worthwhile(config, counts, least, force=force, drift=drift)
@@ -92,6 +93,7 @@ def _assess(config: Settings, run_id: str, least: int, force: bool) -> CheckResu
         champion=serving.version if serving else None,
         labels=counts.new,
         labels_in_all=counts.teaching,
+        spans=counts.spans,
         audit_labels=counts.audit,
         audit_people=counts.audit_people,
         verdicts_on_same_labels=before,
@@ -100,6 +102,21 @@ def _assess(config: Settings, run_id: str, least: int, force: bool) -> CheckResu
         other_features=counts.other_features,
         drift=drift,
     )
+
+
+def _counts(config: Settings, connection: Connection, run_id: str) -> tuple[labels.LabelCounts, SpanWindows]:
+    """The gold labels since the last retraining, with what windows under spans are worth among those that teach."""
+    since = store.learnt_until(connection, run_id)
+    counts, spans = labels.label_counts(connection, FEATURES_VERSION, since), span_windows(config, connection)
+    worth = spans.worth()
+    counts = replace(
+        counts,
+        teaching=counts.teaching + worth,
+        new=counts.new + spans.worth(since),
+        newest=max(filter(None, (counts.newest, spans.newest)), default=None),
+        spans=worth,
+    )
+    return counts, spans
 
 
 @dataclass(frozen=True)
@@ -112,7 +129,8 @@ class Decision:
 
 
 def _numbers(counts: labels.LabelCounts) -> str:
-    return f"{counts.new} new labels, {counts.audit} audit labels of {counts.audit_people} people"
+    spans = f" (spans are worth {counts.spans} in all)" if counts.spans else ""
+    return f"{counts.new} new labels{spans}, {counts.audit} audit labels of {counts.audit_people} people"
 
 
 def _nothing_to_learn(counts: labels.LabelCounts) -> Decision:
@@ -150,9 +168,10 @@ def worthwhile(
     return Decision(True, Reason.ENOUGH_LABELS, numbers)
 
 
-def _may_teach(config: Settings, connection: Connection, serving: ModelVersion) -> bool:
-    """Whether the training set would take one of the gold labels at least."""
-    gold = gold_windows(labels.gold_rows(connection, FEATURES_VERSION, features=False))
+def _may_teach(config: Settings, connection: Connection, spans: SpanWindows, serving: ModelVersion) -> bool:
+    """Whether the training set would take one of the gold labels, or windows under spans, at least."""
+    rows = labels.gold_rows(connection, FEATURES_VERSION, features=False)
+    gold = gold_windows(rows) + spans.gold if rows else spans.gold
     gold = gold.take(for_training(gold))
     if not len(gold):
         return False
@@ -183,7 +202,7 @@ def new_labels(config: Settings, min_labels: int, pause_minutes: float = 60) -> 
     and where no label was given since.
     """
     with session(config, read_only=True) as connection:
-        counts = labels.label_counts(connection, FEATURES_VERSION, store.learnt_until(connection, ""))
+        counts, _ = _counts(config, connection, "")
         last = next(iter(store.runs(connection, 1)), None)
     if last is not None:
         if last.state in ("running", "waiting"):

@@ -54,7 +54,8 @@ class Reason(StrEnum):
 class CheckResult(Result):
     """Whether a retraining is worthwhile, and the numbers of labels behind that.
 
-    labels : new ones that a challenger may learn from; labels_in_all : new or not; champion : the version that
+    labels : new ones that a challenger may learn from; labels_in_all : new or not; spans : what windows under spans are
+    worth of these; champion : the version that
     serves, None without one; drift : the summary of drift monitoring where it recommends a retraining
     """
 
@@ -64,6 +65,7 @@ class CheckResult(Result):
     champion: str | None = None
     labels: int = 0
     labels_in_all: int = 0
+    spans: int = 0
     audit_labels: int = 0
     audit_people: int = 0
     verdicts_on_same_labels: int = Field(
@@ -93,8 +95,9 @@ class Base(Result):
 
 
 class SnapshotResult(Result):
-    """The training set. windows, labels, people : how many; spread : windows that labels were spread to; left_out :
-    reason -> labels; labels_added : activities the base did not know; newest_label : when it was given."""
+    """The training set. windows, labels, people : how many; spread : windows that labels were spread to; span_windows :
+    windows under spans; left_out : reason -> labels and windows under spans; labels_added : activities the base did not
+    know; newest_label : when it was given."""
 
     snapshot_id: str
     place: str
@@ -103,6 +106,7 @@ class SnapshotResult(Result):
     labels: int
     people: int
     spread: int = 0
+    span_windows: int = 0
     left_out: dict[str, int] = {}
     labels_added: tuple[str, ...] = ()
     newest_label: AwareDatetime | None = None

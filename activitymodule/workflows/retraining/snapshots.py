@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from activitymodule.errors import DataError
 from activitymodule.lake.neighbours import neighbours
 from activitymodule.lake.snapshots import read_base, write_snapshot
-from activitymodule.learning.gold import for_training
+from activitymodule.learning.gold import GoldWindows, for_training
 from activitymodule.learning.training_set import TrainingSet, only_known, training_set
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.export import LINEAGE_FILE
@@ -20,10 +22,12 @@ from activitymodule.store.connection import patiently, session, transact
 from activitymodule.store.devices import models_for
 from activitymodule.store.promotions import SnapshotRow, put_snapshot
 from activitymodule.windows.catalogue import FEATURES_VERSION
+from activitymodule.windows.frame import KnownModels
 from activitymodule.workflows.requests import TrainingRequest
 from activitymodule.workflows.retraining.gold import gold_windows
 from activitymodule.workflows.retraining.record import required, save, saved, working
 from activitymodule.workflows.retraining.results import Base, CheckResult, SnapshotResult
+from activitymodule.workflows.retraining.spans import SpanWindows, span_windows, with_features
 from activitymodule.workflows.training_data import load_windows, public_name
 
 
@@ -35,7 +39,8 @@ def snapshot(config: Settings, run_id: str) -> SnapshotResult:
         windows, base = base_of(config, _champion(run))
         with session(config, read_only=True) as connection:
             rows = labels.gold_rows(connection, FEATURES_VERSION)
-        training = _assemble(config, windows, rows)
+            spans = span_windows(config, connection)
+        training = _assemble(config, windows, rows, spans)
         stored = write_snapshot(config, training)
         result = SnapshotResult(
             snapshot_id=stored.snapshot_id,
@@ -45,9 +50,10 @@ def snapshot(config: Settings, run_id: str) -> SnapshotResult:
             labels=training.labels,
             people=training.people,
             spread=training.spread,
+            span_windows=training.span_windows,
             left_out=training.left_out,
             labels_added=training.labels_added,
-            newest_label=max((row.labelled_at for row in rows), default=None),
+            newest_label=max(filter(None, (*(row.labelled_at for row in rows), spans.newest)), default=None),
             features_version=FEATURES_VERSION,
             base=base,
         )
@@ -65,7 +71,7 @@ def _champion(run: store.Run) -> str:
 
 
 def _row(result: SnapshotResult) -> SnapshotRow:
-    detail = {"left_out", "labels_added", "spread", "base", "features_version"}
+    detail = {"left_out", "labels_added", "spread", "span_windows", "base", "features_version"}
     return SnapshotRow(
         snapshot_id=result.snapshot_id,
         base=result.base.summary,
@@ -77,25 +83,36 @@ def _row(result: SnapshotResult) -> SnapshotRow:
     )
 
 
-def _assemble(config: Settings, base: TrainingWindows, rows: Sequence[labels.GoldRow]) -> TrainingSet:
+def _assemble(
+    config: Settings, base: TrainingWindows, rows: Sequence[labels.GoldRow], spans: SpanWindows
+) -> TrainingSet:
     gold, learning, around = gold_windows(rows), config.learning, None
     if learning.spread_windows and len(gold):
         own = gold.take(for_training(gold))
         places = zip(own.device_id.tolist(), own.window_us.tolist(), strict=True)
-        watches = sorted(set(own.device_id.tolist()))
-        known = transact(config, lambda connection: models_for(connection, watches))
-        around = neighbours(config, places, learning.spread_windows, known)
+        around = neighbours(config, places, learning.spread_windows, _models(config, own))
     # a window of the base counts with its copies, which a label does not have
     copies = base.copied.mean() / (1 - base.copied.mean()) * config.models.augmentation.weight
-    return training_set(
+    remembered, left_out = with_features(config, spans, _models(config, spans.gold))
+    training = training_set(
         base,
-        gold,
+        gold + remembered,
         label_weight=learning.label_weight * (1 + float(copies)),
+        # what only teaches is weighed as copies are (models/training)
+        span_weight=learning.span_weight / config.models.augmentation.weight,
         neighbours=around,
         spread_windows=learning.spread_windows,
         spread_weight=learning.spread_weight,
         slide_us=config.windows.slide_seconds * 1_000_000,
     )
+    reasons = Counter(training.left_out) + Counter(left_out)
+    return replace(training, left_out=dict(reasons))
+
+
+def _models(config: Settings, gold: GoldWindows) -> KnownModels:
+    """The models of the watches of these windows, by the store."""
+    watches = sorted(set(gold.device_id.tolist()))
+    return transact(config, lambda connection: models_for(connection, watches))
 
 
 def base_of(config: Settings, version: str) -> tuple[TrainingWindows, Base]:

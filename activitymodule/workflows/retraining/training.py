@@ -91,6 +91,8 @@ def _register(
     seed: int,
 ) -> ModelVersion:
     windows, source = training.windows, f"{taken.base.source} and {training.labels} labels"
+    if training.span_windows:
+        source += f" and {training.span_windows} windows under spans"
     with tempfile.TemporaryDirectory(prefix="activity-challenger-") as temporary:
         folder = Path(temporary)
         sha256 = write_challenger(folder, trained, training, config)
@@ -105,6 +107,7 @@ def _register(
                 "snapshot": taken.snapshot_id,
                 "labels": training.labels,
                 "spread": training.spread,
+                "span_windows": training.span_windows,
                 "base": {**taken.base.lineage(), "sha256": training.base.sha256()},
             },
             config={
