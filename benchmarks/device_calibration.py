@@ -34,13 +34,13 @@ LABELS = (20, 50, 100)
 MOST = 0.8  # of a set that is labelled
 
 
-def measured(train_on: str, sets: list[str], draws: int, folder: Path | None) -> Json:
+def measured(train_on: str, sets: list[str], draws: int, folder: Path | None, folds: int) -> Json:
     """Figures of every set: before labels, without and with its device model named, and after labels."""
     config = load({})
     with tempfile.TemporaryDirectory() as temporary:
         made = folder or Path(temporary)
         if not (made / "activity" / "model.skops").is_file():
-            train(Request(what="activity", data=train_on, seed=1, folder=made), config)
+            train(Request(what="activity", data=train_on, seed=1, folds=folds, folder=made), config)
         model = load_bundle(BundleBytes.read(made / "activity", version="1"))
     rows: list[Json] = []
     for described in sets:
@@ -117,10 +117,11 @@ def main() -> None:
     parser.add_argument("--train", required=True, help="SOURCE:PATH or Parquet of labelled recordings")
     parser.add_argument("--set", action="append", default=[], help="TITLE=PATH of prepared recordings")
     parser.add_argument("--draws", type=int, default=50)
+    parser.add_argument("--folds", type=int, default=10, help="of the training")
     parser.add_argument("--folder", type=Path, help="keep the model there, and take the one that is there")
     parser.add_argument("--document", type=Path)
     arguments = parser.parse_args()
-    figures = measured(arguments.train, arguments.set, arguments.draws, arguments.folder)
+    figures = measured(arguments.train, arguments.set, arguments.draws, arguments.folder, arguments.folds)
     if arguments.document:
         text = arguments.document.read_text(encoding="utf-8")
         before, _, rest = text.partition(MARKS[0])

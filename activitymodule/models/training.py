@@ -131,17 +131,7 @@ def train_activity(
         slicings=_slicings(known),
         seed=seed,
     )
-    card = Card(
-        kind="activity",
-        labels=label_names,
-        feature_names=names,
-        features_version=FEATURES_VERSION,
-        length_seconds=config.windows.length_seconds,
-        rate_hz=config.windows.rate_hz,
-        conformal_alpha=alpha,
-        conformal_quantile=conformal_quantile(probabilities, truth, known.person, alpha),
-        conformal_quantile_wide=conformal_quantile(probabilities, truth, known.person, alpha * WIDE_ALPHA),
-    )
+    card = _card(names, label_names, config, probabilities, truth, known.person)
     weighted = {} if weight is None else {"model__sample_weight": weight}
     if evaluate_only:
         return ActivityTraining(None, card, report, probabilities, truth)
@@ -156,6 +146,29 @@ def _slicings(data: TrainingWindows) -> list[Slicing]:
     """By device model, and by age band of the people who gave their age."""
     bands = [age_band(age) for age in data.people.age_years.tolist()]
     return [Slicing(DEVICE_MODEL, data.device_model), Slicing(AGE_BAND, np.array(bands, str))]
+
+
+def _card(
+    names: tuple[str, ...],
+    labels: tuple[str, ...],
+    config: Settings,
+    probabilities: np.ndarray,
+    truth: np.ndarray,
+    person: np.ndarray,
+) -> Card:
+    """The card of a classifier, with its conformal quantiles by held-out probabilities."""
+    alpha = config.models.conformal_alpha
+    return Card(
+        kind="activity",
+        labels=labels,
+        feature_names=names,
+        features_version=FEATURES_VERSION,
+        length_seconds=config.windows.length_seconds,
+        rate_hz=config.windows.rate_hz,
+        conformal_alpha=alpha,
+        conformal_quantile=conformal_quantile(probabilities, truth, person, alpha),
+        conformal_quantile_wide=conformal_quantile(probabilities, truth, person, alpha * WIDE_ALPHA),
+    )
 
 
 def predicted_activities(pipeline: Pipeline, card: Card, features: np.ndarray) -> np.ndarray:
