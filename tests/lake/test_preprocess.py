@@ -220,7 +220,7 @@ def test_prepare_of_what_a_watch_exports(spark: Any, tmp_path: Path) -> None:
     done = preprocess.prepare(spark, "e4", tmp_path / "sessions.zip", str(tmp_path / "out"))
     assert (done.rows, done.people, done.units) == (2 * 660, 2, 2)
     table = prepared.dataset(tmp_path / "out").to_table()
-    assert len(table) == done.readings == 2 * 200
+    assert len(table) == done.readings == 2 * 201
     assert set(table.column("device_model").to_pylist()) == {"empatica-e4"}
     assert set(table.column("heart_rate").to_pylist()) == {61.0}
     assert set(table.column("device_id").to_pylist()) == {"e4-anna", "e4-bob"}
