@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from activitymodule import files
+from activitymodule.errors import ActivityError
 from activitymodule.lake import preprocess
 from activitymodule.lake.preprocess import Ingestion
 from activitymodule.settings import Settings, location, project_root
 from activitymodule.streaming.session import spark_session
 from activitymodule.streaming.spark_errors import explained_spark
 from activitymodule.telemetry import mapping
-from activitymodule.telemetry.sources import source_named
+from activitymodule.telemetry.sources import SOURCES, source_named
 from activitymodule.telemetry.sources.tables import guess as guessing
 from activitymodule.telemetry.sources.tables.guess import Guess
 from activitymodule.telemetry.sources.tables.source import TableSource
@@ -32,6 +34,13 @@ def guess(path: Path, out: str | None = None) -> Guess:
     Raises ConfigError or DataError, also where nothing looks like an acceleration.
     """
     made = guessing.guess(path)
+    for name, source in SOURCES.items():
+        try:
+            source.scan(path)
+        except ActivityError:
+            continue
+        note = f"the source {name} reads some of it without a mapping: activity prepare {name} {path}"
+        made = replace(made, notes=[note, *made.notes])
     if out is not None:
         files.write_text(Path(out), made.yaml)
     return made

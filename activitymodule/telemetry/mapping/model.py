@@ -6,6 +6,7 @@ docs/recordings.md explains it with examples; docs/mapping.schema.json is its JS
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from fractions import Fraction
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -117,6 +118,13 @@ class Time(Part):
                 raise ValueError(
                     f"there is no time zone {value}; write it as Europe/Madrid or +02:00"
                 ) from None
+        return value
+
+    @field_validator("start")
+    @classmethod
+    def _moment(cls, value: str | None) -> str | None:
+        if value is not None and datetime.fromisoformat(value).tzinfo is None:
+            raise ValueError("needs an offset, such as 2024-05-01T10:00:00+02:00 or ...Z")
         return value
 
     @model_validator(mode="after")

@@ -334,6 +334,32 @@ def test_a_column_that_is_not_there_and_files_that_do_not_fit(tmp_path: Path) ->
         mapped(files="*.tsv").scan(tmp_path)
 
 
+def test_other_files_are_left_out_where_the_mapping_does_not_name_its_files(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(text(lines()))
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "readme.txt").write_text("What this is\nand why\n")
+    source = mapped()
+    assert len(read_all(source, tmp_path)[0]) == 21
+    assert source.left_out == ["file empty.csv: empty", "file readme.txt: no t"]
+    (tmp_path / "a.csv").unlink()
+    with pytest.raises(DataError):
+        mapped().scan(tmp_path)
+
+
+def test_a_joined_file_without_persons_is_that_of_its_trial(tmp_path: Path) -> None:
+    for person in ("s1", "s2"):
+        (tmp_path / person).mkdir()
+        (tmp_path / person / "acc.csv").write_text(
+            text(((*row, person) for row in lines(500)), "t,x,y,z,who")
+        )
+        (tmp_path / person / "hr.csv").write_text(text(((row[0], person[1]) for row in lines(1)), "t,bpm"))
+    time = {"is": "epoch_ms", "column": "t"}
+    also = [{"files": "hr.csv", "time": time, "channels": {"heart_rate": "bpm"}}]
+    table, ledger = read_all(mapped(files="acc.csv", person={"column": "who"}, also=also), tmp_path)
+    pairs = set(zip(table.column("person").to_pylist(), table.column("heart_rate").to_pylist(), strict=True))
+    assert (ledger.rows, pairs) == (1002, {("s1", 1.0), ("s2", 2.0)})
+
+
 def test_what_a_shipped_mapping_names_is_a_source_for_replay_too(tmp_path: Path) -> None:
     folder = tmp_path / "DATA" / "s01"
     folder.mkdir(parents=True)

@@ -109,7 +109,7 @@ def _by(lines: list[str], delimiter: str, row_end: str) -> tuple[float, Layout] 
     regular = [row for row in tail if len(row) == width]
     values = [value for row in regular for value in row if value]
     dots = sum(bool(_DOT.fullmatch(value)) for value in values)
-    commas = sum(bool(_COMMA.fullmatch(value)) for value in values) if delimiter != "," else 0
+    commas = sum(bool(_COMMA.fullmatch(value)) for value in values)
     decimal = "," if commas > dots else "."
     good = max(dots, commas) + sum(bool(_TIME.fullmatch(value)) for value in values)
     if not values or max(dots, commas) < len(regular):

@@ -76,17 +76,32 @@ class TableSource:
             raise ConfigError(
                 f"{path} must hold one file of spans {self.mapping.spans.file}; it holds {len(spans)}"
             )
-        units: dict[Wearer, list[Found]] = defaultdict(list)
         unused: Counter[str] = Counter()
-        for looked_at, wearers in self._wearers(files, unused):
-            for k, wearer in enumerate(sorted(wearers, key=str)):
-                units[wearer].append(replace(looked_at, counts=k == 0))
+        no_tables: list[str] = []
+        units = self._worn(files, unused, no_tables)
         if not units:
             raise DataError(f"no row of {path} names a person; see `person` of the mapping {self.name}")
         self.left_out = [f"column {name} of {n} file{'s' * (n != 1)}" for name, n in sorted(unused.items())]
-        self.left_out += [f"file {name}" for name in others if name not in spans]
+        self.left_out += [f"file {name}" for name in [*no_tables, *others] if name not in spans]
         place = next(((file, member) for file, member, name in listed(path) if name in spans), None)
         return [self._unit(path, wearer, units[wearer], place) for wearer in sorted(units, key=str)]
+
+    def _worn(
+        self, files: list[Found], unused: Counter[str], no_tables: list[str]
+    ) -> dict[Wearer, list[Found]]:
+        """The files of each wearer; one that names nobody is of whoever wore the others of its trial."""
+        units: dict[Wearer, list[Found]] = defaultdict(list)
+        nobodys: list[Found] = []
+        for file, wearers in self._wearers(files, unused, no_tables):
+            for k, wearer in enumerate(sorted(wearers, key=str)):
+                units[wearer].append(replace(file, counts=k == 0))
+            if not wearers and file.table > 0:
+                nobodys.append(file)
+        for file in nobodys:
+            for mine in units.values():
+                if any(one.trial == file.trial for one in mine):
+                    mine.append(file)
+        return units
 
     def _is_spans(self, name: str) -> bool:
         return self.mapping.spans is not None and PurePosixPath(name).match(self.mapping.spans.file)
@@ -116,25 +131,40 @@ class TableSource:
         mapping = self.mapping.model_dump_json(by_alias=True, exclude_unset=True)
         return Unit(self.name, str(path), person, detail=json.dumps(detail), mapping=mapping)
 
-    def _wearers(self, files: list[Found], unused: Counter[str]) -> Iterator[tuple[Found, set[Wearer]]]:
-        """Who wore what in each file. Every header is read, and the rows where a column names them."""
+    def _wearers(
+        self, files: list[Found], unused: Counter[str], no_tables: list[str]
+    ) -> Iterator[tuple[Found, set[Wearer]]]:
+        """Who wore what in each file. Every header is read, and the rows where a column names them.
+
+        no_tables : takes empty files, and those that lack a column where the mapping does not say which files it
+        takes. Raises DataError where it says so, or no file is another.
+        """
+        lacking: list[DataError] = []
+        whole = False
         by_place = {(file.path, file.member): file for file in files}
         for path, member, stream in streams(list(by_place)):
             file = by_place[path, member]
             table = self._table(file)
             with readable(file.name), open_table(stream, file.name, table.format, _beside(file)) as opened:
                 used = columns_of(table)
-                for column in used:
-                    if column not in opened.names:
-                        raise missing_column(column, opened.names, file.name)
+                missing = next((column for column in used if column not in opened.names), None)
+                if missing is not None:
+                    lacking.append(missing_column(missing, opened.names, file.name))
+                    if table.files != "*" and opened.names:
+                        raise lacking[0]
+                    no_tables.append(f"{file.name}: {f'no {missing}' if opened.names else 'empty'}")
+                    continue
                 unused.update(column for column in opened.names if column not in used)
                 first, pairs = _looked_at(table, opened)
             who = (self.mapping.person.value if self.mapping.person else None) or file.groups.get("person")
             wearers = {(pair[0] or who, pair[1] or file.groups.get("device")) for pair in pairs}
+            whole = True
             yield (
                 replace(file, first_us=first),
                 {(person, device) for person, device in wearers if person is not None},
             )
+        if lacking and not whole:
+            raise lacking[0]
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
         """The unit's readings, trial after trial. Raises DataError where a file is not as its header promised."""
