@@ -79,7 +79,7 @@ wheel-check: init ## build the wheel, install its core into an empty environment
 	@.ci/wheel-check
 
 soak: init ## the long tests
-	$(BIN)/pytest -m soak --timeout 7200 -rA
+	JDK_JAVA_OPTIONS= $(BIN)/pytest -m soak --timeout 7200 -rA
 
 bench: init ## measure; this job beside others, as JSON
 	$(BIN)/python benchmarks/run.py $(BENCH)

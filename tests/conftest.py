@@ -7,6 +7,7 @@ TEST_SERVICES says what they are: `embedded` (the default), or `containers` of a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -18,7 +19,9 @@ from typing import Any
 
 import hypothesis
 import pytest
+from made_once import made_once
 from own_settings import register_champion, replaced, settings_of_ones_own
+from verbs import Verbs
 
 from activitymodule import settings as config
 from activitymodule.settings import Settings
@@ -43,6 +46,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 SPARK_JARS = os.environ.get("TEST_SPARK_JARS")
 
 
+# brokers and jobs of some seconds end before what Java's second compiler makes for them pays off
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=128m")
+
 # how long an example takes is this machine's business
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
@@ -56,13 +62,22 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what needs a service or recordings, so that `make unit` leaves it out."""
+    """Marks what needs a service or recordings, so that `make unit` leaves it out. Files that run whole jobs come
+    first, and those without a service last: a long file that is begun last has the machine to itself."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if SERVICE_FIXTURES & fixtures:
             item.add_marker(pytest.mark.integration)
         if "data_folder" in fixtures:
             item.add_marker(pytest.mark.recordings)
+    ranks: dict[Path, int] = {}
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        rank = min(
+            place for place, mark in enumerate(("e2e", "integration", "")) if not mark or mark in marks
+        )
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])
 
 
 def pytest_report_header() -> str:
@@ -135,7 +150,24 @@ def stack(stack_settings: Settings) -> Iterator[Any]:
         running.up(tied=True)
         yield running
     finally:
-        running.down()
+        if SERVICES == "embedded":
+            _end_at_once(str(running.folder))
+        else:
+            running.down()
+
+
+def _end_at_once(folder: str) -> None:
+    """Ends an embedded stack whose data nobody wants: in order, its services may take a minute."""
+    import psutil
+
+    from activitymodule.embedded.processes import marked
+
+    ours = marked(folder)
+    for process in ours:
+        with contextlib.suppress(psutil.Error):
+            # PostgreSQL gives its shared memory back, and ends at once all the same
+            process.send_signal(signal.SIGQUIT if process.name() == "postgres" else signal.SIGKILL)
+    psutil.wait_procs(ours, timeout=10)
 
 
 @pytest.fixture
@@ -150,11 +182,27 @@ def trained(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) 
     """Folders of a small activity and a small energy model, trained once on a few synthesised people."""
     from activitymodule.workflows.training import Request, train
 
-    folder = tmp_path_factory.mktemp("models")
-    train(
-        Request(what="both", data="synthetic", devices=6, minutes=10, folds=2, folder=folder), stack_settings
-    )
-    return folder
+    def make(folder: Path) -> None:
+        train(
+            Request(what="both", data="synthetic", devices=6, minutes=10, folds=2, folder=folder),
+            stack_settings,
+        )
+
+    return made_once(tmp_path_factory, "models", make)
+
+
+@pytest.fixture(scope="session")
+def weak_model(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a classifier that learned from very few people: better ones are easily made."""
+    from activitymodule.workflows.training import Request, train
+
+    def make(folder: Path) -> None:
+        train(
+            Request(what="activity", data="synthetic", devices=3, minutes=10, seed=3, folds=2, folder=folder),
+            stack_settings,
+        )
+
+    return made_once(tmp_path_factory, "weak", make) / "activity"
 
 
 @pytest.fixture
@@ -167,6 +215,13 @@ def champion(fresh_settings: Settings, trained: Path) -> Any:
 def fresh_topic(fresh_settings: Settings) -> str:
     """The name of an empty topic, that of `fresh_settings`."""
     return fresh_settings.kafka.topic
+
+
+@pytest.fixture(scope="session")
+def verbs() -> Iterator[Verbs]:
+    """Runs verbs of the command line, each in a process of its own, without the time to import everything."""
+    with Verbs() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import typer
 from typer.testing import CliRunner
+from verbs import Verbs
 
 from activitymodule import cli, errors, jobs
 from activitymodule.cli import SECTIONS, app, find_verbs, load_verb
@@ -279,19 +280,19 @@ def test_config_names_origins_as_json() -> None:
 @pytest.mark.integration
 @pytest.mark.usefixtures("embedded")
 def test_verbs_on_a_running_stack(
-    fresh_settings: Settings, environment_of: Callable[[Settings], dict[str, str]]
+    fresh_settings: Settings, environment_of: Callable[[Settings], dict[str, str]], verbs: Verbs
 ) -> None:
     env = environment_of(fresh_settings)
-    status = run("status", "--json", env=env)
+    status = verbs.run(env, "status", "--json")
     assert status.returncode == 0, status.stderr
     assert json.loads(status.stdout)["services"]["kafka"]["status"] == "healthy"
     topic = fresh_settings.kafka.topic
-    assert topic in json.loads(run("topics", "list", "--json", env=env).stdout)
-    shown = json.loads(run("topics", "describe", topic, "--json", env=env).stdout)[0]
+    assert topic in json.loads(verbs.run(env, "topics", "list", "--json").stdout)
+    shown = json.loads(verbs.run(env, "topics", "describe", topic, "--json").stdout)[0]
     assert shown["partitions"] == fresh_settings.kafka.partitions
-    assert json.loads(run("topics", "create", "--json", env=env).stdout) == {"made": [], "grown": []}
-    assert "ready to accept connections" in run("logs", "postgres", "-n", "100000", env=env).stdout
-    findings = json.loads(run("doctor", "--json", env=env).stdout)["findings"]
+    assert json.loads(verbs.run(env, "topics", "create", "--json").stdout) == {"made": [], "grown": []}
+    assert "ready to accept connections" in verbs.run(env, "logs", "postgres", "-n", "100000").stdout
+    findings = json.loads(verbs.run(env, "doctor", "--json").stdout)["findings"]
     states = {finding["check"]: finding["state"] for finding in findings}
     assert states["PostgreSQL"] == states["Kafka"] == states["MLflow"] == "good"
     assert run("up", "--quiet", env=env).returncode == 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 import requests
 from console_process import PASSWORDS, Console, start_console
 from own_settings import replaced
+from verbs import Verbs
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -156,7 +155,10 @@ def test_a_token_opens_no_page(running_console: Console) -> None:
 
 
 def test_the_first_start_too_many_attempts_and_a_taken_port(
-    fresh_settings: Settings, environment_of: Callable[[Settings], dict[str, str]], tmp_path: Path
+    fresh_settings: Settings,
+    environment_of: Callable[[Settings], dict[str, str]],
+    verbs: Verbs,
+    tmp_path: Path,
 ) -> None:
     """A console of its own: nobody may sign in yet, then too often, and its port is its own."""
     own = replaced(
@@ -170,20 +172,14 @@ def test_the_first_start_too_many_attempts_and_a_taken_port(
     )
     environment = environment_of(own)
 
-    def activity(*arguments: str, check: bool) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "activitymodule", *arguments]
-        return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=60, check=check
-        )
-
     process = start_console(own, environment, tmp_path / "console.log")
     try:
         address = f"http://127.0.0.1:{own.console.port}"
         assert "activity users add NAME --role admin" in requests.get(f"{address}/signin", timeout=10).text
-        ended = activity("console", check=False)
+        ended = verbs.run(environment, "console")
         assert ended.returncode == 3
         assert f"port {own.console.port} of 127.0.0.1 is taken" in ended.stderr
-        made = activity("users", "add", "dora", "--json", check=True)
+        made = verbs.run(environment, "users", "add", "dora", "--json")
         password = json.loads(made.stdout)["password"]
 
         def attempt(name: str, given: str, forwarded: str, **more: Any) -> requests.Response:

@@ -45,19 +45,6 @@ def try_dag(airflow_settings: Settings, tmp_path: Path) -> Callable[..., Trial]:
     return begin
 
 
-@pytest.fixture(scope="session")
-def weak_model(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that has seen hardly anybody: better ones are easily made."""
-    from activitymodule.workflows.training import Request, train
-
-    folder = tmp_path_factory.mktemp("weak")
-    train(
-        Request(what="activity", data="synthetic", devices=3, minutes=10, seed=3, folds=2, folder=folder),
-        stack_settings,
-    )
-    return folder / "activity"
-
-
 @pytest.fixture
 def weak_champion(fresh_settings: Settings, weak_model: Path) -> ModelVersion:
     version = register(fresh_settings, fresh_settings.registry.classifier, weak_model, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -84,7 +85,7 @@ def assert_cooldown(items) -> None:
             assert not [s for s in near if (name, s) not in audits], "the cooldown holds"
 
 
-def assert_verbs(settings, job) -> None:
+def assert_verbs(settings, activity) -> None:
     """`activity queue` shows the items."""
     device, start = rows(
         settings, "select device_id, window_start from queue_items where stratum = 'cold' limit 1"
@@ -97,16 +98,18 @@ def assert_verbs(settings, job) -> None:
         (("explain", device, start.isoformat()), "Selected at random, spread over people"),
         (("expire",), "nothing to expire"),
     ):
-        shown = job(settings, "queue", *arguments)
-        assert shown.wait(60) == 0, shown.output
-        assert word in shown.output
-    unknown = job(settings, "queue", "explain", device, "yesterday")
-    assert unknown.wait(60) != 0
-    assert "is no time" in unknown.output
-    assert "Traceback" not in unknown.output
+        shown = activity(*arguments)
+        assert shown.returncode == 0, shown.stderr
+        assert word in shown.stdout + shown.stderr
+    unknown = activity("explain", device, "yesterday")
+    assert unknown.returncode != 0
+    assert "is no time" in unknown.stderr
+    assert "Traceback" not in unknown.stderr
 
 
-def test_windows_are_queued_once_whatever_happens_to_the_job(fresh_settings, champion, job):
+def test_windows_are_queued_once_whatever_happens_to_the_job(
+    fresh_settings, champion, job, environment_of, verbs
+):
     queue = fresh_settings.queue.model_copy(
         update={"items_per_hour": 12000.0, "burst": 60, "cooldown_minutes": 1.0, "overlap_share": 0.3}
     )
@@ -162,10 +165,12 @@ def test_windows_are_queued_once_whatever_happens_to_the_job(fresh_settings, cha
     assert explained.queued
     assert explained.state == "waiting"
     assert rows(settings, "select count(*) from predictions where activity is null")[0][0] == 0
-    assert_verbs(settings, job)
+    assert_verbs(settings, partial(verbs.run, environment_of(settings), "queue"))
 
 
-def test_windows_unlike_the_past_of_their_watch_are_queued(fresh_settings, champion, job):
+def test_windows_unlike_the_past_of_their_watch_are_queued(
+    fresh_settings, champion, job, environment_of, verbs
+):
     queue = fresh_settings.queue.model_copy(
         update={
             "doubt": "disagreement",
@@ -196,7 +201,7 @@ def test_windows_unlike_the_past_of_their_watch_are_queued(fresh_settings, champ
         assert 0 <= value == among <= 1, (device, start)
     assert all(item[3] == item[4] for item in chosen)
     device, start, _, value, _, _ = later[0]
-    shown = job(settings, "queue", "explain", device, start.isoformat())
-    assert shown.wait(60) == 0, shown.output
-    assert "Selected for its doubt: disagreement " in shown.output
-    assert "nan" not in shown.output.lower()
+    shown = verbs.run(environment_of(settings), "queue", "explain", device, start.isoformat())
+    assert shown.returncode == 0, shown.stderr
+    assert "Selected for its doubt: disagreement " in shown.stdout
+    assert "nan" not in shown.stdout.lower()

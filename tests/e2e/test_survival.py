@@ -92,7 +92,7 @@ def test_driver_killed_again_and_again(fresh_settings, champion, job, environmen
     until(lambda: everything_read(settings), "the job to read the late readings")
     until(lambda: "later than the watermark" in scorer.output, "the log of the late readings", timeout=30)
     assert_ledger(settings, ledger)
-    time.sleep(settings.archive.interval_seconds + 3)  # the archive's own interval
+    until(lambda: archive_report(settings).behind == 0, "the archive")
     assert scorer.interrupt() == 0
 
     for stamp in late:

@@ -10,35 +10,34 @@ from typing import Any
 
 import pytest
 from own_settings import replaced
+from verbs import Verbs
 
 from activitymodule.embedded.processes import any_free_port
 from activitymodule.settings import Settings, load
 
 
-def ended(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "activitymodule", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-
-
 @pytest.mark.integration
-def test_a_run_says_what_it_did(fresh_settings: Settings, environment_of: Callable[..., Any]) -> None:
+def test_a_run_says_what_it_did(
+    fresh_settings: Settings, environment_of: Callable[..., Any], verbs: Verbs
+) -> None:
     environment = environment_of(fresh_settings)
-    shown = ended(environment, "retention", "--dry-run")
+    shown = verbs.run(environment, "retention", "--dry-run")
     assert shown.returncode == 0, shown.stderr
     assert "predictions, to the lake" in shown.stdout
     assert "for ever" in shown.stdout
-    report = json.loads(ended(environment, "retention", "--json").stdout)
+    report = json.loads(verbs.run(environment, "retention", "--json").stdout)
     assert not report["dry_run"]
     assert {one["setting"] for one in report["kinds"]} == {
         f"retention.{name}" for name in type(fresh_settings.retention).model_fields
     }
-    told = ended(environment, "doctor", "--json")
+    told = verbs.run(environment, "doctor", "--json")
     names = {one["name"] for one in json.loads(told.stdout)["sizes"]}
     assert {"predictions", "dead_letters", "annotations", "archive of raw messages"} <= names
 
 
 def test_without_a_store_it_is_one_sentence(environment_of: Callable[..., Any]) -> None:
     environment = environment_of(replaced(load({}), store={"port": any_free_port(), "password": "x"}))
-    done = ended(environment, "retention", "--dry-run")
+    command = [sys.executable, "-m", "activitymodule", "retention", "--dry-run"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.count("\n") == 1

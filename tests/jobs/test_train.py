@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -24,15 +23,14 @@ def test_unknown_families_are_refused():
 
 
 @pytest.mark.integration
-def test_the_first_version_serves_and_later_ones_wait(fresh_settings, environment_of):
+def test_the_first_version_serves_and_later_ones_wait(fresh_settings, environment_of, verbs):
     """Synthesised people -> both models -> registry -> loaded -> scores; then everything the verbs do to it."""
     environment = environment_of(fresh_settings)
 
     def activity(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "activitymodule", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return verbs.run(environment, *arguments)
 
-    small = ("--devices", "6", "--minutes", "12", "--folds", "2")
+    small = ("--devices", "6", "--minutes", "10", "--folds", "2")
     done = activity("train", "--json", *small)
     assert done.returncode == 0, done.stderr
     outcomes = json.loads(done.stdout)

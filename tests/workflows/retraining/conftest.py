@@ -16,9 +16,7 @@ from activitymodule.settings import Settings, Windows
 from activitymodule.store.connection import session
 from activitymodule.synthesis.history import training_readings
 from activitymodule.windows.catalogue import FEATURES_VERSION
-from activitymodule.workflows.training import Request, train
 
-BASE = {"devices": 3, "minutes": 10, "seed": 3}  # too few people for a good model
 _QUEUE = """
 INSERT INTO queue_items (device_id, window_start, window_end, stratum, reason, propensity, readings, features,
     features_version, activity, probabilities, conformal_set, model_version, expires_at)
@@ -57,19 +55,10 @@ def label_some(fresh_settings: Settings, fleet: TrainingWindows) -> Callable[...
     return label
 
 
-@pytest.fixture(scope="session")
-def weak(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a classifier that learned from very few people."""
-    folder = tmp_path_factory.mktemp("weak")
-    request = Request(what="activity", data="synthetic", folds=2, folder=folder, **BASE)
-    train(request, stack_settings)
-    return folder / "activity"
-
-
 @pytest.fixture
-def serving(fresh_settings: Settings, weak: Path) -> registry.ModelVersion:
+def serving(fresh_settings: Settings, weak_model: Path) -> registry.ModelVersion:
     """The weak classifier as champion."""
-    version = registry.register(fresh_settings, fresh_settings.registry.classifier, weak, {})
+    version = registry.register(fresh_settings, fresh_settings.registry.classifier, weak_model, {})
     serve(fresh_settings, version)
     return version
 

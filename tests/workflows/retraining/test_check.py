@@ -20,7 +20,7 @@ FORCED = Options(force=True)
 
 
 @pytest.mark.integration
-def test_reasons_not_to_begin(fresh_settings, weak, label_some):
+def test_reasons_not_to_begin(fresh_settings, weak_model, label_some):
     settings = fresh_settings
 
     def reason(run_id: str, options: Options | None = None) -> Reason:
@@ -30,7 +30,7 @@ def test_reasons_not_to_begin(fresh_settings, weak, label_some):
         return found.steps.check.reason
 
     assert reason("none") == reason("none-forced", FORCED) == Reason.NO_CHAMPION
-    serve(settings, register(settings, settings.registry.classifier, weak, {}))
+    serve(settings, register(settings, settings.registry.classifier, weak_model, {}))
     assert reason("empty") == reason("empty-forced", FORCED) == Reason.NOTHING_TO_LEARN
     label_some(teaching=10, audit=10)
     assert reason("unjudged") == Reason.NOT_ENOUGH_AUDIT

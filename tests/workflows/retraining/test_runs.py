@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -42,19 +43,8 @@ def state_of(settings: Settings, run_id: str) -> Any:
         return find_run(connection, run_id)
 
 
-def assert_verbs_show_the_same(settings, environment_of, before: str) -> None:
+def assert_verbs_show_the_same(settings, activity: Callable[..., str], before: str) -> None:
     """The verbs list the three runs, and roll back to the version `before`."""
-
-    def activity(*arguments: str) -> str:
-        ended = subprocess.run(
-            [sys.executable, "-m", "activitymodule", *arguments],
-            env=environment_of(settings),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        )
-        return ended.stdout
 
     listed = json.loads(activity("retrain", "history", "--json"))
     assert [(one["run_id"], one["state"]) for one in listed] == [
@@ -69,7 +59,9 @@ def assert_verbs_show_the_same(settings, environment_of, before: str) -> None:
     assert acts[0]["by_whom"]
 
 
-def test_from_labels_to_a_better_champion_and_back(fresh_settings, serving, label_some, environment_of):
+def test_from_labels_to_a_better_champion_and_back(
+    fresh_settings, serving, label_some, environment_of, verbs
+):
     settings, name = fresh_settings, fresh_settings.registry.classifier
     label_some(teaching=200, audit=250)
 
@@ -121,7 +113,12 @@ def test_from_labels_to_a_better_champion_and_back(fresh_settings, serving, labe
     assert forced.snapshot_id == report.snapshot_id
     assert not forced.steps.snapshot.written
 
-    assert_verbs_show_the_same(settings, environment_of, serving.version)
+    def activity(*arguments: str) -> str:
+        ended = verbs.run(environment_of(settings), *arguments)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    assert_verbs_show_the_same(settings, activity, serving.version)
 
 
 def test_approval_dry_run_and_a_champion_that_changed(fresh_settings, serving, label_some):

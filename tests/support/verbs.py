@@ -1,0 +1,82 @@
+"""Verbs of the command line, each in a process of its own that is a fork of one which has imported the libraries:
+importing them is most of the time of a short verb."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+_SERVER = """
+import importlib, json, os, pkgutil, sys, traceback
+from activitymodule import cli, workflows
+for module in pkgutil.walk_packages(workflows.__path__, workflows.__name__ + "."):
+    importlib.import_module(module.name)
+
+def run(asked):
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    for number, name in enumerate((os.devnull, asked["out"], asked["err"])):
+        opened = os.open(name, os.O_RDWR)
+        os.dup2(opened, number)
+        os.close(opened)
+    try:
+        cli.main(asked["arguments"])
+        return 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        os._exit(run(json.loads(line)))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Verbs:
+    """A process that forks one for each verb. It ends with its block."""
+
+    def __init__(self) -> None:
+        self._server: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Verbs:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.communicate(timeout=60)
+
+    def run(self, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`activity ARGUMENTS` in this environment, without input."""
+        server = self._server = self._server or subprocess.Popen(
+            [sys.executable, "-c", _SERVER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        assert server.stdin is not None
+        assert server.stdout is not None
+        with tempfile.TemporaryDirectory() as folder:
+            out, err = Path(folder) / "out", Path(folder) / "err"
+            out.touch()
+            err.touch()
+            asked = {"environment": environment, "arguments": arguments, "out": str(out), "err": str(err)}
+            server.stdin.write(json.dumps(asked) + "\n")
+            server.stdin.flush()
+            answer = server.stdout.readline()
+            assert answer, f"the process that runs verbs ended with code {server.wait()}"
+            texts = (path.read_text("utf-8", errors="replace") for path in (out, err))
+            return subprocess.CompletedProcess(["activity", *arguments], int(answer), *texts)
