@@ -56,6 +56,16 @@ def test_tempo_stretches_time(tempo: float) -> None:
     assert np.isnan(copy["values"][:, CHANNELS.index("rotation_rate_x")]).all()
 
 
+def test_tempo_and_size_change_within_a_run() -> None:
+    records = a_run(120)
+    copy, origin = copy_of(records, Change(tempo_change=0.2, size_change=0.5))
+    # all of the run, whatever its tempo
+    assert origin[-1] >= len(records) - 3
+    swing = copy["values"][: len(copy) // 100 * 100, 0].reshape(-1, 100)
+    assert swing.std(1).max() > 1.3 * swing.std(1).min()
+    assert len({frequency(block) for block in swing}) > 1
+
+
 def test_size_scales_the_movement_and_leaves_gravity() -> None:
     copy, _ = copy_of(a_run(), Change(size=0.5))
     assert copy["values"][:, 0].mean() == pytest.approx(1, abs=1e-3)
