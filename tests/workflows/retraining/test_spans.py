@@ -15,8 +15,6 @@ from activitymodule.settings import Settings
 from activitymodule.store.connection import session, transact
 from activitymodule.store.spans import SpanRow, add_span, import_spans, undo_last
 from activitymodule.synthesis.history import training_readings
-from activitymodule.workflows.retraining.results import Options
-from activitymodule.workflows.retraining.run import run_all
 from activitymodule.workflows.retraining.spans import (
     NO_READINGS,
     OWN_LABEL,
@@ -83,25 +81,3 @@ def test_a_window_with_a_label_of_its_own_keeps_it(fresh_settings, one_watch) ->
     # the audit window begins 100 s after the first: 6 windows on each side of it, and itself
     assert found.left_out == {OWN_LABEL: 1, NEAR_AUDIT: 13}
     assert len(found.gold) == 72 - 14
-
-
-def test_spans_alone_make_a_challenger(fresh_settings, serving, label_some) -> None:
-    """They teach, they are named, and the gate judges on audit labels alone."""
-    settings = fresh_settings
-    label_some(teaching=0, audit=80)
-    made = training_readings(4, 12, 21, start=BEGIN)
-    archive_readings(settings, made.readings)
-    devices = sorted(set(made.readings.column("device_id").to_pylist()))
-    begin = datetime.fromtimestamp(BEGIN, UTC)
-    rows = [SpanRow(device, begin, begin + 12 * MINUTE, "sitting", "diary") for device in devices]
-    transact(settings, lambda connection: import_spans(connection, rows, recorded_by="op"))
-    found = run_all(settings, "spans", Options(min_labels=20, dry_run=True))
-    steps = found.steps
-    assert steps.check is not None
-    assert steps.snapshot is not None
-    assert steps.evaluate is not None
-    assert steps.check.labels == steps.check.spans == 34
-    assert (steps.snapshot.labels, steps.snapshot.span_windows) == (0, 4 * 72)
-    assert steps.evaluate.audit_labels == 80
-    again = run_all(settings, "again", Options(min_labels=20, dry_run=True))
-    assert again.state == "unneeded", "the spans are learnt"
