@@ -136,6 +136,11 @@ def test_what_holds_no_acceleration_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("day,steps\n2024-01-01,100\n2024-01-02,200\n")
     with pytest.raises(DataError):
         guess(tmp_path)
+    days = np.random.default_rng(0).exponential(0.6, (200, 3))
+    rows = [["day", "km", "climbed", "rode"], *([str(i), *map(str, v)] for i, v in enumerate(days.tolist()))]
+    (tmp_path / "a.csv").write_text(table(rows))
+    with pytest.raises(DataError):
+        guess(tmp_path)
     (tmp_path / "a.csv").write_text("only words\nand more of them\n")
     with pytest.raises(DataError):
         guess(tmp_path)

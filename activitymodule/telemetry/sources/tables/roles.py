@@ -28,6 +28,7 @@ _OTHERS = {
 _LABEL = r"label|a[ck]tivi|class|annotation|^state$|^task$|^target$|^gt$|behavio"
 _PERSON = r"subject|person|participant|^user|^pid$|^sid$|volunteer|wearer"
 _NOT_PERSON = r"age|height|weight|gender|sex"
+_MOST_SPREAD = 0.35  # of the length of an acceleration, by its mean
 _SIZES = (
     (1.0, "g", None), (STANDARD_GRAVITY, "m/s2", None), (1000.0, "mg", None),
     *((float(2**k), "counts", f"1/{2**k}") for k in (6, 7, 8, 9, 11, 12, 13, 14)),
@@ -93,6 +94,8 @@ def _by_length(columns: Columns) -> list[Triple]:
             continue
         length = np.linalg.norm(vector, axis=0)
         spread = float(np.nanstd(length) / max(np.nanmean(length), 1e-9))
+        if columns.names[0] != "1" and spread > _MOST_SPREAD:
+            continue  # names that say something else weigh more than a length
         if best is None or spread < best[0]:
             reason = f"the length of ({x}, {y}, {z}) is {size:.4g}, as gravity is"
             best = spread, Triple("acceleration", x, y, z, size, reason)
