@@ -94,7 +94,7 @@ def _by_length(columns: Columns) -> list[Triple]:
             continue
         length = np.linalg.norm(vector, axis=0)
         spread = float(np.nanstd(length) / max(np.nanmean(length), 1e-9))
-        if columns.names[0] != "1" and spread > _MOST_SPREAD:
+        if columns.names[0] != "1" and (spread > _MOST_SPREAD or not (vector < 0).any()):
             continue  # names that say something else weigh more than a length
         if best is None or spread < best[0]:
             reason = f"the length of ({x}, {y}, {z}) is {size:.4g}, as gravity is"
