@@ -19,6 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
     help="Export, import and undo spans: an activity given to a span of time of a watch.",
+    epilog="Example: activity annotate spans import diary.csv --zone Europe/Berlin",
 )
 
 

@@ -6,7 +6,7 @@ import typer
 
 from activitymodule.jobs import options, output
 from activitymodule.settings import settings
-from activitymodule.store.retraining import who
+from activitymodule.store import retraining
 from activitymodule.workflows import calibration
 
 SECTION = "Labels and models"
@@ -30,7 +30,7 @@ def calibrate(
     """
     config = settings()
     if undo is not None:
-        version = calibration.undo(config, undo, by_whom=who())
+        version = calibration.undo(config, undo, by_whom=retraining.who())
         typer.echo(f"the calibration of version {version} on {output.safe(undo)} is undone")
     elif listed:
         entries = calibration.record(config)
@@ -57,7 +57,7 @@ def calibrate(
             ],
         )
     else:
-        result = calibration.calibrate(config, by_whom=who(), only=device_model, dry_run=dry_run)
+        result = calibration.calibrate(config, by_whom=retraining.who(), only=device_model, dry_run=dry_run)
         if as_json:
             output.print_json(result)
             return

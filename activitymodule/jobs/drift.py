@@ -6,7 +6,7 @@ import typer
 
 from activitymodule.jobs import options, output
 from activitymodule.monitoring import report as monitoring
-from activitymodule.monitoring.slices import slices_table
+from activitymodule.monitoring import slices
 from activitymodule.settings import settings
 from activitymodule.workflows import drift as workflow
 
@@ -45,7 +45,7 @@ def drift(
     columns, rows = monitoring.measures_table(found)
     output.print_table(columns, rows)
     if report.slices:
-        output.print_table(*slices_table(report.slices))
+        output.print_table(*slices.slices_table(report.slices))
     if features:
         columns, rows = monitoring.features_table(found, features)
         output.print_table(columns, rows)

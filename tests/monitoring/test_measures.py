@@ -70,6 +70,7 @@ def stored(judge: Judge, few: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "fetch", lambda *_: Path())
     monkeypatch.setattr(report, "read_baseline", lambda _: judge.baseline)
     monkeypatch.setattr(report, "read_seen", lambda *_: few)
+    monkeypatch.setattr(report, "drift_slices", lambda *_: ())
 
 
 def drift_of(config: Any = None) -> report.DriftReport:

@@ -59,8 +59,8 @@ def test_prepared_recordings_of_any_labels(prepared, tmp_path):
     assert outcome.metrics.macro_f1 > 0.9
     made = {p.name for p in (tmp_path / "activity").iterdir()}
     assert made == {
-        "model.skops", "model.json", "metrics.json", "lineage.json", "drift.npz", "confusion_matrix.png",
-        "reliability.png",
+        "model.skops", "model.json", "metrics.json", "lineage.json", "drift.npz", "familiarity.npz",
+        "confusion_matrix.png", "reliability.png",
     }  # fmt: skip
     lineage = json.loads((tmp_path / "activity" / "lineage.json").read_text())
     assert lineage["data"]["source"] == prepared.name  # no folder of this machine
