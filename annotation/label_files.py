@@ -63,7 +63,7 @@ def span_files(who: User) -> None:
         link = '<a class="button" href="/review/export/spans.csv" download>Export CSV</a>'
         with ui.element("div").classes("row-line"):
             ui.html(link, sanitize=False)
-            ui.button("Undo last import", on_click=undo).classes("button").props("flat no-caps")
+            ui.button("Undo last import", on_click=undo, color=None).classes("button").props("flat")
         zone = ui.input("Time zone of times without an offset", placeholder="Europe/Berlin")
         zone.classes("w-full").style("max-width: 420px").props("maxlength=60")
         box = _upload("Import CSV", ".csv", take)

@@ -90,6 +90,7 @@ def _form(labels: Sequence[str]) -> str:
     <button type="submit" class="button primary" disabled>Save</button>
     <button type="button" class="button" data-act="undo">Undo last</button>
   </div>
-  <p class="note span-help">Drag over the timeline, click a predicted bout, or type the times; choose the activity by
-    its number, then <kbd>Enter</kbd> saves. Arrow keys move the ends, <kbd>Esc</kbd> clears, <kbd>z</kbd> undoes.</p>
+  <p class="note span-help">Drag over the timeline, click a predicted bout, or type the times; then choose the activity.
+    <span class="keys">Its number chooses, <kbd>Enter</kbd> saves; arrow keys move the ends, <kbd>Esc</kbd> clears,
+    <kbd>z</kbd> undoes.</span></p>
 </form>"""
