@@ -27,7 +27,7 @@ _SET_BY = {
 }
 
 
-@frame.page("/devices", "Devices", icon=_ICON, group="Stream", order=55, assets=("users.css",))
+@frame.page("/device-models", "Devices", icon=_ICON, group="Stream", order=55, assets=("users.css",))
 async def devices(who: User, device: str = "") -> None:
     """A form for admins, the watches whose model is known, and the profiles."""
     desk = _Desk(who)

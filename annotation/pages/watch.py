@@ -46,7 +46,7 @@ async def watch(_: User, device: str = "") -> None:
         return
     known = await context.run_read(lambda connection: device_of(connection, device))
     ui.html(
-        f'<b>{escape(device)}</b> <a href="/devices?device={quote(device)}">'
+        f'<b>{escape(device)}</b> <a href="/device-models?device={quote(device)}">'
         f"{model_chip(known.device_model if known else None)}</a>",
         sanitize=False,
     )

@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from nicegui import core
 
 from activitymodule.store.users import Grant
-from annotation import app, auth
+from annotation import app, auth, pages, registry
 from annotation.access import Sender
 from annotation.auth import User
 from annotation.bodies import UPLOAD_BYTES, USUAL_BYTES, Limited
@@ -109,6 +109,16 @@ def test_the_routes_that_take_a_body_are_these(console: FastAPI) -> None:
         "/signin",
         "/annotate/answer",
     } < set(posts(console))
+
+
+def test_no_page_has_the_path_of_a_route(console: FastAPI) -> None:
+    """The route would answer in its place."""
+    registry.load_pages(pages)
+    routes = {
+        one.path for one in console.routes if isinstance(one, APIRoute) and "GET" in (one.methods or ())
+    }
+    assert "/health" in routes
+    assert {page.path for page in registry.navigation("admin")} & routes == set()
 
 
 @pytest.mark.parametrize(

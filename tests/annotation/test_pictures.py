@@ -52,7 +52,7 @@ PAGES = {
     "review": "/review",
     "live": "/live",
     "watch": "/watch?device={watch}",
-    "devices": "/devices",
+    "devices": "/device-models",
     "models": "/models",
     "drift": "/drift",
     "dead-letters": "/dead-letters",

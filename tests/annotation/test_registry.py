@@ -128,7 +128,7 @@ def test_every_entry_of_the_navigation_is_there_for_admins_and_no_admin_page_for
         "/live",
         "/models",
         "/drift",
-        "/devices",
+        "/device-models",
         "/dead-letters",
         "/storage",
         "/users",

@@ -112,8 +112,12 @@ def test_labels_come_in_by_the_page(console: Console, visit: Callable[..., Any],
             f"device_id,window_start,label\n{device},{start},<b>\n",
             "f.csv: line 2, column label: '<b>' ",
         ),
-        ("g.png", b"\x89PNG", "Only .csv and .json files of at most 20 MB can be imported."),
-        ("h.csv", b"x" * ((20 << 20) + 1), "Only .csv and .json files of at most 20 MB can be imported."),
+        ("g.png", b"\x89PNG", "Only files of the kind .csv or .json of at most 20 MB can be imported."),
+        (
+            "h.csv",
+            b"x" * ((20 << 20) + 1),
+            "Only files of the kind .csv or .json of at most 20 MB can be imported.",
+        ),
     ):
         assert hand_in(name, content).startswith(message), name
     # the second row is bad: nothing of the file counts
