@@ -14,9 +14,11 @@ from observed import Observed, Processes, start_cluster
 from own_settings import register_champion, replaced, settings_of_ones_own
 
 from activitymodule.embedded.processes import any_free_port, wait_until
+from activitymodule.models.recalibration import Recalibration
 from activitymodule.settings import Settings
 from activitymodule.store.answers import answer
 from activitymodule.store.connection import Connection, connect
+from activitymodule.store.device_calibrations import add_calibration
 from activitymodule.store.drift import Tripped, update_alarms
 from activitymodule.store.leases import lease_next
 from activitymodule.store.promotions import record_promotion
@@ -49,7 +51,13 @@ def observed(
     with settings_of_ones_own(stack, folder) as own, Processes(folder) as processes:
         own = replaced(
             own,
-            queue={"items_per_hour": 3600, "burst": 600, "cooldown_minutes": 0, "overlap_share": 1},
+            queue={
+                "items_per_hour": 3600,
+                "burst": 600,
+                "cooldown_minutes": 0,
+                "overlap_share": 1,
+                "audit_share": 0.5,
+            },
             monitoring={"least_windows": 20},
             console={"port": any_free_port(), "secret": secrets.token_urlsafe(24)},
             spark={"driver_memory": "1g", "options": spark_options(spark_ui)},
@@ -125,6 +133,9 @@ def label_and_judge(connection: Connection, settings: Settings) -> None:
             act="promoted",
             by_whom="ann",
             why="the first",
+        )
+        add_calibration(
+            connection, classifier, "1", "empatica-e4", Recalibration(0.8, 0.9), by_whom="ann", labels=20
         )
         begin_run(connection, "run-1", started_by="ann", why="labels", options={"require_approval": True})
         finish_run(connection, "run-1", "waiting", "waits for a person")
