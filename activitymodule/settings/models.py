@@ -128,14 +128,14 @@ class Augmentation(Section):
     """Copies of recorded runs as another person, wrist or watch would have made them (models/augmentation)."""
 
     copies: int = Field(4, ge=0, le=50)
-    weight: float = Field(0.5, gt=0, le=1)
+    weight: float = Field(0.25, gt=0, le=1)
     most_windows: int = Field(12_000, ge=0)
-    tempo: tuple[float, float] = (0.6, 1.25)
-    size: tuple[float, float] = (0.4, 1.4)
-    tempo_change: float = Field(0.25, ge=0, le=2)
-    size_change: float = Field(0.5, ge=0, le=2)
-    turn_degrees: float = Field(15, ge=0, le=180)
-    swapped: float = Field(0.5, ge=0, le=1)
+    tempo: tuple[float, float] = (0.75, 1.15)
+    size: tuple[float, float] = (0.6, 1.4)
+    tempo_change: float = Field(0.0, ge=0, le=2)
+    size_change: float = Field(0.0, ge=0, le=2)
+    turn_degrees: float = Field(5, ge=0, le=180)
+    swapped: float = Field(0.2, ge=0, le=1)
     noise_g: float = Field(0.0, ge=0, le=1)
 
     @field_validator("tempo", "size")

@@ -19,8 +19,8 @@ def report(data_folder):
 
 def test_macro_f1_of_people_held_out(report):
     assert (report.people, report.folds) == (40, 5)
-    assert report.macro_f1 >= 0.91
-    assert report.accuracy >= 0.91
+    assert report.macro_f1 >= 0.905
+    assert report.accuracy >= 0.905
     assert min(figures.f1 for figures in report.per_label.values()) >= 0.85
 
 
