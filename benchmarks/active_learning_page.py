@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from summaries import write_between
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE = DOCS / "active-learning.md"
@@ -25,10 +26,7 @@ def write(figures: Figures) -> None:
     """Write the figures as JSON, the picture, and the tables of the page."""
     FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     draw(figures)
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(MARKS[0])
-    after = rest.partition(MARKS[1])[2]
-    PAGE.write_text(f"{before}{MARKS[0]}\n\n{table(figures)}\n{MARKS[1]}{after}", encoding="utf-8")
+    write_between(PAGE, MARKS, table(figures))
 
 
 _TITLES = {

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from summaries import Json
+from summaries import Json, write_between
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -157,12 +157,7 @@ def main() -> None:
     arguments = parser.parse_args()
     figures = measured(arguments.train, arguments.set, list(range(1, arguments.seeds + 1)))
     if arguments.document:
-        text = arguments.document.read_text(encoding="utf-8")
-        before, _, rest = text.partition(MARKS[0])
-        after = rest.partition(MARKS[1])[2]
-        arguments.document.write_text(
-            f"{before}{MARKS[0]}\n\n{document(figures)}\n{MARKS[1]}{after}", encoding="utf-8"
-        )
+        write_between(arguments.document, MARKS, document(figures))
     print(json.dumps(figures, indent=1))
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from cross_device import _windows
-from summaries import Json
+from summaries import Json, write_between
 
 from activitymodule.models.bundle import BundleBytes, ScoringModel, load_bundle
 from activitymodule.models.calibration import UNFAMILIAR, conformal_sets
@@ -123,11 +123,7 @@ def main() -> None:
     arguments = parser.parse_args()
     figures = measured(arguments.train, arguments.set, arguments.draws, arguments.folder, arguments.folds)
     if arguments.document:
-        text = arguments.document.read_text(encoding="utf-8")
-        before, _, rest = text.partition(MARKS[0])
-        after = rest.partition(MARKS[1])[2]
-        made = f"{before}{MARKS[0]}\n\n{document(figures)}\n{MARKS[1]}{after}"
-        arguments.document.write_text(made, encoding="utf-8")
+        write_between(arguments.document, MARKS, document(figures))
     print(json.dumps(figures, indent=1))
 
 

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from summaries import Json
+from summaries import Json, write_between
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -163,12 +163,7 @@ def main() -> None:
         figures |= judged(arguments.data, list(range(1, arguments.seeds + 1)))
     figures["speed"] = timed(arguments.windows)
     if arguments.document and arguments.data:
-        text = arguments.document.read_text(encoding="utf-8")
-        before, _, rest = text.partition(MARKS[0])
-        after = rest.partition(MARKS[1])[2]
-        arguments.document.write_text(
-            f"{before}{MARKS[0]}\n\n{document(figures)}\n{MARKS[1]}{after}", encoding="utf-8"
-        )
+        write_between(arguments.document, MARKS, document(figures))
     print(json.dumps(figures, indent=1))
 
 

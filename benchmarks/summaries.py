@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
@@ -26,3 +27,10 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
     return {
         name: round(ordered[min(len(ordered) - 1, int(q * len(ordered)))] * 1000, 1) for name, q in of.items()
     }
+
+
+def write_between(document: Path, marks: tuple[str, str], content: str) -> None:
+    """Replace what a document has between two marks, which stay."""
+    before, _, rest = document.read_text(encoding="utf-8").partition(marks[0])
+    after = rest.partition(marks[1])[2]
+    document.write_text(f"{before}{marks[0]}\n\n{content}\n{marks[1]}{after}", encoding="utf-8")

@@ -6,6 +6,8 @@ unlike those of the training; their mean is better than either. It is slightly u
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
@@ -113,11 +115,14 @@ class TreesAndLinear(KeepsBooster, ClassifierMixin, BaseEstimator):
             "coefficients_": (classes, inputs),
             "intercepts_": (classes,),
         }
+        self._check_shapes(shapes)
+        if not (self.scale_ > 0).all():
+            raise ValueError("scale_ is not above 0")
+
+    def _check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         for name, shape in shapes.items():
             if np.shape(getattr(self, name)) != shape:
                 raise ValueError(f"{name} has the shape {np.shape(getattr(self, name))} and not {shape}")
-        if not (self.scale_ > 0).all():
-            raise ValueError("scale_ is not above 0")
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Probabilities of the classes, float64 ndarray of shape (n_windows, n_classes); rows add up to 1."""

@@ -1,4 +1,4 @@
-"""Copies of recorded runs as another person, wrist or watch would have made them, so that a model travels.
+"""Copies of recorded runs as another person, wrist or watch would have made them, to learn from.
 
 A copy is a run at another tempo, with larger or smaller movements, both of which change as it goes on, on a watch that
 is turned a little on the wrist, whose maker calls the other axis of the screen x, or whose sensor is less precise. What

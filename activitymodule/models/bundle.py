@@ -6,9 +6,10 @@ registry); `load_bundle` makes a `ScoringModel` of it, or raises ModelError.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -27,6 +28,7 @@ from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
 __all__ = ["BundleBytes", "PersonColumns", "Scores", "ScoringModel", "load_bundle"]
 
 DEFAULT_MEGABYTES = 50.0
+T = TypeVar("T")
 NO_CALIBRATIONS: Mapping[str, Recalibration] = {}
 _ALIKE = 1e-3  # how far answers to the windows on a card may be off, absolutely and of their size
 _NOUN = {"activity": "classifier", "energy": "regressor"}
@@ -230,31 +232,22 @@ def load_bundle(
         regressor,
         energy_card,
         energy.version if energy is not None else "",
-        _baseline(stored, card),
-        _familiarity(stored, card),
+        _beside(stored.baseline, Baseline.from_bytes, lambda one: one.labels == card.labels),
+        _beside(
+            stored.familiarity, Familiarity.from_bytes, lambda one: one.feature_names == card.feature_names
+        ),
     )
 
 
-def _baseline(stored: ModelBytes, card: Card) -> Baseline | None:
-    """The drift baseline; None where it does not fit, since the model can serve without it."""
-    if stored.baseline is None:
+def _beside(content: bytes | None, read: Callable[[bytes], T], fits: Callable[[T], bool]) -> T | None:
+    """What stands beside a model file; None where it does not fit, since the model can serve without it."""
+    if content is None:
         return None
     try:
-        baseline = Baseline.from_bytes(stored.baseline)
+        found = read(content)
     except ModelError:
         return None
-    return baseline if baseline.labels == card.labels else None
-
-
-def _familiarity(stored: ModelBytes, card: Card) -> Familiarity | None:
-    """As `_baseline`."""
-    if stored.familiarity is None:
-        return None
-    try:
-        found = Familiarity.from_bytes(stored.familiarity)
-    except ModelError:
-        return None
-    return found if found.feature_names == card.feature_names else None
+    return found if fits(found) else None
 
 
 def load_model(

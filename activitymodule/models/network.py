@@ -1,4 +1,4 @@
-"""The classifier that travels best: a small network beside the boosted trees and the linear model of models/activity.
+"""The classifier for other watches: a small network beside the boosted trees and the linear model of models/activity.
 
 Measured on watches and people unlike those of the training (docs/models.md): trees lose most there, since their
 thresholds lie on single features; the linear model and the network lose less, and their errors are not the same.
@@ -88,14 +88,13 @@ class TreesLinearAndNetwork(TreesAndLinear):
         """Raises ModelError where the trees cannot be read, ValueError where shapes or numbers cannot be right."""
         super().check()
         inputs, classes, hidden = self.n_features_in_, len(self.classes_), len(self.hidden_bias_)
-        shapes = {
-            "hidden_weights_": (inputs, hidden),
-            "output_weights_": (hidden, classes),
-            "output_bias_": (classes,),
-        }
-        for name, shape in shapes.items():
-            if np.shape(getattr(self, name)) != shape:
-                raise ValueError(f"{name} has the shape {np.shape(getattr(self, name))} and not {shape}")
+        self._check_shapes(
+            {
+                "hidden_weights_": (inputs, hidden),
+                "output_weights_": (hidden, classes),
+                "output_bias_": (classes,),
+            }
+        )
 
     @override
     def _mean(self, X: np.ndarray) -> np.ndarray:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from hypothesis import strategies as st
+
+from activitymodule.errors import ConfigError, DataError
 
 _PIECES = [
     b"null", b"NaN", b"Infinity", b"-1e999", b"1" * 5000, b"[" * 3000, b'{"a":' * 1500, b'"\\ud800"', b"\xed\xa0\x80",
@@ -27,3 +33,14 @@ def damaged(draw: st.DrawFn, sample: bytes) -> bytes:
     if kind == "marked":
         return b"\xef\xbb\xbf" + bytes(text)
     return draw(st.sampled_from(_PIECES)) if kind == "only a piece" else bytes(text)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """An error, if there is one, is one of ours and names the file."""
+    told = ""
+    try:
+        yield
+    except (ConfigError, DataError) as error:
+        told = str(error)
+    assert not told or str(path) in told

@@ -6,14 +6,14 @@ import gzip
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from damage import damaged
+from damage import damaged, named
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -47,17 +47,6 @@ SAMPLES = {
     "arwise": ("p3_train.csv", ARWISE),
 }
 ONE_FOLDER = {"max_examples": 120, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
-
-
-@contextmanager
-def named(path: Path) -> Iterator[None]:
-    """An error, if there is one, is one of ours and names the file."""
-    told = ""
-    try:
-        yield
-    except (ConfigError, DataError) as error:
-        told = str(error)
-    assert not told or str(path) in told
 
 
 def ledger_of(source: str, path: Path) -> Ledger:

@@ -7,15 +7,13 @@ import gzip
 import io
 import tarfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import watch_files as made
-from damage import damaged
+from damage import damaged, named
 from format_readings import TURNED, assert_same, at_rate, made_of, read, total
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -242,16 +240,6 @@ SMALL = {
     "actigraph": made.gt3x(COUNTS[:150]),
     "sensor-logger": made.sensor_logger(WRIST[:100]),
 }
-
-
-@contextmanager
-def named(path: Path) -> Iterator[None]:
-    told = ""
-    try:
-        yield
-    except (ConfigError, DataError) as error:
-        told = str(error)
-    assert not told or str(path) in told
 
 
 @pytest.mark.parametrize("source", FILES)
