@@ -31,13 +31,16 @@ def token_of(api: Console, name: str, **limits: object) -> httpx.Client:
 
 
 def half_sent(api: Console, client: httpx.Client, stack: ExitStack) -> socket.socket:
-    """A request whose body has begun and does not end."""
+    """A request that has its place, and whose body has begun and does not end."""
     config = api.settings.console
     opened = stack.enter_context(socket.create_connection((config.host, config.port), timeout=30))
     opened.sendall(
-        b"POST /batch_predict HTTP/1.1\r\nHost: console\r\nContent-Length: 20\r\n"
-        b"Authorization: " + client.headers["authorization"].encode() + b"\r\n\r\n{"
+        b"POST /batch_predict HTTP/1.1\r\nHost: console\r\nContent-Length: 20\r\nExpect: 100-continue\r\n"
+        b"Authorization: " + client.headers["authorization"].encode() + b"\r\n\r\n"
     )
+    # the server asks for the body when it has given the place, and not before
+    assert opened.recv(100).startswith(b"HTTP/1.1 100"), "a place that was free was not given"
+    opened.sendall(b"{")
     return opened
 
 
@@ -61,10 +64,10 @@ def test_while_every_place_for_scoring_is_held_others_are_served(api: Console):
     first, second, third = (token_of(api, f"script-{k}") for k in range(3))
     with ExitStack() as stack:
         opened = [half_sent(api, first, stack) for _ in range(4)]
-        wait_for(lambda: held(api, first), "four requests of one sender were not all its places")
+        assert held(api, first), "four requests of one sender were not all its places"
         assert not held(api, second), "one sender has taken the places of another"
         opened += [half_sent(api, second, stack) for _ in range(4)]
-        wait_for(lambda: held(api, third), "eight requests were not all places")
+        assert held(api, third), "eight requests were not all places"
         # nobody else notices
         assert api.client.post("/ingest", content=body(live(1, 1))).status_code == 202
         admin = api.signed_in("boss")
