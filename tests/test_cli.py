@@ -24,14 +24,19 @@ from activitymodule.streaming.jars import wrong
 from activitymodule.telemetry import reasons
 
 
-def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """A command as a person would run it, without this test's own settings."""
+def own(env: dict[str, str] | None = None) -> dict[str, str]:
+    """A person's environment, without this test's own settings."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ACTIVITY_")}
+    return {**clean, "COLUMNS": "200", **(env or {})}
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """A command as a person would run it, in a new process."""
     return subprocess.run(
         [sys.executable, "-m", "activitymodule", *arguments],
         capture_output=True,
         text=True,
-        env={**clean, "COLUMNS": "200", **(env or {})},
+        env=own(env),
         timeout=120,
     )
 
@@ -118,9 +123,9 @@ def test_a_missing_package_is_one_sentence(
     assert capsys.readouterr().err.startswith("activity: the Python package pyspark is not installed")
 
 
-def test_a_former_name_is_understood_and_says_the_new_one() -> None:
+def test_a_former_name_is_understood_and_says_the_new_one(verbs: Verbs) -> None:
     assert "agreement" not in find_verbs()
-    done = run("agreement", "--help")
+    done = verbs.run(own(), "agreement", "--help")
     assert done.returncode == 0
     assert "Compare predictions with the truth topic" in done.stdout
     assert "`activity agreement` is called `activity evaluate` now" in done.stderr
@@ -169,26 +174,28 @@ def test_the_reason_of_the_replay_example_exists() -> None:
 
 
 def test_module_and_command_are_the_same() -> None:
-    assert run("--version").stdout == run("--version").stdout != ""
+    command = [str(Path(sys.executable).with_name("activity")), "--version"]
+    installed = subprocess.run(command, capture_output=True, text=True, env=own(), check=True, timeout=120)
+    assert run("--version").stdout == installed.stdout != ""
 
 
-def test_a_wrong_setting_is_one_sentence_and_code_2() -> None:
-    done = run("status", env={"ACTIVITY_KAFKA__TOPCI": "x"})
+def test_a_wrong_setting_is_one_sentence_and_code_2(verbs: Verbs) -> None:
+    done = verbs.run(own({"ACTIVITY_KAFKA__TOPCI": "x"}), "status")
     assert done.returncode == 2
     assert done.stderr == "activity: unknown setting kafka.topci; did you mean kafka.topic?\n"
 
 
-def test_a_missing_service_is_one_sentence_and_code_3() -> None:
-    done = run("topics", "list", env={"ACTIVITY_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"})
+def test_a_missing_service_is_one_sentence_and_code_3(verbs: Verbs) -> None:
+    done = verbs.run(own({"ACTIVITY_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}), "topics", "list")
     assert done.returncode == 3
     assert done.stderr.startswith("activity: Kafka at 127.0.0.1:9 does not answer")
     assert "activity up" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_an_unknown_verb_and_option_are_code_2() -> None:
-    assert run("upp").returncode == 2
-    assert run("status", "--nonsense").returncode == 2
+def test_an_unknown_verb_and_option_are_code_2(verbs: Verbs) -> None:
+    assert verbs.run(own(), "upp").returncode == 2
+    assert verbs.run(own(), "status", "--nonsense").returncode == 2
 
 
 def test_exit_codes_and_error_codes_are_distinct() -> None:
@@ -211,37 +218,39 @@ def test_debug_shows_the_trace() -> None:
     assert "Traceback" in done.stderr
 
 
-def test_status_without_a_stack(tmp_path: Path) -> None:
-    done = run("status", "--json", env={"ACTIVITY_LOCAL__FOLDER": str(tmp_path)})
+def test_status_without_a_stack(tmp_path: Path, verbs: Verbs) -> None:
+    done = verbs.run(own({"ACTIVITY_LOCAL__FOLDER": str(tmp_path)}), "status", "--json")
     assert done.returncode == 3
     shown = json.loads(done.stdout)
     assert shown["healthy"] is False
     assert {service["status"] for service in shown["services"].values()} == {"stopped"}
 
 
-def test_down_without_a_stack_is_fine(tmp_path: Path) -> None:
-    done = run("down", env={"ACTIVITY_LOCAL__FOLDER": str(tmp_path)})
+def test_down_without_a_stack_is_fine(tmp_path: Path, verbs: Verbs) -> None:
+    done = verbs.run(own({"ACTIVITY_LOCAL__FOLDER": str(tmp_path)}), "down")
     assert done.returncode == 0
     assert "nothing runs" in done.stderr
 
 
-def test_logs_without_a_stack(tmp_path: Path) -> None:
-    done = run("logs", env={"ACTIVITY_LOCAL__FOLDER": str(tmp_path)})
+def test_logs_without_a_stack(tmp_path: Path, verbs: Verbs) -> None:
+    done = verbs.run(own({"ACTIVITY_LOCAL__FOLDER": str(tmp_path)}), "logs")
     assert done.returncode == 2
     assert "activity up" in done.stderr
 
 
-def test_unknown_services_are_named(tmp_path: Path) -> None:
-    done = run("up", "--only", "posgres", env={"ACTIVITY_LOCAL__FOLDER": str(tmp_path)})
+def test_unknown_services_are_named(tmp_path: Path, verbs: Verbs) -> None:
+    done = verbs.run(own({"ACTIVITY_LOCAL__FOLDER": str(tmp_path)}), "up", "--only", "posgres")
     assert done.returncode == 2
     assert "the services are postgres, kafka, mlflow" in done.stderr
 
 
-def test_doctor_finds_what_is_missing(tmp_path: Path) -> None:
+def test_doctor_finds_what_is_missing(tmp_path: Path, verbs: Verbs) -> None:
     """A project folder without jars and without .env."""
     for name in ("jars.lock", "config.yaml"):
         (tmp_path / name).write_text((project_root() / name).read_text())
-    done = run("doctor", "--json", env={"ACTIVITY_HOME": str(tmp_path), "ACTIVITY_STORE__PORT": "not-a-port"})
+    done = verbs.run(
+        own({"ACTIVITY_HOME": str(tmp_path), "ACTIVITY_STORE__PORT": "not-a-port"}), "doctor", "--json"
+    )
     assert done.returncode == 3
     found = {finding["check"]: finding for finding in json.loads(done.stdout)["findings"]}
     assert found["Python"]["state"] == "good"
@@ -251,13 +260,13 @@ def test_doctor_finds_what_is_missing(tmp_path: Path) -> None:
     assert "store.port" in found["configuration"]["result"]
 
 
-def test_doctor_minds_who_may_read_the_secrets(tmp_path: Path) -> None:
+def test_doctor_minds_who_may_read_the_secrets(tmp_path: Path, verbs: Verbs) -> None:
     for name in ("jars.lock", "config.yaml"):
         (tmp_path / name).write_text((project_root() / name).read_text())
     env_file = tmp_path / ".env"
     env_file.write_text("ACTIVITY_STORE__PASSWORD=a\nACTIVITY_STORE__ADMIN_PASSWORD=b\n")
     env_file.chmod(0o644)
-    done = run("doctor", "--json", env={"ACTIVITY_HOME": str(tmp_path)})
+    done = verbs.run(own({"ACTIVITY_HOME": str(tmp_path)}), "doctor", "--json")
     found = {finding["check"]: finding for finding in json.loads(done.stdout)["findings"]}
     assert found[".env"]["remedy"].startswith("chmod 600")
 
@@ -270,8 +279,8 @@ def test_an_altered_jar_is_noticed(tmp_path: Path) -> None:
     assert wrong(tmp_path) == ["kafka/a.jar", "kafka/b.jar"]
 
 
-def test_config_names_origins_as_json() -> None:
-    done = run("config", "kafka", "--json", env={"ACTIVITY_KAFKA__TOPIC": "mine"})
+def test_config_names_origins_as_json(verbs: Verbs) -> None:
+    done = verbs.run(own({"ACTIVITY_KAFKA__TOPIC": "mine"}), "config", "kafka", "--json")
     shown = {value["key"]: value for value in json.loads(done.stdout)}
     assert shown["kafka.topic"] == {"key": "kafka.topic", "value": "mine", "origin": "environment"}
     assert shown["kafka.partitions"]["origin"] == "config.yaml"

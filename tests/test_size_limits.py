@@ -22,30 +22,34 @@ def modules() -> dict[str, str]:
     return {name: (ROOT / name).read_text(encoding="utf-8") for name in names if (ROOT / name).exists()}
 
 
-def functions(text: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+@pytest.fixture(scope="module")
+def functions(modules: dict[str, str]) -> list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """(path, function) of each."""
+    return [
+        (name, node)
+        for name, text in modules.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
 
 
 def test_no_file_has_more_than_400_lines(modules: dict[str, str]) -> None:
     assert [name for name, text in modules.items() if text.count("\n") > 400] == []
 
 
-def test_no_function_has_more_than_70_lines(modules: dict[str, str]) -> None:
-    long = [
-        f"{name}: {function.name}"
-        for name, text in modules.items()
-        for function in functions(text)
-        if (function.end_lineno or 0) - function.lineno >= 70
-    ]
-    assert long == []
+def test_no_function_has_more_than_70_lines(
+    functions: list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]],
+) -> None:
+    assert [f"{name}: {f.name}" for name, f in functions if (f.end_lineno or 0) - f.lineno >= 70] == []
 
 
-def test_at_most_40_imports_stand_inside_functions(modules: dict[str, str]) -> None:
+def test_at_most_40_imports_stand_inside_functions(
+    functions: list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]],
+) -> None:
     inside = {
         (name, node.lineno)
-        for name, text in modules.items()
+        for name, function in functions
         if not name.startswith("tests/")
-        for function in functions(text)
         for node in ast.walk(function)
         if isinstance(node, ast.Import | ast.ImportFrom)
     }

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
+from verbs import Verbs
 
 from activitymodule.errors import ConfigError
 from activitymodule.jobs.options import speed_of
@@ -44,16 +45,12 @@ def read(settings: Settings, topic: str) -> list[Any]:
         return list(client)
 
 
-def replay(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "activitymodule", "replay", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-
-
 @pytest.mark.integration
 def test_replay(
-    fresh_settings: Settings, environment_of: Callable[..., dict[str, str]], recording: Path
+    fresh_settings: Settings, environment_of: Callable[..., dict[str, str]], recording: Path, verbs: Verbs
 ) -> None:
-    result = replay(environment_of(fresh_settings), str(recording), "--speed", "max", "--json")
+    environment = environment_of(fresh_settings)
+    result = verbs.run(environment, "replay", str(recording), "--speed", "max", "--json")
     assert result.returncode == 0, result.stderr
     done = json.loads(result.stdout)
     assert (done["readings"], done["messages"], done["truth"], done["people"]) == (800, 80, 8, 2)
@@ -94,9 +91,9 @@ def test_interrupted(
     assert len(read(fresh_settings, fresh_settings.kafka.topic)) == done["messages"]
 
 
-def test_no_broker(recording: Path) -> None:
+def test_no_broker(recording: Path, verbs: Verbs) -> None:
     environment = {**os.environ, "ACTIVITY_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
-    result = replay(environment, str(recording), "--speed", "max")
+    result = verbs.run(environment, "replay", str(recording), "--speed", "max")
     assert result.returncode == 3
     assert result.stderr.strip().count("\n") == 0
     assert "127.0.0.1:1 does not answer" in result.stderr

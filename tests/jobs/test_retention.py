@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -35,9 +33,8 @@ def test_a_run_says_what_it_did(
     assert {"predictions", "dead_letters", "annotations", "archive of raw messages"} <= names
 
 
-def test_without_a_store_it_is_one_sentence(environment_of: Callable[..., Any]) -> None:
+def test_without_a_store_it_is_one_sentence(environment_of: Callable[..., Any], verbs: Verbs) -> None:
     environment = environment_of(replaced(load({}), store={"port": any_free_port(), "password": "x"}))
-    command = [sys.executable, "-m", "activitymodule", "retention", "--dry-run"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = verbs.run(environment, "retention", "--dry-run")
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.count("\n") == 1

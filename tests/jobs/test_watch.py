@@ -41,7 +41,7 @@ def test_watch_goes_on_without_any_service(environment_of, tmp_path):
         }
     )
     ended = subprocess.run(
-        [sys.executable, "-m", "activitymodule", "watch", "--seconds", "10"],
+        [sys.executable, "-m", "activitymodule", "watch", "--seconds", "4"],
         env=environment_of(away),
         capture_output=True,
         text=True,
