@@ -8,7 +8,6 @@ of more readings, as in the store.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -25,8 +24,9 @@ import pyarrow.json
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from activitymodule.errors import DataError, ServiceUnavailableError
-from activitymodule.settings import Settings, location
+from activitymodule.errors import DataError
+from activitymodule.lake.folder import LakeFolder
+from activitymodule.settings import Settings
 from activitymodule.store.prediction_columns import COLUMNS
 
 FOLDER = "predictions"
@@ -63,19 +63,9 @@ class LakeDay:
     content: str
 
 
-class _Lake:
+class _Lake(LakeFolder):
     def __init__(self, config: Settings) -> None:
-        self.address = f"{location(config.lake.folder)}/{FOLDER}"
-        with self.explained():
-            self.files, self.base = fs.FileSystem.from_uri(self.address)
-
-    @contextlib.contextmanager
-    def explained(self) -> Iterator[None]:
-        """Raise ServiceUnavailableError for an error of the file system."""
-        try:
-            yield
-        except (OSError, pa.ArrowInvalid) as error:
-            raise ServiceUnavailableError(f"the lake at {self.address} cannot be used: {error}") from error
+        super().__init__(config, FOLDER)
 
     def path(self, day: date) -> str:
         return f"{self.base}/date={day}/{_FILE}"
@@ -83,29 +73,12 @@ class _Lake:
     def read(self, day: date) -> LakeDay | None:
         """What is there of a day; None where nothing is."""
         path = self.path(day)
-        info = self.files.get_file_info(path)
-        if info.type != fs.FileType.File:
+        if not self.is_file(path):
             return None
+        info = self.files.get_file_info(path)
         found = pq.read_metadata(path, filesystem=self.files)
         content = (found.metadata or {}).get(_CONTENT, b"").decode()
         return LakeDay(day, path, found.num_rows, info.size or 0, content)
-
-    def publish(self, partial: str, path: str) -> None:
-        """Put a complete file in its place; on a disk only after it is really there."""
-        if isinstance(self.files, fs.LocalFileSystem):
-            _sync(partial)
-            os.replace(partial, path)
-            _sync(os.path.dirname(path))
-        else:
-            self.files.move(partial, path)
-
-
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def days(config: Settings) -> list[LakeDay]:
@@ -130,10 +103,7 @@ def write_day(config: Settings, day: date, rows: int, content: str, copy: Copy) 
         if before is not None and before.content == content:
             return before
         path = lake.path(day)
-        folder = os.path.dirname(path)
-        partial = f"{folder}/.{_FILE}.partial"
-        lake.files.create_dir(folder, recursive=True)
-        try:
+        with lake.partial(path) as partial:
             written = _write(lake, partial, content, _batches(copy))
             if written != rows:
                 raise DataError(
@@ -143,9 +113,6 @@ def write_day(config: Settings, day: date, rows: int, content: str, copy: Copy) 
             if before is not None:
                 _merge(lake, partial, path, content)
             lake.publish(partial, path)
-        finally:
-            if lake.files.get_file_info(partial).type == fs.FileType.File:
-                lake.files.delete_file(partial)
         after = lake.read(day)
         assert after is not None
         return after
