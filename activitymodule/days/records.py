@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 
 import numpy as np
@@ -50,7 +50,7 @@ _RESTING_PERCENTILE = 5
 _FROM_ARCHIVE = ("spread", "movement", "steps", "heart")
 _FROM_PREDICTION = ("kcal_per_min", "coverage")
 
-Value = str | float | int | datetime | list[float] | list[tuple[str, float]] | None
+Value = str | float | int | date | list[float] | list[tuple[str, float]] | None
 
 
 @dataclass(frozen=True)
