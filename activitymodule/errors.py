@@ -221,6 +221,18 @@ class AlreadyUndoneError(RefusedError):
     code = "already_undone"
 
 
+class WornByOtherError(RefusedError):
+    """A watch that somebody else wears at that time."""
+
+    code = "worn_by_other"
+
+
+class WithdrawnError(RefusedError):
+    """Nothing new of this participant may be taken: they have withdrawn."""
+
+    code = "withdrawn"
+
+
 class TokenExpiredError(RefusedError):
     """The token of a request has expired."""
 

@@ -10,21 +10,35 @@ from psycopg2.extras import execute_values
 
 from activitymodule.errors import DataError
 from activitymodule.store.connection import Connection
-from activitymodule.store.queries import fetch_all
+from activitymodule.store.queries import fetch_all, only_row
 
 COLUMNS = ("age_years", "sex", "height_cm", "weight_kg", "resting_heart_rate_bpm")
 
+# A watch that nobody is known to wear gets a participant of its own name. Who was assigned a watch is not changed.
 _UPSERT = """
-INSERT INTO people AS p (device_id, age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm)
-VALUES %s
-ON CONFLICT (device_id) DO UPDATE SET
-    age_years = excluded.age_years, sex = excluded.sex, height_cm = excluded.height_cm,
-    weight_kg = excluded.weight_kg, resting_heart_rate_bpm = excluded.resting_heart_rate_bpm,
-    updated_at = clock_timestamp()
-WHERE (p.age_years, p.sex, p.height_cm, p.weight_kg, p.resting_heart_rate_bpm)
-      IS DISTINCT FROM (excluded.age_years, excluded.sex, excluded.height_cm, excluded.weight_kg,
-                        excluded.resting_heart_rate_bpm)
+WITH given (device_id, age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm) AS (VALUES %s),
+made AS (
+    INSERT INTO participants (participant, age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm)
+    SELECT * FROM given g WHERE NOT EXISTS (SELECT FROM participant_devices w WHERE w.device_id = g.device_id)
+    ON CONFLICT (participant) DO NOTHING
+    RETURNING participant
+), worn AS (
+    INSERT INTO participant_devices (participant, device_id, worn_from)
+    SELECT participant, participant, '-infinity' FROM made
+), updated AS (
+    UPDATE participants p SET
+        age_years = g.age_years, sex = g.sex, height_cm = g.height_cm, weight_kg = g.weight_kg,
+        resting_heart_rate_bpm = g.resting_heart_rate_bpm, updated_at = clock_timestamp()
+    FROM given g
+    WHERE p.participant = g.device_id
+      AND (p.age_years, p.sex, p.height_cm, p.weight_kg, p.resting_heart_rate_bpm)
+          IS DISTINCT FROM (g.age_years, g.sex, g.height_cm, g.weight_kg, g.resting_heart_rate_bpm)
+      AND EXISTS (SELECT FROM participant_devices w WHERE w.participant = p.participant AND w.device_id = p.participant)
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM made) + (SELECT count(*) FROM updated)
 """
+_TEMPLATE = "(%s, %s::real, %s, %s::real, %s::real, %s::real)"
 _FOR = """
 SELECT device_id, age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm FROM people WHERE device_id = ANY (%s)
 """
@@ -41,7 +55,7 @@ class Person(NamedTuple):
 
 
 def upsert_people(connection: Connection, people: pa.Table) -> int:
-    """Write people; returns how many rows were new or different.
+    """Write the wearers of watches; returns how many were new or different.
 
     people : columns device_id and COLUMNS; missing columns, nulls and NaN mean unknown, and the last of several rows
         of one device counts. Raises DataError without a device_id.
@@ -63,12 +77,12 @@ def upsert_people(connection: Connection, people: pa.Table) -> int:
     rows = [by_device[device] for device in sorted(by_device)]
     with connection.cursor() as cursor:
         for first in range(0, len(rows), 1000):
-            execute_values(cursor, _UPSERT, rows[first : first + 1000], page_size=1000)
-            changed += cursor.rowcount
+            execute_values(cursor, _UPSERT, rows[first : first + 1000], template=_TEMPLATE, page_size=1000)
+            changed += int(only_row(cursor)[0])
     return changed
 
 
 def people_for(connection: Connection, device_ids: Sequence[str]) -> dict[str, Person]:
-    """The wearers of these watches, where they are known."""
+    """Who wears these watches now, where it is known."""
     rows = fetch_all(connection, _FOR, (list(device_ids),))
     return {row[0]: Person(*row[1:]) for row in rows}

@@ -111,8 +111,10 @@ FROM (SELECT date_trunc('minute', max(window_end)) AS last FROM predictions WHER
             (19, 17, 'stairs', 'anna', NULL)) AS given (a, b, label, who, note)
 """
 _PEOPLE = """
-INSERT INTO people (device_id, age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm)
-SELECT DISTINCT device_id, 24 + (hashtext(device_id) & 31), 'female', 168, 63, 58 FROM predictions
+INSERT INTO participants (participant, age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm)
+SELECT DISTINCT device_id, 24 + (hashtext(device_id) & 31), 'female', 168, 63, 58 FROM predictions;
+INSERT INTO participant_devices (participant, device_id, worn_from)
+SELECT participant, participant, '-infinity' FROM participants
 """
 _RUNS = """
 INSERT INTO retrain_runs (run_id, started_by, why, state, step, progress, summary, started_at, finished_at, challenger)

@@ -41,5 +41,12 @@ def test_summary_and_pulse(connection, make_rows, make_letters, begin):
     assert (found.predictions, found.watches, found.dead_letters) == (20, 4, 3)
     assert sum(found.activities.values()) == found.with_activity
     sizes = {table.name: table for table in table_sizes(connection)}
-    assert {"batches", "dead_letters", "people", "predictions", "queue_items", "annotations"} <= sizes.keys()
+    assert {
+        "batches",
+        "dead_letters",
+        "participants",
+        "predictions",
+        "queue_items",
+        "annotations",
+    } <= sizes.keys()
     assert "alembic_version" not in sizes

@@ -44,7 +44,7 @@ def test_at_most_so_many_connections(fresh_settings: Settings, pool: Pool) -> No
 
 
 def test_work_is_committed_whole_or_not_at_all(pool: Pool) -> None:
-    add = "INSERT INTO people (device_id, age_years) VALUES (%s, %s)"
+    add = "INSERT INTO participants (participant, age_years) VALUES (%s, %s)"
 
     def fails(connection: object) -> None:
         execute(connection, add, ("a", 40))
@@ -52,9 +52,11 @@ def test_work_is_committed_whole_or_not_at_all(pool: Pool) -> None:
 
     with pytest.raises(DataError):
         pool.run(fails)
-    assert pool.run(lambda connection: fetch_all(connection, "SELECT device_id FROM people")) == []
+    assert pool.run(lambda connection: fetch_all(connection, "SELECT participant FROM participants")) == []
     pool.run(lambda connection: execute(connection, add, ("a", 40)))
-    assert pool.run(lambda connection: fetch_all(connection, "SELECT device_id FROM people")) == [("a",)]
+    assert pool.run(lambda connection: fetch_all(connection, "SELECT participant FROM participants")) == [
+        ("a",)
+    ]
 
 
 def test_a_restart_goes_unnoticed_and_a_broken_connection_is_replaced(
@@ -79,5 +81,5 @@ def test_a_restart_goes_unnoticed_and_a_broken_connection_is_replaced(
 def test_a_read_only_pool_writes_nothing(fresh_settings: Settings) -> None:
     pool = make_pool(fresh_settings, read_only=True)
     with pytest.raises(ReadOnlyError):
-        pool.run(lambda connection: execute(connection, "DELETE FROM people"))
+        pool.run(lambda connection: execute(connection, "DELETE FROM participants"))
     pool.close()

@@ -151,7 +151,7 @@ def test_the_console_adds_users_and_labels(as_role):
         ("scorer", "SELECT * FROM users"),
         ("scorer", "DELETE FROM predictions"),
         ("scorer", "INSERT INTO annotations DEFAULT VALUES"),
-        ("scorer", "UPDATE people SET weight_kg = 1"),
+        ("scorer", "UPDATE participants SET weight_kg = 1"),
         ("console", "UPDATE predictions SET activity = NULL"),
         ("console", "DELETE FROM annotations"),
         ("console", "UPDATE spans SET label = 'x'"),

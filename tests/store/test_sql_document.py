@@ -18,9 +18,12 @@ FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND N
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'p') AND NOT c.relispartition
 GROUP BY c.relname
 """
-FUNCTIONS = (
-    "SELECT proname, coalesce(proargnames, '{}') FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
-)
+# without the constructors of types
+FUNCTIONS = """
+SELECT proname, coalesce(proargnames, '{}') FROM pg_proc p
+WHERE pronamespace = 'public'::regnamespace
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'i')
+"""
 UNDOCUMENTED = """
 SELECT c.relname FROM pg_class c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'p') AND NOT c.relispartition

@@ -122,13 +122,13 @@ def test_an_outage_is_waited_for_and_a_conflict_is_not() -> None:
 
 @pytest.mark.integration
 def test_a_transaction_that_lost_once_is_done_once(fresh_settings: Settings) -> None:
-    add = "INSERT INTO people (device_id, age_years) VALUES ('a', 40)"
+    add = "INSERT INTO participants (participant, age_years) VALUES ('a', 40)"
     codes = ["40P01", "40001"]
 
     def work(connection: Connection) -> int:
         execute(connection, add)
         if codes:
             execute(connection, RAISE.format(codes.pop()))
-        return int(fetch_value(connection, "SELECT count(*) FROM people"))
+        return int(fetch_value(connection, "SELECT count(*) FROM participants"))
 
     assert transact(fresh_settings, work) == 1

@@ -54,7 +54,18 @@ pytestmark = pytest.mark.integration
 ROWS = (Path(__file__).with_name("store_0004.sql")).read_text()
 START = datetime.fromtimestamp(1_790_000_000, UTC)
 RENAMED = {"says": "summary", "wanted": "required_labels"}
-ADDED_TABLES = {"archive_state", "model_checks", "device_calibrations", "devices", "spans"}
+ADDED_TABLES = {
+    "archive_state",
+    "model_checks",
+    "device_calibrations",
+    "devices",
+    "spans",
+    "studies",
+    "participants",
+    "participant_devices",
+    "erased_periods",
+    "erasures",
+}
 ADDED = {
     "batches": {"topic_id", "written_at"},
     "dead_letters": {"topic_id"},
@@ -63,6 +74,7 @@ ADDED = {
     "predictions": {"familiarity"},
     "ingest_tokens": {"devices", "expires_at"},
     "users": {"subject"},
+    "snapshots": {"changed_by"},
 }
 
 
@@ -79,8 +91,8 @@ def alembic(config: Settings, action: Any, revision: str) -> None:
 def dump(connection: Connection) -> dict[str, list[str]]:
     """Every row of every table as JSON, with the new names of columns and without columns and tables added."""
     tables = (
-        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') "
-        "AND NOT relispartition"
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+        "AND (relkind IN ('r', 'p') AND NOT relispartition OR relname = 'people')"
     )
     rows = {}
     for (table,) in fetch_all(connection, tables):

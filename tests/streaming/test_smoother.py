@@ -34,7 +34,7 @@ def test_a_batch_whose_end_failed_is_finished_later(fresh_settings: Settings) ->
             )
 
     def queue(connection: Connection) -> None:
-        execute(connection, "INSERT INTO people (device_id, age_years) VALUES ('queued', 40)")
+        execute(connection, "INSERT INTO participants (participant, age_years) VALUES ('queued', 40)")
 
     refuse(fresh_settings, ENDS, "53100")
     smoother.finish(query_id="q", batch_id=0, windows=0, since=began, also=queue)
@@ -49,5 +49,5 @@ def test_a_batch_whose_end_failed_is_finished_later(fresh_settings: Settings) ->
     assert smoother.finished == 2
     with session(fresh_settings) as connection:
         assert fetch_all(connection, "SELECT batch_id FROM batches WHERE finished_at IS NULL") == []
-        assert fetch_all(connection, "SELECT device_id FROM people") == [("queued",)], "once"
+        assert fetch_all(connection, "SELECT participant FROM participants") == [("queued",)], "once"
     smoother.close()
