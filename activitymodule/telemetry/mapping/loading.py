@@ -7,6 +7,7 @@ import types
 import typing
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -45,21 +46,32 @@ def load(name: str | Path) -> Mapping:
 @cache
 def parse(text: str, where: str = "the mapping") -> Mapping:
     """A mapping from YAML (or JSON). Raises ConfigError, in one sentence, where it is wrong."""
+    return parsed(Mapping, text, where, "docs/recordings.md")
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parsed(model: type[M], text: str, where: str, document: str) -> M:
+    """A mapping of some kind from YAML (or JSON). Raises ConfigError, in one sentence, where it is wrong.
+
+    document : where its keys are explained
+    """
     try:
         tree = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{where} is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise ConfigError(
-            f"{where} must hold keys such as files, time and acceleration; see docs/recordings.md"
+            f"{where} must hold keys such as {', '.join(list(_keys(model))[:3])}; see {document}"
         )
     try:
-        return Mapping.model_validate(tree)
+        return model.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_explain(error)}") from None
+        raise ConfigError(f"{where}: {_explain(error, model, document)}") from None
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, model: type[BaseModel], document: str) -> str:
     errors = error.errors()
     # a key that is misspelt is also one that is missing: the unknown one says more
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
@@ -67,16 +79,16 @@ def _explain(error: ValidationError) -> str:
     key = ".".join(str(part) for part in place)
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        known = _keys_at(Mapping, place[:-1])
+        known = _keys_at(model, place[:-1])
         near = difflib.get_close_matches(str(place[-1]), known, 1, 0.5)
-        elsewhere = [one for one in _all_keys() if one.rsplit(".", 1)[-1] == place[-1]]
+        elsewhere = [one for one in _all_keys(model) if one.rsplit(".", 1)[-1] == place[-1]]
         if elsewhere:
             return f"unknown key {key}; it belongs to {elsewhere[0]}"
         if near:
             return f"unknown key {key}; did you mean {near[0]}?"
         return f"unknown key {key}; here are {', '.join(known)}"
     if first["type"] == "missing":
-        return f"{key} is missing; docs/recordings.md has an example"
+        return f"{key} is missing; {document} has an example"
     given = first.get("input")
     shown = "" if isinstance(given, dict | BaseModel) else f" (given: {given!r:.100})"
     return f"{key or 'it'} {'is wrong: ' if key else ''}{message}{shown}"
@@ -104,7 +116,7 @@ def _keys_at(model: type[BaseModel], place: list[int | str]) -> list[str]:
     return list(_keys(model))
 
 
-def _all_keys(model: type[BaseModel] = Mapping, path: str = "") -> list[str]:
+def _all_keys(model: type[BaseModel], path: str = "") -> list[str]:
     found = []
     for key, annotation in _keys(model).items():
         found.append(path + key)

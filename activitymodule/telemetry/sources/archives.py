@@ -30,19 +30,24 @@ def members(path: Path) -> list[str]:
     return sorted(name for name, _ in each(path))
 
 
-def each(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """Every file of an archive, by name (see `members`) and as a stream, in the order in which they lie there."""
+def each(path: Path, *, nested: bool = True) -> Iterator[tuple[str, IO[bytes]]]:
+    """Every file of an archive, by name (see `members`) and as a stream, in the order in which they lie there.
+
+    nested : open archives in it too; without, they are files like others
+    """
     with readable(path), open(path, "rb") as file:
-        yield from _within(file, path)
+        yield from _within(file, path, nested=nested)
 
 
-def _within(file: IO[bytes], path: Path, within: str = "") -> Iterator[tuple[str, IO[bytes]]]:
+def _within(
+    file: IO[bytes], path: Path, within: str = "", *, nested: bool = True
+) -> Iterator[tuple[str, IO[bytes]]]:
     """The files of an archive; archives in it are opened too, those in these not."""
     for name, member in _all(file, path):
         pure = PurePosixPath(name)
         if "__MACOSX" in pure.parts or pure.name.startswith("._"):  # what macOS adds to its archives
             continue
-        if within or not is_archive(Path(name)):
+        if within or not nested or not is_archive(Path(name)):
             yield within + name, member
         else:
             with spooled(member) as inner:
