@@ -10,6 +10,7 @@ from activitymodule.days.imports import apple_health, fitbit, garmin, zones
 from activitymodule.days.imports.building import Export, Row, rows_of
 from activitymodule.days.imports.ledger import Ledger
 from activitymodule.days.imports.samples import collected
+from activitymodule.days.local import zone_info
 from activitymodule.errors import ConfigError, DataError
 
 KINDS = ("apple-health", "fitbit", "garmin")
@@ -44,14 +45,14 @@ def import_export(
     zone : the participant's, as an IANA name. Without it, the zone that the export names, the one that its offsets
         from UTC fit, or `default_zone`; which of them is noticed in the ledger.
     times : of Fitbit's files of minutes, `local` or `utc`; see imports/fitbit.py
-    Raises ConfigError for a path or zone that cannot be right, DataError where the export is damaged, another one, or
-    holds no day.
+    Raises ConfigError for a path that cannot be right, DataError for an unknown zone and where the export is damaged,
+    another one, or holds no day.
     """
     if kind not in KINDS:
         raise ConfigError(f"there is no import {kind}; there are {', '.join(KINDS)} and table")
     if times is not None and kind != "fitbit":
         raise ConfigError("--times is for exports of Fitbit, whose files of minutes do not say it")
-    given = zones.zone_named(zone) if zone is not None else None
+    given = zone_info(zone) if zone is not None else None
     ledger = Ledger()
     with collected(ledger) as samples:
         export = Export(samples, _GAPS[kind])
@@ -77,8 +78,8 @@ def _zone(export: Export, default_zone: str) -> ZoneInfo:
     noticed = export.ledger.noticed
     if export.zone is not None:
         try:
-            found = zones.zone_named(export.zone)
-        except ConfigError:
+            found = zone_info(export.zone)
+        except DataError:
             noticed["zone of the export that nobody knows"] += 1
         else:
             noticed[f"zone {found.key}: as the export names it"] += 1
@@ -86,6 +87,6 @@ def _zone(export: Export, default_zone: str) -> ZoneInfo:
     guess = zones.inferred(export.offsets)
     if guess is not None:
         noticed[f"zone {guess}: by the export's offsets from UTC; --zone says it exactly"] += 1
-        return zones.zone_named(guess)
+        return zone_info(guess)
     noticed[f"zone {default_zone}: not known from the export; --zone says it"] += 1
-    return zones.zone_named(default_zone)
+    return zone_info(default_zone)

@@ -25,6 +25,7 @@ from activitymodule.days.imports.importing import Imported
 from activitymodule.days.imports.ledger import Ledger
 from activitymodule.days.imports.table_mapping import MAPS, DayMapping, DayTable, bounds_of
 from activitymodule.days.imports.workouts import kind_of
+from activitymodule.days.local import zone_info
 from activitymodule.errors import ConfigError, DataError
 from activitymodule.telemetry.identifiers import DEVICE_ID_TEXT, is_device_id
 from activitymodule.telemetry.sources.tables.files import Block, is_table, missing_column, open_table
@@ -73,7 +74,7 @@ def import_table(
     """
     ledger = Ledger()
     name = zone or mapping.zone or default_zone
-    local = zones.zone_named(name)
+    local = zone_info(name)
     if zone is None and mapping.zone is None:
         ledger.noticed[f"zone {name}: the mapping names none; --zone says it"] += 1
     tables = (mapping, *mapping.also)

@@ -10,8 +10,8 @@ import pyarrow as pa
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from activitymodule.days.columns import COLUMNS
-from activitymodule.days.imports.zones import zone_named
-from activitymodule.errors import ConfigError
+from activitymodule.days.local import zone_info
+from activitymodule.errors import ConfigError, DataError
 from activitymodule.telemetry.mapping.loading import parsed
 from activitymodule.telemetry.mapping.model import Column, Format, Part, Scale
 
@@ -156,8 +156,8 @@ class DayMapping(DayTable):
     def _zone(cls, value: str | None) -> str | None:
         if value is not None:
             try:
-                zone_named(value)
-            except ConfigError as error:
+                zone_info(value)
+            except DataError as error:
                 raise ValueError(str(error)) from None
         return value
 

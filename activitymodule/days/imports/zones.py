@@ -9,33 +9,15 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 
-from activitymodule.errors import ConfigError
+from activitymodule.days.local import midnights_us
 
 _QUARTER = 900  # s: no zone changes its offset between quarters of an hour
 _GUESSED = ("Europe/", "America/", "Asia/", "Australia/", "Pacific/", "Africa/", "Atlantic/", "Indian/")
 
 
-def zone_named(name: str) -> ZoneInfo:
-    """The time zone of an IANA name. Raises ConfigError where there is none."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ConfigError(
-            f"there is no time zone {name[:60]!r}; give an IANA name, such as Europe/Berlin"
-        ) from None
-
-
-def day_start(day: date, zone: ZoneInfo) -> float:
-    """When a local day begins, in seconds since 1970 (UTC).
-
-    Where the clock skips midnight, the day begins with its first instant.
-    """
-    return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
-
-
 def day_starts(first: date, count: int, zone: ZoneInfo) -> np.ndarray:
     """Begin of `count` local days from `first`, and of the one after them: float64 (count + 1,), seconds (UTC)."""
-    return np.array([day_start(first + timedelta(days=k), zone) for k in range(count + 1)])
+    return midnights_us(first, first + timedelta(days=count - 1), zone.key) / 1e6
 
 
 def date_of(seconds: float, zone: ZoneInfo) -> date:

@@ -150,7 +150,7 @@ def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
         import_export("fitbit", tmp_path / "nowhere", "p1")
     with pytest.raises(DataError):
         import_export("fitbit", tmp_path, "p1")
-    with pytest.raises(ConfigError):
+    with pytest.raises(DataError):
         import_export("fitbit", tmp_path, "p1", zone="Mars/Base")
     with pytest.raises(ConfigError):
         import_export("garmin", tmp_path, "p1", times="utc")

@@ -15,6 +15,7 @@ from activitymodule.days.imports import samples as collecting
 from activitymodule.days.imports import zones
 from activitymodule.days.imports.ledger import Ledger
 from activitymodule.days.imports.samples import Kind, Samples
+from activitymodule.days.local import zone_info
 from activitymodule.errors import DataError
 
 NEW_YEAR = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
@@ -41,7 +42,7 @@ ZONES = (
 def test_every_amount_is_on_its_days_and_on_no_other(
     spans: list[tuple[int, int, int]], zone: str, wall: bool
 ) -> None:
-    local = zones.zone_named(zone)
+    local = zone_info(zone)
     with tempfile.TemporaryDirectory() as folder:
         samples = Samples(Path(folder), Ledger())
         for start, seconds, value in spans:
@@ -66,7 +67,7 @@ def test_a_flood_of_equal_samples_is_taken_and_one_of_different_ones_refused(
     samples = Samples(tmp_path, Ledger())
     for k in range(5000):
         samples.add(Kind.steps, 0, NEW_YEAR + k % 300, NEW_YEAR + k % 300, 1)
-    [day] = samples.days(zones.zone_named("UTC"))
+    [day] = samples.days(zone_info("UTC"))
     assert len(day.rows) == 300
     assert samples.ledger.merged["steps: duplicate"] == 4700
 
@@ -83,7 +84,7 @@ def test_more_samples_than_can_be_true_are_refused(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("wall", ["2024-03-31T02:30:00", "2024-10-27T02:30:00", "2024-06-01T00:00:00"])
 def test_times_of_the_clock_are_those_of_the_standard_library(wall: str) -> None:
-    berlin = zones.zone_named("Europe/Berlin")
+    berlin = zone_info("Europe/Berlin")
     seconds = datetime.fromisoformat(wall).replace(tzinfo=UTC).timestamp()
     expected = datetime.fromisoformat(wall).replace(tzinfo=berlin).timestamp()
     assert zones.instants(np.array([seconds, seconds]), berlin).tolist() == [expected, expected]
