@@ -35,8 +35,13 @@ _UNITS = {
     "count": 1.0, "count/min": 1.0, "count/s": 60.0, "bpm": 1.0, "Cal": 1.0, "kcal": 1.0, "cal": 1e-3, "kJ": 1 / 4.184,
     "J": 1 / 4184,
 }  # fmt: skip
+_REMEMBERED = 20_000
 _MINUTES = {"min": 1.0, "s": 1 / 60, "hr": 60.0, "h": 60.0}
 _WATCH = re.compile(r"model:\s*Watch\b|name:\s*Apple Watch")
+_HOUR = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d) (?P<hour>[01]\d|2[0-3]): (?P<sign>[+-])(?P<hours>[01]\d)(?P<minutes>[0-5]\d)",
+    re.ASCII,
+)
 _PREFIX = re.compile("^HK(?:QuantityTypeIdentifier|CategoryTypeIdentifier|DataType)?")
 
 
@@ -87,6 +92,8 @@ class _Reader:
         self._energy: dict[str, float] = {}
         self._in_correlation = 0
         self._zones: Counter[str] = Counter()
+        self._hours: dict[str, float] = {}
+        self._sources: dict[tuple[str, str], int] = {}
 
     def read(self, stream: _Peeked, name: str) -> None:
         parse(stream, name, "HealthData", self._begin, self._end)
@@ -129,17 +136,38 @@ class _Reader:
             return
         try:
             factor = _UNITS[attributes["unit"]]
-            start, offset = stamp(attributes["startDate"])
-            end = stamp(attributes["endDate"])[0]
+            begin, finish = attributes["startDate"], attributes["endDate"]
+            start = self._stamp(begin)
+            end = start if finish == begin else self._stamp(finish)
             value = float(attributes["value"]) * factor
         except (KeyError, ValueError):
             self._ledger.leave_out(f"{kind.name}: unreadable record")
             return
-        source = self._samples.source(
-            attributes.get("sourceName", "")[:200], _WATCH.search(attributes.get("device", "")) is not None
-        )
-        self._export.offsets[attributes["startDate"][:7], offset] += 1
+        source = self._source(attributes.get("sourceName", ""), attributes.get("device", ""))
         self._samples.add(kind, source, start, end, value)
+
+    def _source(self, name: str, device: str) -> int:
+        known = self._sources.get((name, device))
+        if known is None:
+            known = self._samples.source(name[:200], _WATCH.search(device) is not None)
+            if len(self._sources) < _REMEMBERED:
+                self._sources[name, device] = known
+        return known
+
+    def _stamp(self, text: str) -> float:
+        """`2024-01-01 01:01:36 +0200` in seconds since 1970. Raises ValueError."""
+        hour = text[:14] + text[19:]
+        known = self._hours.get(hour)
+        if known is None:
+            known, offset = hour_of(hour)
+            self._export.offsets[text[:7], offset] += 1
+            if len(self._hours) >= _REMEMBERED:
+                self._hours.clear()
+            self._hours[hour] = known
+        minute, second = int(text[14:16]), int(text[17:19])
+        if text[16] != ":" or minute > 59 or second > 60:
+            raise ValueError(text)
+        return known + 60 * minute + second
 
     def _metadata(self, attributes: Mapping[str, str]) -> None:
         zone = attributes.get("value", "")
@@ -157,7 +185,7 @@ class _Reader:
 
     def _add_workout(self, attributes: Mapping[str, str]) -> None:
         try:
-            start, end = stamp(attributes["startDate"])[0], stamp(attributes["endDate"])[0]
+            start, end = self._stamp(attributes["startDate"]), self._stamp(attributes["endDate"])
             minutes = (end - start) / 60
             if "duration" in attributes:
                 minutes = float(attributes["duration"]) * _MINUTES[attributes.get("durationUnit", "min")]
@@ -183,26 +211,12 @@ def _short(kind: str) -> str:
     return _PREFIX.sub("", kind)[:80]
 
 
-@lru_cache(maxsize=4096)
-def _midnight(text: str) -> int:
-    return (date.fromisoformat(text).toordinal() - 719_163) * 86_400
-
-
-@lru_cache(maxsize=256)
-def _offset(text: str) -> int:
-    sign = {"+": 1, "-": -1}[text[0]]
-    return sign * (int(text[1:3]) * 3600 + int(text[3:5]) * 60)
-
-
-def stamp(text: str) -> tuple[float, int]:
-    """`2024-01-01 01:01:36 +0200` in seconds since 1970, and its offset in seconds. Raises ValueError."""
-    if len(text) != 25 or text[13] != ":" or text[16] != ":" or text[10] != " ":
+def hour_of(text: str) -> tuple[float, int]:
+    """The hour `2024-01-01 01: +0200` in seconds since 1970, and its offset from UTC in seconds. Raises ValueError."""
+    found = _HOUR.fullmatch(text)
+    if found is None:
         raise ValueError(text)
-    hour, minute, second = int(text[11:13]), int(text[14:16]), int(text[17:19])
-    if not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 61):
-        raise ValueError(text)
-    try:
-        offset = _offset(text[20:])
-    except (KeyError, IndexError):
-        raise ValueError(text) from None
-    return _midnight(text[:10]) + hour * 3600 + minute * 60 + second - offset, offset
+    days = date.fromisoformat(found["date"]).toordinal() - 719_163
+    offset = int(found["hours"]) * 3600 + int(found["minutes"]) * 60
+    offset = -offset if found["sign"] == "-" else offset
+    return days * 86_400 + int(found["hour"]) * 3600 - offset, offset

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -63,32 +64,27 @@ class Export:
 def rows_of(export: Export, participant: str, source: str, zone: ZoneInfo) -> list[Row]:
     """The daily records of an export, in the order of days. What sources told alike goes to the ledger."""
     days = _Days(export, zone)
-    rows = [
-        {
-            "participant": participant,
-            "date": day,
-            "source": source,
-            "zone": zone.key,
-            **days.row(day, samples),
-        }
-        for day, samples in days.each()
-    ]
-    for row in rows:
-        _bounded(row, export.ledger)
+    rows = []
+    for day, samples in days.each():
+        row: Row = {"participant": participant, "date": day, "source": source, "zone": zone.key}
+        rows.append(bounded(row | days.row(day, samples), export.ledger))
     last = max((place for place, row in enumerate(rows) if not _is_unworn(row)), default=-1)
     if last + 1 < len(rows):
         export.ledger.leave_out("day after the last one with data", len(rows) - last - 1)
     return rows[: last + 1]
 
 
-def _bounded(row: Row, ledger: Ledger) -> None:
-    """Take out numbers of a day that no day can have, and count them."""
+def bounded(row: Row, ledger: Ledger) -> Row:
+    """The record without numbers that its day cannot have, which are counted."""
+    minutes_of_day = 60 * cast(float, row["hours"]) + 1e-6
     for column in COLUMNS:
         value = row.get(column.name)
-        low, high = column.low or 0.0, column.high
-        if isinstance(value, float) and high is not None and not low <= value <= high:
-            row[column.name] = None
-            ledger.leave_out(f"{column.name} of a day: impossible value")
+        if isinstance(value, float) and column.high is not None:
+            high = min(column.high, minutes_of_day) if column.unit == "min" else column.high
+            if not (column.low or 0.0) <= value <= high:
+                row[column.name] = None
+                ledger.leave_out(f"{column.name} of a day: impossible value")
+    return row
 
 
 def _is_unworn(row: Row) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -54,7 +55,7 @@ def each_file(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, 
 
     Raises ConfigError where there is no such path, DataError where an archive is damaged or unpacks to too much.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # also for names that no file system has
         raise ConfigError(f"there is no file or folder {path}")
     if path.is_dir():
         for file in sorted(path.rglob("*")):

@@ -138,6 +138,9 @@ def read(path: Path, export: Export) -> Reader:
 def settle(reader: Reader, export: Export, zone: ZoneInfo, times: str | None) -> None:
     """Say how the files of minutes are to be read: `local`, `utc`, or None: by the logs of sleep."""
     utc = {kind: _is_utc(export.samples, kind, reader.sleep, zone) for kind in Kind} if times is None else {}
+    for kind, other in ((Kind.steps, Kind.heart_rate), (Kind.heart_rate, Kind.steps)):
+        if utc and utc[kind] is None:  # the two are written alike
+            utc[kind] = utc[other]
     chosen = {kind: times == "utc" if times else bool(utc[kind]) for kind in Kind}
     for kind in (Kind.steps, Kind.energy, Kind.heart_rate):
         if export.ledger.read[kind.name]:

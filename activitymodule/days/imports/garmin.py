@@ -2,16 +2,19 @@
 
 Counters of monitoring (steps, active calories by activity, since midnight) become amounts between two messages;
 resting energy is the watch's resting metabolic rate. Sessions of activities are workouts; their steps and heart rate
-count where monitoring has none. A file that is there twice is read once. Everything else is counted by its message.
+count where monitoring has none. A file that is there twice is read once; one that is damaged, as a watch leaves it
+whose battery ends, is left out where others are whole. Everything else is counted by its message.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -20,7 +23,6 @@ from activitymodule.days.imports.files import each_file, whole
 from activitymodule.days.imports.samples import Kind
 from activitymodule.days.imports.workouts import Workout, kind_of
 from activitymodule.errors import ConfigError, DataError
-from activitymodule.telemetry.untrusted import readable
 
 try:
     import fitdecode
@@ -28,7 +30,7 @@ except ModuleNotFoundError:
     fitdecode: ModuleType | None = None  # type: ignore[no-redef]
 
 GAP_MINUTES = 15  # monitoring keeps a heart rate every minute or so, fewer at rest
-_LARGEST_FILE = 256 << 20
+_LARGEST_FILE = 128 << 20
 _DAY = 86_400
 _ON_FOOT = ("walking", "running", "hiking")
 _COUNTED = ("walking", "running")
@@ -36,7 +38,11 @@ _PIECE = 600.0  # s
 _LONGEST_GAP = 3600.0  # s over which the difference of a counter is spread
 _USED = ("record", "session", "activity", "monitoring", "monitoring_info", "file_id", "device_settings")
 
+_OF_RECORD = ("timestamp", "heart_rate")
+_MOST_MESSAGES = 1_000_000
+
 Fields = dict[str, object]
+Message = tuple[str, float, Fields]
 
 
 class _Monitoring:
@@ -101,34 +107,46 @@ def read(path: Path, export: Export) -> None:
             "FIT files need the package fitdecode, which is not installed: pip install 'activitymodule[research]'"
         )
     known: set[bytes] = set()
-    monitoring: list[tuple[float, int, str, bytes]] = []
-    for name, stream in each_file(path, lambda one: one.lower().endswith(".fit")):
-        content = whole(stream, name, _LARGEST_FILE)
-        digest = hashlib.sha256(content).digest()
-        if digest in known:
-            export.ledger.merged["file: duplicate"] += 1
-            continue
-        known.add(digest)
-        messages = list(_messages(content, name, export))
-        kinds = {kind for kind, _, _ in messages}
-        export.ledger.read["file"] += 1
-        if "monitoring" in kinds:
-            first = min(at for kind, at, _ in messages if kind.startswith("monitoring"))
-            monitoring.append((first, len(monitoring), name, content))
-        else:
-            _activity(messages, export)
+    monitoring: list[tuple[float, Path, str]] = []
+    damaged: list[DataError] = []
+    with tempfile.TemporaryDirectory(prefix="activity-fit-") as folder:
+        for name, stream in each_file(path, lambda one: one.lower().endswith(".fit")):
+            content = whole(stream, name, _LARGEST_FILE)
+            digest = hashlib.sha256(content).digest()
+            if digest in known:
+                export.ledger.merged["file: duplicate"] += 1
+                continue
+            known.add(digest)
+            try:
+                messages = list(_messages(content, name, export.ledger.left_out))
+            except DataError as error:
+                damaged.append(error)
+                export.ledger.leave_out("file: damaged")
+                continue
+            export.ledger.read["file"] += 1
+            first = _activity(messages, export)
+            if first is not None:
+                kept = Path(folder, str(len(known)))
+                kept.write_bytes(content)
+                monitoring.append((first, kept, name))
+        counters = _Monitoring(export)
+        for _, kept, name in sorted(monitoring):
+            _monitored(_messages(kept.read_bytes(), name, Counter()), counters, export)
+    if damaged and not export.ledger.read["file"]:
+        raise damaged[0]
     if not known:
         raise DataError(f"{path} holds no FIT file (.fit) of a Garmin watch")
-    counters = _Monitoring(export)
-    for _, _, name, content in sorted(monitoring):
-        _monitored(_messages(content, name, None), counters, export)
 
 
-def _messages(content: bytes, name: str, export: Export | None) -> Iterator[tuple[str, float, Fields]]:
-    """The messages that are used: kind, time (seconds since 1970) and fields. The others go to the ledger."""
+def _messages(content: bytes, name: str, others: Counter[str]) -> Iterator[Message]:
+    """The messages that are used: kind, time (seconds since 1970) and fields. The others are counted by kind.
+
+    Raises DataError where the file is damaged, which may show at its end only.
+    """
     at = 0.0
+    left_out = Counter[str]()
+    used = 0
     with (
-        readable(name),
         _explained(name),
         fitdecode.FitReader(
             io.BytesIO(content),
@@ -140,31 +158,40 @@ def _messages(content: bytes, name: str, export: Export | None) -> Iterator[tupl
             if not isinstance(frame, fitdecode.FitDataMessage):
                 continue
             if frame.name not in _USED:
-                if export is not None:
-                    kind = "unknown" if frame.name.startswith("unknown") else frame.name
-                    export.ledger.leave_out(f"message {kind}")
+                left_out[
+                    "message unknown" if frame.name.startswith("unknown") else f"message {frame.name}"
+                ] += 1
                 continue
-            fields: Fields = {one.name: one.value for one in frame.fields if one.value is not None}
+            fields: Fields = {
+                one.name: one.value
+                for one in frame.fields
+                if one.value is not None and (frame.name != "record" or one.name in _OF_RECORD)
+            }
+            used += 1
+            if used > _MOST_MESSAGES:
+                raise DataError(f"more than {_MOST_MESSAGES:,} messages")
             if (full := _seconds(fields.get("timestamp"))) is not None:
                 at = full
             elif (low := fields.get("timestamp_16")) is not None and isinstance(low, int):
                 raw = int(at) - fitdecode.FIT_UTC_REFERENCE
                 at += (low - (raw & 0xFFFF)) & 0xFFFF
             yield frame.name, at, fields
+    others.update(left_out)
 
 
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
-    """Raise DataError for what the reader of FIT files finds wrong."""
+    """Raise DataError for what the reader of FIT files finds wrong, and for what a damaged file makes it raise."""
     try:
         yield
-    except fitdecode.FitError as error:
+    except Exception as error:
+        said = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(
-            f"{name} is no whole FIT file: {error}; nothing was imported, copy it from the watch again"
+            f"{name} is no whole FIT file: {said}; nothing was imported, copy it from the watch again"
         ) from error
 
 
-def _monitored(messages: Iterator[tuple[str, float, Fields]], counters: _Monitoring, export: Export) -> None:
+def _monitored(messages: Iterable[Message], counters: _Monitoring, export: Export) -> None:
     for kind, at, fields in messages:
         if kind == "monitoring_info":
             counters.info(at, fields)
@@ -177,12 +204,14 @@ def _monitored(messages: Iterator[tuple[str, float, Fields]], counters: _Monitor
 def _clock(export: Export, at: float, fields: Fields) -> None:
     local = _seconds(fields.get("local_timestamp"))
     if local is not None and abs(local - at) <= 14 * 3600:
-        month = datetime.fromtimestamp(at).strftime("%Y-%m")
+        month = datetime.fromtimestamp(at, UTC).strftime("%Y-%m")
         export.offsets[month, round((local - at) / 900) * 900] += 1
 
 
-def _activity(messages: list[tuple[str, float, Fields]], export: Export) -> None:
+def _activity(messages: Iterable[Message], export: Export) -> float | None:
+    """Take the messages of activities. The time of the first message of monitoring, None where there is none."""
     source = export.samples.source("activity", False)
+    first = None
     for kind, at, fields in messages:
         if kind == "record" and (rate := _number(fields.get("heart_rate"))) is not None:
             export.samples.add(Kind.heart_rate, source, at, at, rate)
@@ -190,6 +219,9 @@ def _activity(messages: list[tuple[str, float, Fields]], export: Export) -> None
             _clock(export, at, fields)
         elif kind == "session":
             _session(fields, source, export)
+        elif kind.startswith("monitoring"):
+            first = at if first is None else min(first, at)
+    return first
 
 
 def _session(fields: Fields, source: int, export: Export) -> None:

@@ -86,12 +86,11 @@ def means(day: DayRows, rows: np.ndarray) -> np.ndarray:
 
 def worn(measured: np.ndarray, gap_minutes: int) -> np.ndarray:
     """Minutes in which the watch was worn: those with a heart rate, and gaps between them of at most so many."""
-    found = measured.copy()
-    place = np.flatnonzero(measured)
-    for low, step in zip(place[:-1], np.diff(place), strict=True):
-        if 1 < step <= gap_minutes:
-            found[low : low + step] = True
-    return found
+    n = len(measured)
+    minute = np.arange(n)
+    before = np.maximum.accumulate(np.where(measured, minute, -n))
+    after = np.minimum.accumulate(np.where(measured, minute, 2 * n)[::-1])[::-1]
+    return np.asarray(after - before <= gap_minutes)
 
 
 def by_hour(minutes: np.ndarray) -> list[float]:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from activitymodule.days.imports import zones
-from activitymodule.days.imports.building import Row
+from activitymodule.days.imports.building import Row, bounded
 from activitymodule.days.imports.files import Guarded, each_file
 from activitymodule.days.imports.importing import Imported
 from activitymodule.days.imports.ledger import Ledger
@@ -264,7 +264,7 @@ def _joined(found: list[_Found], mapping: DayMapping, zone: ZoneInfo, ledger: Le
             parts = {k.partition(".")[2]: v for k, v in values.items() if k.partition(".")[0] == name}
             if parts:
                 row[name] = dict(sorted(parts.items()))
-        rows.append(row)
+        rows.append(bounded(row, ledger))
     alone = sum(len(set(other.days) - set(first.days)) for other in others)
     if alone:
         ledger.leave_out("row of a further table whose day is not there", alone)

@@ -118,6 +118,12 @@ def test_damaged_files_are_refused(tmp_path: Path, harm: str) -> None:
         import_export("garmin", tmp_path, "p1", zone="UTC")
 
 
+def test_a_damaged_file_among_whole_ones_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "cut.fit").write_bytes(fit_file([session("2024-03-06T10:00:00", 20, 1000, 150)] * 9)[:-9])
+    [row] = days(tmp_path, [session("2024-03-05T10:00:00", 20, 1000, 150)])
+    assert row["date"] == date(2024, 3, 5)
+
+
 def test_no_file_of_that_kind_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         import_export("garmin", tmp_path, "p1")

@@ -91,6 +91,20 @@ def test_of_several_rows_of_a_day_the_fullest_counts_in_any_order(tmp_path: Path
     assert [row["steps"] for row in by_energy.rows] == [100]
 
 
+def test_more_minutes_than_the_day_has_are_unknown(tmp_path: Path) -> None:
+    (tmp_path / "days.csv").write_text("d,m\n2024-03-31,1400\n2024-04-01,1400\n")
+    mapping = {
+        "name": "m",
+        "files": "*.csv",
+        "date": "d",
+        "columns": {"active_minutes": "m"},
+        "zone": "Europe/Berlin",
+    }
+    found = imported(tmp_path, mapping, "p1")
+    assert [row["active_minutes"] for row in found.rows] == [None, 1400]  # the first has 23 hours
+    assert found.ledger.left_out["active_minutes of a day: impossible value"] == 1
+
+
 def test_parquet_with_typed_columns_and_a_second_table(tmp_path: Path) -> None:
     days = [date(2024, 3, 31), date(2024, 4, 1)]
     pq.write_table(pa.table({"day": days, "run": [30.0, None], "n": [4000, 10]}), tmp_path / "days.parquet")
