@@ -106,17 +106,14 @@ class Bodies:
             speed[row, at],
         )
 
-    def _effort(self, who: People, activity: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """METs and speed in m/s of bouts (n, k) of activity indices and starts."""
+    def usual(self, who: People) -> tuple[np.ndarray, np.ndarray]:
+        """METs and speed in m/s of each activity as each wearer does it, both (n, activities)."""
         seed, names = self.plans.seed, self.plans.activities
-        device = who.device[:, None]
         strides = np.asarray(self.strides(who.device), np.float64)
         met = np.empty((len(who), len(names)))
         speed = np.zeros_like(met)
         for column, name in enumerate(names):
-            met[:, column] = METS.get(name, OTHER_MET) * np.exp(
-                0.08 * normal("economy " + name, seed, who.device)
-            )
+            met[:, column] = METS.get(name, OTHER_MET) * economy(name, who.device, seed)
             speed[:, column] = OTHER_SPEEDS.get(name, 0.0)
             if name in GAITS:
                 oxygen, usual, step = GAITS[name]
@@ -124,6 +121,13 @@ class Bodies:
                 speed[:, column] = 2 * strides[:, column] * length
                 if oxygen:
                     met[:, column] *= (3.5 + oxygen * 60 * speed[:, column]) / (3.5 + oxygen * usual)
+        return met, speed
+
+    def _effort(self, who: People, activity: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """METs and speed in m/s of bouts (n, k) of activity indices and starts."""
+        seed, names = self.plans.seed, self.plans.activities
+        device = who.device[:, None]
+        met, speed = self.usual(who)
         moving = np.array([METS.get(name, OTHER_MET) > 1.5 for name in names])
         bout_met = np.take_along_axis(met, activity, 1) * np.exp(
             np.where(moving[activity], 0.10, 0.05) * normal("effort", seed, device, start)
@@ -139,6 +143,11 @@ class Bodies:
             phase = uniform("phase", self.plans.seed, devices, number)
             total += height * np.sin(2 * np.pi * (second / own[row] + phase[row]))
         return total
+
+
+def economy(activity: str, device: np.ndarray, seed: int) -> np.ndarray:
+    """What an activity costs each wearer, as a factor on its METs."""
+    return np.exp(0.08 * normal(f"economy {activity}", seed, device))
 
 
 def _approach(

@@ -179,7 +179,11 @@ def shipped() -> dict[str, Path]:
 def load(name: str) -> DayMapping:
     """The mapping of a YAML file, or the shipped one of that name. Raises ConfigError."""
     path = Path(name).expanduser()
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError:  # a name that is too long for a file
+        there = False
+    if not there:
         if name not in shipped():
             raise ConfigError(
                 f"there is no mapping {name[:200]}; give a YAML file or one of {', '.join(shipped())}; "

@@ -1,0 +1,1 @@
+"""How close synthesised daily records come to those of real people."""

@@ -1,0 +1,54 @@
+"""Daily records of synthesised people by Spark: people -> their days -> a Parquet file a month.
+
+A task makes all days of some people, then a task writes all people's days of a month. Rows are a function of (seed,
+person, date) and sorted before they are written: neither partitions nor order change a byte.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from activitymodule.days.columns import SCHEMA
+from activitymodule.lake import daily_writing
+from activitymodule.lake.daily import HISTORY, Month, months
+from activitymodule.settings import Settings
+from activitymodule.synthesis.daily.records import SOURCE, HistoryRun, records
+
+_TYPES = {
+    pa.string(): "string",
+    pa.date32(): "date",
+    pa.float64(): "double",
+    pa.timestamp("us", "UTC"): "timestamp",
+    pa.list_(pa.float64()): "array<double>",
+    pa.map_(pa.string(), pa.float64()): "map<string,double>",
+}
+_DDL = ", ".join(f"`{field.name}` {_TYPES[field.type]}" for field in SCHEMA)
+_MONTH = "month"
+
+
+def generate(spark: SparkSession, config: Settings, run: HistoryRun, partitions: int) -> dict[Month, int]:
+    """Write the records of a run in place of all synthesised ones that are there; rows by month.
+
+    Raises what the lake does; what a worker raises comes as Spark's error.
+    """
+    people = spark.range(1, run.people + 1, 1, partitions).withColumnRenamed("id", "person")
+    rows = people.mapInArrow(partial(records, run=run), _DDL)
+    by_month = rows.withColumn(_MONTH, F.date_format("date", "yyyy-MM")).groupBy(_MONTH)
+    counts = by_month.applyInArrow(partial(_written, config=config), "month string, rows long").collect()
+    made = {Month(*map(int, row["month"].split("-"))): row["rows"] for row in counts}
+    left = [month for month in months(config, HISTORY) if month not in made]
+    daily_writing.replace(config, SCHEMA.empty_table(), pc.field("source") == SOURCE, left, folder=HISTORY)
+    return dict(sorted(made.items()))
+
+
+def _written(rows: pa.Table, *, config: Settings) -> pa.Table:
+    """Replace the synthesised records of a month by these."""
+    month = rows.column(_MONTH)[0].as_py()
+    table = pa.table([rows.column(field.name).cast(field.type) for field in SCHEMA], schema=SCHEMA)
+    daily_writing.replace(config, table, pc.field("source") == SOURCE, folder=HISTORY)
+    return pa.table({"month": [month], "rows": [len(table)]})

@@ -1,0 +1,1 @@
+"""Daily records of synthesised people over months: personas, workouts, illness, wear, and the records themselves."""
