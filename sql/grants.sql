@@ -83,6 +83,7 @@ BEGIN
             ('activity_airflow', 'annotations_in_force', 'SELECT'),
             ('activity_airflow', 'gold_labels', 'SELECT'),
             ('activity_airflow', 'spans_in_force', 'SELECT'),
+            ('activity_airflow', 'participant_personas', 'SELECT, INSERT, UPDATE'),
             ('activity_airflow', 'feature_minutes', 'SELECT, INSERT, UPDATE, DELETE'),
             ('activity_airflow', 'drift_alarms', 'SELECT, INSERT, UPDATE, DELETE'),
             ('activity_airflow', 'model_versions', 'SELECT, INSERT, UPDATE'),
@@ -120,6 +121,7 @@ BEGIN
             ('activity_reader', 'annotations',
              'SELECT (annotation_id, item_id, device_id, window_start, answer, label, suggested, adjudicates, origin, '
              'seconds, created_at)'),
+            ('activity_reader', 'participant_personas', 'SELECT'),
             ('activity_reader', 'spans',
              'SELECT (span_id, device_id, span_start, span_end, label, origin, answered_at, recorded_at, undoes)'),
             ('activity_reader', 'promotions', 'SELECT (promotion_id, at, name, version, before, act, why, run_id)'),

@@ -22,24 +22,22 @@ app = typer.Typer(
     epilog="Example: activity models list   |   activity models promote 3   |   activity models rollback",
 )
 
-Kind = Literal["activity", "energy"]
-_KIND = typer.Option("activity", "--kind", help="Which model: activity or energy.")
+Kind = Literal[
+    "activity",
+    "energy",
+    "personas",
+    "workout-type",
+    "workout-calories",
+    "wear-retention",
+    "wear-retention-baseline",
+]
+_KIND = typer.Option("activity", "--kind", help="Which model.")
 _WHY = typer.Option("", "--why", help="The reason, for the record.")
-_FIGURES = (
-    "accuracy",
-    "macro_f1",
-    "smoothed_macro_f1",
-    "ece",
-    "conformal_coverage",
-    "mae",
-    "rmse",
-    "r2",
-)
 
 
 @app.command("list", epilog="Example: activity models list --json")
 def list_versions(as_json: bool = options.JSON) -> None:
-    """All versions of both models, newest first, and which of them is champion."""
+    """All versions of all models, newest first, and which of them is champion."""
     rows = model_versions.all_versions(settings())
     if as_json:
         output.print_json(rows)
@@ -69,14 +67,15 @@ def show(
     row, card, metrics, lineage = found.version, found.card, found.metrics, found.lineage
     typer.echo(f"{row.name} version {row.version}, {', '.join(row.aliases) or 'no alias'}")
     typer.echo(f"  trained {lineage['trained_at']} on {lineage['data']['source']}")
-    typer.echo(f"  {lineage['data']['windows']} windows of {lineage['data']['people']} people")
+    rows = "windows" if "windows" in lineage["data"] else "rows"
+    typer.echo(f"  {lineage['data'][rows]} {rows} of {lineage['data']['people']} people")
     typer.echo(f"  data {lineage['data']['sha256'][:12]}, config {lineage['config']['sha256'][:12]}")
     typer.echo(f"  code {lineage['code']['version']} ({lineage['code']['revision'] or 'no checkout'})")
     typer.echo(f"  labels: {', '.join(card['labels'])}")
     typer.echo(f"  {len(card['feature_names'])} inputs, features version {card['features_version']}")
-    for key in _FIGURES:
-        if key in metrics:
-            typer.echo(f"  {key}: {metrics[key]:.3f}")
+    for key, value in metrics.items():
+        if isinstance(value, float):
+            typer.echo(f"  {key}: {value:.3f}")
     typer.echo(f"  files: {found.folder}")
 
 

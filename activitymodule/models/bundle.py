@@ -18,12 +18,13 @@ from activitymodule.errors import ModelError, ModelMisfitError
 from activitymodule.models import export
 from activitymodule.models.baseline import BASELINE_FILE, Baseline
 from activitymodule.models.calibration import conformal_sets, widened
-from activitymodule.models.energy import COLUMNS, WINDOW_COLUMNS, PersonColumns, energy_matrix
+from activitymodule.models.energy import WINDOW_COLUMNS, PersonColumns, energy_matrix
 from activitymodule.models.export import Card
 from activitymodule.models.familiarity import FAMILIARITY_FILE, Familiarity
+from activitymodule.models.kinds import KINDS
 from activitymodule.models.recalibration import Recalibration, by_device_model
 from activitymodule.settings import Windows
-from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
+from activitymodule.windows.catalogue import FEATURE_NAMES
 
 __all__ = ["BundleBytes", "PersonColumns", "Scores", "ScoringModel", "load_bundle"]
 
@@ -31,7 +32,6 @@ DEFAULT_MEGABYTES = 50.0
 T = TypeVar("T")
 NO_CALIBRATIONS: Mapping[str, Recalibration] = {}
 _ALIKE = 1e-3  # how far answers to the windows on a card may be off, absolutely and of their size
-_NOUN = {"activity": "classifier", "energy": "regressor"}
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,7 @@ def load_model(
     stored: ModelBytes, kind: str, windows: Windows | None = None, *, checked: bool = False
 ) -> tuple[Pipeline, Card]:
     """One model, checked and tested. Raises ModelError as `load_bundle` does."""
-    what = f"version {stored.version} of the {_NOUN[kind]}"
+    what = f"version {stored.version} of the {KINDS[kind].noun}"
     card = fitting_card(stored, kind, windows)
     model = export.load(stored.content, what)
     if not checked:
@@ -268,36 +268,37 @@ def load_model(
 
 def fitting_card(stored: ModelBytes, kind: str, windows: Windows | None = None) -> Card:
     """The card, where the model it describes fits this code, and `windows` where given. Raises ModelError."""
-    what = f"version {stored.version} of the {_NOUN[kind]}"
+    own = KINDS[kind]
+    what = f"version {stored.version} of the {own.noun}"
     card = Card.from_json(stored.card)
     if card.kind != kind:
         raise ModelMisfitError(
-            f"{what} is an {card.kind} model, not an {kind} model; check the names in the registry"
+            f"{what} is of the kind {card.kind}, not {kind}; check the names in the registry"
         )
-    expected: Sequence[str] = FEATURE_NAMES if kind == "activity" else COLUMNS
-    missing = [name for name in card.feature_names if name not in set(expected)]
+    known = set(own.columns or card.feature_names)
+    missing = [name for name in card.feature_names if name not in known]
     if missing or not card.feature_names:
         raise ModelMisfitError(
             f"{what} needs {len(missing)} features that this code does not compute, such as "
             f"{missing[0] if missing else 'none at all'}; train it again"
         )
-    if kind == "energy" and card.feature_names != COLUMNS:
+    if kind == "energy" and card.feature_names != own.columns:
         raise ModelMisfitError(f"{what} takes other columns than this code makes; train it again")
-    if card.features_version != FEATURES_VERSION:
+    if card.features_version != own.version:
         raise ModelMisfitError(
             f"{what} was trained on features of version {card.features_version}, but this code computes "
-            f"version {FEATURES_VERSION}; train it again"
+            f"version {own.version}; train it again"
         )
-    if windows and (card.length_seconds, card.rate_hz) != (windows.length_seconds, windows.rate_hz):
+    of_settings = (windows.length_seconds, windows.rate_hz) if windows and own.of_windows else None
+    if of_settings and (card.length_seconds, card.rate_hz) != of_settings:
         raise ModelMisfitError(
             f"{what} was trained on windows of {card.length_seconds} s at {card.rate_hz} Hz, but the settings say "
-            f"{windows.length_seconds} s at {windows.rate_hz} Hz; train it again or change the settings"
+            f"{of_settings[0]} s at {of_settings[1]} Hz; train it again or change the settings"
         )
-    if kind == "activity":
-        if len(card.labels) < 2 or len(set(card.labels)) != len(card.labels):
-            raise ModelMisfitError(f"{what} names too few labels, or one of them twice; train it again")
-        if card.conformal_quantile is None:
-            raise ModelMisfitError(f"{what} has no conformal quantile; train it again")
+    if own.answers != "number" and (len(card.labels) < 2 or len(set(card.labels)) != len(card.labels)):
+        raise ModelMisfitError(f"{what} names too few labels, or one of them twice; train it again")
+    if kind == "activity" and card.conformal_quantile is None:
+        raise ModelMisfitError(f"{what} has no conformal quantile; train it again")
     return card
 
 
@@ -308,25 +309,32 @@ def _try(model: Pipeline, card: Card, what: str) -> None:
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"{what} does not answer a query ({reason}); train it again or roll back") from None
-    if card.kind == "energy":
+    answers = KINDS[card.kind].answers
+    if answers == "number":
         if np.shape(answer) != (2,) or not np.isfinite(answer).all():
-            raise ModelMisfitError(f"{what} does not give one number a window; train it again or roll back")
+            raise ModelMisfitError(f"{what} does not give one number a row; train it again or roll back")
         return
     if answer.shape != (2, len(card.labels)):
         raise ModelMisfitError(
-            f"{what} gives {answer.shape[1]} probabilities for {len(card.labels)} labels; "
+            f"{what} gives {answer.shape[1]} {answers} for {len(card.labels)} labels; "
             "train it again or roll back"
         )
-    if not np.allclose(answer.sum(1), 1, atol=1e-4):
+    if answers == "distances":
+        if not (np.isfinite(answer).all() and (answer >= 0).all()):
+            raise ModelMisfitError(f"{what} gives distances that are none; train it again or roll back")
+    elif not np.allclose(answer.sum(1), 1, atol=1e-4):
         raise ModelMisfitError(
             f"{what} gives probabilities that do not add up to 1; train it again or roll back"
         )
 
 
 def _answer(model: Pipeline, card: Card, inputs: np.ndarray) -> np.ndarray:
-    """Probabilities (n, n_labels) or kcal/min (n,) of the model's own inputs (n, n_inputs)."""
-    if card.kind == "activity":
-        return np.asarray(model.predict_proba(inputs.astype(np.float32)))
+    """Probabilities or distances (n, n_labels), or a number (n,), of the model's own inputs (n, n_inputs)."""
+    match KINDS[card.kind].answers:
+        case "probabilities":
+            return np.asarray(model.predict_proba(inputs.astype(np.float32)))
+        case "distances":
+            return np.asarray(model.transform(inputs))
     return np.asarray(model.predict(inputs))
 
 

@@ -27,6 +27,7 @@ from sklearn.pipeline import Pipeline
 from activitymodule.errors import ModelError, ModelNotTrustedError, ModelTooLargeError
 from activitymodule.models.contract import trusted_types
 from activitymodule.models.families import CLASSIFIERS, REGRESSORS
+from activitymodule.models.kinds import DAY_TYPES
 from activitymodule.settings import Models
 
 MODEL_FILE = "model.skops"
@@ -75,8 +76,9 @@ class ScoredWindows:
 class Card:
     """The inputs and outputs of a model.
 
-    kind : 'activity' or 'energy'; labels : the classifier's classes in the order of its probabilities, or the
-    regressor's activity codes; feature_names : of the window features it takes, in its order; conformal_quantile:
+    kind : of models/kinds; labels : the classes in the order of the answers, or the
+    regressor's activity codes; feature_names : of the columns it takes, in its order; length_seconds, rate_hz : of
+    its windows, None of a model on daily records; conformal_quantile:
     the greatest score 1 - p of a label in a conformal set (classifier only); conformal_quantile_wide : the same for
     what is unfamiliar (models/familiarity); libraries : name -> version, of those it was trained with; scored : a few
     windows and its answers. Cards of earlier versions have none of the last three.
@@ -88,8 +90,8 @@ class Card:
     labels: tuple[str, ...]
     feature_names: tuple[str, ...]
     features_version: str
-    length_seconds: int
-    rate_hz: int
+    length_seconds: int | None = None
+    rate_hz: int | None = None
     conformal_alpha: float | None = None
     conformal_quantile: float | None = None
     conformal_quantile_wide: float | None = None
@@ -122,7 +124,7 @@ def trusted() -> list[str]:
     """Types beyond those skops trusts by itself (sklearn's and most of numpy's) that a model file may hold."""
     families = (*CLASSIFIERS.values(), *REGRESSORS.values())
     # numpy.dtype: the imputer keeps that of its data
-    return ["numpy.dtype", *(name for family in families for name in trusted_types(family))]
+    return ["numpy.dtype", *(name for family in families for name in trusted_types(family)), *DAY_TYPES]
 
 
 def dump(pipeline: Pipeline) -> bytes:

@@ -141,4 +141,6 @@ def _kind(config: Settings, name: str) -> str:
     for kind, known in names(config).items():
         if known == name:
             return kind
-    raise ConfigError(f"{name} is neither registry.classifier nor registry.regressor")
+    raise ConfigError(
+        f"{name} is no model of this project: not registry.classifier, registry.regressor or one on days"
+    )

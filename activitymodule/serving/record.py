@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from activitymodule.errors import ModelError
+from activitymodule.models.kinds import DAY_KINDS
 from activitymodule.registry import versions as registry
 from activitymodule.registry.versions import ModelVersion
 from activitymodule.settings import Settings
@@ -19,8 +20,12 @@ from activitymodule.store.promotions import Promoted, served
 
 
 def names(config: Settings) -> dict[str, str]:
-    """The registry's name of the model of each kind: activity, energy."""
-    return {"activity": config.registry.classifier, "energy": config.registry.regressor}
+    """The registry's name of the model of each kind (models/kinds); one on daily records has the name of its kind."""
+    return {
+        "activity": config.registry.classifier,
+        "energy": config.registry.regressor,
+        **{kind: kind for kind in DAY_KINDS},
+    }
 
 
 def promoted(connection: Connection, config: Settings, name: str) -> list[Promoted]:
@@ -32,7 +37,7 @@ def promoted(connection: Connection, config: Settings, name: str) -> list[Promot
     found = served(connection, name)
     if not found:
         activity, energy = last_versions(connection, config.kafka.topic)
-        version = activity if name == config.registry.classifier else energy
+        version = {config.registry.classifier: activity, config.registry.regressor: energy}.get(name)
         found = [] if version is None else [Promoted(name, version, None, 0)]
     return [
         one if one.sha256 else replace(one, sha256=first_accepted(connection, name, one.version))
@@ -145,7 +150,7 @@ def move_aliases(config: Settings, found: list[Promoted]) -> None:
 
 
 def repair(config: Settings) -> list[str]:
-    """Put the aliases champion and previous of both models where the record has them; a sentence on each that moved."""
+    """Put the aliases champion and previous of all models where the record has them; a sentence on each that moved."""
     done = []
     for name in names(config).values():
         with session(config, read_only=True) as connection:

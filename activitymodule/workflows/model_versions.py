@@ -1,4 +1,4 @@
-"""Versions of both models, and one of them with its files."""
+"""Versions of all models, and one of them with its files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from activitymodule.serving.record import names, problems, serving_version
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session
 from activitymodule.store.model_checks import newest_checks
-from activitymodule.workflows.promotion import model_name
+from activitymodule.workflows.promotion import model_name, trained_by
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def row_of(version: ModelVersion, refusal: str | None = None) -> Row:
 
 
 def all_versions(config: Settings) -> list[Row]:
-    """The versions of both models, newest first."""
+    """The versions of all models, newest first."""
     known = list(names(config).values())
     with session(config, read_only=True) as connection:
         refusals = {(one.name, one.version): one.refusal for one in newest_checks(connection, known)}
@@ -81,7 +81,7 @@ def details(config: Settings, kind: str, version: str | None = None) -> Details:
     name = model_name(config, kind)
     serving = serving_version(config, name) if version is None else None
     if version is None and serving is None:
-        raise ModelError(f"{name} has no champion yet; `activity train {kind}` makes one")
+        raise ModelError(f"{name} has no champion yet; `{trained_by(kind)}` makes one")
     found = get(config, name, version or (serving.version if serving else ""))
     folder = fetch(config, found)
     card, metrics, lineage = (

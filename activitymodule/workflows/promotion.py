@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from activitymodule.errors import ModelError
+from activitymodule.models.kinds import TRAINED_BY
 from activitymodule.registry.versions import ModelVersion, drop_challenger, get, versions
 from activitymodule.serving.checking import Checked, checked, checked_promoted
-from activitymodule.serving.record import move_aliases, promoted
+from activitymodule.serving.record import move_aliases, names, promoted
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session
 from activitymodule.store.promotions import Promotion, promotions, record_promotion
 
 
 def model_name(config: Settings, kind: str) -> str:
-    """The registry's name of the activity or energy model."""
-    return config.registry.classifier if kind == "activity" else config.registry.regressor
+    """The registry's name of the model of a kind."""
+    return names(config)[kind]
+
+
+def trained_by(kind: str) -> str:
+    """The command that makes a version of a kind."""
+    return f"activity {TRAINED_BY[kind]}" if kind in TRAINED_BY else f"activity train {kind}"
 
 
 def promote_by_hand(config: Settings, kind: str, version: str, *, by_whom: str, why: str) -> ModelVersion:
@@ -26,7 +32,7 @@ def promote_by_hand(config: Settings, kind: str, version: str, *, by_whom: str, 
     if version == "latest":
         known = versions(config, name)
         if not known:
-            raise ModelError(f"the registry has no version of {name}; `activity train {kind}` makes one")
+            raise ModelError(f"the registry has no version of {name}; `{trained_by(kind)}` makes one")
         found = known[0]
     else:
         found = get(config, name, version)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from activitymodule.errors import ActivityError, DataError
+from activitymodule.errors import DataError
 from activitymodule.files import folder_beside
 from activitymodule.models import figures
 from activitymodule.models.baseline import baseline_of, write_baseline
-from activitymodule.models.bundle import ModelBytes
 from activitymodule.models.dataset import AS_WORN, OTHER_WRIST, Mirror, TrainingWindows
 from activitymodule.models.evaluation.held_out import ActivityReport, EnergyReport
 from activitymodule.models.export import write_folder
@@ -28,15 +26,13 @@ from activitymodule.models.training import (
     train_activity,
     train_energy,
 )
-from activitymodule.models.trial import try_model
 from activitymodule.registry.lineage import write_lineage
-from activitymodule.registry.versions import ModelVersion, champion, register
-from activitymodule.serving.checking import checked, remember
+from activitymodule.registry.versions import ModelVersion, champion
 from activitymodule.serving.record import serving_version
 from activitymodule.settings import Settings
-from activitymodule.store.retraining import who
 from activitymodule.windows.catalogue import MOTION_FAMILIES
-from activitymodule.workflows.promotion import make_champion, model_name, promote_by_hand
+from activitymodule.workflows.promotion import model_name
+from activitymodule.workflows.registering import register_folder
 from activitymodule.workflows.requests import TrainingRequest
 from activitymodule.workflows.training_data import Progress, load_windows, public_name
 
@@ -249,29 +245,22 @@ def _finish(
             _write(part, run, trained, data, origin)
             draw(part)
         return Outcome(kind, name, trained.report, folder=str(folder))
-    promoted = not request.never_promote and (request.promote or run.serving.get(kind) is None)
-    with tempfile.TemporaryDirectory(prefix="activity-model-") as temporary, ThreadPoolExecutor(1) as pool:
+    serves = run.serving.get(kind) is not None
+    with tempfile.TemporaryDirectory(prefix="activity-model-") as temporary:
         _write(Path(temporary), run, trained, data, origin)
         draw(Path(temporary))
-        stored = ModelBytes.read(Path(temporary), "new", config.models.max_megabytes)
-        # beside the registration, which takes as long
-        trial = pool.submit(try_model, stored, kind) if promoted else None
-        version = register(
+        version = register_folder(
             config,
-            model_name(config, kind),
+            kind,
             Path(temporary),
             headline,
             parameters={"data": name, "seed": request.seed, "windows": trained.report.windows},
-            tags={"kind": kind, "data": name},
+            tags={"data": name},
+            promote=request.promote and not request.never_promote,
+            serves=serves or request.never_promote,
+            verb="activity train",
         )
-        if trial is not None:
-            remember(config, version, Path(temporary), trial.result())
-    if promoted and request.promote:
-        _promote(config, kind, version)
-    elif promoted:
-        make_champion(
-            config, checked(config, version), "promoted", by_whom=who(), why="the first version of this model"
-        )
+    promoted = not request.never_promote and (request.promote or not serves)
     return Outcome(kind, name, trained.report, version.name, version.version, promoted)
 
 
@@ -302,17 +291,3 @@ def _write(
         },
         model_sha256=write_folder(folder, pipeline, trained.card, report.as_json(), config.models),
     )
-
-
-def _promote(config: Settings, kind: Kind, version: ModelVersion) -> None:
-    """Promote a version, recorded like every other promotion."""
-    try:
-        promote_by_hand(
-            config, kind, version.version, by_whom=who(), why="trained with `activity train --promote`"
-        )
-    except ActivityError as error:
-        option = f" --kind {kind}" if kind == "energy" else ""
-        raise type(error)(
-            f"version {version.version} of {version.name} is registered but not champion: {error}; then run "
-            f"`activity models promote {version.version}{option}`"
-        ) from error

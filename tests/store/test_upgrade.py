@@ -58,6 +58,7 @@ ADDED_TABLES = {
     "archive_state",
     "model_checks",
     "device_calibrations",
+    "participant_personas",
     "devices",
     "spans",
     "studies",

@@ -1,0 +1,40 @@
+"""`python -m activitymodule.behaviour.loading FILE`: load one forest of the size study, and write what that took.
+
+The file was written by the study itself, in the same folder: joblib runs what it loads, so no other file is read by it.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import joblib
+import sklearn.ensemble  # imported before the measurement, as a serving process would have it
+import sklearn.pipeline  # noqa: F401
+
+import activitymodule.behaviour.forest  # noqa: F401
+from activitymodule.models.export import load
+
+_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+def _greatest() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT / 1e6
+
+
+def main(path: Path) -> None:
+    """Load the file and print memory and time as JSON."""
+    before, begin = _greatest(), time.perf_counter()
+    if path.suffix == ".skops":
+        load(path.read_bytes(), path.name)
+    else:
+        joblib.load(path)
+    seconds = time.perf_counter() - begin
+    sys.stdout.write(json.dumps({"megabytes": _greatest() - before, "seconds": seconds}) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,207 @@
+"""The size study: how small a forest of calories can be without losing accuracy.
+
+An unbounded forest as joblib writes it, forests pruned by depth, trees and leaf size, the same compressed, and as
+arrays in a skops file, which is what ships. Each file is loaded in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+import numpy as np
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.metrics import r2_score, root_mean_squared_error
+from sklearn.model_selection import GroupShuffleSplit
+from sklearn.pipeline import Pipeline
+
+from activitymodule.behaviour.workouts import SHIPPED, Rows, pipeline_of
+from activitymodule.errors import ServiceUnavailableError
+from activitymodule.models.export import dump
+
+LIMIT_MEGABYTES = 50.0
+LEAST_R2_LOSS = 0.01
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A forest of the study. form : `joblib`, `joblib compressed` or `arrays`"""
+
+    name: str
+    form: str
+    trees: int
+    depth: int | None
+    least_rows_a_leaf: int
+
+
+@dataclass(frozen=True)
+class SizeRow:
+    """A forest: its file, what it takes to load it, and its accuracy on people held out.
+
+    load_megabytes : by how much the greatest memory of the process grew; r2, rmse (kcal) : on people held out
+    """
+
+    name: str
+    form: str
+    trees: int
+    depth: int | None
+    least_rows_a_leaf: int
+    nodes: int
+    file_megabytes: float
+    load_megabytes: float
+    load_seconds: float
+    r2: float
+    rmse: float
+    shipped: bool
+
+
+@dataclass(frozen=True)
+class SizeStudy:
+    """All rows; passes : whether what ships is below the limit and within LEAST_R2_LOSS of the unbounded one."""
+
+    data: str
+    rows: int
+    people: int
+    forests: tuple[SizeRow, ...]
+    passes: bool
+
+
+def recipes(unbounded_trees: int) -> tuple[Recipe, ...]:
+    """The forests, from the unbounded one to what ships."""
+    shipped = SHIPPED["calories", "forest"]
+    trees, depth, leaf = (shipped[name] for name in ("trees", "depth", "least_rows_a_leaf"))
+    own = int(trees or 0), None if depth is None else int(depth), int(leaf or 1)
+    some = own[0]
+    return (
+        Recipe("unbounded", "joblib", unbounded_trees, None, 1),
+        Recipe("fewer trees", "joblib", some, None, 1),
+        Recipe("and less deep", "joblib", some, own[1], 1),
+        Recipe("and larger leaves", "joblib", *own),
+        Recipe("and compressed", "joblib compressed", *own),
+        Recipe("shipped: as arrays", "arrays", *own),
+        Recipe("too small", "arrays", 10, 6, 20),
+    )
+
+
+def study(
+    rows: Rows,
+    folder: Path,
+    *,
+    unbounded_trees: int,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda text: None,
+) -> SizeStudy:
+    """Grow, write and measure all forests, in `folder`, from which each file goes once it is measured.
+
+    A fifth of the people is held out. say : called with the name of each forest
+    """
+    train, test = next(
+        GroupShuffleSplit(1, test_size=0.2, random_state=seed).split(rows.X, groups=rows.person)
+    )
+    found: list[SizeRow] = []
+    # forests of one recipe are grown once, whatever they are written as
+    for key in dict.fromkeys(
+        (one.trees, one.depth, one.least_rows_a_leaf) for one in recipes(unbounded_trees)
+    ):
+        same = [
+            one for one in recipes(unbounded_trees) if key == (one.trees, one.depth, one.least_rows_a_leaf)
+        ]
+        found += _grown(rows, train, test, same, folder, seed, say)
+    order = [one.name for one in recipes(unbounded_trees)]
+    found.sort(key=lambda row: order.index(row.name))
+    whole, ships = found[0], next(row for row in found if row.shipped)
+    passes = ships.file_megabytes < LIMIT_MEGABYTES and ships.r2 >= whole.r2 - LEAST_R2_LOSS
+    data = "synthetic" if rows.synthetic else "recorded"
+    return SizeStudy(data, len(rows), len(np.unique(rows.person)), tuple(found), passes)
+
+
+def _grown(
+    rows: Rows,
+    train: np.ndarray,
+    test: np.ndarray,
+    same: list[Recipe],
+    folder: Path,
+    seed: int,
+    say: Callable[[str], None],
+) -> list[SizeRow]:
+    one = same[0]
+    pipeline = pipeline_of(
+        rows,
+        "forest",
+        seed,
+        trees=one.trees,
+        depth=one.depth,
+        least_rows_a_leaf=one.least_rows_a_leaf,
+    )
+    native = None
+    if any(recipe.form != "arrays" for recipe in same):
+        say(same[0].name)
+        native = RandomForestRegressor(
+            one.trees,
+            max_depth=one.depth,
+            min_samples_leaf=one.least_rows_a_leaf,
+            max_features=0.4,
+            random_state=seed,
+        )
+        kept = Pipeline([("encode", pipeline["encode"]), ("model", native)]).fit(rows.X[train], rows.y[train])
+    found = []
+    for recipe in same:
+        say(recipe.name)
+        if recipe.form == "arrays":
+            model = pipeline.fit(rows.X[train], rows.y[train])
+            path = folder / "forest.skops"
+            path.write_bytes(dump(model))
+        else:
+            model = kept
+            path = folder / "forest.joblib"
+            joblib.dump(model, path, compress=3 if "compressed" in recipe.form else 0)
+        predicted = model.predict(rows.X[test])
+        trees = model["model"]
+        nodes = trees.nodes if recipe.form == "arrays" else sum(t.tree_.node_count for t in trees.estimators_)
+        megabytes, seconds = loaded(path)
+        found.append(
+            SizeRow(
+                recipe.name,
+                recipe.form,
+                recipe.trees,
+                recipe.depth,
+                recipe.least_rows_a_leaf,
+                int(nodes),
+                path.stat().st_size / 1e6,
+                megabytes,
+                seconds,
+                float(r2_score(rows.y[test], predicted)),
+                float(root_mean_squared_error(rows.y[test], predicted)),
+                recipe.name.startswith("shipped"),
+            )
+        )
+        path.unlink()
+    return found
+
+
+def loaded(path: Path) -> tuple[float, float]:
+    """Memory (MB) and time (s) of loading a file of this study in a process of its own."""
+    root = str(Path(__file__).resolve().parents[2])
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", "activitymodule.behaviour.loading", str(path)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    if ended.returncode:
+        last = (ended.stderr.strip().splitlines() or ["without a word"])[-1]
+        raise ServiceUnavailableError(
+            f"the process that loads {path.name} ended with {ended.returncode}: {last}"
+        )
+    answer = json.loads(ended.stdout.splitlines()[-1])
+    return float(answer["megabytes"]), float(answer["seconds"])

@@ -1,0 +1,246 @@
+"""`activity behaviour`: models on daily records: personas, workouts, who stops wearing the watch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+from activitymodule.behaviour import person as behaviour
+from activitymodule.behaviour import personas as clusters
+from activitymodule.errors import ActivityError
+from activitymodule.jobs import options, output
+from activitymodule.settings import settings
+from activitymodule.workflows.behaviour import documents, personas, wearing, workouts
+from activitymodule.workflows.behaviour.requests import UNBOUNDED_TREES, DayModel, DayTrainingRequest
+
+SECTION = "Labels and models"
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Models on daily records: personas, type and calories of workouts, and who stops wearing the watch.",
+    epilog="Example: activity behaviour train personas --days history   |   activity behaviour assign",
+)
+
+_DAYS = typer.Option(
+    "daily", help="daily (watches and imports), history (synthesised people), or Parquet at a path."
+)
+_PEOPLE = typer.Option(
+    None, help="Parquet with body data: participant, age_years, sex, height_cm, weight_kg, ..."
+)
+_SEED = typer.Option(1, min=0, max=2**31 - 1, help="Same days, same seed: same model.")
+
+
+@app.command(
+    epilog="Examples: activity behaviour train personas --days history --clusters 5   |   activity behaviour train "
+    "workouts --days daily --evaluate-only   |   activity behaviour train retention --days history --promote"
+)
+def train(
+    what: DayModel = typer.Argument(
+        ..., help="personas, workouts (type and calories) or retention (of wear)."
+    ),
+    days: str = _DAYS,
+    truth: Path = typer.Option(None, help="Parquet with planted personas: participant, persona."),
+    people: Path = _PEOPLE,
+    seed: int = _SEED,
+    clusters: str = typer.Option("5", help="Number of personas: 2 to 20, silhouette or elbow."),
+    folds: int = typer.Option(
+        DayTrainingRequest.folds,
+        min=2,
+        help="Cross-validation folds of whole people; as many as people: one each.",
+    ),
+    target_precision: float = typer.Option(
+        DayTrainingRequest.target_precision,
+        min=0.01,
+        max=0.99,
+        help="Precision that the threshold of wear retention is chosen for, on the validation part.",
+    ),
+    baseline: bool = typer.Option(
+        True, help="Train MLlib's logistic regression beside LightGBM (starts Spark)."
+    ),
+    promote: bool = typer.Option(False, help="Make the versions champion; the first ones are anyway."),
+    evaluate_only: bool = typer.Option(False, help="Only evaluate: register nothing."),
+    folder: Path = typer.Option(None, help="Write the models to this folder and do not register them."),
+    as_json: bool = options.JSON,
+) -> None:
+    """Train and evaluate models on daily records, and register them; figures of synthesised people say so."""
+    request = DayTrainingRequest(
+        days=days,
+        truth=truth,
+        people=people,
+        seed=seed,
+        clusters=clusters,
+        folds=folds,
+        target_precision=target_precision,
+        baseline=baseline,
+        promote=promote,
+        evaluate_only=evaluate_only,
+        folder=folder,
+    )
+    if what == "personas":
+        outcome = personas.train(settings(), request)
+        found: object = outcome
+        lines = _personas(outcome)
+    elif what == "workouts":
+        trained = workouts.train(settings(), request, say=_say)
+        found, lines = trained, _workouts(trained)
+    else:
+        judged = wearing.train(settings(), request, say=_say)
+        found, lines = judged, _wearing(judged)
+    if as_json:
+        output.print_json(found)
+        return
+    for line in lines:
+        typer.echo(line)
+
+
+@app.command(epilog="Example: activity behaviour assign")
+def assign(
+    if_any: bool = typer.Option(False, help="Do nothing where there are no personas or no days yet."),
+    as_json: bool = options.JSON,
+) -> None:
+    """Give every participant with enough daily records their persona, in the store."""
+    try:
+        found = personas.assign(settings())
+    except ActivityError as error:
+        if not (if_any and error.code in ("model", "not_enough_data")):
+            raise
+        typer.echo(str(error))
+        return
+    if as_json:
+        output.print_json(found)
+        return
+    typer.echo(f"personas version {found.model_version}: {found.people:,} people, {found.new:,} of them new")
+    output.print_table(("persona", "people"), list(found.counts.items()))
+
+
+@app.command("personas", epilog="Example: activity behaviour personas --csv > personas.csv")
+def list_personas(
+    persona: str = typer.Option(None, help="Only this one."),
+    as_csv: bool = typer.Option(False, "--csv", help="Print CSV."),
+    as_json: bool = options.JSON,
+) -> None:
+    """Who has which persona, and the behaviour it follows from."""
+    found = personas.listed(settings(), persona)
+    if as_json:
+        output.print_json(found)
+        return
+    columns = ("participant", "persona", "distance", *behaviour.NAMES, "until_date", "model_version")
+    rows = [
+        (
+            one.participant,
+            one.persona,
+            one.distance,
+            *(getattr(one.behaviour, name) for name in behaviour.NAMES),
+            one.until_date,
+            one.model_version,
+        )
+        for one in found
+    ]
+    if as_csv:
+        output.print_csv(columns, rows)
+        return
+    if not rows:
+        typer.echo(
+            "nobody has a persona yet; `activity behaviour train personas` and `activity behaviour assign`"
+        )
+        return
+    output.print_table(columns, rows)
+
+
+@app.command(epilog="Example: activity behaviour sizes --days history --figure sizes.png")
+def sizes(
+    days: str = typer.Option("history", help=_DAYS.help),
+    people: Path = _PEOPLE,
+    seed: int = _SEED,
+    unbounded_trees: int = typer.Option(UNBOUNDED_TREES, min=1, help="Trees of the unbounded forest."),
+    figure: Path = typer.Option(None, help="Write a picture."),
+    as_json: bool = options.JSON,
+) -> None:
+    """Size study of the forest of calories: file, memory and time to load, accuracy; unbounded, pruned, shipped.
+
+    Ends with code 1 where the shipped forest has 50 MB or more, or loses more than .01 of R2.
+    """
+    request = DayTrainingRequest(days=days, people=people, seed=seed)
+    found = workouts.size_study(settings(), request, unbounded_trees=unbounded_trees, figure=figure, say=_say)
+    if as_json:
+        output.print_json(found)
+    else:
+        typer.echo(f"{found.rows:,} {found.data} days of {found.people:,} people; a fifth of them held out")
+        output.print_table(documents.SIZE_COLUMNS, documents.size_rows(found))
+    if not found.passes:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: activity behaviour document --real fitbit.parquet --days history")
+def document(
+    days: str = typer.Option("history", help=_DAYS.help),
+    truth: Path = typer.Option(None, help="Parquet with planted personas: participant, persona."),
+    people: Path = _PEOPLE,
+    real: str = typer.Option(None, help="Recorded days for calories: daily, or Parquet at a path."),
+    seed: int = _SEED,
+    unbounded_trees: int = typer.Option(UNBOUNDED_TREES, min=1, help="Trees of the size study."),
+) -> None:
+    """Write the figures of docs/personas.md: all models, evaluated only."""
+    request = DayTrainingRequest(days=days, truth=truth, people=people, seed=seed, evaluate_only=True)
+    path = documents.write(settings(), request, real=real, unbounded_trees=unbounded_trees, say=_say)
+    typer.echo(f"{path}: written")
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _personas(outcome: personas.PersonaOutcome) -> Iterator[str]:
+    report = outcome.report
+    yield f"{report.clusters} personas of {report.people:,} people, {_word(report.synthetic)} days"
+    yield f"  silhouette {report.silhouette:.3f}; {documents.chosen(report)}"
+    yield f"  stability over {clusters.RESAMPLES} resamples: adjusted Rand {documents.spread(report.stability)}"
+    if report.planted is not None:
+        yield f"  planted personas of synthetic people recovered: adjusted Rand {report.planted:.3f}"
+    for one in report.personas:
+        yield f"  {one.name}: {one.people:,} people ({one.share:.0%})"
+    yield from _kept(outcome.kept)
+
+
+def _workouts(outcomes: list[workouts.WorkoutOutcome]) -> Iterator[str]:
+    for one in outcomes:
+        if one.report is None or one.kept is None:
+            yield f"workout {one.target}: not trained: {one.skipped}"
+            continue
+        figures = ", ".join(f"{name} {figure.text()}" for name, figure in one.report.figures.items())
+        yield f"workout {one.target}, {one.report.family}, {one.report.data} days: {figures}"
+        yield f"  {one.report.rows:,} days of {one.report.people:,} people, {one.report.folds} folds of whole people"
+        yield from _kept(one.kept)
+
+
+def _wearing(outcomes: list[wearing.WearOutcome]) -> Iterator[str]:
+    for one in outcomes:
+        report = one.report
+        figures = ", ".join(f"{name} {figure.text()}" for name, figure in report.figures.items())
+        yield f"wear retention, {report.family}, {report.data} days: {figures}"
+        yield f"  split {report.split}"
+        limit = report.threshold
+        yield (
+            f"  threshold {limit.value:.3f}, chosen for a precision of {limit.target:g} on the validation part, where "
+            f"it reaches {limit.reached:.3f}; {report.stop_rate:.1%} of the test samples stop"
+        )
+        yield from _kept(one.kept)
+    for dropped in outcomes[0].report.dropped:
+        yield f"  dropped {dropped.column}: {dropped.rule}: {dropped.reason}"
+    if not outcomes[0].report.dropped:
+        yield f"  no column was dropped by the leakage filter ({len(outcomes[0].report.columns)} are used)"
+
+
+def _kept(kept: documents.Kept) -> Iterator[str]:
+    if kept.folder is not None:
+        yield f"  written to {kept.folder}"
+    elif kept.version is not None:
+        yield f"  {kept.kind} version {kept.version}" + (", champion" if kept.champion else "")
+
+
+def _word(synthetic: bool) -> str:
+    return "synthetic" if synthetic else "recorded"

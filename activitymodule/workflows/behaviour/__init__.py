@@ -1,0 +1,1 @@
+"""Models on daily records: training, registering, assigning, and the size study."""

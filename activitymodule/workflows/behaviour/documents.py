@@ -1,0 +1,226 @@
+"""The figures of docs/personas.md, made from the models themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from activitymodule import files
+from activitymodule.behaviour import personas, sizes
+from activitymodule.behaviour.figures import centroids_figure, cluster_counts_figure
+from activitymodule.behaviour.person import ACTIVE_DAY, BEHAVIOUR, LEAST_DAYS, NAMES, SPAN_DAYS
+from activitymodule.behaviour.persona_names import RULE
+from activitymodule.errors import DataError
+from activitymodule.settings import Settings, resolve
+from activitymodule.workflows.behaviour import personas as persona_training
+from activitymodule.workflows.behaviour import wearing, workouts
+from activitymodule.workflows.behaviour.keeping import Kept
+from activitymodule.workflows.behaviour.requests import UNBOUNDED_TREES, DayTrainingRequest
+
+__all__ = ["Kept", "chosen", "size_rows", "spread", "write"]
+
+DOCUMENT = "docs/personas.md"
+FIGURES = "docs/figures"
+SIZE_COLUMNS = (
+    "forest",
+    "form",
+    "trees",
+    "depth",
+    "least leaf",
+    "nodes",
+    "file MB",
+    "memory at load MB",
+    "load s",
+    "R2",
+    "RMSE kcal",
+)
+
+
+def spread(found: personas.Spread) -> str:
+    """As text."""
+    return f"{found.mean:.3f} (95 % {found.low:.3f} to {found.high:.3f})"
+
+
+def chosen(report: personas.PersonaReport) -> str:
+    """What each rule would choose."""
+    return f"the silhouette would choose {report.by_silhouette} personas, the elbow {report.by_elbow}"
+
+
+def size_rows(found: sizes.SizeStudy) -> list[tuple[object, ...]]:
+    """The study as rows of SIZE_COLUMNS."""
+    return [
+        (
+            one.name,
+            one.form,
+            one.trees,
+            "none" if one.depth is None else one.depth,
+            one.least_rows_a_leaf,
+            f"{one.nodes:,}",
+            round(one.file_megabytes, 1),
+            round(one.load_megabytes, 1),
+            round(one.load_seconds, 2),
+            f"{one.r2:.4f}",
+            round(one.rmse, 1),
+        )
+        for one in found.forests
+    ]
+
+
+def write(
+    config: Settings,
+    request: DayTrainingRequest,
+    *,
+    real: str | None,
+    unbounded_trees: int = UNBOUNDED_TREES,
+    say: Callable[[str], None] = lambda text: None,
+) -> Path:
+    """Evaluate every model and write the document's blocks and pictures; real : recorded days, for calories.
+
+    Raises DataError where the document lacks a block.
+    """
+    path, pictures = resolve(DOCUMENT), resolve(FIGURES)
+    text = path.read_text(encoding="utf-8")
+    text = block(text, "behaviour", behaviour_text())
+    text = block(text, "names", RULE)
+    say("personas")
+    found = persona_training.train(config, request).report
+    cluster_counts_figure(found, pictures / "personas-clusters.png")
+    centroids_figure(found, pictures / "personas-centroids.png")
+    text = block(text, "personas", personas_text(found))
+    outcomes = workouts.train(config, request, say=say)
+    if real is not None:
+        # as many folds as people: one person is left out at a time
+        alone = replace(request, days=real, truth=None, people=None, folds=10_000)
+        outcomes += [one for one in workouts.train(config, alone, say=say) if one.target == "calories"]
+    text = block(text, "workouts", workouts_text(outcomes))
+    say("size study")
+    study = workouts.size_study(
+        config, request, unbounded_trees=unbounded_trees, figure=pictures / "forest-sizes.png", say=say
+    )
+    text = block(text, "sizes", sizes_text(study))
+    text = block(text, "retention", wearing_text(wearing.train(config, request, say=say)))
+    files.write_text(path, text)
+    return path
+
+
+def block(text: str, name: str, content: str) -> str:
+    """The text with a block replaced. Raises DataError where it has none of that name."""
+    begin, end = f"<!-- {name}: made by activity behaviour document -->", f"<!-- end of {name} -->"
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if not pattern.search(text):
+        raise DataError(f"{DOCUMENT} has no block {name}; take the file of this version of the project")
+    return pattern.sub(lambda _: f"{begin}\n\n{content}\n\n{end}", text)
+
+
+def table(columns: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def behaviour_text() -> str:
+    """The six numbers of a person."""
+    rows = [(f"`{one.name}`", one.unit or "-", one.meaning, one.formula) for one in BEHAVIOUR]
+    return (
+        table(("number", "unit", "meaning", "formula"), rows)
+        + f"\n\n{ACTIVE_DAY} The last {SPAN_DAYS} days count; a person needs {LEAST_DAYS}."
+    )
+
+
+def personas_text(report: personas.PersonaReport) -> str:
+    """Personas with their figures."""
+    word = "synthetic" if report.synthetic else "recorded"
+    counts = [
+        (
+            one.clusters,
+            f"{one.silhouette.mean:.3f} ({one.silhouette.sd:.3f})",
+            f"{one.inertia.mean:.0f} ({one.inertia.sd:.0f})",
+        )
+        for one in report.counts
+    ]
+    rows = [
+        (
+            one.name,
+            f"{one.share:.0%}",
+            *(f"{one.centroid[name]:.2f} ({one.scores[name]:+.1f})" for name in NAMES),
+        )
+        for one in report.personas
+    ]
+    parts = [
+        f"{report.people:,} people, {word} days. {report.clusters} personas: silhouette {report.silhouette:.3f}; "
+        f"{chosen(report)}. Stability over {personas.RESAMPLES} resamples of people: adjusted Rand "
+        f"{spread(report.stability)}.",
+        table(
+            ("personas", f"silhouette, mean (sd) over {personas.SEEDS} seeds", "inertia, mean (sd)"), counts
+        ),
+        table(("persona", "people", *NAMES), rows),
+        "Medians of the people, in brackets the centroid in standard deviations from the mean person.",
+    ]
+    if report.planted is not None:
+        parts.insert(1, f"Planted personas of the synthetic people: adjusted Rand {report.planted:.3f}.")
+    return "\n\n".join(parts)
+
+
+def workouts_text(outcomes: Sequence[workouts.WorkoutOutcome]) -> str:
+    """Figures of workout models, a row a target, family and kind of data."""
+    rows = [
+        (
+            f"workout {one.target}" if one.report.data == "synthetic" else one.target,
+            one.report.data,
+            one.report.family,
+            f"{one.report.rows:,} of {one.report.people:,} people",
+            one.report.folds,
+            "; ".join(
+                f"{name} {figure.text(3 if figure.value < 10 else 0)}"
+                for name, figure in one.report.figures.items()
+            ),
+        )
+        for one in outcomes
+        if one.report is not None
+    ]
+    columns = ("model", "data", "family", "days", "folds", "on people held out (95 % over people)")
+    return table(columns, rows)
+
+
+def sizes_text(found: sizes.SizeStudy) -> str:
+    """The size study."""
+    told = "is" if found.passes else "is NOT"
+    return (
+        f"{found.rows:,} {found.data} days of {found.people:,} people, a fifth of them held out. The shipped forest "
+        f"{told} below {sizes.LIMIT_MEGABYTES:g} MB and within {sizes.LEAST_R2_LOSS:g} of the unbounded one's R2.\n\n"
+        + table(SIZE_COLUMNS, size_rows(found))
+    )
+
+
+def wearing_text(outcomes: Sequence[wearing.WearOutcome]) -> str:
+    """Figures of wear retention."""
+    first = outcomes[0].report
+    rows = [
+        (
+            one.report.family,
+            *(figure.text() for figure in one.report.figures.values()),
+            f"{one.report.threshold.value:.3f}",
+            f"{one.report.threshold.reached:.3f}",
+        )
+        for one in outcomes
+    ]
+    dropped = [(f"`{one.column}`", one.rule, one.reason) for one in first.dropped]
+    parts = [
+        f"{first.people:,} people, {first.data} days; {first.train:,} samples for training, {first.validation:,} for "
+        f"validation, {first.test:,} for the test, of which {first.stop_rate:.1%} stop. Split {first.split}.",
+        table(
+            (
+                "model",
+                *first.figures,
+                "threshold",
+                f"its precision on validation (target {first.threshold.target:g})",
+            ),
+            rows,
+        ),
+        table(("dropped column", "rule", "reason"), dropped)
+        if dropped
+        else f"The leakage filter dropped none of the {len(first.columns)} columns.",
+    ]
+    return "\n\n".join(parts)

@@ -1,0 +1,33 @@
+"""What the workflows are called with, where the command line shows the defaults: imports nothing that takes time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+UNBOUNDED_TREES = 100  # of the size study
+DayModel = Literal["personas", "workouts", "retention"]
+
+
+@dataclass(frozen=True)
+class DayTrainingRequest:
+    """What to train on which days.
+
+    days : `daily` (watches and imports), `history` (synthesised people), or a path of Parquet
+    truth, people : Parquet of planted personas (participant, persona) and of body data (participant, age_years, ...)
+    clusters : of personas: a number, `silhouette` or `elbow`; target_precision : of wear retention
+    promote : make the versions champion; evaluate_only : register nothing; folder : write the models there instead
+    """
+
+    days: str = "daily"
+    truth: Path | None = None
+    people: Path | None = None
+    seed: int = 1
+    clusters: str = "5"
+    folds: int = 5
+    target_precision: float = 0.5
+    baseline: bool = True
+    promote: bool = False
+    evaluate_only: bool = False
+    folder: Path | None = None
