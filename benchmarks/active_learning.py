@@ -29,9 +29,8 @@ from sklearn.linear_model import LogisticRegression
 from summaries import Json
 
 from activitymodule import settings
-from activitymodule.learning import policy
-from activitymodule.learning.doubt.margin import margin
-from activitymodule.learning.policy import Candidate, Past, Rules
+from activitymodule.learning.asking import Asking, Passing
+from activitymodule.learning.policy import Rules
 from activitymodule.models.activity import feature_names
 from activitymodule.models.evaluation.scores import macro_f1, truth_by_predicted
 from activitymodule.windows.catalogue import FEATURE_NAMES
@@ -39,8 +38,6 @@ from activitymodule.workflows.training_data import load_windows
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUND = 20  # labels between two trainings
-PASSING = 400  # windows of a round, from which the policy selects
-POOL = 96  # of them it keeps so many, as the scorer does
 DRAWS = 3  # runs of a random strategy on each split, averaged
 STOPS = (40, 60, 100, 140, 200, 300, 400)
 POLICY, RANDOM, THRESHOLD, LEAST = "policy", "random", "threshold 0.6", "least confidence"
@@ -153,8 +150,6 @@ class Simulation:
         self.labelled: list[int] = []
         self.classes = np.unique(data.activity)
         self._model: tuple[int, Any] = (0, None)
-        self.asked: Counter[str] = Counter()
-        self.predicted: Counter[str] = Counter()
         self.cursor = 0
         self.in_time = np.lexsort((data.watch, data.at_us))
         self.rules = Rules(
@@ -168,6 +163,8 @@ class Simulation:
             window_us=data.window_us,
             salt=f"{seed}/{draw}",
         )
+        passing = Passing(data.watch.tolist(), data.at_us, self.Z)
+        self.asking = Asking(passing, self.rules, self.random)
 
     @property
     def model(self) -> Any:
@@ -195,7 +192,7 @@ class Simulation:
             return list(rows[np.argsort(self.probabilities(rows).max(1), kind="stable")[:count]])
         if self.strategy == THRESHOLD:
             return self._below_threshold(count)
-        return self._by_policy(rows, count)
+        return self.asking.ask(rows, count, self.labelled, self.probabilities, self.classes)
 
     def _evenly(self, rows: np.ndarray, count: int) -> list[int]:
         """Of the true activities that had the fewest labels, those of the watches that had the fewest of it; among
@@ -221,57 +218,6 @@ class Simulation:
         taken = order[unsure]
         self.cursor = int(np.flatnonzero(self.in_time == taken[-1])[0]) + 1
         return list(taken)
-
-    def _by_policy(self, rows: np.ndarray, count: int) -> list[int]:
-        """As the scorer does: of the windows that pass by, the greatest keys; of these, what the policy chooses. What
-        it leaves (people who rest, windows too alike) is filled from the next that pass by."""
-        taken: list[int] = []
-        for _ in range(10):
-            known = [*self.labelled, *taken]
-            passing = self.random.permutation(rows)[:PASSING]
-            probabilities = self.probabilities(passing)
-            activity = self.classes[probabilities.argmax(1)]
-            values = margin(probabilities)
-            power = policy.doubt_power(len(self.labelled), self.rules)
-            keys = [
-                policy.key(
-                    self.data.watch[row], int(self.data.at_us[row]), weight, f"{self.rules.salt}/{len(known)}"
-                )
-                for row, weight in zip(passing, policy.weights(values, power).tolist(), strict=True)
-            ]
-            pool = np.argsort(keys)[-POOL:].tolist()
-            candidates = [
-                Candidate(
-                    self.data.watch[passing[k]],
-                    int(self.data.at_us[passing[k]]),
-                    self.data.watch[passing[k]],
-                    activity[k],
-                    float(values[k]),
-                    self.Z[passing[k]],
-                )
-                for k in pool
-            ]
-            past = Past(
-                items=[(self.data.watch[row], int(self.data.at_us[row])) for row in known],
-                of_person=self.asked,
-                of_activity=self.predicted,
-                standard=policy.limited(self.Z[known]) if known else None,
-                standard_of=[self.data.watch[row] for row in known],
-            )
-            for choice in policy.choose(
-                candidates, past, self.rules, labels=len(self.labelled), count=count - len(taken)
-            ):
-                one = candidates[choice.place]
-                taken.append(int(passing[pool[choice.place]]))
-                self.asked[one.person] += 1
-                self.predicted[one.activity] += 1
-            if len(taken) >= count:
-                break
-            rows = np.setdiff1d(rows, passing if len(passing) < len(rows) else taken)
-        if len(taken) < count:  # everybody rests: the least that can be said is that it is shown
-            spare = np.setdiff1d(np.flatnonzero(self.left), taken)
-            taken += list(self.random.permutation(spare)[: count - len(taken)])
-        return taken
 
     def run(self) -> dict[int, dict[str, float]]:
         """Labels spent -> figures."""

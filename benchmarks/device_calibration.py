@@ -81,9 +81,8 @@ def _of_set(model: ScoringModel, data: TrainingWindows, draws: int, config: Sett
             learnt = recalibrate(
                 unnamed.probabilities[asked],
                 truth[asked],
-                np.zeros(count),
+                np.ones(count),
                 alpha=config.models.conformal_alpha,
-                half_life_days=config.learning.calibration_half_life_days,
             )
             p = powered(unnamed.probabilities, learnt.power)
             found.append(figures(p, conformal_sets(p, learnt.quantile), rest))

@@ -72,6 +72,8 @@ def show(
     typer.echo(f"  data {lineage['data']['sha256'][:12]}, config {lineage['config']['sha256'][:12]}")
     typer.echo(f"  code {lineage['code']['version']} ({lineage['code']['revision'] or 'no checkout'})")
     typer.echo(f"  labels: {', '.join(card['labels'])}")
+    if models := card.get("device_models"):
+        typer.echo(f"  device models: {', '.join(f'{name} ({n} windows)' for name, n in models.items())}")
     typer.echo(f"  {len(card['feature_names'])} inputs, features version {card['features_version']}")
     for key, value in metrics.items():
         if isinstance(value, float):

@@ -32,6 +32,8 @@ def replay(
     readings_per_message: int = typer.Option(
         10, min=1, max=1000, help="Readings in a message, at most; 10 are 1 s."
     ),
+    passes: int = typer.Option(1, min=1, max=1000, help="Send them so often, one after another."),
+    skip_gaps: bool = typer.Option(False, help="Do not wait while nobody has a reading."),
     as_json: bool = options.JSON,
 ) -> None:
     """Send recordings of real people to Kafka, and their activities to the truth topic.
@@ -48,6 +50,8 @@ def replay(
             keep_time=keep_time,
             limit_seconds=limit_seconds,
             readings_per_message=readings_per_message,
+            passes=passes,
+            skip_gaps=skip_gaps,
             progress=show,
         )
     if as_json:

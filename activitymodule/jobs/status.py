@@ -11,7 +11,7 @@ from activitymodule.embedded import stack
 from activitymodule.errors import ActivityError
 from activitymodule.jobs import options, output
 from activitymodule.settings import Settings, settings
-from activitymodule.workflows import archiving, model_versions
+from activitymodule.workflows import archiving, devices, model_versions
 
 SECTION = "Services"
 
@@ -39,6 +39,7 @@ def status(as_json: bool = options.JSON) -> None:
     # nothing can be asked of a store that does not run
     archive = archiving.archive_report(settings()) if now.running else None
     models = _models(settings()) if now.running and now.healthy else []
+    bare = _without_profile(settings()) if now.running and now.healthy else None
     if as_json:
         output.print_json(
             {
@@ -46,6 +47,7 @@ def status(as_json: bool = options.JSON) -> None:
                 "folder": now.folder,
                 "supervisor": now.supervisor,
                 "models": models,
+                "recent_watches_without_profile": bare,
                 "services": {service.name: asdict(service) for service in now.services},
                 "archive": None if archive is None else {"good": archive.good, "summary": archive.summary},
             }
@@ -72,10 +74,23 @@ def status(as_json: bool = options.JSON) -> None:
             typer.secho(f"archive: {archive.summary}", fg=None if archive.good else "red")
         for problem in models:
             typer.echo(problem)
+        if bare:
+            typer.echo(
+                f"{bare:,} watches of the last hour have no device profile: their readings are taken as sent; "
+                "`activity devices` sets their model"
+            )
         if not now.running:
             typer.secho("nothing is supervised; `activity up` starts it", dim=True, err=True)
     if not now.healthy:
         raise typer.Exit(3)
+
+
+def _without_profile(config: Settings) -> int | None:
+    """How many recent watches have no device profile; None where that cannot be asked."""
+    try:
+        return devices.recent_without_profile(config)
+    except ActivityError:
+        return None
 
 
 def _models(config: Settings) -> list[str]:

@@ -75,7 +75,8 @@ def line(snapshot: live.Snapshot) -> str:
     per_second, readings = _rate(snapshot)
     parts = [
         f"{sum(pulse.watches.values()):,} watches: "
-        + (", ".join(f"{safe(name) or 'none'} {n:,}" for name, n in counts) or "none in the last minute"),
+        + (", ".join(f"{safe(name) or 'none'} {n:,}" for name, n in counts) or "none in the last minute")
+        + (f" ({pulse.without_profile:,} without a device profile)" if pulse.without_profile else ""),
         f"{per_second} windows/s",
         f"{readings} readings/s",
         f"latency p50 {_seconds(pulse.live_p50_seconds)} p95 {_seconds(pulse.live_p95_seconds)}"
@@ -170,6 +171,8 @@ def _activities(pulse: store.Pulse, width: int, height: int | None = None) -> Re
     if not names:
         table.add_row(Text("-", style="dim"), "", "", "")
     title = f"[b]{total:,}[/b] watches now" if total else "no watch in the last minute"
+    if pulse.without_profile:
+        title += f", {pulse.without_profile:,} without a device profile (*)"
     return Panel(
         table,
         title=title,
@@ -248,7 +251,7 @@ def _last(pulse: store.Pulse, room: int, width: int) -> RenderableType:
         confidence = "" if one.confidence is None else f"{one.confidence:.0%}"
         row = [
             Text(one.window_start.strftime("%H:%M:%S"), style="dim"),
-            Text(safe(one.device_id)),
+            Text(safe(one.device_id) + ("" if one.has_profile else " *")),
             Text(safe(one.activity or one.reason or "-"), style="dim italic" if dim else colour),
             Text(confidence, style="bold"),
         ]

@@ -104,6 +104,7 @@ def _table(windows: TrainingWindows, weight: np.ndarray) -> pa.Table:
         "run": pa.array(windows.run, pa.int64()),
         "weight": pa.array(weight, pa.float64()),
         "copied": pa.array(windows.copied),
+        "device_model": pa.array(windows.device_model.tolist(), pa.string()),
         "kcal_per_min": pa.array(windows.kcal_per_min, pa.float32()),
         "sex": pa.array(windows.people.sex.tolist(), pa.string()),
     }
@@ -138,6 +139,12 @@ def _windows(content: bytes, place: str) -> tuple[TrainingWindows, np.ndarray]:
             table.column("copied").to_numpy(zero_copy_only=False)
             if "copied" in table.column_names
             else np.zeros(n, bool)
+        ),
+        # nor do they have device models
+        device_model=(
+            np.array(table.column("device_model").to_pylist(), str)
+            if "device_model" in table.column_names
+            else np.empty(0, str)
         ),
     )
     return windows, table.column("weight").to_numpy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,6 +35,7 @@ class GoldWindows:
 
     device_id, label, stratum : str (n,); window_us : int64 (n,), UTC microseconds of the start; propensity :
     float64 (n,), how likely the window was to be queued (1 under a span); features : float32 (n, len(FEATURE_NAMES))
+    device_model : str (n,), of the watch, '' where it is not known
     """
 
     device_id: np.ndarray
@@ -43,6 +44,11 @@ class GoldWindows:
     stratum: np.ndarray
     propensity: np.ndarray
     features: np.ndarray
+    device_model: np.ndarray = field(default_factory=lambda: np.empty(0, str))
+
+    def __post_init__(self) -> None:
+        if len(self.device_model) != len(self.label):
+            object.__setattr__(self, "device_model", np.zeros(len(self.label), str))
 
     def __len__(self) -> int:
         return len(self.label)
@@ -135,4 +141,5 @@ def gold_as_training(gold: GoldWindows) -> TrainingWindows:
         kcal_per_min=np.full(n, np.nan, np.float32),
         people=PersonColumns.unknown(n),
         copied=gold.stratum == SPAN,
+        device_model=gold.device_model,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -67,13 +67,10 @@ def spread_labels(
     if not rows:
         return GoldWindows.none(), np.empty(0)
     own = teaching.take(np.array(rows))
-    spread = GoldWindows(
-        own.device_id,
-        np.concatenate([window_us for window_us, _ in parts]),
-        own.label,
-        own.stratum,
-        own.propensity,
-        np.concatenate([features for _, features in parts]),
+    spread = replace(
+        own,
+        window_us=np.concatenate([window_us for window_us, _ in parts]),
+        features=np.concatenate([features for _, features in parts]),
     )
     return spread, how.weight * weight[rows]
 

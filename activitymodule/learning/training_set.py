@@ -28,6 +28,7 @@ from activitymodule.learning.spans import span_weights
 from activitymodule.learning.spreading import Neighbours, Spreading, spread_labels
 from activitymodule.learning.strata import AUDIT, SPAN
 from activitymodule.models.dataset import TrainingWindows, concatenated
+from activitymodule.settings import Settings
 from activitymodule.windows.catalogue import FEATURES_VERSION
 
 
@@ -82,6 +83,7 @@ def training_set(
     gold: GoldWindows,
     *,
     label_weight: float = 1.0,
+    device_weight: float = 1.0,
     span_weight: float = 1.0,
     neighbours: Mapping[tuple[str, int], Neighbours] | None = None,
     spread_windows: int = 0,
@@ -91,6 +93,7 @@ def training_set(
     """The base and the gold windows that may be learnt from, in an order that depends on their content alone.
 
     base : windows with an activity each; label_weight : of a typical gold label, a window of the base having 1;
+    device_weight : by how much more a label of a device model weighs that the base does not have
     span_weight : what a window under a span weighs, where it is alone, in gold labels
     neighbours : by (device_id, window_us) of a label, the windows around it; a label is spread to them at
     `spread_weight` of its own weight, `spread_windows` to each side and up to a change point
@@ -102,6 +105,7 @@ def training_set(
     remembered = teaching.stratum == SPAN
     spans, teaching = teaching.take(remembered), teaching.take(~remembered)
     weight = label_weight * propensity_weights(teaching.propensity)
+    weight = np.where(_new_device(base, teaching), device_weight * weight, weight)
     parts, weights = [gold_as_training(teaching)], [weight]
     if spread_windows and neighbours:
         how = Spreading(neighbours, spread_windows, spread_weight, slide_us)
@@ -122,6 +126,30 @@ def training_set(
     )
 
 
+def with_labels(
+    base: TrainingWindows,
+    gold: GoldWindows,
+    config: Settings,
+    neighbours: Mapping[tuple[str, int], Neighbours] | None = None,
+) -> TrainingSet:
+    """`training_set` by the settings of `learning`."""
+    learning, copies = config.learning, config.models.augmentation.weight
+    # a window of the base counts with its copies, which a label does not have
+    with_copies = 1 + float(base.copied.mean() / (1 - base.copied.mean()) * copies)
+    return training_set(
+        base,
+        gold,
+        label_weight=learning.label_weight * with_copies,
+        device_weight=learning.device_weight,
+        # what only teaches is weighed as copies are (models/training)
+        span_weight=learning.span_weight / copies,
+        neighbours=neighbours,
+        spread_windows=learning.spread_windows,
+        spread_weight=learning.spread_weight,
+        slide_us=config.windows.slide_seconds * 1_000_000,
+    )
+
+
 def _teaching(
     base: TrainingWindows, gold: GoldWindows
 ) -> tuple[GoldWindows, tuple[str, ...], dict[str, int]]:
@@ -137,6 +165,11 @@ def _teaching(
         _count(left_out, too_few(label), teaching.label[~keep] == label)
     teaching = teaching.take(keep)
     return teaching.take(np.lexsort((teaching.window_us, teaching.device_id))), added, left_out
+
+
+def _new_device(base: TrainingWindows, gold: GoldWindows) -> np.ndarray:
+    """Which windows are of a device model that is known, and that the base does not have: bool (n,)."""
+    return (gold.device_model != "") & ~np.isin(gold.device_model, np.unique(base.device_model))
 
 
 def _count(left_out: dict[str, int], reason: str, rows: np.ndarray) -> None:

@@ -22,7 +22,7 @@ from activitymodule.models.energy import WINDOW_COLUMNS, PersonColumns, energy_m
 from activitymodule.models.export import Card
 from activitymodule.models.familiarity import FAMILIARITY_FILE, Familiarity
 from activitymodule.models.kinds import KINDS
-from activitymodule.models.recalibration import Recalibration, by_device_model
+from activitymodule.models.recalibration import LEAST_LABELS, Recalibration, by_device_model
 from activitymodule.settings import Windows
 from activitymodule.windows.catalogue import FEATURE_NAMES
 
@@ -136,6 +136,9 @@ class ScoringModel:
         place = {name: k for k, name in enumerate(FEATURE_NAMES)}
         self._columns = _as_slice([place[name] for name in card.feature_names])
         self._quantile = float(card.conformal_quantile or 0.0)
+        self._known = frozenset(
+            name for name, windows in card.device_models.items() if windows >= LEAST_LABELS
+        )
         self._wide = float(card.conformal_quantile_wide or self._quantile)
         energy_labels = energy_card.labels if energy_card else ()
         # the regressor's code of each of the classifier's labels; a label it does not know is missing to it
@@ -154,7 +157,7 @@ class ScoringModel:
         """Score windows: features float32 (n_windows, len(FEATURE_NAMES)), in that order, NaN where missing.
 
         device_models : of the watches (n_windows,), None where it is not known; calibrations : of this version by
-        device model
+        device model, beside those of its card
         """
         features = np.asarray(features, np.float32)
         if features.ndim != 2 or features.shape[1] != len(FEATURE_NAMES):
@@ -174,7 +177,12 @@ class ScoringModel:
         quantiles = widened(self._quantile, self._wide, familiarity)
         if device_models is not None:
             probabilities, quantiles = by_device_model(
-                probabilities, quantiles, self._wide, device_models, calibrations
+                probabilities,
+                quantiles,
+                self._wide,
+                device_models,
+                {**self.card.calibrations, **calibrations},
+                self._known,
             )
         in_set = conformal_sets(probabilities, quantiles)
         kcal_per_min = self._kcal_per_min(features, people, probabilities, blank)

@@ -89,6 +89,8 @@ class TrainingWindows:
             digest.update(np.asarray(getattr(self.people, name), np.float32).tobytes())
         if self.copied.any():
             digest.update(np.packbits(self.copied).tobytes())
+        if (self.device_model != "").any():
+            digest.update("\n".join(self.device_model.tolist()).encode())
         return digest.hexdigest()
 
 

@@ -14,7 +14,7 @@ import json
 import platform
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +28,7 @@ from activitymodule.errors import ModelError, ModelNotTrustedError, ModelTooLarg
 from activitymodule.models.contract import trusted_types
 from activitymodule.models.families import CLASSIFIERS, REGRESSORS
 from activitymodule.models.kinds import DAY_TYPES
+from activitymodule.models.recalibration import Recalibration
 from activitymodule.settings import Models
 
 MODEL_FILE = "model.skops"
@@ -81,7 +82,9 @@ class Card:
     its windows, None of a model on daily records; conformal_quantile:
     the greatest score 1 - p of a label in a conformal set (classifier only); conformal_quantile_wide : the same for
     what is unfamiliar (models/familiarity); libraries : name -> version, of those it was trained with; scored : a few
-    windows and its answers. Cards of earlier versions have none of the last three.
+    windows and its answers; device_models : name -> windows of the training (copies do not count), of watches whose
+    model was known; calibrations : by device model, from labels of its watches (models/recalibration). Cards of
+    earlier versions have none of the last five.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -97,6 +100,8 @@ class Card:
     conformal_quantile_wide: float | None = None
     libraries: Mapping[str, str] | None = None
     scored: ScoredWindows | None = None
+    device_models: Mapping[str, int] = field(default_factory=dict)
+    calibrations: Mapping[str, Recalibration] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The card as JSON text."""

@@ -7,10 +7,13 @@ is that of the labelled windows. Both weigh labels by their age, and the power i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+LEAST_LABELS = 20  # of a device model, before it is calibrated on, or counts as one of the training
+LEAST_PEOPLE = 2
 
 _PRIOR_LABELS = 5.0  # how many labels the model's own confidence counts for
 _POWERS = (0.02, 20.0)
@@ -34,18 +37,22 @@ def powered(probabilities: np.ndarray, power: float | np.ndarray) -> np.ndarray:
     return np.asarray(raised / raised.sum(1, keepdims=True)).astype(probabilities.dtype)
 
 
+def by_age(age_days: np.ndarray, half_life_days: float) -> np.ndarray:
+    """Weights of labels of this age: half as much after `half_life_days`."""
+    return np.asarray(0.5 ** (np.asarray(age_days, np.float64) / half_life_days))
+
+
 def recalibrate(
-    probabilities: np.ndarray, truth: np.ndarray, age_days: np.ndarray, *, alpha: float, half_life_days: float
+    probabilities: np.ndarray, truth: np.ndarray, weight: np.ndarray, *, alpha: float
 ) -> Recalibration:
     """The calibration by labelled windows of watches of one device model.
 
     probabilities : (n_windows, n_labels), of the model alone; truth : int (n_windows,), -1 for a label that the model
-    does not know; age_days : (n_windows,), of the labels, which weigh half as much after `half_life_days`
+    does not know; weight : (n_windows,), of the labels, at most 1
 
     The quantile leaves room for the next window, which weighs 1 and may be worse than all (Barber, Candes, Ramdas and
     Tibshirani 2023, Annals of Statistics 51, section 3.1). With few or old labels it is 1: all labels are in the set.
     """
-    weight = 0.5 ** (np.asarray(age_days, np.float64) / half_life_days)
     power = _power(probabilities, probabilities.argmax(1) == truth, weight)
     raised = powered(np.asarray(probabilities, np.float64), power)
     score = np.where(truth >= 0, 1.0 - raised[np.arange(len(truth)), truth], 1.0)
@@ -70,24 +77,51 @@ def _power(probabilities: np.ndarray, right: np.ndarray, weight: np.ndarray) -> 
     return float(np.exp((low + high) / 2))
 
 
+def by_held_out(
+    probabilities: np.ndarray,
+    truth: np.ndarray,
+    person: np.ndarray,
+    device_model: np.ndarray,
+    weight: np.ndarray,
+    *,
+    alpha: float,
+) -> dict[str, Recalibration]:
+    """The calibrations on the device models of a training, by what models that never saw the person say of its windows.
+
+    So they hold for people of whom there is no label. Device models with fewer than LEAST_LABELS windows or
+    LEAST_PEOPLE people have none. Arguments are those of `recalibrate`, with `person` and `device_model`, (n_windows,),
+    '' where it is not known; weight : relative to the typical window
+    """
+    out = {}
+    for name in sorted(set(device_model.tolist()) - {""}):
+        own = device_model == name
+        if own.sum() >= LEAST_LABELS and len(np.unique(person[own])) >= LEAST_PEOPLE:
+            relative = weight[own] / weight[own].max()
+            out[name] = recalibrate(probabilities[own], truth[own], relative, alpha=alpha)
+    return out
+
+
 def by_device_model(
     probabilities: np.ndarray,
     quantiles: np.ndarray,
     wide: float,
     device_models: Sequence[str | None],
     known: Mapping[str, Recalibration],
+    trained: Collection[str] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities and conformal quantiles of windows by the device model of their watch.
 
-    Those of a device model in `known` are calibrated; of another one the quantile is at least `wide`, for nothing is
-    known of it; without one (None) they stay as they are. quantiles : (n_windows,)
+    Those of a device model in `known` are calibrated; those of one in `trained`, which the model learnt from, stay as
+    they are, as do those without one (None); of another one the quantile is at least `wide`, for nothing is known of
+    it. quantiles : (n_windows,)
     """
     probabilities, quantiles = probabilities.copy(), np.array(quantiles, np.float64)
     models = np.array([model or "" for model in device_models], object)
     for model in set(models.tolist()) - {""}:
         own = models == model
         if (found := known.get(model)) is None:
-            quantiles[own] = np.maximum(quantiles[own], wide)
+            if model not in trained:
+                quantiles[own] = np.maximum(quantiles[own], wide)
         else:
             probabilities[own] = powered(probabilities[own], found.power)
             quantiles[own] = found.quantile

@@ -30,6 +30,7 @@ from activitymodule.models.evaluation.slices import AGE_BAND, DEVICE_MODEL, Slic
 from activitymodule.models.export import Card, ScoredWindows, libraries
 from activitymodule.models.familiarity import Familiarity, familiarity_of
 from activitymodule.models.families import classifier_family
+from activitymodule.models.recalibration import Recalibration, by_held_out
 from activitymodule.settings import Settings
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION, MOTION_FAMILIES
 
@@ -57,6 +58,26 @@ class ActivityTraining:
     def activities(self) -> np.ndarray:
         """The activity of each window as predicted by a model that never saw the person, str (n_windows,)."""
         return np.array(self.card.labels)[self.probabilities.argmax(1)]
+
+
+@dataclass(frozen=True)
+class ActivityFit:
+    """A fitted classifier: its pipeline, the labels of its probabilities, the names of its features."""
+
+    pipeline: Pipeline
+    labels: tuple[str, ...]
+    feature_names: tuple[str, ...]
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """(n_windows, n_labels), of features (n_windows, len(FEATURE_NAMES))."""
+        return np.asarray(self.pipeline.predict_proba(_columns(features, self.feature_names)))
+
+    def standardised(self, features: np.ndarray) -> np.ndarray:
+        """Standard scores of the training, (n_windows, n_features)."""
+        fitted = self.pipeline["model"]
+        return np.asarray(
+            (_columns(features, self.feature_names) - fitted.centre_) / fitted.scale_, np.float32
+        )
 
 
 @dataclass(frozen=True)
@@ -94,10 +115,7 @@ def train_activity(
     family = classifier_family(config.models.classifier)
     X = _columns(data.features, names)
     labels, every_truth = np.unique(data.activity, return_inverse=True)
-    if data.copied.any():
-        weight = (1.0 if weight is None else weight) * np.where(
-            data.copied, config.models.augmentation.weight, 1.0
-        )
+    weight = _with_copies(data, weight, config)
     if len(labels) < 2:
         raise NotEnoughDataError(
             "a classifier needs windows of at least two activities; the training data has one"
@@ -131,7 +149,9 @@ def train_activity(
         slicings=_slicings(known),
         seed=seed,
     )
-    card = _card(names, label_names, config, probabilities, truth, known.person)
+    card = _card(names, label_names, config, probabilities, truth, known)
+    own = np.ones(len(truth)) if weight is None else weight[~data.copied]
+    card = replace(card, calibrations=_calibrations(known, probabilities, truth, own, alpha))
     weighted = {} if weight is None else {"model__sample_weight": weight}
     if evaluate_only:
         return ActivityTraining(None, card, report, probabilities, truth)
@@ -142,10 +162,47 @@ def train_activity(
     return ActivityTraining(pipeline, card, report, probabilities, truth, familiarity)
 
 
+def fit_activity(
+    data: TrainingWindows,
+    config: Settings,
+    *,
+    families: tuple[str, ...] = MOTION_FAMILIES,
+    seed: int = 0,
+    weight: np.ndarray | None = None,
+) -> ActivityFit:
+    """The classifier that `train_activity` would ship, without its evaluation. Arguments are as there."""
+    names = feature_names(families)
+    labels, truth = np.unique(data.activity, return_inverse=True)
+    weight = _with_copies(data, weight, config)
+    weighted = {} if weight is None else {"model__sample_weight": weight}
+    family = classifier_family(config.models.classifier)
+    pipeline = classifier_pipeline(family(seed=seed)).fit(_columns(data.features, names), truth, **weighted)
+    return ActivityFit(pipeline, tuple(str(label) for label in labels), names)
+
+
+def _with_copies(data: TrainingWindows, weight: np.ndarray | None, config: Settings) -> np.ndarray | None:
+    """Weights with those of copies in them; None where every window counts the same."""
+    if not data.copied.any():
+        return weight
+    return np.asarray(
+        (1.0 if weight is None else weight) * np.where(data.copied, config.models.augmentation.weight, 1.0)
+    )
+
+
 def _slicings(data: TrainingWindows) -> list[Slicing]:
     """By device model, and by age band of the people who gave their age."""
     bands = [age_band(age) for age in data.people.age_years.tolist()]
     return [Slicing(DEVICE_MODEL, data.device_model), Slicing(AGE_BAND, np.array(bands, str))]
+
+
+def _calibrations(
+    known: TrainingWindows, probabilities: np.ndarray, truth: np.ndarray, weight: np.ndarray, alpha: float
+) -> dict[str, Recalibration]:
+    """Of the device models that are not most of the training: on that one the model itself is calibrated."""
+    names, windows = np.unique(known.device_model, return_counts=True)
+    few = np.isin(known.device_model, names[windows <= len(known) / 2])
+    models = np.where(few, known.device_model, "")
+    return by_held_out(probabilities, truth, known.person, models, weight, alpha=alpha)
 
 
 def _card(
@@ -154,10 +211,11 @@ def _card(
     config: Settings,
     probabilities: np.ndarray,
     truth: np.ndarray,
-    person: np.ndarray,
+    known: TrainingWindows,
 ) -> Card:
     """The card of a classifier, with its conformal quantiles by held-out probabilities."""
-    alpha = config.models.conformal_alpha
+    alpha, person = config.models.conformal_alpha, known.person
+    models, windows = np.unique(known.device_model[known.device_model != ""], return_counts=True)
     return Card(
         kind="activity",
         labels=labels,
@@ -168,6 +226,7 @@ def _card(
         conformal_alpha=alpha,
         conformal_quantile=conformal_quantile(probabilities, truth, person, alpha),
         conformal_quantile_wide=conformal_quantile(probabilities, truth, person, alpha * WIDE_ALPHA),
+        device_models=dict(zip(models.tolist(), windows.tolist(), strict=True)),
     )
 
 

@@ -14,7 +14,7 @@ from activitymodule.errors import DataError, NotFoundError, ServiceUnavailableEr
 from activitymodule.store.connection import Connection
 from activitymodule.store.queries import execute, fetch_all, fetch_one, fetch_row
 from activitymodule.telemetry.identifiers import DEVICE_ID_TEXT, is_device_id
-from activitymodule.telemetry.profiles import MOST_CHARACTERS, model_name
+from activitymodule.telemetry.profiles import MOST_CHARACTERS, model_name, profiles
 from activitymodule.windows.frame import KnownModel
 
 Person = Literal["command", "file", "rest", "console"]
@@ -48,6 +48,10 @@ WHERE d.source = 'message' AND d.device_model IS DISTINCT FROM excluded.device_m
 _UNSET = """
 UPDATE devices SET device_model = NULL, wrist = NULL, source = 'message', updated_at = clock_timestamp()
 WHERE device_id = %s AND (device_model IS NOT NULL OR wrist IS NOT NULL)
+"""
+_WITHOUT_PROFILE = """
+SELECT count(DISTINCT p.device_id) FROM predictions p LEFT JOIN devices d USING (device_id)
+WHERE p.window_start > now() - interval '1 hour' AND coalesce(d.device_model, '') <> ALL (%s)
 """
 _WITHOUT = """
 SELECT count(DISTINCT p.device_id) FROM predictions p LEFT JOIN devices d USING (device_id)
@@ -144,6 +148,11 @@ def models_for(connection: Connection, device_ids: Sequence[str]) -> dict[str, K
 def watches_without_model(connection: Connection) -> int:
     """How many watches with a window in the last hour have no model."""
     return int(fetch_one(connection, _WITHOUT)[0])
+
+
+def watches_without_profile(connection: Connection) -> int:
+    """How many watches with a window in the last hour have no device profile: no model, or one that has none."""
+    return int(fetch_one(connection, _WITHOUT_PROFILE, (list(profiles()),))[0])
 
 
 def _known(rows: Iterable[tuple[str, str | None, bool]]) -> dict[str, KnownModel]:

@@ -9,6 +9,7 @@ from activitymodule.models.calibration import UNFAMILIAR
 from activitymodule.store.audit import HELD_BACK, HIDDEN
 from activitymodule.store.connection import Connection
 from activitymodule.store.queries import fetch_all, fetch_one, fetch_row, fetch_value
+from activitymodule.telemetry.profiles import profiles
 
 LEAST_SECONDS = 10.0
 """A rate needs rows of at least this long: at a start the first second brings all that waited."""
@@ -31,6 +32,12 @@ class Recent:
     reason: str | None
     latency_seconds: float | None
     processed_at: datetime
+    device_model: str | None = None
+
+    @property
+    def has_profile(self) -> bool:
+        """Whether a device profile says how the axes of the watch lie; else its readings are taken as sent."""
+        return self.device_model in profiles()
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class Pulse:
     offsets: dict[int, int]  # partition -> first offset that is not scored yet
     recent: tuple[Recent, ...]
     topic_id: str | None = None  # Kafka's, of the topic that the offsets are of
+    without_profile: int = 0  # watches of the last minute that have no device profile
     unfamiliar: float | None = None  # share of the windows of the last minute; None where no version can tell
 
     @property
@@ -101,7 +109,10 @@ SELECT now(),
         FROM (SELECT activity, count(*) AS n FROM latest GROUP BY activity) AS counts),
        windows, readings, coalesce(seconds, 0), latency[1], latency[2], live[1], live[2], backlog,
        CASE WHEN behind > %(live_seconds)s THEN behind END,
-       unfamiliar, (SELECT avg(kcal_per_min) FROM latest),
+       unfamiliar,
+       (SELECT count(*) FROM latest LEFT JOIN devices USING (device_id)
+        WHERE coalesce(device_model, '') <> ALL (%(profiles)s)),
+       (SELECT avg(kcal_per_min) FROM latest),
        (SELECT count(*) FROM dead_letters WHERE noticed_at > now() - interval '60 seconds')
 FROM written
 """
@@ -117,11 +128,11 @@ _RECENT = f"""
 SELECT device_id, window_start, CASE WHEN NOT hidden THEN activity END, CASE WHEN NOT hidden THEN confidence END,
        CASE WHEN NOT hidden THEN smoothed_activity END, CASE WHEN NOT hidden THEN kcal_per_min END,
        CASE WHEN NOT hidden THEN cardinality(conformal_set) END, CASE WHEN hidden THEN %(held_back)s ELSE reason END,
-       extract(epoch FROM processed_at - received_at)::double precision, processed_at
+       extract(epoch FROM processed_at - received_at)::double precision, processed_at, device_model
 FROM (SELECT p.*, {HIDDEN} AS hidden FROM (
     SELECT * FROM predictions
     WHERE (activity IS NOT NULL OR window_end < now()) AND coverage >= %(least_coverage)s
-    ORDER BY processed_at DESC LIMIT %(recent)s) AS p) AS shown
+    ORDER BY processed_at DESC LIMIT %(recent)s) AS p) AS shown LEFT JOIN devices USING (device_id)
 ORDER BY processed_at DESC
 """
 
@@ -139,8 +150,12 @@ def take_pulse(
     live_seconds : a window whose readings waited longer than this in Kafka was not scored live: it is of a backlog
     least_coverage : windows with less are left out of `recent`
     """
-    at, watches, windows, readings, seconds, *latency, backlog, behind, unfamiliar, kcal, dead = fetch_one(
-        connection, _PULSE, {"live_seconds": live_seconds, "unfamiliar": UNFAMILIAR}
+    at, watches, windows, readings, seconds, *latency, backlog, behind, unfamiliar, bare, kcal, dead = (
+        fetch_one(
+            connection,
+            _PULSE,
+            {"live_seconds": live_seconds, "unfamiliar": UNFAMILIAR, "profiles": list(profiles())},
+        )
     )
     p50, p95, live_p50, live_p95 = latency
     batch = fetch_row(connection, _BATCH, (topic,)) or (None, None, None, {}, None, None, None)
@@ -171,6 +186,7 @@ def take_pulse(
         offsets={int(number): int(until) for number, (_, until) in batch[3].items()},
         recent=tuple(Recent(*row) for row in shown),
         topic_id=batch[6],
+        without_profile=bare,
         unfamiliar=unfamiliar,
     )
 

@@ -31,6 +31,13 @@ class Job:
         """None while it runs."""
         return self.process.poll()
 
+    def end(self) -> None:
+        """End it in order, where it still runs."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(_END_SECONDS)
+
     def last_line(self) -> str:
         """What it printed last, and where the rest is."""
         lines = [
@@ -59,13 +66,11 @@ def running(
             stderr=out,
             start_new_session=True,
         )
+    job = Job(process, log)
     try:
-        yield Job(process, log)
+        yield job
     finally:
-        if process.poll() is None:
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_END_SECONDS)
+        job.end()
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -14,7 +14,7 @@ from activitymodule.errors import ModelError, NotFoundError
 from activitymodule.learning.strata import AUDIT
 from activitymodule.models.bundle import BundleBytes, ScoringModel, load_bundle
 from activitymodule.models.calibration import conformal_sets
-from activitymodule.models.recalibration import Recalibration, powered, recalibrate
+from activitymodule.models.recalibration import Recalibration, by_age, powered, recalibrate
 from activitymodule.serving.checking import checked_promoted
 from activitymodule.serving.record import serving
 from activitymodule.settings import Settings
@@ -177,21 +177,21 @@ def _result(
     features = np.array([row.features for row in labels.rows], np.float32)
     place = {label: k for k, label in enumerate(model.labels)}
     truth = np.array([place.get(row.label, -1) for row in labels.rows])
-    # what the model alone says; of a device model that it was not calibrated on
+    alone = model.score(features).probabilities
+    # as it serves until it is calibrated by these labels
     scores = model.score(features, device_models=[name] * len(features))
-    there = np.isfinite(scores.probabilities).all(1)
-    probabilities, in_set, truth = scores.probabilities[there], scores.in_set[there], truth[there]
+    there = np.isfinite(alone).all(1)
+    probabilities, truth = alone[there], truth[there]
     calibration = recalibrate(
         probabilities,
         truth,
-        labels.age_days[there],
+        by_age(labels.age_days[there], config.learning.calibration_half_life_days),
         alpha=config.models.conformal_alpha,
-        half_life_days=config.learning.calibration_half_life_days,
     )
     after = powered(probabilities, calibration.power)
     figures = {"accuracy": float((probabilities.argmax(1) == truth).mean())}
     for when, p, sets in (
-        ("before", probabilities, in_set),
+        ("before", scores.probabilities[there], scores.in_set[there]),
         ("after", after, conformal_sets(after, calibration.quantile)),
     ):
         figures[f"confidence_{when}"] = float(p.max(1).mean())

@@ -1,14 +1,16 @@
 """The closed loop on this machine, from a champion trained on too few people to a better one.
 
-A fleet streams, windows are queued, a simulated annotator labels them, a challenger is trained and evaluated by the
-gate, and the running scorer takes it up. Both versions are then evaluated on people neither model has seen.
+A fleet, or recorded people (workflows/closed_loop_people), stream, windows are queued, a simulated annotator labels
+them, a challenger is trained and evaluated by the gate, and the running scorer takes it up. Both versions are then
+evaluated on people neither model has seen.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from activitymodule.errors import ActivityError, RefusedError, ServiceUnavailabl
 from activitymodule.kafka import topics
 from activitymodule.learning.gate import Audit, Candidate, compare, macro_f1_interval
 from activitymodule.learning.training_set import only_known
+from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.evaluation.against_truth import score
 from activitymodule.settings import Settings, build, environment_of, resolve, reveal
 from activitymodule.store.connection import session
@@ -28,9 +31,11 @@ from activitymodule.store.evaluation import has_predictions_of
 from activitymodule.store.labels import label_counts
 from activitymodule.store.migrate import upgrade
 from activitymodule.windows.catalogue import FEATURES_VERSION
+from activitymodule.workflows import closed_loop_people as people
 from activitymodule.workflows import training
+from activitymodule.workflows.annotating import annotator
 from activitymodule.workflows.background import Job, running
-from activitymodule.workflows.labelling import run_oracle
+from activitymodule.workflows.labelling import OracleCount, run_oracle
 from activitymodule.workflows.requests import LoopPlan, TrainingRequest
 from activitymodule.workflows.retraining.judging import examine_version
 from activitymodule.workflows.retraining.request import new_run_id
@@ -47,13 +52,14 @@ _POLL_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Measured:
-    """One version on people it has not seen: macro-F1 with its 95 % interval over people, and F1 by activity."""
+    """One version on people it has not seen: macro-F1 with its 95 % interval over people, F1 by activity, accuracy."""
 
     version: str
     macro_f1: float
     low: float
     high: float
     per_label: dict[str, float]
+    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,8 @@ class Comparison:
 @dataclass(frozen=True)
 class Loop(Comparison):
     """The result of a run. teaching, audit : labels that trained and evaluated; wrong : of all labels; state, summary :
-    of the retraining; promoted_seconds : from the promotion to the first row of the new version"""
+    of the retraining; promoted_seconds : from the promotion to the first row of the new version; recorded : what there
+    is besides where recorded people stream"""
 
     plan: Plan
     teaching: int
@@ -83,6 +90,7 @@ class Loop(Comparison):
     run_id: str
     promoted_seconds: float | None
     seconds: float
+    recorded: people.Recorded | None = None
 
 
 def run(config: Settings, plan: Plan, *, say: Say, keep: bool = False) -> Loop:
@@ -119,6 +127,8 @@ def loop_settings(config: Settings, plan: Plan) -> Settings:
     tree["archive"]["folder"] = f"{folder}/archive"
     tree["lake"]["folder"] = f"{folder}/lake"
     tree["queue"] |= queue_of(plan)
+    if plan.people is not None:
+        people.change_settings(tree, plan.people)
     return build(tree)
 
 
@@ -162,16 +172,16 @@ def start_afresh(config: Settings) -> None:
 def run_loop(config: Settings, plan: Plan, *, say: Say, logs: Path) -> Loop:
     """The loop, on services that run and a store that is empty. Raises ActivityError where it does not get on."""
     begin = time.monotonic()
+    recorded = people.Split.of(config, plan.people) if plan.people is not None else None
     first = _first_champion(config, plan)
-    say(f"version {first}, trained on {plan.base_people} people, is champion")
-    fleet = ["generate", "--devices", str(plan.watches), "--speed", f"{plan.speed:g}"]
-    fleet += ["--seed", str(plan.fleet_seed)]
+    say(f"version {first} is champion")
     environment = clean_environment(environment_of(config))
     with (
         running(["score"], logs / "loop-score.log", environment) as scorer,
-        running(fleet, logs / "loop-generate.log", environment) as watches,
+        running(_watches(plan, recorded), logs / "loop-watches.log", environment) as watches,
+        _annotator(config, plan, logs) as label,
     ):
-        wrong = _label(config, plan, (scorer, watches), say)
+        wrong = _label(config, plan, (scorer, watches), label, say)
         report = run_all(
             config, new_run_id(), Options(force=True), say=lambda step, text: say(f"{step}: {text}")
         )
@@ -183,7 +193,9 @@ def run_loop(config: Settings, plan: Plan, *, say: Say, logs: Path) -> Loop:
             _until_served(config, report.challenger)
             waited = time.monotonic() - promoted
             say(f"the running stream scores by version {report.challenger} after {waited:.1f} s")
-    comparison = measure(config, plan, (first, report.challenger))
+        watches.end()
+        served = None if recorded is None else people.served(config, plan, recorded, say)
+    comparison = measure(config, _unseen(config, plan, recorded), (first, report.challenger))
     return Loop(
         **vars(comparison),
         plan=plan,
@@ -195,33 +207,57 @@ def run_loop(config: Settings, plan: Plan, *, say: Say, logs: Path) -> Loop:
         run_id=report.run_id,
         promoted_seconds=waited,
         seconds=time.monotonic() - begin,
+        recorded=None if recorded is None else people.recorded(config, plan, recorded, served, say),
     )
 
 
 def _first_champion(config: Settings, plan: Plan) -> str:
     """The version of a champion that was trained on very few people."""
-    request = TrainingRequest(
-        what="activity",
-        data="synthetic",
-        devices=plan.base_people,
-        minutes=plan.base_minutes,
-        seed=plan.base_seed,
-        folds=2,
-        promote=True,
+    request = (
+        people.champion_of(plan.people)
+        if plan.people is not None
+        else TrainingRequest(
+            what="activity",
+            data="synthetic",
+            devices=plan.base_people,
+            minutes=plan.base_minutes,
+            seed=plan.base_seed,
+            folds=2,
+            promote=True,
+        )
     )
     version = training.train(request, config)[0].version
     assert version is not None
     return version
 
 
-def _label(config: Settings, plan: Plan, jobs: tuple[Job, Job], say: Say) -> int:
+def _watches(plan: Plan, split: people.Split | None) -> list[str]:
+    """The verb that streams."""
+    if plan.people is not None and split is not None:
+        return people.replay_of(plan, split.asked, passes=plan.people.passes)
+    fleet = ["generate", "--devices", str(plan.watches), "--speed", f"{plan.speed:g}"]
+    return [*fleet, "--seed", str(plan.fleet_seed)]
+
+
+@contextmanager
+def _annotator(config: Settings, plan: Plan, logs: Path) -> Iterator[Callable[[float], OracleCount]]:
+    """What labels for so many seconds: at a console where people are recorded, else in the store."""
+    if plan.people is not None:
+        with annotator(config, logs, plan.error_rate) as one:
+            yield one.label
+        return
+    yield lambda seconds: run_oracle(
+        config, error_rate=plan.error_rate, seconds=seconds, seed=int(time.monotonic()), annotators=1
+    )
+
+
+def _label(
+    config: Settings, plan: Plan, jobs: tuple[Job, Job], label: Callable[[float], OracleCount], say: Say
+) -> int:
     """Label until the plan's labels are there; the number of wrong ones."""
     deadline, reported, wrong = time.monotonic() + plan.at_most_seconds, 0.0, 0
     while True:
-        done = run_oracle(
-            config, error_rate=plan.error_rate, seconds=5, seed=int(time.monotonic()), annotators=1
-        )
-        wrong += done.wrong
+        wrong += label(5).wrong
         with session(config, read_only=True) as connection:
             counts = label_counts(connection, FEATURES_VERSION, None)
         if time.monotonic() - reported > _REPORT_SECONDS:
@@ -251,8 +287,10 @@ def _until_served(config: Settings, version: str, timeout: float = 60.0) -> None
     raise ActivityError(f"version {version} was promoted, but the stream does not score by it")
 
 
-def measure(config: Settings, plan: Plan, versions: tuple[str, str]) -> Comparison:
-    """Both versions on synthesised people of another seed."""
+def _unseen(config: Settings, plan: Plan, split: people.Split | None) -> TrainingWindows:
+    """Windows of recorded people who were never asked, or of synthesised people of another seed."""
+    if plan.people is not None and split is not None:
+        return people.windows_of(config, plan.people, split.never)
     (windows,) = load_windows(
         "synthetic",
         config,
@@ -260,7 +298,11 @@ def measure(config: Settings, plan: Plan, versions: tuple[str, str]) -> Comparis
         minutes=plan.unseen_minutes,
         seed=plan.unseen_seed,
     )
-    windows = only_known(windows)
+    return only_known(windows)
+
+
+def measure(config: Settings, windows: TrainingWindows, versions: tuple[str, str]) -> Comparison:
+    """Both versions on windows of people whom neither has seen."""
     audit = Audit(
         label=windows.activity,
         person=windows.person,
@@ -286,4 +328,5 @@ def _measured(config: Settings, candidate: Candidate, audit: Audit) -> Measured:
     value, low, high = macro_f1_interval(candidate, audit, config.learning.bootstrap)
     predicted = np.array(candidate.labels)[candidate.probabilities.argmax(1)]
     per_label = {one.activity: one.f1 for one in score(audit.label, predicted).classes}
-    return Measured(candidate.version, value, low, high, per_label)
+    accuracy = float((predicted == audit.label).mean())
+    return Measured(candidate.version, value, low, high, per_label, accuracy)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from activitymodule.errors import DataError
 from activitymodule.settings import Settings
-from activitymodule.store.connection import transact
-from activitymodule.store.devices import Setting, Wrist, set_devices
+from activitymodule.store.connection import session, transact
+from activitymodule.store.devices import Setting, Wrist, set_devices, watches_without_profile
 from activitymodule.telemetry.profiles import profile_of, profiles
 from activitymodule.telemetry.untrusted import readable
 
@@ -23,6 +23,12 @@ def remark_on(model: str | None) -> str:
     if profile_of(model) is None:
         return f"no device profile {model}: readings are taken as sent; there are {', '.join(profiles())}"
     return ""
+
+
+def recent_without_profile(config: Settings) -> int:
+    """How many watches with a window in the last hour have no device profile."""
+    with session(config, read_only=True) as connection:
+        return watches_without_profile(connection)
 
 
 def import_csv(config: Settings, path: Path) -> list[Setting]:

@@ -36,11 +36,29 @@ class TrainingRequest:
 
 
 @dataclass(frozen=True)
+class RecordedPeople:
+    """Recorded people in the place of the fleet: some are asked, the others never are.
+
+    recordings : as `activity replay` takes them; champion : `wisdm`, `synthetic`, or data as `activity train` takes it
+    share : of the people who are asked; seed : of that split; passes : how often they are sent at most
+    curves : whether also to retrain in memory by fewer labels, and by labels of windows drawn at random
+    """
+
+    recordings: str
+    champion: str = "wisdm"
+    share: float = 0.5
+    seed: int = 1
+    passes: int = 40
+    curves: bool = True
+
+
+@dataclass(frozen=True)
 class LoopPlan:
     """A run of the closed loop. The first champion learns from `base_people`; the fleet and the people of the final
     evaluation are others (other seeds).
 
-    speed : of the fleet, 1 is real time; teaching, audit : labels to wait for
+    speed : of the fleet, 1 is real time; teaching, audit : labels to wait for; people : who stream in the place of the
+    fleet
     """
 
     base_people: int = 3
@@ -56,3 +74,8 @@ class LoopPlan:
     unseen_people: int = 30
     unseen_minutes: int = 20
     unseen_seed: int = 99
+    people: RecordedPeople | None = None
+
+
+PEOPLE_PLAN = LoopPlan(speed=4.0, teaching=80, audit=100)
+"""What is usual where recorded people stream, who are few."""

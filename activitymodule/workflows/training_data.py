@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from activitymodule.errors import DataError
@@ -64,6 +65,20 @@ def load_windows(
             else:
                 windows.append(windows_of_table(part.readings))
     return [thinned(concatenated(windows), config.models.augmentation.most_windows) for windows in kept]
+
+
+def load_readings(data: str, config: Settings, people: Collection[str]) -> pa.Table:
+    """Canonical readings of these people, with `activity` and `person`; data : as of `load_windows`. They must fit into
+    memory. Raises DataError where there is none of them, or the data is a table of features."""
+    kept = []
+    for part in _parts(data, config, 1, 1, 1, lambda done, of: None):
+        if not {"stamp", "person", "activity"} <= set(part.readings.column_names):
+            raise DataError(f"{data} has no readings of known people and activities; see docs/recordings.md")
+        person = part.readings.column("person").cast(pa.string())
+        kept.append(part.readings.filter(pc.is_in(person, pa.array(sorted(people), pa.string()))))
+    if not sum(map(len, kept)):
+        raise DataError(f"{data} has no reading of {', '.join(sorted(people))}")
+    return pa.concat_tables(kept, promote_options="permissive")
 
 
 def _augmentation(data: str, setting: Augmentation) -> Augmentation:

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from activitymodule.registry.versions import champion, previous
-from activitymodule.settings import Settings
+from activitymodule.settings import Settings, build, reveal
 from activitymodule.store.connection import session
 from activitymodule.store.promotions import promotions
 from activitymodule.workflows.closed_loop import Loop, Plan, queue_of, run_loop
 from activitymodule.workflows.closed_loop_figure import draw
+from activitymodule.workflows.closed_loop_people import change_settings
+from activitymodule.workflows.requests import RecordedPeople
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -55,3 +57,26 @@ def test_with_more_labels_and_more_errors_in_them(fresh_settings, tmp_path):
         fresh_settings, Plan(error_rate=0.08, teaching=400, audit=400, at_most_seconds=900), tmp_path
     )
     assert found.gain > 0.1
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_recorded_people_of_another_watch_teach_a_champion(fresh_settings, data_folder, tmp_path):
+    """TWristAR's people made the champion; WEDA-FALL's stream through Kafka and are labelled at a console."""
+    who = RecordedPeople(
+        f"weda:{data_folder / 'weda_watch.tar.gz'}",
+        champion=f"twristar:{data_folder / 'twristar_e4.tar.gz'}",
+        curves=False,
+    )
+    plan = Plan(speed=4.0, teaching=60, audit=60, at_most_seconds=420, people=who)
+    tree = reveal(fresh_settings)
+    tree["queue"] |= queue_of(plan)
+    change_settings(tree, who)
+    found = run_loop(build(tree), plan, say=print, logs=tmp_path)
+    assert found.recorded is not None
+    assert not set(found.recorded.asked) & set(found.recorded.never)
+    assert found.state in ("promoted", "rejected"), found.summary
+    assert found.after.accuracy > found.before.accuracy
+    assert found.recorded.served is not None
+    served = found.after if found.state == "promoted" else found.before
+    assert abs(found.recorded.served - served.accuracy) < 0.15, "the stream serves what was measured"

@@ -118,7 +118,29 @@ def test_the_view_shows_what_it_knows():
     ):
         assert text in seen
     assert "23 watches: walking 18" in watch_view.line(moment())
+    assert "without a device profile" not in seen + watch_view.line(moment())
     assert json.loads(watch._json_line(moment()))["windows_per_second"] == pytest.approx(5.085)
+
+
+def test_watches_without_a_device_profile_are_marked():
+    from dataclasses import replace
+
+    pulse = moment().pulse
+    recent = (
+        replace(pulse.recent[1], device_id="known", device_model="fitbit-sense"),
+        replace(pulse.recent[1], device_id="named", device_model="of my own making"),
+        replace(pulse.recent[1], device_id="bare"),
+    )
+    seen = io.StringIO()
+    marked = replace(moment(), pulse=replace(pulse, without_profile=22, recent=recent))
+    Console(width=110, height=34, file=seen, color_system=None).print(watch_view.render(marked, 110, 34))
+    assert "22 without a device profile (*)" in seen.getvalue()
+    assert ("known *" in seen.getvalue(), "named *" in seen.getvalue(), "bare *" in seen.getvalue()) == (
+        False,
+        True,
+        True,
+    )
+    assert "(22 without a device profile)" in watch_view.line(marked)
 
 
 def test_a_scorer_that_catches_up_shows_how_far_it_is_behind():

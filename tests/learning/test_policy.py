@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activitymodule.learning import policy
+from activitymodule.learning.gold import EMBARGO_SECONDS
 from activitymodule.learning.policy import HOUR_US, Budget, Candidate, Past, Rules, choose
 
 RULES = Rules(
@@ -230,6 +231,24 @@ def test_one_that_was_asked_is_not_asked_again_nor_is_its_twin() -> None:
     twin = replace(taken[0], window_start_us=taken[0].window_start_us + 24 * HOUR_US)
     assert choose([twin], past, RULES, labels=100, count=1) == []
     assert choose([twin], Past(), RULES, labels=100, count=1) != []
+
+
+def test_what_lies_beside_an_audit_item_is_not_asked() -> None:
+    """Its label would not be learnt."""
+    candidates = crowd(60, people=1)
+    at = candidates[30].window_start_us
+    beside = {
+        k for k, one in enumerate(candidates) if abs(one.window_start_us - at) <= EMBARGO_SECONDS * 1_000_000
+    }
+    rules = replace(RULES, cooldown_us=0)
+    person = candidates[30].person
+    free = choose(candidates, Past(), rules, labels=0, count=60)
+    chosen = choose(candidates, Past(judged=[(person, at)]), rules, labels=0, count=60)
+    assert beside & {one.place for one in free}
+    assert chosen
+    assert not beside & {one.place for one in chosen}
+    elsewhere = choose(candidates, Past(judged=[("somebody else", at)]), rules, labels=0, count=60)
+    assert [one.place for one in elsewhere] == [one.place for one in free]
 
 
 def test_doubt_counts_only_once_there_are_labels() -> None:

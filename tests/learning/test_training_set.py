@@ -247,3 +247,22 @@ def test_a_label_is_not_spread_to_a_window_under_a_span():
     spread = training_set(base, gold, neighbours=around, spread_windows=3)
     beside = training_set(base, gold + a_span("w", 11, 1, "sitting"), neighbours=around, spread_windows=3)
     assert (spread.spread, beside.spread, beside.span_windows) == (3, 2, 1)
+
+
+def test_labels_of_a_device_model_that_the_base_lacks_weigh_more():
+    base, gold = a_base(), some_gold(9)
+    models = np.array(["new", "old", ""])[np.arange(9) % 3]
+    base = replace(base, device_model=np.full(len(base), "old"))
+    gold = replace(gold, propensity=np.full(9, 0.1), device_model=models)
+    found = training_set(base, gold, label_weight=2.0, device_weight=4.0)
+    by_model = {m: set(found.weight[found.labelled.device_model == m].tolist()) for m in ("new", "old", "")}
+    assert by_model == {"new": {8.0}, "old": {2.0}, "": {2.0}}
+    everything = training_set(replace(base, device_model=np.full(len(base), "new")), gold, device_weight=4.0)
+    assert set(everything.weight[everything.labelled.device_model == "new"].tolist()) == {1.0}
+
+
+def test_the_device_model_is_part_of_the_content():
+    base, gold = a_base(), some_gold(9)
+    named = replace(gold, device_model=np.full(9, "fitbit-sense"))
+    assert training_set(base, gold).sha256() != training_set(base, named).sha256()
+    assert training_set(base, gold).sha256() == training_set(base, replace(gold)).sha256()

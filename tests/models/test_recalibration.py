@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from activitymodule.models.calibration import conformal_sets
-from activitymodule.models.recalibration import Recalibration, by_device_model, powered, recalibrate
+from activitymodule.models.recalibration import (
+    Recalibration,
+    by_age,
+    by_device_model,
+    by_held_out,
+    powered,
+    recalibrate,
+)
 
 ALPHA = 0.1
 
@@ -21,7 +28,7 @@ def overconfident(n: int, seed: int = 0, power: float = 3.0) -> tuple[np.ndarray
 
 def fitted(p: np.ndarray, truth: np.ndarray, days: float | np.ndarray = 0.0) -> Recalibration:
     age = np.broadcast_to(np.asarray(days, float), (len(p),))
-    return recalibrate(p, truth, age, alpha=ALPHA, half_life_days=30)
+    return recalibrate(p, truth, by_age(age, 30), alpha=ALPHA)
 
 
 def test_confidence_becomes_the_accuracy_and_sets_hold_the_truth():
@@ -88,3 +95,26 @@ def test_windows_are_calibrated_by_the_model_of_their_watch():
     np.testing.assert_array_equal(found[1:], p[1:])
     assert quantiles.tolist() == [0.85, 0.95, 0.5, 0.99]
     assert p[0, 0] == np.float32(0.7)
+
+
+def test_a_device_model_of_the_training_is_calibrated_on_people_held_out():
+    p, truth = overconfident(400)
+    person = np.array([f"p{k % 8}" for k in range(400)])
+    model = np.array(["fitbit-sense"] * 200 + ["of-one"] * 100 + ["few"] * 19 + [""] * 81)
+    person[200:300] = "alone"
+    found = by_held_out(p, truth, person, model, np.ones(400), alpha=ALPHA)
+    assert list(found) == ["fitbit-sense"], "neither of one person, nor of few windows, nor of no name"
+    own = powered(p[:200], found["fitbit-sense"].power)
+    assert own.max(1).mean() == pytest.approx((p[:200].argmax(1) == truth[:200]).mean(), abs=0.02)
+
+
+def test_weights_count_as_parts_of_a_label():
+    p, truth = overconfident(100)
+    half = by_held_out(p, truth, np.arange(100) % 4, np.full(100, "x"), np.full(100, 7.0), alpha=ALPHA)
+    assert half["x"] == recalibrate(p, truth, np.ones(100), alpha=ALPHA), "weights are relative"
+
+
+def test_a_device_model_of_the_training_is_not_widened():
+    p = np.tile(np.array([0.7, 0.2, 0.08, 0.02], np.float32), (2, 1))
+    _, quantiles = by_device_model(p, np.array([0.5, 0.5]), 0.95, ["learnt", "new"], {}, {"learnt"})
+    assert quantiles.tolist() == [0.5, 0.95]

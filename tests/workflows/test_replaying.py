@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from activitymodule.errors import ConfigError
 from activitymodule.settings import load
+from activitymodule.telemetry.recordings import Event
 from activitymodule.workflows import replaying
 from activitymodule.workflows.replaying import replay
 
@@ -33,9 +35,11 @@ class Broker:
 
     def __init__(self) -> None:
         self.topics: list[str] = []
+        self.values: list[bytes] = []
 
     def send(self, topic: str, value: bytes, key: bytes) -> None:
         self.topics.append(topic)
+        self.values.append(value)
 
     def flush(self) -> None:
         """Everything is sent already."""
@@ -80,3 +84,36 @@ def test_ctrl_c_ends_it_with_what_was_sent(recording: Path, broker: Broker) -> N
     assert done.stopped
     assert done.readings == 100
     assert done.messages + done.truth == len(broker.topics)
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now, self.waited = 0.0, list[float]()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        self.now += seconds
+
+
+def test_gaps_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(replaying, "time", clock)
+    events = [Event(int(at * 1e6), "a", b"", 1, False) for at in (0, 1, 3600, 3601, 9000)]
+    assert len(list(replaying._paced(events, 10.0, 5.0))) == 5
+    assert clock.waited == pytest.approx([0.1, 0.1]), "an hour of silence is no wait"
+    assert len(list(replaying._paced(events, 10.0))) == 5
+    assert sum(clock.waited[2:]) == pytest.approx(900)
+
+
+def test_passes_follow_each_other(recording: Path, broker: Broker) -> None:
+    done = replay(load({}), str(recording), speed=None, passes=3)
+    assert (done.readings, done.truth) == (3 * 800, 3 * 8)
+    stamps = [orjson.loads(value)[0]["stamp"] for value in broker.values if value[:1] == b"["]
+    assert len(set(stamps)) == len(stamps) / 2, "two people, and no stamp comes again"
+    with pytest.raises(ConfigError):
+        replay(load({}), str(recording), passes=2, keep_time=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from activitymodule.learning.draws import draw
+from activitymodule.learning.gold import EMBARGO_SECONDS
 from activitymodule.learning.policy.budget import Rules
 from activitymodule.learning.strata import COLD, DOUBT
 
@@ -51,7 +52,8 @@ class Past:
     """Earlier items, the audit share too: chosen windows must differ from them.
 
     items : (person, window_start_us) of those near enough in time to matter; of_person, of_activity : how many items
-    each has had, by person and by predicted activity
+    each has had, by person and by predicted activity; judged : (person, window_start_us) of audit items: what is beside
+    one is never learnt, so it is not chosen
     standard : (n, n_features), standard scores (`limited`) of items, None without; standard_of : (n,), whose each is
     """
 
@@ -60,6 +62,7 @@ class Past:
     of_activity: Mapping[str, int] = field(default_factory=dict)
     standard: np.ndarray | None = None
     standard_of: Sequence[str] = ()
+    judged: Sequence[tuple[str, int]] = ()
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,8 @@ class _Selection:
         for who, at in past.items:
             self._rest(who, at)
         self.resting = int((~self.free).sum())
+        for who, at in past.judged:
+            self.free &= (self.person != who) | (np.abs(self.start - at) > EMBARGO_SECONDS * 1_000_000)
         self.of_person, self.of_activity = Counter(past.of_person), Counter(past.of_activity)
         self.bar = _bar(self.nearest, np.array([self.of_person[who] for who in self.person], float))
         self.chosen: list[Choice] = []

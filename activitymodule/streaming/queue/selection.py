@@ -18,6 +18,7 @@ from activitymodule.store import budget as budgets
 from activitymodule.store import queue
 from activitymodule.store.batches import BatchRecord
 from activitymodule.store.connection import Connection
+from activitymodule.store.labels import claimed_windows
 from activitymodule.store.queue import QueueItem
 from activitymodule.streaming.log import log
 from activitymodule.streaming.queue.items import audit_item, fill_past_doubts, selected_item
@@ -255,9 +256,12 @@ class QueueSelector:
             for k, window in enumerate(pool)
         ]
         recent = self._recent.scores(connection, model, audits)
+        devices = [window.device_id for window in pool]
+        judged = [(device, us) for device, us, audit in claimed_windows(connection, devices) if audit]
         past = Past(
             items=near,
-            of_person=queue.items_of(connection, [window.device_id for window in pool]),
+            judged=[*judged, *((item.device_id, item.window_start_us) for item in audits)],
+            of_person=queue.items_of(connection, devices),
             of_activity=queue.items_by_activity(connection),
             standard=recent[1] if recent else None,
             standard_of=recent[0] if recent else (),

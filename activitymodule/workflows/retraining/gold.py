@@ -12,10 +12,11 @@ from activitymodule.learning.strata import AUDIT
 from activitymodule.models.evaluation.slices import slicings_of
 from activitymodule.store.labels import GoldRow
 from activitymodule.windows.catalogue import FEATURE_NAMES
+from activitymodule.windows.frame import NO_MODELS, KnownModels
 
 
-def gold_windows(rows: Sequence[GoldRow]) -> GoldWindows:
-    """All of them; features of shape (n, 0) where the rows were read without."""
+def gold_windows(rows: Sequence[GoldRow], known: KnownModels = NO_MODELS) -> GoldWindows:
+    """All of them; features of shape (n, 0) where the rows were read without. known : the models of their watches"""
     if not rows:
         return GoldWindows.none()
     return GoldWindows(
@@ -25,6 +26,9 @@ def gold_windows(rows: Sequence[GoldRow]) -> GoldWindows:
         stratum=np.array([row.stratum for row in rows], str),
         propensity=np.array([row.propensity for row in rows], np.float64),
         features=np.array([row.features for row in rows], np.float32).reshape(len(rows), -1),
+        device_model=np.array(
+            [known[row.device_id].model if row.device_id in known else "" for row in rows], str
+        ),
     )
 
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from activitymodule.errors import DataError
 from activitymodule.lake.neighbours import neighbours
 from activitymodule.lake.snapshots import read_base, write_snapshot
-from activitymodule.learning.gold import GoldWindows, for_training
-from activitymodule.learning.training_set import TrainingSet, only_known, training_set
+from activitymodule.learning.gold import for_training
+from activitymodule.learning.training_set import TrainingSet, only_known, with_labels
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.export import LINEAGE_FILE
 from activitymodule.registry.versions import ModelVersion, fetch
@@ -86,32 +86,21 @@ def _row(result: SnapshotResult) -> SnapshotRow:
 def _assemble(
     config: Settings, base: TrainingWindows, rows: Sequence[labels.GoldRow], spans: SpanWindows
 ) -> TrainingSet:
-    gold, learning, around = gold_windows(rows), config.learning, None
+    known = _models(config, [row.device_id for row in rows])
+    gold, learning, around = gold_windows(rows, known), config.learning, None
     if learning.spread_windows and len(gold):
         own = gold.take(for_training(gold))
         places = zip(own.device_id.tolist(), own.window_us.tolist(), strict=True)
-        around = neighbours(config, places, learning.spread_windows, _models(config, own))
-    # a window of the base counts with its copies, which a label does not have
-    copies = base.copied.mean() / (1 - base.copied.mean()) * config.models.augmentation.weight
-    remembered, left_out = with_features(config, spans, _models(config, spans.gold))
-    training = training_set(
-        base,
-        gold + remembered,
-        label_weight=learning.label_weight * (1 + float(copies)),
-        # what only teaches is weighed as copies are (models/training)
-        span_weight=learning.span_weight / config.models.augmentation.weight,
-        neighbours=around,
-        spread_windows=learning.spread_windows,
-        spread_weight=learning.spread_weight,
-        slide_us=config.windows.slide_seconds * 1_000_000,
-    )
+        around = neighbours(config, places, learning.spread_windows, known)
+    remembered, left_out = with_features(config, spans, _models(config, spans.gold.device_id.tolist()))
+    training = with_labels(base, gold + remembered, config, around)
     reasons = Counter(training.left_out) + Counter(left_out)
     return replace(training, left_out=dict(reasons))
 
 
-def _models(config: Settings, gold: GoldWindows) -> KnownModels:
-    """The models of the watches of these windows, by the store."""
-    watches = sorted(set(gold.device_id.tolist()))
+def _models(config: Settings, devices: Sequence[str]) -> KnownModels:
+    """The models of these watches, by the store."""
+    watches = sorted(set(devices))
     return transact(config, lambda connection: models_for(connection, watches))
 
 

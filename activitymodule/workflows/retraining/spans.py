@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -133,7 +133,5 @@ def with_features(
         matrix.append(vector)
     own = gold.take(np.array(rows, np.int64))
     features = np.array(matrix, np.float32).reshape(len(rows), len(FEATURE_NAMES))
-    return (
-        GoldWindows(own.device_id, own.window_us, own.label, own.stratum, own.propensity, features),
-        dict(left_out),
-    )
+    models = [known[device].model if device in known else "" for device in own.device_id.tolist()]
+    return replace(own, features=features, device_model=np.array(models, str)), dict(left_out)
