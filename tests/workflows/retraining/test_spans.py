@@ -11,10 +11,14 @@ from own_settings import replaced
 
 from activitymodule.learning.gold import NEAR_AUDIT
 from activitymodule.learning.strata import SPAN
+from activitymodule.registry.versions import ModelVersion
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session, transact
 from activitymodule.store.spans import SpanRow, add_span, import_spans, undo_last
 from activitymodule.synthesis.history import training_readings
+from activitymodule.workflows.retraining.request import new_run_id
+from activitymodule.workflows.retraining.results import Options
+from activitymodule.workflows.retraining.run import run_all
 from activitymodule.workflows.retraining.spans import (
     NO_READINGS,
     OWN_LABEL,
@@ -81,3 +85,27 @@ def test_a_window_with_a_label_of_its_own_keeps_it(fresh_settings, one_watch) ->
     # the audit window begins 100 s after the first: 6 windows on each side of it, and itself
     assert found.left_out == {OWN_LABEL: 1, NEAR_AUDIT: 13}
     assert len(found.gold) == 72 - 14
+
+
+def test_a_whole_retraining_from_spans_alone(fresh_settings: Settings, serving: ModelVersion) -> None:
+    """There is no other label: a challenger is made, and rejected, because nothing evaluates it."""
+    begin = datetime.fromtimestamp(BEGIN, UTC)
+    readings = training_readings(2, 5, 4, start=BEGIN).readings
+    archive_readings(fresh_settings, readings)
+    day = [
+        SpanRow(device, begin + low * MINUTE, begin + high * MINUTE, label, "diary")
+        for device in set(readings.column("device_id").to_pylist())
+        for label, low, high in (("walking", 0, 2), ("sitting", 2, 5))
+    ]
+    transact(fresh_settings, lambda connection: import_spans(connection, day, recorded_by="op"))
+    report = run_all(fresh_settings, new_run_id(), Options(force=True))
+    snapshot, gate = report.steps.snapshot, report.steps.gate
+    assert snapshot is not None
+    assert (snapshot.labels, snapshot.span_windows) == (0, 60)
+    assert report.challenger not in (None, serving.version)
+    assert gate is not None
+    assert report.state == "rejected"
+    assert "enough" in [check.name for check in gate.checks if not check.passed]
+    assert {"walking", "sitting"} <= set(
+        report.steps.evaluate.challenger.labels if report.steps.evaluate else ()
+    )
