@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -61,11 +61,18 @@ class _Labels:
     rows: list[GoldRow]
     age_days: np.ndarray
 
+    def without(self, devices: Collection[str]) -> _Labels:
+        """Those of other watches."""
+        kept = [place for place, row in enumerate(self.rows) if row.device_id not in devices]
+        return _Labels([self.rows[place] for place in kept], self.age_days[kept])
+
 
 def calibrate(
     config: Settings, *, by_whom: str, only: str | None = None, dry_run: bool = False
 ) -> CalibrationResult:
     """Calibrate the champion on each device model of which there are `learning.calibration_labels` audit labels.
+
+    Of a device model that its training calibrated it on, only labels of watches that taught nothing count.
 
     only : one device model, also where its calibration was undone; without it those stay undone. dry_run : record
     nothing. The scorer takes a calibration up within registry.poll_seconds. Raises ModelError where the champion is
@@ -75,7 +82,8 @@ def calibrate(
     if champion is None:
         return CalibrationResult(model_version=None, summary="there is no champion to calibrate")
     with session(config, read_only=True) as connection:
-        rows = [one for one in gold_rows(connection, FEATURES_VERSION) if one.stratum == AUDIT]
+        gold = gold_rows(connection, FEATURES_VERSION)
+        rows = [one for one in gold if one.stratum == AUDIT]
         models = models_for(connection, sorted({one.device_id for one in rows}))
         newest: dict[str, store.DeviceCalibration] = {}
         for entry in store.calibrations(connection, champion.name, champion.version, limit=10_000):
@@ -88,8 +96,12 @@ def calibrate(
     least = config.learning.calibration_labels
     found: list[DeviceModelResult] = []
     model = _loaded(config) if any(len(one.rows) >= least for one in groups.values()) else None
+    teachers = {one.device_id for one in gold if one.stratum != AUDIT}
     for name, labels in sorted(groups.items()):
         before = newest.get(name)
+        if model is not None and name in model.card.calibrations:
+            # it learnt labels of these watches, so it is surer of them than of others
+            labels = labels.without(teachers)
         if model is None or len(labels.rows) < least:
             found.append(
                 DeviceModelResult(device_model=name, labels=len(labels.rows), state="too few labels")
