@@ -17,23 +17,26 @@ SECTION = "Demos"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+_RECORDINGS = typer.Option(
+    None, help="Stream recorded people instead: what `activity replay` takes. Half of them are asked."
+)
+_CHAMPION = typer.Option(
+    RecordedPeople.champion,
+    help="With --recordings, what the first champion learns from: wisdm, synthetic, or as `activity train --data`.",
+)
+_SPLIT = typer.Option(RecordedPeople.seed, min=0, help="With --recordings, the seed of who is asked.")
+_CURVES = typer.Option(
+    RecordedPeople.curves, help="With --recordings, also retrain in memory by fewer and by random labels."
+)
+
 
 @app.command(epilog="Example: activity demo-loop --figure docs/figures/closed-loop.svg")
 def demo_loop(
     watches: int = typer.Option(LoopPlan.watches, min=5, help="Watches in the fleet."),
-    recordings: str = typer.Option(
-        None, help="Stream recorded people instead: what `activity replay` takes. Half of them are asked."
-    ),
-    champion: str = typer.Option(
-        RecordedPeople.champion,
-        help="With --recordings, what the first champion learns from: wisdm, synthetic, or as `activity train --data`.",
-    ),
-    split: int = typer.Option(
-        RecordedPeople.seed, min=0, help="With --recordings, the seed of who is asked."
-    ),
-    curves: bool = typer.Option(
-        RecordedPeople.curves, help="With --recordings, also retrain in memory by fewer and by random labels."
-    ),
+    recordings: str = _RECORDINGS,
+    champion: str = _CHAMPION,
+    split: int = _SPLIT,
+    curves: bool = _CURVES,
     speed: float = typer.Option(
         None,
         min=1,
@@ -82,6 +85,10 @@ def demo_loop(
     if as_json:
         output.print_json(loop)
         return
+    _show(loop)
+
+
+def _show(loop: closed_loop.Loop) -> None:
     typer.echo(f"{loop.state}: {loop.summary}")
     for one in (loop.before, loop.after):
         typer.echo(

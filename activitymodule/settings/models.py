@@ -194,7 +194,7 @@ class Learning(Section):
     base: str = "champion"
     min_labels: int = Field(50, ge=1)
     label_weight: float = Field(1.0, gt=0, le=100)
-    device_weight: float = Field(4.0, ge=1, le=100)
+    device_weight: float = Field(1.0, ge=1, le=100)
     span_weight: float = Field(1.0, ge=0, le=100)
     spread_windows: int = Field(0, ge=0, le=30)
     spread_weight: float = Field(0.5, gt=0, le=1)
