@@ -79,9 +79,9 @@ def course(habits: Habits, device: np.ndarray, dates: np.ndarray, south: np.ndar
     stopped = np.minimum(first_broken, first_tired)
     sunday = (dates.astype(np.int64) + 3) % 7 == 6
     # poor wear is a trait of some: the loss of a day comes from engagement, with a tail
-    careless = 1.6 * np.maximum(normal("careless", seed, device), 0.0)[:, None]
-    logit = 4.6 + 1.5 * np.minimum(engagement, 1.2) - careless - 0.3 * sunday
-    logit = logit + 1.2 * autoregressive(normal("wear", seed, who, day), 0.6)
+    careless = 2.3 * np.maximum(normal("careless", seed, device), 0.0)[:, None]
+    logit = 4.7 + 1.5 * np.minimum(engagement, 1.2) - careless - 0.3 * sunday
+    logit = logit + 1.7 * autoregressive(normal("wear", seed, who, day), 0.75)
     worn = uniform("worn", seed, who, day) < 1 / (1 + np.exp(-logit))
     worn &= ~_lapse(who, day, seed) & (day < stopped[:, None])
     return Course(

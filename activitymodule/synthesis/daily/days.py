@@ -102,12 +102,13 @@ def days(device: np.ndarray, dates: np.ndarray, seed: int, *, reference: str = "
 
     minutes = _minutes(own, who_, day, level, done, wear, seed)
     workout_met = _workout_met(who, done, of, seed)
-    energy = _energy(who, minutes, done, workout_met, of, local.hours)
-    heart = _heart(who, own, life, minutes, done, workout_met, of, wear, seed)
+    rest = besides(minutes, done)
+    energy = _energy(who, rest, done, workout_met, of, local.hours)
+    heart = _heart(who, own, life, rest, done, workout_met, of, wear, seed)
     return Days(
         who, zone, own, life, local, wear.minutes, wear.recorded, wear.first, wear.last, minutes, done,
         kcal_per_min(workout_met, who.weight_kg[:, None]) * done.minutes,
-        _steps(minutes, done, pace), energy, *heart, _intensity(minutes, done, wear),
+        _steps(rest, done, pace), energy, *heart, _intensity(rest, done, wear),
     )  # fmt: skip
 
 
@@ -182,6 +183,14 @@ def _minutes(
     return np.round(np.stack([each[name] for name in ACTIVITIES], 2), 1)
 
 
+def besides(minutes: np.ndarray, done: Workouts) -> np.ndarray:
+    """Minutes by activity without those of the main workout, (n, d, activities)."""
+    rest = minutes.copy()
+    for index, kind in enumerate(KINDS):
+        rest[:, :, ACTIVITIES.index(kind.activity)] -= np.where(done.kind == index, done.minutes, 0.0)
+    return np.maximum(rest, 0.0)
+
+
 def _workout_met(who: People, done: Workouts, of: dict[str, np.ndarray], seed: int) -> np.ndarray:
     """METs of each workout; 0 without one."""
     met = np.zeros(done.kind.shape)
@@ -195,7 +204,7 @@ def _workout_met(who: People, done: Workouts, of: dict[str, np.ndarray], seed: i
 
 
 def _energy(
-    who: People, minutes: np.ndarray, done: Workouts, workout_met: np.ndarray, of: dict[str, np.ndarray],
+    who: People, rest: np.ndarray, done: Workouts, workout_met: np.ndarray, of: dict[str, np.ndarray],
     hours: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """Energy of the whole local day in kcal."""
@@ -203,18 +212,14 @@ def _energy(
     kcal = basal[:, None] / 24 * hours
     one = kcal_per_min(np.ones(len(who)), who.weight_kg)[:, None]
     for column, name in enumerate(ACTIVITIES):
-        inside = np.isin(done.kind, [i for i, kind in enumerate(KINDS) if kind.activity == name])
-        rest = minutes[:, :, column] - np.where(inside, done.minutes, 0.0)
-        kcal = kcal + (of.get(name, HOUSEHOLD_MET) - 1) * one * np.maximum(rest, 0.0)
+        kcal = kcal + (of.get(name, HOUSEHOLD_MET) - 1) * one * rest[:, :, column]
     return kcal + np.maximum(workout_met - 1, 0.0) * one * done.minutes
 
 
-def _steps(minutes: np.ndarray, done: Workouts, pace: dict[str, np.ndarray]) -> np.ndarray:
+def _steps(rest: np.ndarray, done: Workouts, pace: dict[str, np.ndarray]) -> np.ndarray:
     steps = np.zeros(done.kind.shape)
     for column, name in enumerate(ACTIVITIES):
-        inside = np.isin(done.kind, [i for i, kind in enumerate(KINDS) if kind.activity == name])
-        rest = np.maximum(minutes[:, :, column] - np.where(inside, done.minutes, 0.0), 0.0)
-        steps = steps + rest * (HOUSEHOLD_STEPS if name == "other" else pace.get(name, 0.0))
+        steps = steps + rest[:, :, column] * (HOUSEHOLD_STEPS if name == "other" else pace.get(name, 0.0))
     for index, kind in enumerate(KINDS):
         cadence = pace[kind.activity] if kind.steps_per_min is None else kind.steps_per_min
         steps = steps + np.where(done.kind == index, done.minutes * cadence, 0.0)
@@ -222,7 +227,7 @@ def _steps(minutes: np.ndarray, done: Workouts, pace: dict[str, np.ndarray]) -> 
 
 
 def _heart(
-    who: People, own: Habits, life: Course, minutes: np.ndarray, done: Workouts, workout_met: np.ndarray,
+    who: People, own: Habits, life: Course, minutes_besides: np.ndarray, done: Workouts, workout_met: np.ndarray,
     of: dict[str, np.ndarray], wear: _Wear, seed: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """Resting, mean and greatest heart rate in bpm."""
@@ -235,12 +240,10 @@ def _heart(
     def at(met: np.ndarray) -> np.ndarray:
         return rest + reserve * np.clip((met - 1) / (who.fitness_met[:, None] - 1), 0.0, 1.0)
 
-    awake = np.maximum(wear.minutes - wear.awake, 0.0)  # asleep, that is
-    total = rest * awake
+    asleep = np.maximum(wear.minutes - wear.awake, 0.0)
+    total = rest * asleep
     for column, name in enumerate(ACTIVITIES):
-        inside = np.isin(done.kind, [i for i, kind in enumerate(KINDS) if kind.activity == name])
-        rested = minutes[:, :, column] - np.where(inside, done.minutes, 0.0)
-        rested = np.maximum(rested - np.where(name == "sitting", awake, 0.0), 0.0)
+        rested = np.maximum(minutes_besides[:, :, column] - (asleep if name == "sitting" else 0.0), 0.0)
         total = total + rested * (at(of.get(name, np.full_like(rest, HOUSEHOLD_MET))) + 8)
     total = total + done.minutes * at(workout_met)
     mean = total / np.maximum(wear.minutes, 1.0)
@@ -250,12 +253,10 @@ def _heart(
     return np.round(rest, 1), np.round(mean, 1), np.round(top, 1)
 
 
-def _intensity(minutes: np.ndarray, done: Workouts, wear: _Wear) -> np.ndarray:
+def _intensity(rest: np.ndarray, done: Workouts, wear: _Wear) -> np.ndarray:
     total = np.zeros(done.kind.shape)
     for index, kind in enumerate(KINDS):
         total = total + np.where(done.kind == index, done.minutes * kind.intensity, 0.0)
     for column, name in enumerate(ACTIVITIES):
-        inside = np.isin(done.kind, [i for i, kind in enumerate(KINDS) if kind.activity == name])
-        rest = np.maximum(minutes[:, :, column] - np.where(inside, done.minutes, 0.0), 0.0)
-        total = total + rest * INTENSITY.get(name, 0.0)
+        total = total + rest[:, :, column] * INTENSITY.get(name, 0.0)
     return np.round(total / np.maximum(wear.minutes, 1.0), 4)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from activitymodule.days.columns import SCHEMA
 from activitymodule.errors import ConfigError
 from activitymodule.synthesis.daily import personas, workouts, zones
-from activitymodule.synthesis.daily.days import ACTIVE, ACTIVITIES, Days, days
+from activitymodule.synthesis.daily.days import ACTIVE, ACTIVITIES, Days, besides, days
 from activitymodule.synthesis.draws import normal
 from activitymodule.synthesis.plans import HABITS, OTHER
 
@@ -197,16 +197,13 @@ def _bouts(lived: Days, seed: int) -> np.ndarray:
     """Bouts by activity (rows, activities): minutes over the mean bout of the day plan, workouts in one piece."""
     n, d, k = lived.minutes.shape
     person, day = lived.who.device[:, None], np.arange(d)[None, :]
-    count = np.empty((n, d, k))
+    count, rest = np.empty((n, d, k)), besides(lived.minutes, lived.workout)
     for column, name in enumerate(ACTIVITIES):
         habit = HABITS.get(name, OTHER)
         mean = habit.median_seconds / 60 * np.exp(habit.spread**2 / 2)
-        inside = np.isin(
-            lived.workout.kind, [i for i, kind in enumerate(workouts.KINDS) if kind.activity == name]
-        )
-        minutes = np.maximum(lived.minutes[:, :, column] - np.where(inside, lived.workout.minutes, 0.0), 0.0)
+        inside = lived.minutes[:, :, column] - rest[:, :, column] > 1
         noise = np.exp(0.15 * normal(f"bouts {name}", seed, person, day))
-        count[:, :, column] = np.round(minutes / mean * noise) + inside
+        count[:, :, column] = np.round(rest[:, :, column] / mean * noise) + inside
         count[:, :, column] = np.maximum(count[:, :, column], lived.minutes[:, :, column] >= 1)
     return count.reshape(n * d, k)
 
