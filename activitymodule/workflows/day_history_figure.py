@@ -44,6 +44,7 @@ def draw(found: ComparedHistory, path: Path) -> None:
     for group, (_, colour) in zip(groups[::-1], _GROUPS[::-1], strict=True):
         _scatter(axes[1, 2], group, colour)
     axes[1, 2].set(xlabel="steps", ylabel="kcal", xlim=(0, 30_000), ylim=(1000, 5500))
+    axes[1, 2].set_xticks([0, 10_000, 20_000, 30_000])
     figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.written_beside(path) as part:

@@ -8,7 +8,7 @@ import lightgbm
 import numpy as np
 from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import StratifiedGroupKFold
 
 from activitymodule.errors import NotEnoughDataError
 from activitymodule.statistics.day_fidelity.people import NUMBERS, PersonDays, well_known
@@ -118,15 +118,15 @@ def two_sample_auc(a: People, b: People, *, folds: int = FOLDS) -> float:
     y = np.repeat([1, 0], [sum(map(len, group)) for group in groups])
     sizes = [len(rows) for group in groups for rows in group]
     person = np.repeat(np.arange(len(sizes)), sizes)
-    score = np.zeros(len(y))
-    for train, test in GroupKFold(folds).split(X, y, person):
+    scores = []
+    for train, test in StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(X, y, person):
         model = lightgbm.LGBMClassifier(
             n_estimators=100, num_leaves=7, learning_rate=0.06, min_child_samples=20, subsample=0.8,
             subsample_freq=1, n_jobs=1, verbose=-1, random_state=0,
         )  # fmt: skip
         model.fit(X[train], y[train], sample_weight=_balanced(y[train]))
-        score[test] = model.booster_.predict(X[test])
-    return float(roc_auc_score(y, score, sample_weight=_balanced(y)))
+        scores.append(roc_auc_score(y[test], model.booster_.predict(X[test])))
+    return float(np.mean(scores))  # over folds, whose scores have levels of their own
 
 
 def _balanced(y: np.ndarray) -> np.ndarray:
