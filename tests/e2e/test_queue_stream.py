@@ -108,7 +108,7 @@ def assert_verbs(settings, activity) -> None:
 
 
 def test_windows_are_queued_once_whatever_happens_to_the_job(
-    fresh_settings, champion, job, environment_of, verbs
+    fresh_settings, champion, job, one_after_the_other, environment_of, verbs
 ):
     queue = fresh_settings.queue.model_copy(
         update={"items_per_hour": 12000.0, "burst": 60, "cooldown_minutes": 1.0, "overlap_share": 0.3}
@@ -117,9 +117,9 @@ def test_windows_are_queued_once_whatever_happens_to_the_job(
     first = int(time.time()) // 10 * 10 - 1200
     send(settings, first, 40)
     began = time.monotonic()
-    scorer = job(settings, "score", "--once")
-    assert scorer.wait(300) == 0, scorer.output
-    assert "queue" not in scorer.output, scorer.output
+    scorer = one_after_the_other(settings, "score", "--once")
+    assert scorer.returncode == 0, scorer.stderr
+    assert "queue" not in scorer.stderr
     items = rows(settings, ITEMS)
     assert 10 < len(items) <= 60 + 12_000 * (time.monotonic() - began) / 3600
     strata = {item[2] for item in items}
@@ -130,8 +130,8 @@ def test_windows_are_queued_once_whatever_happens_to_the_job(
 
     # the whole topic again from its start: the same windows, the same audit share, nothing twice
     before = {(item[0], item[1]) for item in items}
-    rerun = job(settings, "score", "--once", "--set-checkpoint-aside", "--forget-offsets")
-    assert rerun.wait(300) == 0, rerun.output
+    rerun = one_after_the_other(settings, "score", "--once", "--set-checkpoint-aside", "--forget-offsets")
+    assert rerun.returncode == 0, rerun.stderr
     after = rows(
         settings, "select device_id, (extract(epoch from window_start) * 1000000)::bigint from queue_items"
     )
@@ -169,7 +169,7 @@ def test_windows_are_queued_once_whatever_happens_to_the_job(
 
 
 def test_windows_unlike_the_past_of_their_watch_are_queued(
-    fresh_settings, champion, job, environment_of, verbs
+    fresh_settings, champion, one_after_the_other, environment_of, verbs
 ):
     queue = fresh_settings.queue.model_copy(
         update={
@@ -184,9 +184,9 @@ def test_windows_unlike_the_past_of_their_watch_are_queued(
     first = int(time.time()) // 10 * 10 - 1200
     for begin, windows in ((first, 12), (first + 120, 3)):
         send(settings, begin, windows)
-        scorer = job(settings, "score", "--once")
-        assert scorer.wait(300) == 0, scorer.output
-        assert "queue" not in scorer.output, scorer.output
+        scorer = one_after_the_other(settings, "score", "--once")
+        assert scorer.returncode == 0, scorer.stderr
+        assert "queue" not in scorer.stderr
     chosen = rows(
         settings,
         "select device_id, window_start, reason, doubt, (doubts->>'disagreement')::real, "

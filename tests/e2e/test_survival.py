@@ -214,51 +214,51 @@ def back_up(settings: Settings) -> Callable[[], None]:
     return restore
 
 
-def test_the_store_decides_where_to_resume(fresh_settings, champion, job):
+def test_the_store_decides_where_to_resume(fresh_settings, champion, one_after_the_other):
     """A lost checkpoint, and one that is ahead of a store that was restored from an older backup."""
-    settings, ledger = fresh_settings, Ledger()
+    settings, run, ledger = fresh_settings, one_after_the_other, Ledger()
     begin = int(time.time()) // 10 * 10 * 1000 - 60_000
     send_some(settings, ledger, begin, 250)  # the last window is half there
-    assert job(settings, "score", "--once").wait(240) == 0
+    assert run(settings, "score", "--once").returncode == 0
     restore = back_up(settings)
     send_some(settings, ledger, begin + 25_000, 150)
     send_some(settings, ledger, begin + 10_000, 120, device="watch-b")
     with producer(settings) as client:
         client.send(settings.kafka.topic, b"{not json", key=b"x")
     ledger.note_dead()
-    again = job(settings, "score", "--once", "--set-checkpoint-aside")
-    assert again.wait(240) == 0
-    assert "the checkpoint is missing" in again.output
+    again = run(settings, "score", "--once", "--set-checkpoint-aside")
+    assert again.returncode == 0, again.stderr
+    assert "the checkpoint is missing" in again.stderr
     assert_ledger(settings, ledger)
 
     restore()
-    resumed = job(settings, "score", "--once")
-    assert resumed.wait(240) == 0
-    assert "the store lacks messages that the checkpoint has read" in resumed.output
+    resumed = run(settings, "score", "--once")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "the store lacks messages that the checkpoint has read" in resumed.stderr
     assert_ledger(settings, ledger)
 
 
-def test_a_checkpoint_of_another_store_is_refused(fresh_settings, champion, job):
-    settings, ledger = fresh_settings, Ledger()
+def test_a_checkpoint_of_another_store_is_refused(fresh_settings, champion, one_after_the_other):
+    settings, run, ledger = fresh_settings, one_after_the_other, Ledger()
     begin = int(time.time()) // 10 * 10 * 1000 - 60_000
     send_some(settings, ledger, begin, 100)
-    assert job(settings, "score", "--once").wait(120) == 0
+    assert run(settings, "score", "--once").returncode == 0
     # PostgreSQL died between the rows of the first batch and the word that it is finished: the same store all the same
     rows(settings, "with cut as (update batches set finished_at = null returning 1) select count(*) from cut")
     send_some(settings, ledger, begin + 10_000, 100)
-    assert job(settings, "score", "--once").wait(120) == 0
+    assert run(settings, "score", "--once").returncode == 0
     assert_ledger(settings, ledger)
     rows(settings, "with gone as (delete from batches returning 1) select count(*) from gone")
-    refused = job(settings, "score", "--once")
-    assert refused.wait(120) == 5
-    assert "--set-checkpoint-aside" in refused.output
+    refused = run(settings, "score", "--once")
+    assert refused.returncode == 5, refused.stderr
+    assert "--set-checkpoint-aside" in refused.stderr
 
 
-def test_unread_messages_gone_is_loud(fresh_settings, champion, job):
-    settings, ledger = fresh_settings, Ledger()
+def test_unread_messages_gone_is_loud(fresh_settings, champion, one_after_the_other):
+    settings, run, ledger = fresh_settings, one_after_the_other, Ledger()
     begin = int(time.time()) // 10 * 10 * 1000 - 90_000
     send_some(settings, ledger, begin, 200)
-    assert job(settings, "score", "--once").wait(120) == 0
+    assert run(settings, "score", "--once").returncode == 0
     lost = Ledger()
     send_some(settings, lost, begin + 30_000, 100)
     with admin(settings) as client:
@@ -266,14 +266,14 @@ def test_unread_messages_gone_is_loud(fresh_settings, champion, job):
         client.delete_records(
             {TopicPartition(settings.kafka.topic, n): last for n, (_, last) in ends.items()}
         )
-    refused = job(settings, "score", "--once", "--set-checkpoint-aside")
-    assert refused.wait(180) == 5, refused.output
-    assert "DATA LOSS" in refused.output
-    assert "Traceback" not in refused.output
+    refused = run(settings, "score", "--once", "--set-checkpoint-aside")
+    assert refused.returncode == 5, refused.stderr
+    assert "DATA LOSS" in refused.stderr
+    assert "Traceback" not in refused.stderr
     kept = [path.name for path in Path(settings.spark.checkpoints).iterdir()]
     assert kept == [f"score-{settings.kafka.topic}"], "a start that was refused leaves everything as it was"
     assert_ledger(settings, ledger)
     send_some(settings, ledger, begin + 60_000, 100)
-    accepted = job(settings, "score", "--once", "--accept-data-loss")
-    assert accepted.wait(120) == 0
+    accepted = run(settings, "score", "--once", "--accept-data-loss")
+    assert accepted.returncode == 0, accepted.stderr
     assert_ledger(settings, ledger)

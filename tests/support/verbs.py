@@ -1,5 +1,7 @@
-"""Verbs of the command line, each in a process of its own that is a fork of one which has imported the libraries:
-importing them is most of the time of a short verb."""
+"""Verbs of the command line without the time that their processes take to begin.
+
+Most of a short verb's time is that of importing libraries, and most of a short Spark job's that of starting Java.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,17 @@ from types import TracebackType
 _SERVER = """
 import importlib, json, os, pkgutil, sys, traceback
 from activitymodule import cli, workflows
-for module in pkgutil.walk_packages(workflows.__path__, workflows.__name__ + "."):
-    importlib.import_module(module.name)
+from activitymodule.settings import settings
+
+fork = sys.argv[1] == "fork"
+if fork:
+    for module in pkgutil.walk_packages(workflows.__path__, workflows.__name__ + "."):
+        importlib.import_module(module.name)
 
 def run(asked):
     os.environ.clear()
     os.environ.update(asked["environment"])
+    settings.cache_clear()
     for number, name in enumerate((os.devnull, asked["out"], asked["err"])):
         opened = os.open(name, os.O_RDWR)
         os.dup2(opened, number)
@@ -35,18 +42,27 @@ def run(asked):
         sys.stdout.flush()
         sys.stderr.flush()
 
+kept = [os.dup(number) for number in range(3)]
 for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        os._exit(run(json.loads(line)))
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    child = os.fork() if fork else None
+    if child:
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    else:
+        code = run(json.loads(line))
+    if child == 0:
+        os._exit(code)
+    for number, one in enumerate(kept):
+        os.dup2(one, number)
+    print(code, flush=True)
 """
 
 
 class Verbs:
-    """A process that forks one for each verb. It ends with its block."""
+    """A process that runs one verb after the other: each in a fork of its own, with the libraries imported already, or
+    all in the process itself, so that Java starts once. It ends with its block."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fork: bool = True) -> None:
+        self._mode = "fork" if fork else "here"
         self._server: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Verbs:
@@ -61,7 +77,7 @@ class Verbs:
     def run(self, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
         """`activity ARGUMENTS` in this environment, without input."""
         server = self._server = self._server or subprocess.Popen(
-            [sys.executable, "-c", _SERVER],
+            [sys.executable, "-c", _SERVER, self._mode],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
