@@ -21,7 +21,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/bytecode
 # test processes share the cores: more threads in numpy and LightGBM only make them wait for each other
 unit coverage unit-on test test-services: export OMP_NUM_THREADS ?= 1
 
-.PHONY: help init up down demo demo-loop check unit coverage unit-on test test-services test-docker test-spark42 wheel-check \
+.PHONY: help init up down demo demo-loop report rerun-all-force check unit coverage unit-on test test-services test-docker test-spark42 wheel-check \
 	soak bench lock audit docs pictures clean
 
 help: ## this list
@@ -42,6 +42,12 @@ demo: ## the whole path, live, with a synthesised fleet (DEMO_SECONDS=90 make de
 
 demo-loop: init ## a weak champion, labels, a retraining, a better one: the closed loop, measured
 	@$(BIN)/activity demo-loop
+
+report: init ## daily records, models on them, figures and a page under reports/; nothing where nothing has changed
+	@$(BIN)/activity report
+
+rerun-all-force: init ## the report again from the start: history, training, figures
+	@$(BIN)/activity report --force
 
 check: init ## ruff, mypy and import-linter
 	$(BIN)/ruff check .

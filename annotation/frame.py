@@ -208,6 +208,14 @@ def heading(text: str, level: int = 2) -> ui.html:
     return ui.html(escape(text), tag=f"h{level}", sanitize=False)
 
 
+@contextmanager
+def folded(title: str) -> Iterator[ui.element]:
+    """A block that opens with its title."""
+    with ui.element("details").classes("folded") as block:
+        ui.html(escape(title), tag="summary", sanitize=False)
+        yield block
+
+
 def text(words: str, classes: str = "") -> ui.html:
     """A paragraph; `like this` becomes code."""
     return ui.html(marked(words), tag="p", sanitize=False).classes(classes)

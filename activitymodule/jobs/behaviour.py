@@ -117,7 +117,7 @@ def assign(
     output.print_table(("persona", "people"), list(found.counts.items()))
 
 
-@app.command("personas", epilog="Example: activity behaviour personas --csv > personas.csv")
+@app.command("personas", epilog="Example: activity behaviour personas --csv")
 def list_personas(
     persona: str = typer.Option(None, help="Only this one."),
     as_csv: bool = typer.Option(False, "--csv", help="Print CSV."),

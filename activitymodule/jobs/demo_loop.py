@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from activitymodule.jobs import options, output
-from activitymodule.settings import project_root, settings
+from activitymodule.settings import resolve, settings
 from activitymodule.workflows import closed_loop, closed_loop_figure
 from activitymodule.workflows.closed_loop_people import Recorded
 from activitymodule.workflows.requests import PEOPLE_PLAN, LoopPlan, RecordedPeople
@@ -79,7 +79,7 @@ def demo_loop(
         who = RecordedPeople(recordings, champion=champion, seed=split, curves=curves)
         plan = replace(plan, people=who)
     loop = closed_loop.run(settings(), plan, say=_say, keep=keep)
-    for path in filter(None, (project_root() / "reports" / "closed-loop.svg", figure)):
+    for path in filter(None, (resolve(settings().reports.folder) / "closed-loop.svg", figure)):
         closed_loop_figure.draw(loop, path)
         _say(f"drawn: {path}")
     if as_json:

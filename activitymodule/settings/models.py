@@ -315,6 +315,16 @@ class Fleet(Section):
     faults: Faults = Faults()
 
 
+class Reports(Section):
+    """`activity report`: where it writes, and the synthesised history that it may begin with."""
+
+    folder: str = "reports"
+    source: Literal["devices", "synthetic"] = "synthetic"
+    people: int = Field(1959, ge=10)
+    days: int = Field(183, ge=35)
+    seed: int = Field(1, ge=0)
+
+
 class Local(Section):
     """The embedded stack."""
 
@@ -346,4 +356,5 @@ class Settings(Section):
     oidc: Oidc = Oidc()
     airflow: Airflow = Airflow()
     fleet: Fleet = Fleet()
+    reports: Reports = Reports()
     local: Local = Local()

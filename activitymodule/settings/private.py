@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 
 from activitymodule.settings.models import Settings
-from activitymodule.settings.sources import project_root, resolve
+from activitymodule.settings.sources import resolve
 
 UMASK = 0o077
 _OTHERS = 0o077  # what group and other users may do
@@ -33,8 +33,9 @@ def private_folders(config: Settings) -> list[Path]:
         config.spark.checkpoints,
         config.archive.folder,
         config.lake.folder,
+        config.reports.folder,
     ]
-    folders = {resolve(place) for place in settings if "://" not in place} | {project_root() / "reports"}
+    folders = {resolve(place) for place in settings if "://" not in place}
     return sorted(
         folder
         for folder in folders

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from activitymodule import files
 from activitymodule.monitoring.report import DriftReport, drift_report
 from activitymodule.registry.versions import get
-from activitymodule.settings import Settings, project_root
+from activitymodule.settings import Settings, resolve
 from activitymodule.store.connection import Connection, transact
 from activitymodule.store.drift import merge_minutes
 
@@ -30,9 +30,9 @@ class DriftResult(BaseModel):
     path: str
 
 
-def reports_folder() -> Path:
-    """Where the reports are kept."""
-    return project_root() / "reports" / "drift"
+def reports_folder(config: Settings) -> Path:
+    """Where the drift reports are kept."""
+    return resolve(config.reports.folder) / "drift"
 
 
 def compare(config: Settings, *, record: bool = False, version: str | None = None) -> DriftReport:
@@ -56,7 +56,7 @@ def monitor(config: Settings, folder: Path | None = None) -> DriftResult:
 
     folder : of the reports; those older than monitoring.keep_days are removed
     """
-    folder = folder or reports_folder()
+    folder = folder or reports_folder(config)
     report = transact(config, lambda connection: drift_report(config, connection, record=True))
     now = datetime.now(UTC)
     folder.mkdir(parents=True, exist_ok=True)

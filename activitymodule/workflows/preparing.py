@@ -10,7 +10,7 @@ from activitymodule import files
 from activitymodule.errors import ActivityError
 from activitymodule.lake import preprocess
 from activitymodule.lake.preprocess import Ingestion
-from activitymodule.settings import Settings, location, project_root
+from activitymodule.settings import Settings, location, resolve
 from activitymodule.streaming.session import spark_session
 from activitymodule.streaming.spark_errors import explained_spark
 from activitymodule.telemetry import mapping
@@ -19,7 +19,7 @@ from activitymodule.telemetry.sources.tables import guess as guessing
 from activitymodule.telemetry.sources.tables.guess import Guess
 from activitymodule.telemetry.sources.tables.source import TableSource
 
-SUMMARY = "reports/ingestion_summary.json"
+SUMMARY = "ingestion_summary.json"
 MOST_LEFT_OUT = 20
 
 
@@ -73,5 +73,5 @@ def prepare(
             say(f"  left out: {len(reader.left_out) - MOST_LEFT_OUT:,} more columns and files")
     with explained_spark(config):
         ingestion = preprocess.prepare(spark_session(config, "prepare"), source, path.resolve(), target)
-    preprocess.report(ingestion, project_root() / SUMMARY)
+    preprocess.report(ingestion, resolve(config.reports.folder) / SUMMARY)
     return ingestion

@@ -108,8 +108,7 @@ def _alarms(found: list[Alarm]) -> None:
         if len(features) > 12:
             frame.text(f"... and {len(features) - 12} more features.", "note")
         if over:
-            with ui.element("details"):
-                ui.html(f"{len(over)} ended", tag="summary", sanitize=False)
+            with frame.folded(f"{len(over)} ended"):
                 frame.table(
                     ["Measure", "Feature", "Value", "Threshold", "Since", "Until"],
                     [[*_row(one)[:5], frame.moment(one.over_at or one.last_seen)] for one in over[:20]],

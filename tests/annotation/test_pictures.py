@@ -26,6 +26,7 @@ from console_process import PASSWORDS, ROLES, Console, start_console
 from disputes import disagree
 from filled_queue import Scored, fill, scored
 from own_settings import register_champion, replaced, settings_of_ones_own
+from report_exports import write_report
 
 from activitymodule.embedded.processes import any_free_port
 from activitymodule.models.baseline import Counter, read_baseline
@@ -58,6 +59,9 @@ PAGES = {
     "dead-letters": "/dead-letters",
     "users": "/users",
     "storage": "/storage",
+    "days": "/days?participant=p0004",
+    "personas": "/personas",
+    "reports": "/reports",
 }
 # the pictures of the documentation, and their heights
 IN_THE_DOCUMENTS = {
@@ -81,6 +85,9 @@ READY = {
     "users": ".person",
     "storage": "section.panel tbody tr:nth-child(8)",
     "start": ".steps",
+    "days": "section.panel canvas",
+    "personas": "#members tbody tr:nth-child(8)",
+    "reports": "figure img",
 }
 FOLDER = os.environ.get("PICTURES")
 ALL = bool(os.environ.get("PICTURES_ALL"))
@@ -189,6 +196,7 @@ def running_console(
             add_token(connection, "strap", devices=["strap-1", "lab-*"], days=90)
             fill_store(connection, settings, made, models)
         write_archive(settings, made)
+        write_report(settings)
         log = folder / "console.log"
         process = start_console(settings, environment_of(settings), log)
         held = Console(f"http://127.0.0.1:{settings.console.port}", settings, made, process, log)

@@ -41,6 +41,7 @@ def settings_of_ones_own(stack: Any, folder: Path) -> Iterator[Settings]:
         spark={"checkpoints": str(folder / "checkpoints")},
         archive={"folder": str(folder / "lake" / "archive")},
         lake={"folder": str(folder / "lake")},
+        reports={"folder": str(folder / "reports")},
     )
     # a test before may have killed a service
     stack.up()

@@ -29,10 +29,16 @@ from activitymodule.workflows.behaviour.requests import DayTrainingRequest
 
 @dataclass(frozen=True)
 class PersonaOutcome:
-    """The report of a training, and where the model went."""
+    """A training: the people, the fit with its report, and where the model went."""
 
-    report: PersonaReport
+    people: People
+    fit: PersonaFit
     kept: Kept
+
+    @property
+    def report(self) -> PersonaReport:
+        """The figures of the fit."""
+        return self.fit.report
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ def train(config: Settings, request: DayTrainingRequest) -> PersonaOutcome:
         of = dict(zip(learned.grid.people, learned.planted, strict=True))
         planted = [of[person] for person in people.people]
     fit = fit_personas(people, clusters=clusters, seed=request.seed, planted=planted)
-    return PersonaOutcome(fit.report, keep(config, request, _made(people, fit, learned.source)))
+    return PersonaOutcome(people, fit, keep(config, request, _made(people, fit, learned.source)))
 
 
 def _made(people: People, fit: PersonaFit, source: str) -> Made:

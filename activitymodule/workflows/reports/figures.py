@@ -1,0 +1,33 @@
+"""Pictures of daily records for the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from activitymodule.lake.exports import read_export
+
+_INK, _SECOND = "#1f3b57", "#e1780f"
+
+
+def draw_days(exports: Path, path: Path) -> None:
+    """People who wore their watch, and their steps and active minutes, by day."""
+    totals = read_export(exports, "totals")
+    if totals is None or not len(totals):
+        return
+    dates = totals.column("date").to_pylist()
+    figure = Figure(figsize=(8.2, 5.4), layout="constrained")
+    axes = figure.subplots(3, 1, sharex=True)
+    for one, name, label in zip(
+        axes,
+        ("worn", "steps", "active_minutes"),
+        ("people who wore\ntheir watch", "steps,\nmean", "active minutes,\nmean"),
+        strict=True,
+    ):
+        one.plot(dates, totals.column(name).to_pylist(), color=_INK, linewidth=1.2)
+        one.set_ylabel(label)
+        one.set_ylim(bottom=0)
+        one.grid(alpha=0.25)
+    figure.autofmt_xdate()
+    figure.savefig(path, dpi=110, metadata={"Software": None})
