@@ -37,6 +37,10 @@ class Spread:
         low, high = np.quantile(values, (0.025, 0.975))
         return cls(float(values.mean()), float(values.std()), float(low), float(high))
 
+    def text(self) -> str:
+        """Mean and interval."""
+        return f"{self.mean:.3f} (95 % {self.low:.3f} to {self.high:.3f})"
+
 
 @dataclass(frozen=True)
 class ClusterCount:
@@ -78,6 +82,10 @@ class PersonaReport:
     stability: Spread
     personas: tuple[Persona, ...]
     planted: float | None = None
+
+    def chosen(self) -> str:
+        """What each rule would choose."""
+        return f"the silhouette would choose {self.by_silhouette} personas, the elbow {self.by_elbow}"
 
 
 def persona_pipeline(clusters: int = DEFAULT_CLUSTERS, seed: int = 0, starts: int = 20) -> Pipeline:

@@ -29,6 +29,21 @@ LIMIT_MEGABYTES = 50.0
 LEAST_R2_LOSS = 0.01
 
 
+COLUMNS = (
+    "forest",
+    "form",
+    "trees",
+    "depth",
+    "least leaf",
+    "nodes",
+    "file MB",
+    "memory at load MB",
+    "load s",
+    "R2",
+    "RMSE kcal",
+)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A forest of the study. form : `joblib`, `joblib compressed` or `arrays`"""
@@ -70,6 +85,25 @@ class SizeStudy:
     people: int
     forests: tuple[SizeRow, ...]
     passes: bool
+
+    def table(self) -> list[tuple[object, ...]]:
+        """The forests as rows of COLUMNS."""
+        return [
+            (
+                one.name,
+                one.form,
+                one.trees,
+                "none" if one.depth is None else one.depth,
+                one.least_rows_a_leaf,
+                f"{one.nodes:,}",
+                round(one.file_megabytes, 1),
+                round(one.load_megabytes, 1),
+                round(one.load_seconds, 2),
+                f"{one.r2:.4f}",
+                round(one.rmse, 1),
+            )
+            for one in self.forests
+        ]
 
 
 def recipes(unbounded_trees: int) -> tuple[Recipe, ...]:

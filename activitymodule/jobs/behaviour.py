@@ -9,10 +9,11 @@ import typer
 
 from activitymodule.behaviour import person as behaviour
 from activitymodule.behaviour import personas as clusters
+from activitymodule.behaviour import sizes as study
 from activitymodule.errors import ActivityError
 from activitymodule.jobs import options, output
 from activitymodule.settings import settings
-from activitymodule.workflows.behaviour import documents, personas, wearing, workouts
+from activitymodule.workflows.behaviour import documents, keeping, personas, wearing, workouts
 from activitymodule.workflows.behaviour.requests import UNBOUNDED_TREES, DayModel, DayTrainingRequest
 
 SECTION = "Labels and models"
@@ -26,7 +27,9 @@ app = typer.Typer(
 )
 
 _DAYS = typer.Option(
-    "daily", help="daily (watches and imports), history (synthesised people), or Parquet at a path."
+    "daily",
+    help="daily (watches and imports), history (synthesised people), Parquet at a path, or a table of days by a "
+    "mapping, such as fitbit-daily:fitbit_daily.tar.gz.",
 )
 _PEOPLE = typer.Option(
     None, help="Parquet with body data: participant, age_years, sex, height_cm, weight_kg, ..."
@@ -170,17 +173,19 @@ def sizes(
         output.print_json(found)
     else:
         typer.echo(f"{found.rows:,} {found.data} days of {found.people:,} people; a fifth of them held out")
-        output.print_table(documents.SIZE_COLUMNS, documents.size_rows(found))
+        output.print_table(study.COLUMNS, found.table())
     if not found.passes:
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example: activity behaviour document --real fitbit.parquet --days history")
+@app.command(
+    epilog="Example: activity behaviour document --days history --real fitbit-daily:fitbit_daily.tar.gz"
+)
 def document(
     days: str = typer.Option("history", help=_DAYS.help),
     truth: Path = typer.Option(None, help="Parquet with planted personas: participant, persona."),
     people: Path = _PEOPLE,
-    real: str = typer.Option(None, help="Recorded days for calories: daily, or Parquet at a path."),
+    real: str = typer.Option(None, help="Recorded days for calories, as --days."),
     seed: int = _SEED,
     unbounded_trees: int = typer.Option(UNBOUNDED_TREES, min=1, help="Trees of the size study."),
 ) -> None:
@@ -197,8 +202,8 @@ def _say(text: str) -> None:
 def _personas(outcome: personas.PersonaOutcome) -> Iterator[str]:
     report = outcome.report
     yield f"{report.clusters} personas of {report.people:,} people, {_word(report.synthetic)} days"
-    yield f"  silhouette {report.silhouette:.3f}; {documents.chosen(report)}"
-    yield f"  stability over {clusters.RESAMPLES} resamples: adjusted Rand {documents.spread(report.stability)}"
+    yield f"  silhouette {report.silhouette:.3f}; {report.chosen()}"
+    yield f"  stability over {clusters.RESAMPLES} resamples: adjusted Rand {report.stability.text()}"
     if report.planted is not None:
         yield f"  planted personas of synthetic people recovered: adjusted Rand {report.planted:.3f}"
     for one in report.personas:
@@ -235,7 +240,7 @@ def _wearing(outcomes: list[wearing.WearOutcome]) -> Iterator[str]:
         yield f"  no column was dropped by the leakage filter ({len(outcomes[0].report.columns)} are used)"
 
 
-def _kept(kept: documents.Kept) -> Iterator[str]:
+def _kept(kept: keeping.Kept) -> Iterator[str]:
     if kept.folder is not None:
         yield f"  written to {kept.folder}"
     elif kept.version is not None:

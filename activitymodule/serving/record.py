@@ -20,11 +20,12 @@ from activitymodule.store.promotions import Promoted, served
 
 
 def names(config: Settings) -> dict[str, str]:
-    """The registry's name of the model of each kind (models/kinds); one on daily records has the name of its kind."""
+    """The registry's name of the model of each kind (models/kinds); one on daily records has its kind's
+    name, after `registry.days_prefix`."""
     return {
         "activity": config.registry.classifier,
         "energy": config.registry.regressor,
-        **{kind: kind for kind in DAY_KINDS},
+        **{kind: config.registry.days_prefix + kind for kind in DAY_KINDS},
     }
 
 

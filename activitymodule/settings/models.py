@@ -58,6 +58,7 @@ class Registry(Section):
     password: SecretStr | None = None
     classifier: str = "activity-classifier"
     regressor: str = "energy-regressor"
+    days_prefix: str = ""
     poll_seconds: float = Field(1.0, gt=0)
 
 

@@ -37,6 +37,7 @@ def settings_of_ones_own(stack: Any, folder: Path) -> Iterator[Settings]:
         registry={
             "classifier": f"{registry.classifier}-{token}",
             "regressor": f"{registry.regressor}-{token}",
+            "days_prefix": f"{token}-",
         },
         spark={"checkpoints": str(folder / "checkpoints")},
         archive={"folder": str(folder / "lake" / "archive")},

@@ -18,7 +18,7 @@ STOP_DAYS = 14
 """So many days in a row without wear are a stop."""
 RISK_DAYS = 7
 """Only those who wore the watch within so many days before the cut are asked about."""
-STEP_DAYS = 7
+STEP_DAYS = 4
 OUTCOME_DAYS = HORIZON_DAYS + STOP_DAYS - 1
 """Days after a cut until its outcome is known."""
 

@@ -10,8 +10,8 @@ import numpy as np
 from activitymodule.behaviour.wearing.samples import OUTCOME_DAYS, Samples
 from activitymodule.errors import NotEnoughDataError
 
-_TEST_SHARE = 0.25  # of the days between the first and the last cut
-_TRAIN_SHARE = 0.6  # of what is left, for training
+_TEST_SHARE = 0.2  # of the days between the first and the last cut
+_TRAIN_SHARE = 0.7  # of what is left, for training
 
 
 @dataclass(frozen=True)

@@ -16,56 +16,10 @@ from activitymodule.errors import DataError
 from activitymodule.settings import Settings, resolve
 from activitymodule.workflows.behaviour import personas as persona_training
 from activitymodule.workflows.behaviour import wearing, workouts
-from activitymodule.workflows.behaviour.keeping import Kept
 from activitymodule.workflows.behaviour.requests import UNBOUNDED_TREES, DayTrainingRequest
-
-__all__ = ["Kept", "chosen", "size_rows", "spread", "write"]
 
 DOCUMENT = "docs/personas.md"
 FIGURES = "docs/figures"
-SIZE_COLUMNS = (
-    "forest",
-    "form",
-    "trees",
-    "depth",
-    "least leaf",
-    "nodes",
-    "file MB",
-    "memory at load MB",
-    "load s",
-    "R2",
-    "RMSE kcal",
-)
-
-
-def spread(found: personas.Spread) -> str:
-    """As text."""
-    return f"{found.mean:.3f} (95 % {found.low:.3f} to {found.high:.3f})"
-
-
-def chosen(report: personas.PersonaReport) -> str:
-    """What each rule would choose."""
-    return f"the silhouette would choose {report.by_silhouette} personas, the elbow {report.by_elbow}"
-
-
-def size_rows(found: sizes.SizeStudy) -> list[tuple[object, ...]]:
-    """The study as rows of SIZE_COLUMNS."""
-    return [
-        (
-            one.name,
-            one.form,
-            one.trees,
-            "none" if one.depth is None else one.depth,
-            one.least_rows_a_leaf,
-            f"{one.nodes:,}",
-            round(one.file_megabytes, 1),
-            round(one.load_megabytes, 1),
-            round(one.load_seconds, 2),
-            f"{one.r2:.4f}",
-            round(one.rmse, 1),
-        )
-        for one in found.forests
-    ]
 
 
 def write(
@@ -150,8 +104,8 @@ def personas_text(report: personas.PersonaReport) -> str:
     ]
     parts = [
         f"{report.people:,} people, {word} days. {report.clusters} personas: silhouette {report.silhouette:.3f}; "
-        f"{chosen(report)}. Stability over {personas.RESAMPLES} resamples of people: adjusted Rand "
-        f"{spread(report.stability)}.",
+        f"{report.chosen()}. Stability over {personas.RESAMPLES} resamples of people: adjusted Rand "
+        f"{report.stability.text()}.",
         table(
             ("personas", f"silhouette, mean (sd) over {personas.SEEDS} seeds", "inertia, mean (sd)"), counts
         ),
@@ -190,7 +144,7 @@ def sizes_text(found: sizes.SizeStudy) -> str:
     return (
         f"{found.rows:,} {found.data} days of {found.people:,} people, a fifth of them held out. The shipped forest "
         f"{told} below {sizes.LIMIT_MEGABYTES:g} MB and within {sizes.LEAST_R2_LOSS:g} of the unbounded one's R2.\n\n"
-        + table(SIZE_COLUMNS, size_rows(found))
+        + table(sizes.COLUMNS, found.table())
     )
 
 

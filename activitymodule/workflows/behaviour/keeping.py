@@ -79,7 +79,7 @@ def keep(config: Settings, request: DayTrainingRequest, made: Made, *, best: boo
         with folder_beside(folder) as part:
             _write(config, request, made, part)
         return Kept(made.kind, folder=str(folder))
-    serves = serving_version(config, made.kind) is not None
+    serves = serving_version(config, model_name(config, made.kind)) is not None
     with tempfile.TemporaryDirectory(prefix="activity-model-") as temporary:
         _write(config, request, made, Path(temporary))
         version = register_folder(

@@ -18,7 +18,7 @@ from activitymodule.lake import daily
 from activitymodule.models.bundle import load_model
 from activitymodule.models.kinds import PERSONAS
 from activitymodule.serving.checking import checked_promoted
-from activitymodule.serving.record import serving
+from activitymodule.serving.record import names, serving
 from activitymodule.settings import Settings
 from activitymodule.store import personas as store
 from activitymodule.store.connection import session
@@ -110,7 +110,7 @@ def assign(config: Settings) -> Assignment:
 
     Raises ModelError where there is no champion, NotEnoughDataError where nobody has enough days.
     """
-    found = serving(config, PERSONAS)
+    found = serving(config, names(config)[PERSONAS])
     if found is None:
         raise ModelError("there are no personas yet; `activity behaviour train personas` makes them")
     version = checked_promoted(config, found)

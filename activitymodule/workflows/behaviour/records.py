@@ -11,9 +11,12 @@ import pyarrow.dataset as ds
 
 from activitymodule.behaviour.grid import DayGrid, grid_of
 from activitymodule.behaviour.workouts import BODY
+from activitymodule.days.columns import SCHEMA
+from activitymodule.days.imports import table_mapping
+from activitymodule.days.imports.table import import_table
 from activitymodule.days.merging import merged
 from activitymodule.errors import ConfigError, DataError
-from activitymodule.lake import daily
+from activitymodule.lake import daily, history
 from activitymodule.settings import Settings, resolve
 from activitymodule.workflows.behaviour.requests import DayTrainingRequest
 
@@ -34,10 +37,19 @@ def load(config: Settings, request: DayTrainingRequest) -> Learned:
     NotEnoughDataError where there is nothing."""
     if request.days in (daily.DAILY, daily.HISTORY):
         table, source = merged(daily.read(config, folder=request.days)), request.days
+    elif (mapping := request.days.partition(":"))[1] and mapping[0] in table_mapping.shipped():
+        found = import_table(table_mapping.load(mapping[0]), Path(mapping[2]))
+        table, source = pa.Table.from_pylist(found.rows, SCHEMA), f"{mapping[0]}:{Path(mapping[2]).name}"
     else:
         table, source = _parquet(Path(request.days)), Path(request.days).name
     grid = grid_of(table)
-    return Learned(grid, _body(grid, request.people), _planted(grid, request.truth), source)
+    people = _named(request.people, "participant") if request.people else None
+    truth = _named(request.truth, "persona") if request.truth else None
+    if request.days == daily.HISTORY:
+        # what the history was generated with lies beside it
+        people = history.read(config, history.PEOPLE) if people is None else people
+        truth = history.read(config, history.TRUTH) if truth is None else truth
+    return Learned(grid, _body(grid, people), _planted(grid, truth), source)
 
 
 def _parquet(path: Path) -> pa.Table:
@@ -50,18 +62,16 @@ def _parquet(path: Path) -> pa.Table:
         raise DataError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
 
 
-def _planted(grid: DayGrid, path: Path | None) -> list[str | None] | None:
-    if path is None:
+def _planted(grid: DayGrid, table: pa.Table | None) -> list[str | None] | None:
+    if table is None:
         return None
-    table = _named(path, "persona")
     known = dict(zip(table["participant"].to_pylist(), table["persona"].to_pylist(), strict=True))
     return [known.get(person) for person in grid.people]
 
 
-def _body(grid: DayGrid, path: Path | None) -> dict[str, np.ndarray]:
-    if path is None:
+def _body(grid: DayGrid, table: pa.Table | None) -> dict[str, np.ndarray]:
+    if table is None:
         return {}
-    table = _named(path, "participant")
     place = {person: k for k, person in enumerate(table["participant"].to_pylist())}
     at = np.array([place.get(person, -1) for person in grid.people])
     out: dict[str, np.ndarray] = {}

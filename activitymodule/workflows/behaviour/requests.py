@@ -14,8 +14,10 @@ DayModel = Literal["personas", "workouts", "retention"]
 class DayTrainingRequest:
     """What to train on which days.
 
-    days : `daily` (watches and imports), `history` (synthesised people), or a path of Parquet
-    truth, people : Parquet of planted personas (participant, persona) and of body data (participant, age_years, ...)
+    days : `daily` (watches and imports), `history` (synthesised people), a path of Parquet, or
+    MAPPING:PATH, a table of days by a shipped mapping
+    truth, people : Parquet of planted personas (participant, persona) and of body data (participant, age_years, ...);
+    of `history` those that it was generated with
     clusters : of personas: a number, `silhouette` or `elbow`; target_precision : of wear retention
     promote : make the versions champion; evaluate_only : register nothing; folder : write the models there instead
     """
