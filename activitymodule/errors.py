@@ -233,6 +233,12 @@ class WithdrawnError(RefusedError):
     code = "withdrawn"
 
 
+class ErasureUnfinishedError(RefusedError):
+    """Something of a person is left that an erasure does not remove by itself."""
+
+    code = "erasure_unfinished"
+
+
 class TokenExpiredError(RefusedError):
     """The token of a request has expired."""
 

@@ -18,6 +18,7 @@ BEGIN
         FROM (VALUES
             ('activity_generator', 'participants', 'SELECT, INSERT, UPDATE'),
             ('activity_generator', 'participant_devices', 'SELECT, INSERT'),
+            ('activity_generator', 'erased_periods', 'SELECT'),
 
             ('activity_scorer', 'predictions', 'SELECT, INSERT, UPDATE'),
             ('activity_scorer', 'batches', 'SELECT, INSERT, UPDATE, DELETE'),
@@ -138,6 +139,7 @@ BEGIN
     FOR privilege IN
         SELECT granted.*
         FROM (VALUES
+            ('activity_console', 'take_back_withdrawn'),
             ('activity_scorer', 'make_prediction_days'),
             ('activity_airflow', 'make_prediction_days'),
             ('activity_scorer', 'analyse_new_prediction_days'),

@@ -22,11 +22,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import fs
 
 from activitymodule.errors import ServiceUnavailableError
-from activitymodule.settings import Settings, location
+from activitymodule.settings import Settings, Telemetry, location
+from activitymodule.telemetry.excluded import Excluded
 
 OLD_LOG = "_spark_metadata"
 _DAY = re.compile(r"date=(.+)")
@@ -199,6 +202,21 @@ class ArrowFiles:
             raise ServiceUnavailableError(
                 f"the archive at {self._address} cannot be used: {error}"
             ) from error
+
+
+def without_excluded(batch: pa.RecordBatch, excluded: Excluded, limits: Telemetry) -> pa.RecordBatch:
+    """Messages (key, value, timestamp and more) without readings of excluded times; none is left of some."""
+    given = batch.column("value")
+    arrived_us = pc.fill_null(batch.column("timestamp").cast(pa.int64()), 0).to_numpy()
+    value = excluded.without(given, arrived_us, limits)
+    keys = batch.column("key").to_pylist()
+    named = np.array(
+        [excluded.named_in(key, us) for key, us in zip(keys, arrived_us.tolist(), strict=True)], bool
+    )
+    gone = pc.and_(pc.is_null(value), pc.or_(pc.is_valid(given), pa.array(named)))
+    key = pc.if_else(pa.array(named), pa.scalar(None, pa.binary()), batch.column("key"))
+    columns = {**{name: batch.column(name) for name in batch.schema.names}, "key": key, "value": value}
+    return pa.RecordBatch.from_pydict(columns, schema=batch.schema).filter(pc.invert(gone))
 
 
 @dataclass(frozen=True)

@@ -204,6 +204,11 @@ def read_snapshot(config: Settings, snapshot_id: str) -> TrainingSet:
             labels_added=tuple(described["labels_added"]),
             span_windows=described.get("span_windows", 0),  # absent in those of version 0.1.0
         )
+    if (erasure := described.get("changed_by_erasure")) is not None:
+        raise DataError(
+            f"the snapshot {snapshot_id[:12]} is no longer what it was: erasure {erasure} removed a person from it, so "
+            "that models trained on it cannot be reproduced; take a new one"
+        )
     if training.sha256() != snapshot_id:
         raise DataError(f"the snapshot {snapshot_id[:12]} in the lake has changed; take a new one")
     return training
@@ -240,6 +245,25 @@ def delete_snapshot(config: Settings, snapshot_id: str) -> int:
     for place in places:
         lake.delete(place)
     return freed
+
+
+def snapshots_with(config: Settings, sha256: str) -> list[str]:
+    """The snapshots with these windows, by the fingerprint in the name of their file."""
+    lake = _Lake(config)
+    found = []
+    for place in lake.places(f"{FOLDER}/snapshot-"):
+        described = json.loads(lake.read(place))
+        if sha256 in (described["base"], described["taught"]):
+            found.append(place.removeprefix(f"{FOLDER}/snapshot-").removesuffix(".json"))
+    return found
+
+
+def mark_changed(config: Settings, snapshot_id: str, erasure_id: int) -> None:
+    """Write into a snapshot that an erasure removes windows from it, so that whoever reads it learns why it changed."""
+    lake, place = _Lake(config), f"{FOLDER}/snapshot-{snapshot_id}.json"
+    described = json.loads(lake.read(place))
+    if "changed_by_erasure" not in described:
+        lake.write(place, json.dumps({**described, "changed_by_erasure": erasure_id}, indent=1).encode())
 
 
 def read_base(config: Settings, sha256: str) -> TrainingWindows | None:

@@ -33,9 +33,9 @@ def too_few(label: str) -> str:
 class GoldWindows:
     """Windows with gold labels; every array has one entry a window.
 
-    device_id, label, stratum : str (n,); window_us : int64 (n,), UTC microseconds of the start; propensity :
-    float64 (n,), how likely the window was to be queued (1 under a span); features : float32 (n, len(FEATURE_NAMES))
-    device_model : str (n,), of the watch, '' where it is not known
+    device_id, label, stratum : str (n,); person : str (n,), who wore the watch, else the watch; window_us : int64 (n,),
+    UTC microseconds of the start; propensity : float64 (n,), how likely the window was to be queued (1 under a span);
+    features : float32 (n, len(FEATURE_NAMES)); device_model : str (n,), of the watch, '' where it is not known
     """
 
     device_id: np.ndarray
@@ -45,10 +45,13 @@ class GoldWindows:
     propensity: np.ndarray
     features: np.ndarray
     device_model: np.ndarray = field(default_factory=lambda: np.empty(0, str))
+    person: np.ndarray = field(default_factory=lambda: np.empty(0, str))
 
     def __post_init__(self) -> None:
         if len(self.device_model) != len(self.label):
             object.__setattr__(self, "device_model", np.zeros(len(self.label), str))
+        if len(self.person) != len(self.label):
+            object.__setattr__(self, "person", self.device_id)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -123,7 +126,7 @@ def known_or_enough(gold: GoldWindows, known: Sequence[str]) -> tuple[np.ndarray
     added = []
     for label in sorted(set(gold.label[~keep].tolist())):
         rows = gold.label == label
-        if count[rows].sum() >= LEAST_NEW_LABELS and len(np.unique(gold.device_id[rows])) >= LEAST_NEW_PEOPLE:
+        if count[rows].sum() >= LEAST_NEW_LABELS and len(np.unique(gold.person[rows])) >= LEAST_NEW_PEOPLE:
             keep |= rows
             added.append(label)
     return keep, tuple(added)
@@ -136,7 +139,7 @@ def gold_as_training(gold: GoldWindows) -> TrainingWindows:
     return TrainingWindows(
         features=np.asarray(gold.features, np.float32),
         activity=np.asarray(gold.label, str),
-        person=np.char.add(PREFIX, np.asarray(gold.device_id, str)) if n else np.empty(0, str),
+        person=np.char.add(PREFIX, np.asarray(gold.person, str)) if n else np.empty(0, str),
         run=np.arange(n),
         kcal_per_min=np.full(n, np.nan, np.float32),
         people=PersonColumns.unknown(n),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from itertools import compress
 
 import numpy as np
 from psycopg2 import Binary
@@ -12,6 +13,7 @@ from psycopg2.extras import execute_values
 
 from activitymodule.store.connection import Connection
 from activitymodule.store.queries import execute, fetch_all
+from activitymodule.telemetry.excluded import Excluded
 
 PAYLOAD_BYTES = 65_536  # stored of a message
 
@@ -54,6 +56,30 @@ class DeadLetters:
 
     def __len__(self) -> int:
         return len(self.reason)
+
+    def without(self, excluded: Excluded) -> DeadLetters:
+        """Those of no excluded watch, and no payload that names one."""
+        if not excluded:
+            return self
+        at = [int(us) for us in self.kafka_at_us]
+        named = [excluded.named_in(payload, us) for payload, us in zip(self.payload, at, strict=True)]
+        keep = [
+            not (excluded.covers(device, us) if device is not None else names)
+            for device, us, names in zip(self.device_id, at, named, strict=True)
+        ]
+        payload = [None if names else value for value, names in zip(self.payload, named, strict=True)]
+        return replace(
+            self,
+            partition=list(compress(self.partition, keep)),
+            offset=list(compress(self.offset, keep)),
+            item=list(compress(self.item, keep)),
+            device_id=list(compress(self.device_id, keep)),
+            reason=list(compress(self.reason, keep)),
+            detail=list(compress(self.detail, keep)),
+            payload=list(compress(payload, keep)),
+            kafka_at_us=list(compress(at, keep)),
+            topic_id=None if self.topic_id is None else list(compress(self.topic_id, keep)),
+        )
 
 
 def _text(value: str | None) -> str | None:

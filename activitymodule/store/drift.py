@@ -150,7 +150,10 @@ def forget_minutes(connection: Connection, keep_days: float) -> int:
 
 @dataclass(frozen=True)
 class Seen:
-    """The totals of a version between two times: windows begin in [since, until)."""
+    """The totals of a version between two times: windows begin in [since, until).
+
+    watches : whose windows they are; watches that one person is known to wear count as one
+    """
 
     since: datetime
     until: datetime
@@ -166,9 +169,11 @@ FROM feature_minutes
 WHERE model_version = %s AND minute >= %s::timestamptz - %s * interval '1 minute'
 """
 _WATCHES = """
-SELECT count(DISTINCT device_id) FROM predictions
-WHERE model_version = %s AND activity IS NOT NULL AND coverage >= %s
-  AND window_start < %s AND window_start >= %s::timestamptz - %s * interval '1 minute'
+SELECT count(DISTINCT person_of(device_id, last)) FROM (
+    SELECT device_id, max(window_start) AS last FROM predictions
+    WHERE model_version = %s AND activity IS NOT NULL AND coverage >= %s
+      AND window_start < %s AND window_start >= %s::timestamptz - %s * interval '1 minute'
+    GROUP BY device_id) AS watches
 """
 
 

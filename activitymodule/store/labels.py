@@ -76,6 +76,7 @@ class GoldRow:
     """A labelled window with what its queue item holds."""
 
     device_id: str
+    person: str  # who wore it, the watch itself where that is not known
     window_us: int
     label: str
     stratum: str
@@ -114,7 +115,8 @@ class GoldPredictions:
 
 
 _GOLD = """
-SELECT q.device_id, (extract(epoch FROM q.window_start) * 1000000)::bigint, g.label, q.stratum, q.propensity,
+SELECT q.device_id, person_of(q.device_id, q.window_start),
+       (extract(epoch FROM q.window_start) * 1000000)::bigint, g.label, q.stratum, q.propensity,
        CASE WHEN %(features)s THEN q.features ELSE '{}' END, g.labelled_at
 FROM gold_labels g JOIN queue_items q USING (device_id, window_start)
 WHERE g.label IS NOT NULL AND q.features_version = %(version)s
@@ -125,7 +127,7 @@ SELECT count(*) FILTER (WHERE g.label IS NOT NULL AND q.features_version = %(fea
        count(*) FILTER (WHERE g.label IS NOT NULL AND q.features_version = %(features)s AND q.stratum <> 'audit'
                           AND (%(since)s::timestamptz IS NULL OR g.labelled_at > %(since)s)),
        count(*) FILTER (WHERE g.label IS NOT NULL AND q.features_version = %(features)s AND q.stratum = 'audit'),
-       count(DISTINCT g.device_id)
+       count(DISTINCT person_of(g.device_id, g.window_start))
            FILTER (WHERE g.label IS NOT NULL AND q.features_version = %(features)s AND q.stratum = 'audit'),
        count(*) FILTER (WHERE g.disputed),
        count(*) FILTER (WHERE g.label IS NOT NULL AND q.device_id IS NULL),

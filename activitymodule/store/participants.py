@@ -16,7 +16,7 @@ import numpy as np
 
 from activitymodule.errors import DataError, NotFoundError, RefusedError, WithdrawnError, WornByOtherError
 from activitymodule.store.connection import Connection
-from activitymodule.store.queries import Row, execute, fetch_all, fetch_row
+from activitymodule.store.queries import Row, execute, fetch_all, fetch_row, fetch_value
 from activitymodule.store.times import AS_TIME, AS_US
 from activitymodule.telemetry.excluded import EVER_US, NEVER_US, Excluded, Periods
 from activitymodule.telemetry.identifiers import DEVICE_ID_TEXT, is_device_id
@@ -48,6 +48,11 @@ class Details:
             raise DataError(f"the sex {self.sex!a} cannot be stored; it must be female or male")
         if self.study is not None and not is_device_id(self.study):
             raise DataError(f"{self.study!a} is no name of a study: it must have {DEVICE_ID_TEXT}")
+
+
+def details_of(changes: Mapping[str, object], before: Details = Details()) -> Details:
+    """Details by their names, the others as before. Raises DataError."""
+    return replace(before, **changes)  # type: ignore[arg-type]
 
 
 DETAILS = tuple(one.name for one in fields(Details))
@@ -163,7 +168,7 @@ def add(connection: Connection, participant: str, details: Details = Details()) 
 def edit(connection: Connection, participant: str, changes: Mapping[str, object]) -> Participant:
     """Change some of the details. Raises NotFoundError, DataError."""
     found = required(connection, participant, lock=True)
-    details = replace(found.details, **changes)  # type: ignore[arg-type]
+    details = details_of(changes, found.details)
     _add_study(connection, details)
     execute(connection, _UPDATE, {"participant": participant, **asdict(details)})
     return replace(found, details=details)
@@ -233,6 +238,7 @@ def assign(connection: Connection, wear: Wear, *, handover: bool = False) -> Non
 
 def _make_room(connection: Connection, wear: Wear, other: Wear, *, handover: bool) -> None:
     values = {**_values(other), "at": wear.worn_from}
+    handover = handover and other.participant != wear.participant
     if handover and other.participant == other.device_id and wear.worn_from is None and wear.worn_to is None:
         # the participant that was made with the watch: a person takes its place
         sql = "DELETE FROM participant_devices WHERE participant = %(participant)s AND device_id = %(device)s"
@@ -273,6 +279,13 @@ def participant_of(connection: Connection, device_id: str, at: datetime) -> str 
              WHERE device_id = %s AND worn_from <= %s AND (worn_to IS NULL OR worn_to > %s)"""
     row = fetch_row(connection, sql, (device_id, at, at))
     return str(row[0]) if row else None
+
+
+def worn_now_by(connection: Connection, device_id: str) -> Participant | None:
+    """Who wears a watch now; None where that is not known."""
+    where = f"WHERE participant = (SELECT participant FROM participant_devices WHERE device_id = %s AND {_WORN_NOW})"
+    row = fetch_row(connection, _SELECT + where, (device_id,))
+    return _participant(row) if row else None
 
 
 def persons_of(connection: Connection, device_id: Sequence[str], us: Sequence[int]) -> list[str]:
@@ -323,3 +336,38 @@ def withdraw(connection: Connection, participant: str) -> datetime:
     assert row is not None
     execute(connection, _CLOSE, (participant,))
     return row[0]
+
+
+_RUNNING = """
+SELECT EXISTS (SELECT FROM batches WHERE started_at BETWEEN %(at)s - interval '2 minutes' AND %(at)s
+               AND written_at IS NULL AND finished_at IS NULL)
+"""
+
+
+def batch_running(connection: Connection, at: datetime) -> bool:
+    """Whether a batch that was going on at a moment is not written yet."""
+    return bool(fetch_value(connection, _RUNNING, {"at": at}))
+
+
+def take_back_withdrawn(connection: Connection, participant: str) -> int:
+    """Delete what was written of a participant since they withdrew, by what was going on then; how many rows."""
+    return int(fetch_value(connection, "SELECT take_back_withdrawn(%s)", (participant,)))
+
+
+LABEL_COLUMNS = ("kind", "device_id", "start", "end", "label", "given_at")
+_LABELS = """
+SELECT 'window', a.device_id, a.window_start AS start, a.window_end, a.label, a.created_at
+FROM annotations_in_force a JOIN participant_devices w USING (device_id)
+WHERE w.participant = %(who)s AND a.answer = 'label'
+  AND a.window_end > w.worn_from AND (w.worn_to IS NULL OR a.window_start < w.worn_to)
+UNION ALL
+SELECT 'span', s.device_id, s.span_start, s.span_end, s.label, s.answered_at
+FROM spans_in_force s JOIN participant_devices w USING (device_id)
+WHERE w.participant = %(who)s AND s.span_end > w.worn_from AND (w.worn_to IS NULL OR s.span_start < w.worn_to)
+ORDER BY 2, 3, 1
+"""
+
+
+def labels_of(connection: Connection, participant: str) -> list[Row]:
+    """The labels of a participant's windows and spans (LABEL_COLUMNS), without who gave them."""
+    return fetch_all(connection, _LABELS, {"who": participant})

@@ -11,15 +11,20 @@ from psycopg2.extras import execute_values
 from activitymodule.errors import DataError
 from activitymodule.store.connection import Connection
 from activitymodule.store.queries import fetch_all, only_row
+from activitymodule.store.times import AS_TIME
 
 COLUMNS = ("age_years", "sex", "height_cm", "weight_kg", "resting_heart_rate_bpm")
 
-# A watch that nobody is known to wear gets a participant of its own name. Who was assigned a watch is not changed.
+# A watch that nobody is known to wear gets a participant of its own name, unless its wearer was erased. Who was
+# assigned a watch is not changed.
 _UPSERT = """
 WITH given (device_id, age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm) AS (VALUES %s),
 made AS (
     INSERT INTO participants (participant, age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm)
-    SELECT * FROM given g WHERE NOT EXISTS (SELECT FROM participant_devices w WHERE w.device_id = g.device_id)
+    SELECT * FROM given g
+    WHERE NOT EXISTS (SELECT FROM participant_devices w WHERE w.device_id = g.device_id)
+      AND NOT EXISTS (SELECT FROM erased_periods e
+                      WHERE e.device_sha256 = sha256(e.salt || convert_to(g.device_id, 'UTF8')))
     ON CONFLICT (participant) DO NOTHING
     RETURNING participant
 ), worn AS (
@@ -42,6 +47,12 @@ _TEMPLATE = "(%s, %s::real, %s, %s::real, %s::real, %s::real)"
 _FOR = """
 SELECT device_id, age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm FROM people WHERE device_id = ANY (%s)
 """
+_AT = f"""
+SELECT p.age_years, p.sex, p.height_cm, p.weight_kg, p.resting_heart_rate_bpm
+FROM unnest(%s::text[], %s::bigint[]) WITH ORDINALITY AS given (device, us, place)
+LEFT JOIN participants p ON p.participant = person_of(device, {AS_TIME.format("us")})
+ORDER BY place
+"""
 
 
 class Person(NamedTuple):
@@ -52,6 +63,9 @@ class Person(NamedTuple):
     height_cm: float | None
     weight_kg: float | None
     resting_heart_rate_bpm: float | None
+
+
+UNKNOWN_PERSON = Person(None, None, None, None, None)
 
 
 def upsert_people(connection: Connection, people: pa.Table) -> int:
@@ -86,3 +100,9 @@ def people_for(connection: Connection, device_ids: Sequence[str]) -> dict[str, P
     """Who wears these watches now, where it is known."""
     rows = fetch_all(connection, _FOR, (list(device_ids),))
     return {row[0]: Person(*row[1:]) for row in rows}
+
+
+def people_at(connection: Connection, device_ids: Sequence[str], us: Sequence[int]) -> list[Person]:
+    """Who wore each of n watches at times (UTC microseconds); UNKNOWN_PERSON where it is not known."""
+    rows = fetch_all(connection, _AT, (list(device_ids), [int(one) for one in us]))
+    return [Person(*row) for row in rows]

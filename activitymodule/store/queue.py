@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from psycopg2 import Binary
@@ -39,6 +39,7 @@ class QueueItem:
     readings : packed (windows/packing), sorted by stamp, each stamp once
     features : float32 (n_features,), in the order of FEATURE_NAMES
     probabilities : float32 (n_labels,)
+    person : who wore the watch, the watch itself where that is not known; not stored
     """
 
     device_id: str
@@ -61,6 +62,7 @@ class QueueItem:
     model_version: str
     energy_version: str | None
     expire_hours: float
+    person: str = ""
 
 
 def _number(value: float | None) -> float | None:
@@ -123,24 +125,38 @@ def expire(connection: Connection) -> int:
 _LABELS = (
     "SELECT count(DISTINCT (device_id, window_start)) FROM annotations_not_undone WHERE answer = 'label'"
 )
+# All watches that these persons ever wore; one that nobody is known to have worn is a person of its own.
+_WORN = """
+CROSS JOIN LATERAL (
+    SELECT w.device_id FROM participant_devices w WHERE w.participant = given.person UNION SELECT given.person
+) AS worn
+"""
 _NEAR = f"""
-SELECT q.device_id, {AS_US.format("q.window_start")}
+SELECT q.device_id, {AS_US.format("q.window_start")}, given.person
 FROM (
-    SELECT device_id, min(us) AS first, max(us) AS last
-    FROM unnest(%(devices)s::text[], %(starts)s::bigint[]) AS given (device_id, us) GROUP BY device_id
+    SELECT person, min(us) AS first, max(us) AS last
+    FROM unnest(%(persons)s::text[], %(starts)s::bigint[]) AS given (person, us) GROUP BY person
 ) AS given
-JOIN queue_items q ON q.device_id = given.device_id
+{_WORN}
+JOIN queue_items q ON q.device_id = worn.device_id
  AND q.window_start > {AS_TIME.format("(given.first - %(within)s)")}
  AND q.window_start < {AS_TIME.format("(given.last + %(within)s)")}
+WHERE person_of(q.device_id, q.window_start) = given.person
 """
-_OF_DEVICE = "SELECT device_id, count(*) FROM queue_items WHERE device_id = ANY(%s) GROUP BY device_id"
+_OF_PERSON = f"""
+SELECT given.person, count(*) FROM unnest(%s::text[]) AS given (person)
+{_WORN}
+JOIN queue_items q ON q.device_id = worn.device_id AND person_of(q.device_id, q.window_start) = given.person
+GROUP BY given.person
+"""
 _OF_ACTIVITY = """
 SELECT activity, count(*) FROM (
     SELECT activity FROM queue_items ORDER BY queued_at DESC LIMIT %s
 ) AS last GROUP BY activity
 """
 _LAST_FEATURES = (
-    "SELECT device_id, features FROM queue_items WHERE features_version = %s ORDER BY queued_at DESC LIMIT %s"
+    "SELECT person_of(device_id, window_start), features FROM queue_items WHERE features_version = %s "
+    "ORDER BY queued_at DESC LIMIT %s"
 )
 
 
@@ -149,21 +165,32 @@ def labels_so_far(connection: Connection) -> int:
     return int(fetch_value(connection, _LABELS))
 
 
+class NearItem(NamedTuple):
+    """An item of the queue: its window, and who wore the watch."""
+
+    device_id: str
+    window_start_us: int
+    person: str
+
+
 def items_near(
-    connection: Connection, device_id: Sequence[str], window_start_us: Sequence[int], within_us: int
-) -> list[tuple[str, int]]:
-    """(device_id, window_start_us) of items within `within_us` of any of these windows of the same watch."""
+    connection: Connection, person: Sequence[str], window_start_us: Sequence[int], within_us: int
+) -> list[NearItem]:
+    """Items within `within_us` of any of these windows of the same person, on whichever watch.
+
+    person : the participant where one is known, else the watch (participants.persons_of)
+    """
     values = {
-        "devices": list(device_id),
+        "persons": list(person),
         "starts": [int(us) for us in window_start_us],
         "within": int(within_us),
     }
-    return [(device, int(us)) for device, us in fetch_all(connection, _NEAR, values)]
+    return [NearItem(device, int(us), who) for device, us, who in fetch_all(connection, _NEAR, values)]
 
 
-def items_of(connection: Connection, device_id: Sequence[str]) -> dict[str, int]:
-    """How many items each of these watches ever had."""
-    rows = fetch_all(connection, _OF_DEVICE, (sorted(set(device_id)),))
+def items_of(connection: Connection, person: Sequence[str]) -> dict[str, int]:
+    """How many items each of these persons ever had."""
+    rows = fetch_all(connection, _OF_PERSON, (sorted(set(person)),))
     return {row[0]: row[1] for row in rows}
 
 
@@ -175,7 +202,7 @@ def items_by_activity(connection: Connection, count: int = 1000) -> dict[str, in
 def last_features(
     connection: Connection, features_version: str, count: int
 ) -> tuple[list[str], list[np.ndarray]]:
-    """Watches and features, float32 (n_features,) each, of the last items, the newest first."""
+    """Persons and features, float32 (n_features,) each, of the last items, the newest first."""
     rows = fetch_all(connection, _LAST_FEATURES, (features_version, count))
     return [row[0] for row in rows], [np.array(row[1], np.float32) for row in rows]
 

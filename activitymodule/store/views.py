@@ -242,17 +242,6 @@ class Bout:
     kcal: float | None
 
 
-@dataclass(frozen=True)
-class Wearer:
-    """What is known of the person who wears a watch."""
-
-    age_years: float | None
-    sex: str | None
-    height_cm: float | None
-    weight_kg: float | None
-    resting_heart_rate_bpm: float | None
-
-
 _NEWEST_OF_WATCH = "SELECT max(window_start) FROM predictions WHERE device_id = %s AND window_start >= %s"
 _NEWEST_END_OF_WATCH = "SELECT max(window_end) FROM predictions WHERE device_id = %s AND window_start >= %s"
 _WATCH_WINDOWS = f"""
@@ -272,9 +261,6 @@ FROM (SELECT *, bout_start AS window_start, bout_end AS window_end FROM bouts_si
       WHERE device_id = %(device)s) AS p
 WHERE NOT {HIDDEN} ORDER BY bout_start DESC LIMIT 30
 """
-_WEARER = (
-    "SELECT age_years, sex, height_cm, weight_kg, resting_heart_rate_bpm FROM people WHERE device_id = %s"
-)
 _NEWEST = "SELECT max(window_start) FROM predictions WHERE window_start >= %s"
 _WATCHES = """
 SELECT DISTINCT device_id FROM predictions WHERE window_start > %s AND window_start <= %s ORDER BY device_id LIMIT 200
@@ -325,12 +311,6 @@ def windows_of(
 def bouts_of(connection: Connection, device_id: str, since: datetime) -> list[Bout]:
     """The last thirty bouts of a watch since a time, newest first; without those of an unlabelled audit window."""
     return [Bout(*row) for row in fetch_all(connection, _BOUTS, {"device": device_id, "since": since})]
-
-
-def wearer_of(connection: Connection, device_id: str) -> Wearer | None:
-    """The wearer of a watch; None if nothing is known."""
-    row = fetch_row(connection, _WEARER, (device_id,))
-    return Wearer(*row) if row else None
 
 
 def recent_watches(connection: Connection) -> list[str]:

@@ -7,13 +7,16 @@ lake/archive.py has the layout, archive_record.py the record of what is archived
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from activitymodule.errors import DataError
+from activitymodule.errors import DataError, StoreUnavailableError
 from activitymodule.kafka.clients import spark_kafka_options, topic_ends
 from activitymodule.kafka.topics import topic_id
 from activitymodule.lake.archive import (
@@ -26,8 +29,11 @@ from activitymodule.lake.archive import (
     message_files,
     staging_path,
     unfinished,
+    without_excluded,
 )
 from activitymodule.settings import Settings
+from activitymodule.store.connection import session
+from activitymodule.store.participants import excluded
 from activitymodule.streaming.archive_record import (
     RECORD,
     Archived,
@@ -45,11 +51,10 @@ from activitymodule.streaming.hadoop_files import HadoopFiles
 from activitymodule.streaming.log import log
 from activitymodule.streaming.messages import MESSAGE_COLUMNS
 from activitymodule.streaming.offsets import offsets_json
+from activitymodule.telemetry.excluded import Excluded
 
-_SCHEMA = (
-    "key binary, value binary, partition int, offset bigint, timestamp timestamp, timestampType int, "
-    "topic_id string"
-)
+_MESSAGES = "key binary, value binary, partition int, offset bigint, timestamp timestamp, timestampType int"
+_SCHEMA = f"{_MESSAGES}, topic_id string"
 # the files of a batch appear when the driver renames them, so a task may put its own there at once
 _WRITING = {
     "compression": "zstd",
@@ -80,6 +85,7 @@ class ArchiveWriter:
         self._files = HadoopFiles(spark)
         self._former_checkpoint = checkpoint_path(config, "archive")
         self._checked = False
+        self._excluded: Excluded | None = None
         self._logged: list[str] = []
 
     def forget(self) -> None:
@@ -117,6 +123,16 @@ class ArchiveWriter:
         record = record.model_copy(update={"offsets": offsets, "writing": None, "last": last})
         self._save(record)
         return Progress(record, ends, not next_batch(record, ends, 1))
+
+    def _excluded_now(self) -> Excluded:
+        """Of whom nothing is archived. While the store is away nobody can withdraw, so that its last answer holds."""
+        try:
+            with session(self._config, read_only=True) as connection:
+                self._excluded = excluded(connection)
+        except StoreUnavailableError:
+            if self._excluded is None:
+                raise
+        return self._excluded
 
     def _save(self, record: Archived) -> None:
         self._files.write(f"{self._root}/{RECORD}", record.encoded())
@@ -176,8 +192,12 @@ class ArchiveWriter:
             "kafka.max.partition.fetch.bytes": str(16 << 20),
             "kafka.receive.buffer.bytes": str(4 << 20),
         }
-        messages = self._spark.read.format("kafka").options(**options).load()
-        placed = messages.select("key", "value", *MESSAGE_COLUMNS).withColumns(
+        read = self._spark.read.format("kafka").options(**options).load()
+        messages = read.select("key", "value", *MESSAGE_COLUMNS)
+        if shut := self._excluded_now():
+            taken = partial(_without_excluded, excluded=shut, config=config)
+            messages = messages.mapInArrow(taken, _MESSAGES)
+        placed = messages.withColumns(
             {
                 "topic_id": F.lit(record.topic_id).cast("string"),
                 "date": F.to_date("timestamp"),
@@ -197,6 +217,13 @@ class ArchiveWriter:
                     files.move(f"{staging}/{folder}/{of}/{name}", f"{self._root}/{folder}/{target}")
                     written.setdefault(folder, []).append(target)
         return written
+
+
+def _without_excluded(
+    batches: Iterator[pa.RecordBatch], excluded: Excluded, config: Settings
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield without_excluded(batch, excluded, config.telemetry)
 
 
 def read(spark: SparkSession, config: Settings, since: date | None, until: date | None) -> DataFrame:

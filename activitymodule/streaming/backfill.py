@@ -64,6 +64,7 @@ def backfill(
         serving.classifier.version,
         BACKFILL_BATCH,
         calibrations=serving.calibrations,
+        past=True,
     )
     started = datetime.now(UTC)
     scored = windows_of(panes, config).mapInArrow(

@@ -16,6 +16,7 @@ from activitymodule.models.bundle import BundleBytes
 from activitymodule.settings import Settings
 from activitymodule.store.batches import BatchRecord, begin_batch, mark_written
 from activitymodule.store.connection import Connection
+from activitymodule.store.participants import excluded
 from activitymodule.streaming import worker
 from activitymodule.streaming.causes import raise_returned
 from activitymodule.streaming.champion import Champion, ChampionWatch
@@ -25,6 +26,7 @@ from activitymodule.streaming.queue.marks import Marking, Marks
 from activitymodule.streaming.queue.selection import QueueSelector
 from activitymodule.streaming.resuming import Start
 from activitymodule.streaming.smoother import Smoother
+from activitymodule.telemetry.excluded import Excluded
 
 QUERY = "score"
 """Name of the query, and of its checkpoint."""
@@ -61,7 +63,7 @@ class BatchSink:
         query_id, offsets = self._identity()
         serving = self._champion.current
         assert serving is not None
-        record, marking = self._connection.run(
+        record, marking, shut = self._connection.run(
             self._config, partial(self._begin, query_id, batch_id, offsets, serving)
         )
         serving = self._begun_with(record, serving)
@@ -73,6 +75,7 @@ class BatchSink:
             query_id,
             marking,
             serving.calibrations,
+            shut,
         )
         counts = windows.mapInArrow(partial(worker.score, scorer=scorer), worker.COUNT_SCHEMA).collect()
         raise_returned(row["error"] for row in counts)
@@ -101,8 +104,8 @@ class BatchSink:
         offsets: dict[int, tuple[int, int]],
         serving: Champion,
         connection: Connection,
-    ) -> tuple[BatchRecord, Marking | None]:
-        """Record the batch as begun; how it is to be marked."""
+    ) -> tuple[BatchRecord, Marking | None, Excluded]:
+        """Record the batch as begun; how it is to be marked, and of whom nothing is taken."""
         try:
             record = begin_batch(
                 connection,
@@ -115,11 +118,12 @@ class BatchSink:
                 energy_version=serving.regressor.version if serving.regressor else None,
             )
             marking = self._queue.marking(connection, record)
+            shut = excluded(connection)
             connection.commit()
         except BaseException:
             self._queue.forget()  # what it knows of this transaction was not stored
             raise
-        return record, marking
+        return record, marking, shut
 
     def _begun_with(self, record: BatchRecord, serving: Champion) -> Champion:
         """The champion that a batch is scored with: a batch begun before a restart by another version ends with it."""

@@ -25,13 +25,15 @@ from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection
 from activitymodule.store.dead_letters import PAYLOAD_BYTES, DeadLetters, write_dead_letters
 from activitymodule.store.devices import ModelCache
-from activitymodule.store.people import Person, people_for
+from activitymodule.store.participants import excluded
+from activitymodule.store.people import UNKNOWN_PERSON, Person, people_at, people_for
 from activitymodule.store.predictions import PredictionRows, readings_stored, write_predictions
 from activitymodule.streaming.causes import error_text
 from activitymodule.streaming.connections import KeptConnection
 from activitymodule.streaming.minutes import Minutes
 from activitymodule.streaming.queue.marking import Marker
 from activitymodule.streaming.queue.marks import Marking, Marks, Scored, together
+from activitymodule.telemetry.excluded import NOTHING_EXCLUDED, Excluded
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import features
 from activitymodule.windows.frame import KnownModels
@@ -45,7 +47,6 @@ BACKFILL_SCHEMA = "seen long, windows long, written long, error string"
 
 LOW_COVERAGE = "low coverage"
 NO_FEATURES = "no acceleration"
-UNKNOWN_PERSON = Person(None, None, None, None, None)
 
 _DECODE_ROWS = 50_000  # messages that are decoded together, at the most ...
 _DECODE_BYTES = 128 << 20  # ... and about so many bytes of them
@@ -151,7 +152,9 @@ def _write_dead(batch: pa.RecordBatch, dead: pa.Table, config: Settings, topic_i
         kafka_at_us=batch.column("timestamp").cast(pa.int64()).to_numpy()[rows],
         topic_id=batch.column("topic_id").take(take).to_pylist() if of_each else [topic_id] * len(rows),
     )
-    _process.connection.run(config, lambda connection: write_dead_letters(connection, letters))
+    _process.connection.run(
+        config, lambda connection: write_dead_letters(connection, letters.without(excluded(connection)))
+    )
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,16 @@ class Scorer:
     query_id: str = ""
     marking: Marking | None = None  # how to mark what may be queued
     calibrations: Mapping[str, Recalibration] = field(default_factory=dict)  # of the classifier
+    excluded: Excluded = NOTHING_EXCLUDED  # as it was when the batch began
+    past: bool = False  # windows of any time: who wore a watch then, not who wears it now
+
+    def taken(self, windows: pa.RecordBatch, excluded: Excluded) -> pa.RecordBatch:
+        """The windows (grouping.WINDOWS_SCHEMA) that overlap no excluded time."""
+        if not excluded:
+            return windows
+        length_us = self.config.windows.length_seconds * 1_000_000
+        start_us = windows.column("window_us").to_numpy()
+        return windows.filter(pa.array(~excluded.rows(windows.column("device_id"), start_us, length_us)))
 
 
 def _model(scorer: Scorer) -> ScoringModel:
@@ -182,7 +195,7 @@ def _model(scorer: Scorer) -> ScoringModel:
 def score(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.RecordBatch]:
     """Windows (grouping.WINDOWS_SCHEMA) to rows of the store: one transaction a partition."""
     _make_tasks_quick()
-    tables = list(_gathered(batches))
+    tables = [scorer.taken(batch, scorer.excluded) for batch in _gathered(batches)]
     windows, marks = sum(batch.num_rows for batch in tables), list[Marks]()
 
     def transaction(connection: Connection) -> int:
@@ -224,6 +237,7 @@ def score_missing(
     seen = windows = written = 0
 
     def transaction(batch: pa.RecordBatch, connection: Connection) -> tuple[int, int]:
+        batch = scorer.taken(batch, excluded(connection))
         unseen = batch.filter(_unseen(batch, connection, again))
         if not unseen.num_rows:
             return 0, 0
@@ -282,9 +296,13 @@ def score_windows(
         computed = features(assembled.take(chosen), config.windows)
         devices = device_id.take(pa.array(chosen)).to_pylist()
         if connection is not None:
-            people = _known_people(devices, connection) if people is None else people
             known = _process.devices.models(partial(_on, connection)) if known is None else known
-        wearers = _columns([(people or {}).get(device, UNKNOWN_PERSON) for device in devices])
+        if scorer.past and connection is not None:
+            wearers = _columns(people_at(connection, devices, window_us[chosen].tolist()))
+        else:
+            if connection is not None and people is None:
+                people = _known_people(devices, connection)
+            wearers = _columns([(people or {}).get(device, UNKNOWN_PERSON) for device in devices])
         scores = model.score(computed, wearers, _named(devices, known), scorer.calibrations)
         probabilities[chosen], in_set[chosen] = scores.probabilities, scores.in_set
         kcal_per_min[chosen], familiarity[chosen] = scores.kcal_per_min, scores.familiarity

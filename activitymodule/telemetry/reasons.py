@@ -45,6 +45,10 @@ class Reason(StrEnum):
     WRONG_TYPE = "wrong_type", "a field is of another type: text for a number, a boolean, an object"
     NOT_FINITE = "not_finite", "a number is NaN, infinite, or too large for a double"
     OUT_OF_RANGE = "out_of_range", "a number is outside the field's plausible range"
+    WITHDRAWN = (
+        "withdrawn",
+        "who wore the watch at that time has withdrawn; in answers of REST only, no dead letter is kept of it",
+    )
 
 
 def reasons_table() -> str:

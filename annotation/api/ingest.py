@@ -46,6 +46,7 @@ from annotation.answers import (
 )
 from annotation.bodies import body_of
 from annotation.limits import Places
+from annotation.withdrawn import without_withdrawn
 
 router = APIRouter(tags=["ingest"])
 
@@ -79,12 +80,13 @@ def _ingest(config: Settings, sender: Sender, body: bytes) -> Any:
     decoded = decode_messages(
         pa.array([body], pa.binary()), now_us=time.time_ns() // 1000, limits=config.telemetry
     )
-    refused = refused_of(decoded.dead)
-    if not len(decoded.readings):
-        return answer_of(NothingUsable(detail="the request has no usable reading", refused=refused), 422)
     sender.check_devices(decoded.readings.column("device_id").to_pylist())
-    sent = send_readings(config, decoded.readings.drop_columns(["message", "item"]))
-    return answer_of(Accepted(readings=len(decoded.readings), messages=sent, refused=refused), 202)
+    readings, withdrawn = without_withdrawn(decoded.readings)
+    refused = refused_of(decoded.dead) + withdrawn
+    if not len(readings):
+        return answer_of(NothingUsable(detail="the request has no usable reading", refused=refused), 422)
+    sent = send_readings(config, readings.drop_columns(["message", "item"]))
+    return answer_of(Accepted(readings=len(readings), messages=sent, refused=refused), 202)
 
 
 @router.post(
@@ -214,8 +216,10 @@ def _valid(config: Settings, pushed: Pushed) -> tuple[pa.Table, list[Refused]]:
     """Each reading validated as a message of its own, by the stream's decode."""
     texts = reading_texts(pushed.readings).cast(pa.binary())
     decoded = decode_messages(texts, now_us=time.time_ns() // 1000, limits=config.telemetry)
-    refused = [one.model_copy(update={"message": 0, "item": one.message}) for one in refused_of(decoded.dead)]
-    return decoded.readings.drop_columns(["message", "item"]), refused
+    readings, withdrawn = without_withdrawn(decoded.readings)
+    lost = refused_of(decoded.dead) + withdrawn
+    refused = [one.model_copy(update={"message": 0, "item": one.message}) for one in lost]
+    return readings.drop_columns(["message", "item"]), refused
 
 
 # ---- Kafka ----------------------------------------------------------------------------------------------------

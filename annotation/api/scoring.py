@@ -19,9 +19,11 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 
 from activitymodule.settings import Settings
 from activitymodule.store.devices import ModelCache
+from activitymodule.store.participants import excluded as excluded_of
 from activitymodule.store.people import people_for
 from activitymodule.store.prediction_columns import answers as windows_of
 from activitymodule.streaming import worker
+from activitymodule.telemetry.excluded import Excluded
 from activitymodule.windows.frame import NO_MODELS, KnownModels
 from activitymodule.windows.grouping import group_panes
 from activitymodule.windows.panes import decode_panes
@@ -30,6 +32,7 @@ from annotation.access import Sender, require_sender
 from annotation.answers import (
     NothingUsable,
     Predictions,
+    Refused,
     ScoredWindow,
     answer_of,
     message_body,
@@ -39,6 +42,7 @@ from annotation.answers import (
 from annotation.bodies import body_of
 from annotation.limits import Places
 from annotation.serving import Shared, serving
+from annotation.withdrawn import refused as refused_item
 
 router = APIRouter(tags=["scoring"])
 
@@ -128,14 +132,27 @@ def windows_of_messages(
     return group_panes(panes, config.windows), dead
 
 
+def _withdrawn(config: Settings, messages: list[bytes], excluded: Excluded) -> list[Refused]:
+    values, now_us = pa.array(messages, pa.binary()), np.full(len(messages), time.time_ns() // 1000)
+    return [refused_item(*one) for one in excluded.readings(values, now_us, config.telemetry)]
+
+
 def _score(config: Settings, sender: Sender, messages: list[bytes], *, one_watch: bool) -> Any:
     known = _devices.models(context.read)
     batch, dead = windows_of_messages(config, messages, known)
     refused = refused_of(dead)
-    if not batch.num_rows:
-        return answer_of(NothingUsable(detail="the request has no usable reading", refused=refused), 422)
     watches = list(dict.fromkeys(batch.column("device_id").to_pylist()))
     sender.check_devices(watches)
+    people, excluded = context.read(
+        lambda connection: (people_for(connection, watches), excluded_of(connection))
+    )
+    if excluded:
+        refused += _withdrawn(config, messages, excluded)
+        length_us = config.windows.length_seconds * 1_000_000
+        start_us = batch.column("window_us").to_numpy()
+        batch = batch.filter(pa.array(~excluded.rows(batch.column("device_id"), start_us, length_us)))
+    if not batch.num_rows:
+        return answer_of(NothingUsable(detail="the request has no usable reading", refused=refused), 422)
     if one_watch and len(watches) > 1:
         raise HTTPException(
             422, f"the readings are of {len(watches)} watches; use /batch_predict for several"
@@ -153,7 +170,6 @@ def _score(config: Settings, sender: Sender, messages: list[bytes], *, one_watch
         batch_id=-1,
         calibrations=champion.calibrations,
     )
-    people = context.read(lambda connection: people_for(connection, watches))
     rows = worker.score_windows(batch, scorer, None, people=people, known=known)
     return answer_of(
         Predictions(

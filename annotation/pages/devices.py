@@ -15,6 +15,7 @@ from activitymodule.telemetry.profiles import MOST_CHARACTERS, profile_of, profi
 from activitymodule.workflows.devices import remark_on
 from annotation import context, frame
 from annotation.auth import User, must_be_admin
+from annotation.forms import text_field
 
 _ICON = '<rect x="7" y="6" width="10" height="12" rx="3"/><path d="M9 6 9.6 2h4.8L15 6M9 18l.6 4h4.8l.6-4"/>'
 _SHOWN = 200
@@ -59,9 +60,9 @@ class _Desk:
             )
 
         with ui.element("form").classes("row-line").on("submit.prevent", add):
-            watch = _input("device-id", "Watch", "strap-1", 128)
+            watch = text_field("device-id", "Watch", "strap-1", 128)
             watch.value = device
-            model = _input("device-model", "Device model", "empatica-e4", MOST_CHARACTERS)
+            model = text_field("device-model", "Device model", "empatica-e4", MOST_CHARACTERS)
             model.set_autocomplete(list(profiles()))
             with ui.element("div").classes("field"):
                 ui.html('<label for="device-wrist">Wrist</label>', sanitize=False)
@@ -153,12 +154,4 @@ def _profiles() -> None:
                 for one in profiles().values()
             ],
             numeric=frozenset({4, 5}),
-        )
-
-
-def _input(identity: str, label: str, example: str, most: int) -> ui.input:
-    with ui.element("div").classes("field"):
-        ui.html(f'<label for="{identity}">{escape(label)}</label>', sanitize=False)
-        return ui.input(placeholder=example).props(
-            f'for="{identity}" dense outlined autocomplete=off spellcheck=false maxlength={most}'
         )

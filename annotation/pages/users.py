@@ -15,6 +15,7 @@ from activitymodule.store.connection import Connection
 from activitymodule.store.users import Account, Role
 from annotation import auth, context, frame
 from annotation.auth import User
+from annotation.forms import asking_button, text_field
 
 _ICON = (
     '<circle cx="9" cy="8" r="3.5"/><path d="M2.5 20c.5-4 3-6 6.5-6s6 2 6.5 6"/>'
@@ -98,7 +99,7 @@ class _Desk:
                 new_name.value = ""
 
         with ui.element("form").classes("row-line").on("submit.prevent", add):
-            new_name = _input("new-name", "Name", "anna")
+            new_name = text_field("new-name", "Name", "anna")
             with ui.element("div").classes("field"):
                 ui.html('<label for="new-role">Role</label>', sanitize=False)
                 ui.html(
@@ -132,9 +133,9 @@ class _Desk:
 
         usual = context.settings().console.token_days
         with ui.element("form").classes("row-line").on("submit.prevent", add):
-            token_name = _input("token-name", "Purpose", "my-phone")
-            for_devices = _input("token-devices", "Only for the devices", "all", most=1000)
-            valid = _input("token-days", "Valid for days", "no end")
+            token_name = text_field("token-name", "Purpose", "my-phone")
+            for_devices = text_field("token-devices", "Only for the devices", "all", most=1000)
+            valid = text_field("token-days", "Valid for days", "no end")
             valid.value = f"{usual:g}" if usual else ""
             ui.html('<button class="button" type="submit">Create token</button>', sanitize=False)
 
@@ -150,7 +151,7 @@ class _Desk:
             ).classes("grow")
             password = store.new_password()
             other: Role = "annotator" if account.role == "admin" else "admin"
-            _button(
+            asking_button(
                 "New password",
                 f"Set a new password for {name}? Their open sessions end.",
                 lambda: self.change(
@@ -160,7 +161,7 @@ class _Desk:
                     lambda: password,
                 ),
             )
-            _button(
+            asking_button(
                 f"Make {other}",
                 f"Change the role of {name} to {other}? Their open sessions end.",
                 lambda: self.change(
@@ -169,7 +170,7 @@ class _Desk:
                     f"{name} is now {other}.",
                 ),
             )
-            _button(
+            asking_button(
                 "Enable" if off else "Disable",
                 f"Allow {name} to sign in again?" if off else f"Disable {name}? Their open sessions end.",
                 lambda: self.change(
@@ -195,7 +196,7 @@ class _Desk:
                 sanitize=False,
             ).classes("grow")
             if not revoked:
-                _button(
+                asking_button(
                     "Revoke",
                     f"Revoke the token {token.name}? Whatever uses it loses access at once. This cannot be undone.",
                     lambda: self.change(
@@ -205,33 +206,3 @@ class _Desk:
                     ),
                     danger=True,
                 )
-
-
-def _input(identity: str, label: str, example: str, most: int = 40) -> ui.input:
-    with ui.element("div").classes("field"):
-        ui.html(f'<label for="{identity}">{escape(label)}</label>', sanitize=False)
-        return ui.input(placeholder=example).props(
-            f'for="{identity}" dense outlined autocomplete=off spellcheck=false maxlength={most}'
-        )
-
-
-def _button(words: str, question: str, act: Callable[[], Any], *, danger: bool = False) -> None:
-    """A button that asks before it acts."""
-
-    async def ask() -> None:
-        with ui.dialog() as dialog, ui.element("div").classes("panel").style("width: min(92vw, 420px)"):
-            frame.text(question)
-            with ui.element("div").classes("row-line"):
-                ui.button(words, on_click=lambda: dialog.submit(True), color=None).props(
-                    "unelevated"
-                ).classes("button primary")
-                ui.button("Cancel", on_click=lambda: dialog.submit(False), color=None).props("flat").classes(
-                    "button"
-                )
-        if await dialog:
-            await act()
-        dialog.delete()
-
-    ui.button(words, on_click=ask, color=None).props("flat").classes(
-        f"button small{' danger' if danger else ''}"
-    )

@@ -13,14 +13,13 @@ from nicegui import ui
 from activitymodule.store.audit import HELD_BACK
 from activitymodule.store.devices import device_of
 from activitymodule.store.labels import offered_labels
+from activitymodule.store.participants import Participant, worn_now_by
 from activitymodule.store.views import (
     Bout,
     WatchWindow,
-    Wearer,
     bouts_of,
     last_hour_of,
     recent_watches,
-    wearer_of,
 )
 from activitymodule.windows.packing import CHANNELS
 from annotation import charts, context, frame, span_panel
@@ -38,7 +37,7 @@ _WIDTH = 300  # of the small charts
 
 
 @frame.page("/watch", "Watch", assets=("fleet.css", *span_panel.ASSETS))
-async def watch(_: User, device: str = "") -> None:
+async def watch(who: User, device: str = "") -> None:
     """The watch of the address, or the list of watches to choose one."""
     device = device[:128]
     if not device:
@@ -58,11 +57,11 @@ async def watch(_: User, device: str = "") -> None:
             ("All watches", "/watch"),
         )
         return
-    wearer = await context.run_read(lambda connection: wearer_of(connection, device))
+    wearer = await context.run_read(lambda connection: worn_now_by(connection, device))
     shown = _Shown(device)
     if wearer is not None:
         with frame.panel("Wearer"):
-            frame.stats(_wearer(wearer))
+            ui.html(_wearer(wearer, who), sanitize=False)
     await shown.refresh()
     config = context.settings()
     offered = await context.run_read(
@@ -184,17 +183,26 @@ def _figures(windows: Sequence[WatchWindow]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _wearer(person: Wearer) -> list[tuple[str, str, str]]:
+def _wearer(person: Participant, who: User) -> str:
+    """Annotators see the pseudonym alone."""
+    if not who.is_admin:
+        return f"<b>{escape(person.participant)}</b>"
+    known = person.details
+
     def value(number: float | None, unit: str) -> str:
         return "-" if number is None else f"{number:.0f} {unit}".strip()
 
-    return [
-        ("Age", value(person.age_years, ""), "years"),
-        ("Sex", person.sex or "-", ""),
-        ("Height", value(person.height_cm, "cm"), ""),
-        ("Weight", value(person.weight_kg, "kg"), ""),
-        ("Resting heart rate", value(person.resting_heart_rate_bpm, "bpm"), ""),
+    figures = [
+        ("Age", value(known.age_years, ""), "years"),
+        ("Sex", known.sex or "-", ""),
+        ("Height", value(known.height_cm, "cm"), ""),
+        ("Weight", value(known.weight_kg, "kg"), ""),
+        ("Resting heart rate", value(known.resting_heart_rate_bpm, "bpm"), ""),
     ]
+    link = (
+        f'<a href="/people?participant={quote(person.participant, safe="")}">{escape(person.participant)}</a>'
+    )
+    return f'{link}<div class="stats">{frame.stats_html(figures)}</div>'
 
 
 def _strip(windows: Sequence[WatchWindow], first: datetime, last: datetime) -> str:

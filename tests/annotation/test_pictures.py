@@ -57,6 +57,8 @@ PAGES = {
     "models": "/models",
     "drift": "/drift",
     "dead-letters": "/dead-letters",
+    "people": "/people",
+    "person": "/people?participant={watch}",
     "users": "/users",
     "storage": "/storage",
     "days": "/days?participant=p0004",

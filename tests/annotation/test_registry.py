@@ -134,10 +134,12 @@ def test_every_entry_of_the_navigation_is_there_for_admins_and_no_admin_page_for
         "/device-models",
         "/dead-letters",
         "/storage",
+        "/people",
         "/users",
     }
     assert everything - {page.path for page in registry.navigation("annotator")} == {
         "/review",
         "/storage",
+        "/people",
         "/users",
     }

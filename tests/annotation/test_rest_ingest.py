@@ -12,17 +12,23 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from kafka import TopicPartition
 from rest_console import Console, body, live
 
 from activitymodule.embedded.processes import wait_until
 from activitymodule.kafka.clients import consumer
+from activitymodule.lake.archive import archive_path
 from activitymodule.settings import Settings
+from activitymodule.store import participants
 from activitymodule.store.connection import session
+from activitymodule.store.participants import Wear
+from activitymodule.workflows.people.withdrawing import withdraw
 
 pytestmark = pytest.mark.integration
 
@@ -44,8 +50,11 @@ def sent(settings: Settings) -> list[tuple[str, Any]]:
 def test_the_stream_says_of_ingested_readings_what_rest_says_to_the_last_bit(
     api: Console, environment_of: Callable[[Settings], dict[str, str]]
 ):
-    """/ingest, Kafka, Spark, the store: and /predict of the same readings. The counts for drift come along."""
-    readings = live(3, 1, seed=11)
+    """/ingest, Kafka, Spark, the store: and /predict of the same readings. The counts for drift come along.
+
+    Who wears one of the watches withdraws while their readings wait in Kafka: nobody takes them any more.
+    """
+    readings = live(4, 1, seed=11)
     items = json.loads(body(readings))
     items[7]["user_acceleration_x"] = 1e9
     answer = api.client.post("/ingest", json=items)
@@ -59,6 +68,14 @@ def test_the_stream_says_of_ingested_readings_what_rest_says_to_the_last_bit(
         key == reading["device_id"] for key, m in in_kafka for reading in (m if isinstance(m, list) else [m])
     )
 
+    gone = items[-1]["device_id"]
+    with session(api.settings) as connection:
+        participants.add(connection, "anna")
+        participants.assign(connection, Wear("anna", gone, None, None))
+    withdraw(api.settings, "anna")
+    again = api.client.post("/ingest", json=items[-5:])
+    assert (again.status_code, {one["reason"] for one in again.json()["refused"]}) == (422, {"withdrawn"})
+
     ended = subprocess.run(
         [sys.executable, "-m", "activitymodule", "score", "--once"],
         env=environment_of(api.settings),
@@ -68,16 +85,23 @@ def test_the_stream_says_of_ingested_readings_what_rest_says_to_the_last_bit(
         check=False,
     )
     assert ended.returncode == 0, ended.stderr[-3000:]
+    scored = api.client.post("/batch_predict", json={"messages": [items]}).json()
     rest = {
         (window["device_id"], datetime.fromisoformat(window["window_start"])): window
-        for window in api.client.post("/batch_predict", json={"messages": [items]}).json()["windows"]
+        for window in scored["windows"]
     }
+    assert {one["device_id"] for one in scored["refused"] if one["reason"] == "withdrawn"} == {gone}
+    archive = Path(archive_path(api.settings)).glob("date=*/*.parquet")
+    keys = {key for file in archive for key in pq.read_table(file, partitioning=None)["key"].to_pylist()}
+    assert len(keys) == 3
+    assert gone.encode() not in keys
     with session(api.settings, read_only=True) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT device_id, window_start, activity, probabilities, conformal_set, kcal_per_min, coverage, "
             "readings_used, reason FROM predictions"
         )
         stored = cursor.fetchall()
+        assert gone not in {row[0] for row in stored}
         cursor.execute("SELECT sum(windows)::int, max(cardinality(counts)) FROM feature_minutes")
         counted, features = cursor.fetchone()
     assert len(stored) == len(rest) >= 3 * 6

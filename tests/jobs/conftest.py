@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from activitymodule.jobs import db, dead_letters, devices, evaluate, watch
+from activitymodule.jobs import db, dead_letters, devices, evaluate, people, watch
 from activitymodule.kafka.clients import producer
 from activitymodule.store.batches import begin_batch, finish_batch
 from activitymodule.store.connection import session
@@ -23,7 +23,7 @@ from activitymodule.store.predictions import PredictionRows, write_predictions
 @pytest.fixture
 def run(fresh_settings, monkeypatch):
     """A function that runs a verb on the fresh services and returns what it printed; errors come as they are."""
-    for module in (db, dead_letters, devices, evaluate, watch):
+    for module in (db, dead_letters, devices, evaluate, people, watch):
         monkeypatch.setattr(module, "settings", lambda: fresh_settings)
 
     def call(module, *arguments):

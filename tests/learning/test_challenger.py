@@ -41,6 +41,7 @@ def base_and_gold(seed: int = 0) -> tuple[TrainingWindows, GoldWindows]:
     )
     gold = GoldWindows(
         device_id=np.array([f"w{k % 8}" for k in range(80)]),
+        person=np.array([f"w{k % 8}" for k in range(80)]),
         window_us=np.arange(80, dtype=np.int64) * 10**9,
         label=names[gold_code],
         stratum=np.full(80, "doubt"),

@@ -48,6 +48,7 @@ def some_gold(n: int, *, stratum: str = "doubt", label: str = "walking", seed: i
     dice = np.random.default_rng(seed)
     return GoldWindows(
         device_id=np.array([f"watch-{k % 5}" for k in range(n)]),
+        person=np.array([f"watch-{k % 5}" for k in range(n)]),
         window_us=np.arange(n, dtype=np.int64) * 100 * WINDOW_US,
         label=np.full(n, label),
         stratum=np.full(n, stratum),
@@ -88,6 +89,7 @@ def test_embargo_is_what_it_says(rows):
     gold = replace(
         some_gold(n),
         device_id=np.array([row[0] for row in rows], str),
+        person=np.array([row[0] for row in rows], str),
         window_us=np.array([row[1] * WINDOW_US for row in rows], np.int64),
         stratum=np.array([row[2] for row in rows], str),
     )
@@ -118,7 +120,8 @@ def test_a_new_label_needs_enough_windows_of_enough_people():
     assert next(iter(few.left_out)).startswith("too few labels of dancing")
     enough = training_set(base, some_gold(LEAST_NEW_LABELS, label="dancing"))
     assert enough.labels_added == ("dancing",)
-    one_person = replace(some_gold(50, label="dancing"), device_id=np.full(50, "watch-1"))
+    one = np.full(50, "anna")
+    one_person = replace(some_gold(50, label="dancing"), person=one)
     assert training_set(base, one_person).labels == 0
 
 
@@ -200,7 +203,7 @@ def a_span(device: str, first: int, count: int, label: str) -> GoldWindows:
     at = (first + np.arange(count, dtype=np.int64)) * WINDOW_US
     return replace(
         some_gold(count, stratum=SPAN, label=label, seed=first + 7),
-        device_id=np.full(count, device), window_us=at, propensity=np.ones(count),
+        device_id=np.full(count, device), person=np.full(count, device), window_us=at, propensity=np.ones(count),
     )  # fmt: skip
 
 

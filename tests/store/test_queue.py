@@ -72,7 +72,7 @@ def test_items_near_are_those_of_the_same_watch(connection: Connection) -> None:
         for device, us in (("a", EPOCH_US), ("a", EPOCH_US + HOUR_US), ("b", EPOCH_US))
     ]
     queue.put(connection, items)
-    assert queue.items_near(connection, ["a"], [EPOCH_US + 60_000_000], 61_000_000) == [("a", EPOCH_US)]
+    assert queue.items_near(connection, ["a"], [EPOCH_US + 60_000_000], 61_000_000) == [("a", EPOCH_US, "a")]
     assert queue.items_near(connection, ["a"], [EPOCH_US + 60_000_000], 60_000_000) == []
     assert queue.items_near(connection, ["c"], [EPOCH_US], HOUR_US) == []
 

@@ -10,7 +10,7 @@ import pytest
 from queued import label as label_item
 from queued import make_item, rows
 
-from activitymodule.store import views
+from activitymodule.store import participants, views
 from activitymodule.store.audit import HELD_BACK
 from activitymodule.store.live import take_pulse
 from activitymodule.store.predictions import PredictionRows, write_predictions
@@ -169,7 +169,7 @@ def test_one_watch_and_the_overview(connection: Any, make_rows: Callable[..., Pr
     assert [one.window_start for one in windows] == sorted(one.window_start for one in windows)
     for bout in views.bouts_of(connection, devices[0], windows[0].window_start):
         assert bout.bout_start < bout.bout_end
-    assert views.wearer_of(connection, devices[0]) is None
+    assert participants.worn_now_by(connection, devices[0]) is None
     assert views.overview(connection, "m", "anna").newest_at is not None
     counts = views.activity_counts(connection, 0, 30)
     assert sum(n for one in counts.values() for n in one.values()) == sum(

@@ -94,6 +94,7 @@ def _item(
         model_version=window.model_version,
         energy_version=window.energy_version,
         expire_hours=config.queue.expire_hours,
+        person=window.person,
     )
 
 

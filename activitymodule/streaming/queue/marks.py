@@ -37,7 +37,8 @@ class Marking:
 class Marked:
     """A window that may be queued, as it travels from a worker to the driver.
 
-    audit_draw : None where it is not drawn for the audit; key : None where it is not among the greatest keys
+    audit_draw : None where it is not drawn for the audit; key : None where it is not among the greatest keys; person :
+    who wore the watch, the watch itself where that is not known, as the driver finds out
     """
 
     device_id: str
@@ -54,6 +55,7 @@ class Marked:
     kcal_per_min: float
     model_version: str
     energy_version: str | None
+    person: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from activitymodule.windows.catalogue import FEATURES_VERSION
 _LAST_ITEMS = 1000
 
 Scores = tuple[list[str], np.ndarray]
-"""Watches, and the standard scores of a window of each."""
+"""Persons, and the standard scores of a window of each."""
 
 
 class RecentItems:
@@ -29,8 +29,8 @@ class RecentItems:
     def scores(self, connection: Connection, model: ScoringModel, new: Sequence[QueueItem]) -> Scores | None:
         """Those of the last items, and of `new` ones that are about to be queued; None without any."""
         if self._version != model.version:
-            devices, features = queue.last_features(connection, FEATURES_VERSION, _LAST_ITEMS)
-            self._version, self._scores = model.version, _scores(model, devices, features)
+            persons, features = queue.last_features(connection, FEATURES_VERSION, _LAST_ITEMS)
+            self._version, self._scores = model.version, _scores(model, persons, features)
         return _joined(_scores_of(new, model), self._scores)
 
     def add(self, items: Sequence[QueueItem], model: ScoringModel) -> None:
@@ -44,12 +44,12 @@ class RecentItems:
 
 
 def _scores_of(items: Sequence[QueueItem], model: ScoringModel) -> Scores | None:
-    return _scores(model, [item.device_id for item in items], [item.features for item in items])
+    return _scores(model, [item.person for item in items], [item.features for item in items])
 
 
-def _scores(model: ScoringModel, devices: list[str], features: Sequence[np.ndarray]) -> Scores | None:
+def _scores(model: ScoringModel, persons: list[str], features: Sequence[np.ndarray]) -> Scores | None:
     standard = model.standardised(np.stack(features)) if len(features) else None
-    return None if standard is None else (devices, policy.limited(standard))
+    return None if standard is None else (persons, policy.limited(standard))
 
 
 def _joined(one: Scores | None, other: Scores | None) -> Scores | None:

@@ -19,7 +19,8 @@ from activitymodule.store import queue
 from activitymodule.store.batches import BatchRecord
 from activitymodule.store.connection import Connection
 from activitymodule.store.labels import claimed_windows
-from activitymodule.store.queue import QueueItem
+from activitymodule.store.participants import excluded, persons_of
+from activitymodule.store.queue import NearItem, QueueItem
 from activitymodule.streaming.log import log
 from activitymodule.streaming.queue.items import audit_item, fill_past_doubts, selected_item
 from activitymodule.streaming.queue.marking import one_line
@@ -181,18 +182,19 @@ class QueueSelector:
         """
         connection = savepoint.connection()
         budget = budgets.open_account(connection, self._rules).budget
-        pool = self._pool.windows() if due else []
+        audits = _with_persons(connection, audits)
+        pool = _with_persons(connection, self._pool.windows() if due else [])
         near = queue.items_near(
             connection,
-            [window.device_id for window in (*audits, *pool)],
+            [window.person for window in (*audits, *pool)],
             [window.window_start_us for window in (*audits, *pool)],
             max(self._rules.cooldown_us, 1),
         )
         items, lost = self._audit(audits, period, near, budget)
         drawn = len(items)
         budget = budget.less(audit=drawn)
-        queued = {*near, *lost}
-        pool = [window for window in pool if (window.device_id, window.window_start_us) not in queued]
+        queued = {*map(_place, near), *lost}
+        pool = [window for window in pool if _place(window) not in queued]
         if pool and budget.chosen >= 1:
             selected = self._select(savepoint, pool, near, items, budget, model)
             budget = budget.less(chosen=len(selected))
@@ -213,14 +215,14 @@ class QueueSelector:
         self.queued += new
 
     def _audit(
-        self, audits: Sequence[Marked], period: AuditPeriod | None, near: list[Place], budget: Budget
+        self, audits: Sequence[Marked], period: AuditPeriod | None, near: list[NearItem], budget: Budget
     ) -> tuple[list[QueueItem], list[Place]]:
         """Items of the audit, which are added to `near`, and the windows that the budget has no room for."""
-        queued = set(near)
+        queued = set(map(_place, near))
         items: list[QueueItem] = []
         lost: list[Place] = []
         for window in sorted(audits, key=lambda one: (one.window_start_us, one.device_id)):
-            place = (window.device_id, window.window_start_us)
+            place = _place(window)
             if place in queued:
                 continue
             queued.add(place)
@@ -229,7 +231,7 @@ class QueueSelector:
                 continue
             assert period is not None
             items.append(audit_item(window, period, budget, self._rules, self._config))
-            near.append(place)
+            near.append(NearItem(*place, window.person))
             budget = budget.less(audit=1)
         return items, lost
 
@@ -237,7 +239,7 @@ class QueueSelector:
         self,
         savepoint: Savepoint,
         pool: Sequence[Marked],
-        near: Sequence[Place],
+        near: Sequence[NearItem],
         audits: Sequence[QueueItem],
         budget: Budget,
         model: ScoringModel,
@@ -248,7 +250,7 @@ class QueueSelector:
             Candidate(
                 device_id=window.device_id,
                 window_start_us=window.window_start_us,
-                person=window.device_id,
+                person=window.person,
                 activity=window.activity,
                 doubt=window.doubts[rules.measure],
                 standard=None if standard is None else standard[k],
@@ -256,12 +258,16 @@ class QueueSelector:
             for k, window in enumerate(pool)
         ]
         recent = self._recent.scores(connection, model, audits)
-        devices = [window.device_id for window in pool]
-        judged = [(device, us) for device, us, audit in claimed_windows(connection, devices) if audit]
+        claimed = claimed_windows(connection, [window.device_id for window in pool])
+        judged = [(device, us) for device, us, audit in claimed if audit]
+        judges = persons_of(connection, [device for device, _ in judged], [us for _, us in judged])
         past = Past(
-            items=near,
-            judged=[*judged, *((item.device_id, item.window_start_us) for item in audits)],
-            of_person=queue.items_of(connection, devices),
+            items=[(item.person, item.window_start_us) for item in near],
+            judged=[
+                *((person, us) for person, (_, us) in zip(judges, judged, strict=True)),
+                *((item.person, item.window_start_us) for item in audits),
+            ],
+            of_person=queue.items_of(connection, [window.person for window in pool]),
             of_activity=queue.items_by_activity(connection),
             standard=recent[1] if recent else None,
             standard_of=recent[0] if recent else (),
@@ -285,6 +291,22 @@ class QueueSelector:
         if time.monotonic() - self._logged_at > _LOG_SECONDS:
             self._logged_at = time.monotonic()
             log(f"nothing was queued of this batch: {one_line(error)}; its predictions are stored")
+
+
+def _place(window: Marked | NearItem) -> Place:
+    return window.device_id, window.window_start_us
+
+
+def _with_persons(connection: Connection, windows: Sequence[Marked]) -> list[Marked]:
+    """The windows of whom something may be queued, each with who wore the watch."""
+    starts = [window.window_start_us for window in windows]
+    persons = persons_of(connection, [window.device_id for window in windows], starts)
+    shut = excluded(connection)
+    return [
+        replace(window, person=person)
+        for window, person in zip(windows, persons, strict=True)
+        if not (shut and shut.covers(window.device_id, window.window_start_us))
+    ]
 
 
 def _us(at: datetime) -> int:

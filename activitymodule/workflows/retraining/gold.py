@@ -21,6 +21,7 @@ def gold_windows(rows: Sequence[GoldRow], known: KnownModels = NO_MODELS) -> Gol
         return GoldWindows.none()
     return GoldWindows(
         device_id=np.array([row.device_id for row in rows], str),
+        person=np.array([row.person for row in rows], str),
         window_us=np.array([row.window_us for row in rows], np.int64),
         label=np.array([row.label for row in rows], str),
         stratum=np.array([row.stratum for row in rows], str),
@@ -38,7 +39,7 @@ def audit_of(rows: Sequence[GoldRow], groups: Mapping[str, Mapping[str, str]] | 
     features = np.array([row.features for row in own], np.float32).reshape(len(own), len(FEATURE_NAMES))
     return Audit(
         label=np.array([row.label for row in own], str),
-        person=np.array([row.device_id for row in own], str),
+        person=np.array([row.person for row in own], str),
         features=features,
         propensity=np.array([row.propensity for row in own], np.float64),
         slicings=slicings_of(groups or {}, [row.device_id for row in own]),

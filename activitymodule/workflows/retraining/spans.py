@@ -16,6 +16,7 @@ from activitymodule.learning.strata import SPAN
 from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection
 from activitymodule.store.labels import claimed_windows
+from activitymodule.store.participants import persons_of
 from activitymodule.store.spans import Span, spans_in_force
 from activitymodule.windows.catalogue import FEATURE_NAMES
 from activitymodule.windows.frame import NO_MODELS, KnownModels
@@ -72,7 +73,7 @@ def span_windows(config: Settings, connection: Connection) -> SpanWindows:
             left_out[OWN_LABEL] += int(alone.sum())
             found += [(device, label, one, newest_us) for one in us[~judged & ~alone].tolist()]
     return SpanWindows(
-        _gold(found),
+        _gold(found, persons_of(connection, [row[0] for row in found], [row[2] for row in found])),
         np.array([row[3] for row in found], np.int64),
         max((span.recorded_at for span in spans), default=None),
         {reason: count for reason, count in left_out.items() if count},
@@ -99,10 +100,11 @@ def _us(at: datetime) -> int:
     return round(at.timestamp() * 1e6)
 
 
-def _gold(rows: Sequence[tuple[str, str, int, int]]) -> GoldWindows:
+def _gold(rows: Sequence[tuple[str, str, int, int]], persons: Sequence[str]) -> GoldWindows:
     n = len(rows)
     return GoldWindows(
         device_id=np.array([row[0] for row in rows], str),
+        person=np.array(persons, str),
         window_us=np.array([row[2] for row in rows], np.int64),
         label=np.array([row[1] for row in rows], str),
         stratum=np.full(n, SPAN),

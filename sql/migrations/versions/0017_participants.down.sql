@@ -3,6 +3,7 @@ ALTER TABLE snapshots DROP COLUMN changed_by;
 DROP TABLE erasures;
 DROP VIEW excluded_periods;
 DROP TABLE erased_periods;
+DROP FUNCTION take_back_withdrawn;
 DROP FUNCTION person_of;
 ALTER VIEW people RENAME TO wearers_of_now;
 CREATE TABLE people (

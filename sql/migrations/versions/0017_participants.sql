@@ -79,6 +79,34 @@ UNION ALL
 SELECT NULL, salt, device_sha256, worn_from, worn_to FROM erased_periods;
 COMMENT ON VIEW excluded_periods IS 'Times of watches of which nothing new is scored, queued or archived';
 
+-- For roles that may not delete: a batch that was going on while a person withdrew may have written rows of them since.
+CREATE FUNCTION take_back_withdrawn(who text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    since   timestamptz := (SELECT withdrawn_at FROM participants WHERE participant = who);
+    removed bigint := 0;
+    gone    bigint;
+BEGIN
+    DELETE FROM predictions p USING participant_devices w
+    WHERE w.participant = who AND p.device_id = w.device_id AND p.processed_at >= since
+      AND p.window_end > w.worn_from AND (w.worn_to IS NULL OR p.window_start < w.worn_to);
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    removed := removed + gone;
+    DELETE FROM queue_items q USING participant_devices w
+    WHERE w.participant = who AND q.device_id = w.device_id AND q.queued_at >= since
+      AND q.window_end > w.worn_from AND (w.worn_to IS NULL OR q.window_start < w.worn_to);
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    removed := removed + gone;
+    DELETE FROM dead_letters d USING participant_devices w
+    WHERE w.participant = who AND d.device_id = w.device_id AND d.noticed_at >= since
+      AND d.kafka_at >= w.worn_from AND (w.worn_to IS NULL OR d.kafka_at < w.worn_to);
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    RETURN removed + gone;
+END
+$$;
+COMMENT ON FUNCTION take_back_withdrawn IS 'Delete what was written of a person since they withdrew; how many rows';
+REVOKE EXECUTE ON FUNCTION take_back_withdrawn FROM PUBLIC;
+
 CREATE TABLE erasures (
     erasure_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     participant text UNIQUE,

@@ -1,0 +1,1 @@
+"""People: adding and changing participants, withdrawal, erasure and export."""
