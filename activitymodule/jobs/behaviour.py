@@ -10,7 +10,6 @@ import typer
 from activitymodule.behaviour import person as behaviour
 from activitymodule.behaviour import personas as clusters
 from activitymodule.behaviour import sizes as study
-from activitymodule.errors import ActivityError
 from activitymodule.jobs import options, output
 from activitymodule.settings import settings
 from activitymodule.workflows.behaviour import documents, keeping, personas, wearing, workouts
@@ -105,13 +104,10 @@ def assign(
     if_any: bool = typer.Option(False, help="Do nothing where there are no personas or no days yet."),
     as_json: bool = options.JSON,
 ) -> None:
-    """Give every participant with enough daily records their persona, in the store."""
-    try:
-        found = personas.assign(settings())
-    except ActivityError as error:
-        if not (if_any and error.code in ("model", "not_enough_data")):
-            raise
-        typer.echo(str(error))
+    """Give every participant with enough daily records their persona, in the store; a DAG does so every night."""
+    found = personas.assign_if_any(settings()) if if_any else personas.assign(settings())
+    if found is None:
+        typer.echo("there are no personas, or nobody has enough days yet; nothing was assigned", err=True)
         return
     if as_json:
         output.print_json(found)

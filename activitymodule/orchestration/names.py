@@ -11,6 +11,7 @@ WATCH_LABELS = "watch_labels"
 DRIFT_REPORT = "drift_report"
 REFRESH_STATISTICS = "refresh_statistics"
 RETENTION = "retention"
+ASSIGN_PERSONAS = "assign_personas"
 
 LABELS = "new_labels"
 """The asset whose events mean that there are enough new gold labels."""

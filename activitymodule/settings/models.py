@@ -300,6 +300,7 @@ class Airflow(Section):
     drift: str | None = "30 * * * *"
     statistics: str | None = "0 4 * * 0"
     retention: str | None = "15 2 * * *"
+    personas: str | None = "15 3 * * *"
     labels_minutes: float = Field(10, gt=0)
 
 

@@ -70,7 +70,14 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_every_file_is_read_and_no_more_dags_are_there(bag: dict[str, Any]) -> None:
     assert bag["errors"] == {}
-    assert set(bag["dags"]) == {RETRAIN, "watch_labels", "drift_report", "refresh_statistics", "retention"}
+    assert set(bag["dags"]) == {
+        RETRAIN,
+        "watch_labels",
+        "drift_report",
+        "refresh_statistics",
+        "retention",
+        "assign_personas",
+    }
     assert bag["files"] == len(bag["dags"])
 
 

@@ -142,6 +142,16 @@ def assign(config: Settings) -> Assignment:
     return Assignment(found.version, len(rows), len({*people.people} - before), counts)
 
 
+def assign_if_any(config: Settings) -> Assignment | None:
+    """The same; None where there are no personas, or nobody has enough days yet."""
+    if serving(config, names(config)[PERSONAS]) is None:
+        return None
+    try:
+        return assign(config)
+    except NotEnoughDataError:
+        return None
+
+
 def listed(config: Settings, persona: str | None = None) -> list[store.Assigned]:
     """The personas in the store."""
     with session(config, read_only=True) as connection:

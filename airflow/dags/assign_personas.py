@@ -1,0 +1,56 @@
+"""Gives every participant with two weeks of daily records or more their persona, by the champion of the personas.
+
+The same as `activity behaviour assign`. Without personas, or while nobody has enough days, it is skipped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, RetryAction, RetryRule, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from activitymodule.errors import LASTING
+from activitymodule.orchestration.names import ASSIGN_PERSONAS, XCom
+from activitymodule.settings import load
+
+CONFIG = load()
+
+
+@dag(
+    dag_id=ASSIGN_PERSONAS,
+    schedule=CronTriggerTimetable(CONFIG.airflow.personas, timezone="UTC")
+    if CONFIG.airflow.personas
+    else None,
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=2),
+    tags=["activity", "days"],
+    doc_md=__doc__,
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(minutes=5),
+        "retry_exponential_backoff": 2.0,
+        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([*LASTING], action=RetryAction.FAIL)]),
+    },
+)
+def assign_personas() -> None:
+    """The DAG."""
+
+    @task
+    def assign() -> XCom:
+        """All participants."""
+        # scikit-learn and PyArrow take seconds, and the DAG processor reads this file every minute
+        from activitymodule.workflows.behaviour import personas
+
+        found = personas.assign_if_any(CONFIG)
+        if found is None:
+            raise AirflowSkipException("there are no personas, or nobody has enough days yet")
+        return asdict(found)
+
+    assign()
+
+
+assign_personas()
