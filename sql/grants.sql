@@ -7,7 +7,7 @@ BEGIN
     FOR privilege IN
         SELECT rolname FROM pg_roles
         WHERE rolname IN ('activity_generator', 'activity_scorer', 'activity_console', 'activity_airflow',
-                          'activity_reader')
+                          'activity_reader', 'activity_sender')
     LOOP
         EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA public FROM %I', privilege.rolname);
         EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', privilege.rolname);
@@ -43,6 +43,15 @@ BEGIN
             ('activity_scorer', 'annotations_in_force', 'SELECT'),
             ('activity_scorer', 'gold_labels', 'SELECT'),
             ('activity_scorer', 'leases', 'SELECT'),
+            ('activity_scorer', 'activity_events', 'SELECT, INSERT, UPDATE'),
+
+            -- it ends the bouts of silent watches, and sends events to the topic and to webhooks
+            ('activity_sender', 'predictions', 'SELECT'),
+            ('activity_sender', 'participant_devices', 'SELECT'),
+            ('activity_sender', 'activity_events', 'SELECT, INSERT, UPDATE'),
+            ('activity_sender', 'event_senders', 'SELECT, INSERT, UPDATE'),
+            ('activity_sender', 'webhooks', 'SELECT, INSERT, UPDATE, DELETE'),
+            ('activity_sender', 'webhook_secrets', 'SELECT, INSERT, DELETE'),
 
             ('activity_console', '*', 'SELECT'),
             ('activity_console', 'users', 'INSERT, UPDATE'),
@@ -77,6 +86,8 @@ BEGIN
             ('activity_airflow', 'excluded_periods', 'SELECT'),
             ('activity_airflow', 'devices', 'SELECT'),
             ('activity_airflow', 'batches', 'SELECT, DELETE'),
+            ('activity_airflow', 'activity_events', 'SELECT, DELETE'),
+            ('activity_airflow', 'event_senders', 'SELECT'),
             ('activity_airflow', 'queue_items', 'SELECT, DELETE'),
             ('activity_airflow', 'audit_periods', 'SELECT'),
             ('activity_airflow', 'annotations', 'SELECT'),
@@ -99,6 +110,8 @@ BEGIN
             ('activity_reader', 'predictions', 'SELECT'),
             ('activity_reader', 'archive_state', 'SELECT'),
             ('activity_reader', 'batches', 'SELECT'),
+            ('activity_reader', 'activity_events', 'SELECT'),
+            ('activity_reader', 'event_senders', 'SELECT'),
             ('activity_reader', 'devices', 'SELECT'),
             ('activity_reader', 'participants', 'SELECT (participant, zone, study, withdrawn_at)'),
             ('activity_reader', 'participant_devices', 'SELECT'),
@@ -130,7 +143,9 @@ BEGIN
              'SELECT (run_id, started_at, finished_at, why, step, state, progress, summary, challenger)')
         ) AS granted (role, name, privileges)
         JOIN pg_roles ON pg_roles.rolname = granted.role
-        JOIN pg_class ON pg_class.relname = granted.name OR granted.name = '*'
+        JOIN pg_class ON pg_class.relname = granted.name
+             -- who reads all else cannot sign in the name of a webhook
+             OR granted.name = '*' AND pg_class.relname <> 'webhook_secrets'
         WHERE pg_class.relnamespace = 'public'::regnamespace AND pg_class.relkind IN ('r', 'v', 'p')
     LOOP
         EXECUTE format('GRANT %s ON %s TO %I', privilege.privileges, privilege.relation, privilege.role);

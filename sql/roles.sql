@@ -18,10 +18,11 @@ WHERE (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) \gexec
 \getenv airflow STORE_AIRFLOW_PASSWORD
 \getenv registry STORE_REGISTRY_PASSWORD
 \getenv reader STORE_READER_PASSWORD
+\getenv sender STORE_SENDER_PASSWORD
 
 SELECT format('CREATE ROLE %I', name)
 FROM unnest(ARRAY['activity', 'activity_generator', 'activity_scorer', 'activity_console', 'activity_airflow',
-                  'activity_registry', 'activity_reader']) AS name
+                  'activity_registry', 'activity_reader', 'activity_sender']) AS name
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 
 ALTER ROLE activity LOGIN PASSWORD :'owner';
@@ -31,6 +32,7 @@ ALTER ROLE activity_console LOGIN PASSWORD :'console' CONNECTION LIMIT 60;
 ALTER ROLE activity_airflow LOGIN PASSWORD :'airflow' CONNECTION LIMIT 80;
 ALTER ROLE activity_registry LOGIN PASSWORD :'registry' CONNECTION LIMIT 40;
 ALTER ROLE activity_reader LOGIN PASSWORD :'reader' CONNECTION LIMIT 20;
+ALTER ROLE activity_sender LOGIN PASSWORD :'sender' CONNECTION LIMIT 20;
 -- a slow dashboard query must not hold up the stream
 ALTER ROLE activity_reader SET default_transaction_read_only = on;
 ALTER ROLE activity_reader SET statement_timeout = '30s';
@@ -48,6 +50,6 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = made.name) \gexec
 
 REVOKE ALL ON DATABASE activity, airflow, mlflow FROM PUBLIC;
 GRANT CONNECT ON DATABASE activity
-    TO activity_generator, activity_scorer, activity_console, activity_airflow, activity_reader;
+    TO activity_generator, activity_scorer, activity_console, activity_airflow, activity_reader, activity_sender;
 -- predictions are copied into a temporary table first
 GRANT TEMPORARY ON DATABASE activity TO activity_scorer;

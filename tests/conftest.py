@@ -129,6 +129,8 @@ def stack_settings() -> Iterator[Settings]:
         },
         archive={"folder": str(folder / "lake" / "archive")},
         lake={"folder": str(folder / "lake")},
+        # the sender is started by its own tests; the stores of the others have an outbox all the same
+        events={"enabled": False},
     )
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -172,7 +174,7 @@ def _end_at_once(folder: str) -> None:
 
 @pytest.fixture
 def fresh_settings(stack: Any, tmp_path: Path) -> Iterator[Settings]:
-    """Settings with a migrated database, two topics, model names and folders of their own."""
+    """Settings with a migrated database, three topics, model names and folders of their own."""
     with settings_of_ones_own(stack, tmp_path) as own:
         yield own
 

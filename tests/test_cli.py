@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer
+from own_settings import replaced
 from typer.testing import CliRunner
 from verbs import Verbs
 
@@ -291,7 +292,8 @@ def test_config_names_origins_as_json(verbs: Verbs) -> None:
 def test_verbs_on_a_running_stack(
     fresh_settings: Settings, environment_of: Callable[[Settings], dict[str, str]], verbs: Verbs
 ) -> None:
-    env = environment_of(fresh_settings)
+    # the session's stack was started without the sender of events
+    env = environment_of(replaced(fresh_settings, events={"enabled": False}))
     status = verbs.run(env, "status", "--json")
     assert status.returncode == 0, status.stderr
     assert json.loads(status.stdout)["services"]["kafka"]["status"] == "healthy"

@@ -20,7 +20,7 @@ class Service:
     title: ClassVar[str]
     setting: ClassVar[str]  # the setting that holds its port
     needs: ClassVar[tuple[str, ...]] = ()
-    optional: ClassVar[bool] = False  # started only by name, not with plain `activity up`
+    optional: bool = False  # started only by name, not with plain `activity up`
     stop_signal: ClassVar[int] = signal.SIGTERM
     stop_seconds: ClassVar[float] = 20
 

@@ -10,7 +10,7 @@ import typer
 from activitymodule import files
 from activitymodule.errors import DataError
 from activitymodule.settings import project_root
-from activitymodule.store import prediction_columns
+from activitymodule.store import events, prediction_columns
 from activitymodule.telemetry import mapping, profiles, reasons, sources
 from activitymodule.telemetry import schema as telemetry
 
@@ -20,6 +20,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 SCHEMA_FILE = "docs/telemetry.schema.json"
 MAPPING_SCHEMA_FILE = "docs/mapping.schema.json"
+EVENT_SCHEMA_FILE = "docs/activity-event.schema.json"
 DOCUMENT = "docs/telemetry.md"
 SQL_DOCUMENT = "docs/sql.md"
 
@@ -64,7 +65,8 @@ def document_text(text: str, document: str = DOCUMENT) -> str:
 def schema(
     write: bool = typer.Option(
         False,
-        help=f"Write {SCHEMA_FILE}, {MAPPING_SCHEMA_FILE} and the generated parts of {DOCUMENT} and {SQL_DOCUMENT}.",
+        help=f"Write {SCHEMA_FILE}, {MAPPING_SCHEMA_FILE}, {EVENT_SCHEMA_FILE} and the generated parts of "
+        f"{DOCUMENT} and {SQL_DOCUMENT}.",
     ),
     check: bool = typer.Option(
         False, help="Only compare those files with the code; exit code 4 if they differ."
@@ -75,7 +77,11 @@ def schema(
         typer.echo(schema_text(), nl=False)
         return
     root = project_root()
-    required = {root / SCHEMA_FILE: schema_text(), root / MAPPING_SCHEMA_FILE: mapping_schema_text()}
+    required = {
+        root / SCHEMA_FILE: schema_text(),
+        root / MAPPING_SCHEMA_FILE: mapping_schema_text(),
+        root / EVENT_SCHEMA_FILE: events.schema_text(),
+    }
     for document in (DOCUMENT, SQL_DOCUMENT):
         required[root / document] = document_text(_read(root / document), document)
     for path, text in required.items():

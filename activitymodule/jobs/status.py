@@ -12,6 +12,7 @@ from activitymodule.errors import ActivityError
 from activitymodule.jobs import options, output
 from activitymodule.settings import Settings, settings
 from activitymodule.workflows import archiving, devices, model_versions
+from activitymodule.workflows.events import report
 
 SECTION = "Services"
 
@@ -40,6 +41,7 @@ def status(as_json: bool = options.JSON) -> None:
     archive = archiving.archive_report(settings()) if now.running else None
     models = _models(settings()) if now.running and now.healthy else []
     bare = _without_profile(settings()) if now.running and now.healthy else None
+    events = report.events_report(settings()) if now.running else None
     if as_json:
         output.print_json(
             {
@@ -49,6 +51,7 @@ def status(as_json: bool = options.JSON) -> None:
                 "models": models,
                 "recent_watches_without_profile": bare,
                 "services": {service.name: asdict(service) for service in now.services},
+                "events": None if events is None else {"good": events.good, "summary": events.summary},
                 "archive": None if archive is None else {"good": archive.good, "summary": archive.summary},
             }
         )
@@ -72,6 +75,8 @@ def status(as_json: bool = options.JSON) -> None:
                 typer.echo(f"{own.services[one.name].title}: {one.error}")
         if archive is not None:
             typer.secho(f"archive: {archive.summary}", fg=None if archive.good else "red")
+        if events is not None:
+            typer.secho(f"events: {events.summary}", fg=None if events.good else "red")
         for problem in models:
             typer.echo(problem)
         if bare:

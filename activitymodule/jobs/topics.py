@@ -20,7 +20,9 @@ app = typer.Typer(
 
 @app.command(epilog="Example: activity topics create")
 def create(
-    names: list[str] = typer.Argument(None, help="Names; kafka.topic and kafka.truth_topic if left out."),
+    names: list[str] = typer.Argument(
+        None, help="Names; kafka.topic, kafka.truth_topic and events.topic if left out."
+    ),
     as_json: bool = options.JSON,
 ) -> None:
     """Create missing topics with kafka.partitions and kafka.retention_hours; add partitions to smaller ones."""

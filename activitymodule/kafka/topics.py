@@ -75,7 +75,8 @@ def grow(config: Settings, names: Sequence[str] | None = None) -> list[str]:
 
 def _chosen(config: Settings, names: Sequence[str] | None) -> list[str]:
     """`names`, or the settings' topics, without repeats."""
-    return list(dict.fromkeys(names or [config.kafka.topic, config.kafka.truth_topic]))
+    events = [config.events.topic] if config.events.enabled else []
+    return list(dict.fromkeys(names or [config.kafka.topic, config.kafka.truth_topic, *events]))
 
 
 def names(config: Settings) -> list[str]:

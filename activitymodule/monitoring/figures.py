@@ -20,6 +20,7 @@ import activitymodule
 from activitymodule.errors import ServiceUnavailableError
 from activitymodule.learning.agreement import OverallAgreement, overall_agreement
 from activitymodule.models.calibration import UNFAMILIAR
+from activitymodule.monitoring.event_figures import event_figures
 from activitymodule.monitoring.report import drift_report
 from activitymodule.serving.record import problems
 from activitymodule.settings import Settings, resolve
@@ -198,6 +199,8 @@ class _Figures(Collector):
         yield from self._learning()
         yield from self._broker()
         yield from self._archive()
+        if self.config.events.enabled:
+            yield from event_figures(self.connection, self.config.events.topic)
         yield from self._disks()
         yield from self._slow()
         yield from self._batches(pulse)

@@ -19,6 +19,16 @@ Address = Annotated[str, AfterValidator(_address)]
 """The address of a service."""
 
 
+def _networks(given: list[str]) -> list[str]:
+    """Networks as they are. Raises ValueError for what is no address and no network."""
+    for one in given:
+        try:
+            ip_network(one)
+        except ValueError as error:
+            raise ValueError(f"{one} is no address and no network ({error})") from None
+    return given
+
+
 class Section(BaseModel):
     """A section of the settings: frozen, and without keys it does not know."""
 
@@ -109,6 +119,22 @@ class Scoring(Section):
     smoothing_windows: int = Field(6, ge=1, le=60)
     smoothing_stay: float = Field(0.8, gt=0, lt=1)
     starting_offsets: Literal["earliest", "latest"] = "earliest"
+
+
+class Events(Section):
+    """What is told of people's activities: the topic, and webhooks."""
+
+    enabled: bool = False
+    topic: str = "ticker-watch-activity"
+    poll_seconds: float = Field(0.5, gt=0)
+    webhook_seconds: float = Field(10, gt=0, le=300)
+    webhook_hours: float = Field(24, gt=0)
+    webhook_networks: list[str] = []
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _are_networks(cls, given: list[str]) -> list[str]:
+        return _networks(given)
 
 
 class Archive(Section):
@@ -241,6 +267,7 @@ class Retention(Section):
     runs_days: int | None = Field(365, ge=1)
     snapshots_days: int | None = Field(90, ge=1)
     batches_days: int | None = Field(90, ge=1)
+    events_days: int | None = Field(30, ge=2)
     checkpoints_days: int | None = Field(30, ge=1)
     logs_days: int | None = Field(30, ge=1)
     models_days: int | None = Field(30, ge=1)
@@ -264,12 +291,8 @@ class Console(Section):
     @field_validator("trusted_proxies")
     @classmethod
     def _are_networks(cls, given: list[str]) -> list[str]:
-        for one in given:
-            try:
-                network = ip_network(one)
-            except ValueError as error:
-                raise ValueError(f"{one} is no address and no network ({error})") from None
-            if network.prefixlen == 0:
+        for one in _networks(given):
+            if ip_network(one).prefixlen == 0:
                 raise ValueError(f"{one} is every address: a client could invent its own; name the proxies")
         return given
 
@@ -346,6 +369,7 @@ class Settings(Section):
     telemetry: Telemetry = Telemetry()
     windows: Windows = Windows()
     scoring: Scoring = Scoring()
+    events: Events = Events()
     archive: Archive = Archive()
     lake: Lake = Lake()
     models: Models = Models()

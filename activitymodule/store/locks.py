@@ -29,6 +29,7 @@ MIGRATING = 7_204_110_001
 WRITING_PREDICTIONS = 7_204_110_002
 MERGING_MINUTES = 7_204_471_935
 # Makers of the partitions of predictions, in sql/migrations/versions/0011_prediction_days.sql: 7_204_110_003
+# Writers of activity events, in 0021_activity_events.sql: 7_204_110_004
 # Two admins who disable each other at once would leave none.
 CHANGING_USERS = "SELECT pg_advisory_xact_lock(hashtext('activity users'))"
 # Two imports at once would both add the answers that their files share.
@@ -40,6 +41,7 @@ UNDOING = "SELECT pg_advisory_xact_lock(hashtext('activity undo ' || %s))"
 SCORING = 72_041
 RETRAINING = 72_042
 RETENTION = 72_043
+SENDING = 72_044
 
 _TAKE = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
 _HOLDER = """

@@ -57,6 +57,13 @@ BATCHES = OldRows(
     ), '-infinity')""",
     order="t.started_at",
 )
+# what no topic has got yet is kept, and so is the bout that goes on, which later events refer to
+EVENTS = OldRows(
+    "activity_events",
+    """t.told_at < %(before)s AND t.sequence <= (SELECT min(s.sequence) FROM event_senders s)
+       AND NOT (t.in_force AND t.bout_end IS NULL)""",
+    order="t.sequence",
+)
 
 
 @dataclass(frozen=True)

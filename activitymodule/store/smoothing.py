@@ -11,6 +11,7 @@ from activitymodule.settings import Scoring
 from activitymodule.store.connection import Connection
 from activitymodule.store.locks import WRITING_PREDICTIONS
 from activitymodule.store.queries import execute, fetch_all, fetch_value
+from activitymodule.store.telling import Teller
 
 _KEYS_OF_BATCH = """
 SELECT array_agg(device_id), array_agg(window_start)
@@ -40,20 +41,32 @@ SELECT refresh_smoothed(
 
 
 def refresh_smoothed(
-    connection: Connection, *, batch_id: int, scoring: Scoring, since: datetime | None = None
+    connection: Connection,
+    *,
+    batch_id: int,
+    scoring: Scoring,
+    since: datetime | None = None,
+    teller: Teller | None = None,
 ) -> int:
     """Smooth the windows that a batch wrote and later windows that include them; returns how many rows changed.
 
     since : when the writing began, by the store's clock; by default when the newest batch of this number began.
+    teller : writes the activity events of these windows, too, in this transaction.
     The result is a pure function of the stored probabilities: calling it again changes nothing.
     """
     changed = 0
     execute(connection, _ALONE)
     execute(connection, _ANALYSE)
+    if teller is not None:
+        teller.begin()
     keys = {"batch_id": batch_id, "since": since, "share": _SHARE}
     for devices, starts in fetch_all(connection, _KEYS_OF_BATCH, keys):
         values = (devices, starts, scoring.smoothing_windows, scoring.smoothing_stay)
         changed += fetch_value(connection, _REFRESH, values)
+        if teller is not None:
+            teller.note(devices, starts)
+    if teller is not None:
+        teller.tell(connection, scoring.smoothing_windows)
     return changed
 
 
@@ -79,13 +92,15 @@ WHERE topic = %s AND finished_at IS NULL AND (written_at IS NOT NULL OR EXISTS (
 """
 
 
-def refresh_unfinished(connection: Connection, topic: str, scoring: Scoring) -> int:
+def refresh_unfinished(
+    connection: Connection, topic: str, scoring: Scoring, teller: Teller | None = None
+) -> int:
     """Smooth the windows of batches that never finished, for a scorer that continues after another was killed.
 
     Those whose rows are all there are finished by it; returns how many rows changed.
     """
     changed = sum(
-        refresh_smoothed(connection, batch_id=batch, scoring=scoring, since=started)
+        refresh_smoothed(connection, batch_id=batch, scoring=scoring, since=started, teller=teller)
         for batch, started in fetch_all(connection, _UNFINISHED, (topic,))
     )
     execute(connection, _FINISH_WRITTEN, (topic,))

@@ -18,6 +18,7 @@ from activitymodule.errors import ModelError
 from activitymodule.settings import Settings
 from activitymodule.store.connection import transact
 from activitymodule.store.smoothing import refresh_smoothed
+from activitymodule.store.telling import Teller
 from activitymodule.streaming import archive, worker
 from activitymodule.streaming.causes import cause_of, raise_returned
 from activitymodule.streaming.champion import ChampionWatch, record_versions
@@ -78,7 +79,11 @@ def backfill(
     transact(
         config,
         lambda connection: refresh_smoothed(
-            connection, batch_id=BACKFILL_BATCH, scoring=config.scoring, since=started
+            connection,
+            batch_id=BACKFILL_BATCH,
+            scoring=config.scoring,
+            since=started,
+            teller=Teller.of(config),
         ),
     )
     return BackfillReport(

@@ -37,6 +37,7 @@ from activitymodule.store.connection import place
 from activitymodule.store.health import why_not_connected, why_not_writable
 from activitymodule.store.locks import ScorerLease, SessionLock
 from activitymodule.store.smoothing import refresh_unfinished
+from activitymodule.store.telling import Teller
 from activitymodule.streaming.archiver import Archiver
 from activitymodule.streaming.availability import Availability
 from activitymodule.streaming.causes import cause_of
@@ -221,8 +222,9 @@ class ScoringJob:
         config = self._config
         sink.smoother.resume()
         # a scorer that died between writing its rows and smoothing them left them unsmoothed
+        topic, scoring, teller = config.kafka.topic, config.scoring, Teller.of(config)
         self._connection.run(
-            config, lambda connection: refresh_unfinished(connection, config.kafka.topic, config.scoring)
+            config, lambda connection: refresh_unfinished(connection, topic, scoring, teller)
         )
         path = checkpoint_path(config, QUERY)
         first = self._options.set_checkpoint_aside and self._query is None

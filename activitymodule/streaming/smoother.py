@@ -1,7 +1,8 @@
 """Smoothing beside the stream: the rows of a batch are smoothed while the next batch is read.
 
-Batches are smoothed in order, on a connection of their own. A batch is recorded as finished once it is smoothed, so
-the next job smooths what a killed one left (`refresh_unfinished`).
+Batches are smoothed in order, on a connection of their own, and their activity events are written in the same
+transaction. A batch is recorded as finished once it is smoothed, so the next job smooths what a killed one left
+(`refresh_unfinished`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from activitymodule.settings import Settings
 from activitymodule.store.batches import finish_batch
 from activitymodule.store.connection import Connection
 from activitymodule.store.smoothing import refresh_smoothed
+from activitymodule.store.telling import Teller
 from activitymodule.streaming.connections import KeptConnection
 
 
@@ -26,6 +28,7 @@ class Smoother:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="smoother")
         self._pending: Future[None] | None = None
         self._connection = KeptConnection()
+        self._teller = Teller.of(config)
         self._unfinished: deque[Callable[[Connection], None]] = deque()
         self.finished = 0
 
@@ -72,7 +75,8 @@ class Smoother:
         also: Callable[[Connection], None] | None,
     ) -> None:
         def transaction(connection: Connection) -> None:
-            refresh_smoothed(connection, batch_id=batch_id, scoring=self._config.scoring, since=since)
+            scoring, teller = self._config.scoring, self._teller
+            refresh_smoothed(connection, batch_id=batch_id, scoring=scoring, since=since, teller=teller)
             if also is not None:
                 also(connection)
             finish_batch(connection, query_id=query_id, batch_id=batch_id, windows=windows)
@@ -84,5 +88,7 @@ class Smoother:
         """Finish the batches whose end failed, in their order. Raises the error of the first that fails again."""
         while self._unfinished:
             self._connection.run(self._config, self._unfinished[0])
+            if self._teller is not None:
+                self._teller.committed()
             self._unfinished.popleft()
             self.finished += 1

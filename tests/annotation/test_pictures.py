@@ -64,6 +64,7 @@ PAGES = {
     "days": "/days?participant=p0004",
     "personas": "/personas",
     "reports": "/reports",
+    "events": "/events",
 }
 # the pictures of the documentation, and their heights
 IN_THE_DOCUMENTS = {
@@ -90,6 +91,7 @@ READY = {
     "days": "section.panel canvas",
     "personas": "#members tbody tr:nth-child(8)",
     "reports": "figure img",
+    "events": "section.panel tbody tr:nth-child(3)",
 }
 FOLDER = os.environ.get("PICTURES")
 ALL = bool(os.environ.get("PICTURES_ALL"))
@@ -155,6 +157,15 @@ VALUES
    '[{"device_id": "watch-00003", "stamp": "2027-01-01T00:00:00Z", "pitch": 0.1}]'),
   (%(topic)s, 1, 201, 2, 'watch-00007', 'out_of_range', 'heart_rate 900 is above 250',
    '[{"device_id": "watch-00007", "stamp": "2026-11-29T09:00:00Z", "heart_rate": 900}]')
+"""
+_WEBHOOKS = """
+INSERT INTO webhooks (url, events, added_by, sequence, delivered, delivered_at, failing_since, error, dead_at) VALUES
+  ('https://study.example.org/activity?key=1', '{began,ended,corrected,withdrawn}', 'anna', 0, 20481,
+   now() - interval '12 seconds', NULL, NULL, NULL),
+  ('https://hooks.example.com/services/a-rather-long-path/of-an-address', '{ended}', 'anna', 0, 310,
+   now() - interval '9 minutes', now() - interval '8 minutes', 'hooks.example.com answers 503', NULL),
+  ('https://old.example.net/hook', '{began,ended}', 'anna', 0, 4, now() - interval '9 days', now() - interval '8 days',
+   'the host old.example.net is not found', now() - interval '7 days')
 """
 
 
@@ -228,7 +239,7 @@ def fill_store(connection: Connection, settings: Settings, made: Scored, models:
     )
     write_minutes(connection, totals, model_version="1", query_id="pictures", batch_id=1, part=0)
     with connection.cursor() as cursor:
-        for statement in (_LIVE, _PEOPLE, _RUNS, _PROMOTIONS, _ALARMS, _LETTERS):
+        for statement in (_LIVE, _PEOPLE, _RUNS, _PROMOTIONS, _ALARMS, _LETTERS, _WEBHOOKS):
             cursor.execute(statement, {"name": settings.registry.classifier, "topic": settings.kafka.topic})
 
 

@@ -135,11 +135,13 @@ def test_every_entry_of_the_navigation_is_there_for_admins_and_no_admin_page_for
         "/dead-letters",
         "/storage",
         "/people",
+        "/events",
         "/users",
     }
     assert everything - {page.path for page in registry.navigation("annotator")} == {
         "/review",
         "/storage",
         "/people",
+        "/events",
         "/users",
     }

@@ -41,7 +41,7 @@ def test_a_service_is_supervised_bounded_and_local(name: str) -> None:
 
 # Who needs a server that asks nobody for a password. The store serves all; of the registry it is the database.
 NEEDED_BY = {
-    "broker": {"topics", "spark-worker", "scorer", "generator", "console", "kafka-ui"},
+    "broker": {"topics", "spark-worker", "scorer", "generator", "events", "console", "kafka-ui"},
     "registry": {"champion", "scorer", "console", "airflow-scheduler", "store"},
     "spark-master": {"spark-worker", "scorer", "generator", "prometheus"},
 }

@@ -23,7 +23,7 @@ from activitymodule.settings import Settings
 pytestmark = pytest.mark.integration
 SCRIPT = config.project_root() / "sql" / "roles.sql"
 OWNERS = {"activity": "owner", "airflow": "airflow", "mlflow": "registry"}  # of each database
-ROLES = ("generator", "scorer", "console", "airflow", "registry", "reader")
+ROLES = ("generator", "scorer", "console", "airflow", "registry", "reader", "sender")
 
 
 @pytest.fixture

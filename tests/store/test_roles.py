@@ -26,7 +26,7 @@ from activitymodule.workflows.retention import run
 
 pytestmark = pytest.mark.integration
 
-SERVICES = ("generator", "scorer", "console", "airflow", "registry", "reader")
+SERVICES = ("generator", "scorer", "console", "airflow", "registry", "reader", "sender")
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,10 @@ ADDED_TABLES = {
     "participant_devices",
     "erased_periods",
     "erasures",
+    "activity_events",
+    "event_senders",
+    "webhooks",
+    "webhook_secrets",
 }
 ADDED = {
     "batches": {"topic_id", "written_at"},

@@ -12,16 +12,18 @@ import threading
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
+from told import all_events, assert_in_order, stored_bouts, told_bouts
 
 from activitymodule.kafka.clients import producer, topic_ends
 from activitymodule.settings import Settings
-from activitymodule.store.connection import connect
+from activitymodule.store.connection import connect, session
+from activitymodule.store.telling import silent_watches, tell_silent
 
 WINDOW_SECONDS = 10
 DAY_MS = 86_400_000
@@ -249,6 +251,18 @@ def assert_ledger(settings: Settings, ledger: Ledger) -> None:
     assert dead_items(settings) == ledger.dead
     total = sum(used + again for used, again in got.values()) + dead_items(settings)
     assert total == ledger.items
+    assert_every_bout_is_told(settings)
+
+
+def assert_every_bout_is_told(settings: Settings) -> None:
+    """What a receiver of the events knows once all watches are silent is what the view `bouts` has, bout by bout."""
+    with session(settings) as connection:
+        while silent := silent_watches(connection, timedelta(0), by_clock=True):
+            assert tell_silent(connection, silent, settings.scoring.smoothing_windows)
+    with session(settings) as connection:
+        events = all_events(connection)
+        assert_in_order(events)
+        assert told_bouts(events) == stored_bouts(connection)
 
 
 def kill_a_python_worker(pid: int) -> None:

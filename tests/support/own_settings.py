@@ -25,7 +25,7 @@ def replaced(settings: Settings, **sections: dict[str, Any]) -> Settings:
 
 @contextmanager
 def settings_of_ones_own(stack: Any, folder: Path) -> Iterator[Settings]:
-    """Settings with a migrated database, two topics, model names and folders of their own, for as long as the block."""
+    """Settings with a migrated database, three topics, model names and folders, while the block lasts."""
     from activitymodule.kafka import topics
 
     token = secrets.token_hex(4)
@@ -34,6 +34,7 @@ def settings_of_ones_own(stack: Any, folder: Path) -> Iterator[Settings]:
         stack.settings,
         store={"database": f"test_{token}"},
         kafka={"topic": f"{kafka.topic}-{token}", "truth_topic": f"{kafka.truth_topic}-{token}"},
+        events={"enabled": True, "topic": f"{stack.settings.events.topic}-{token}"},
         registry={
             "classifier": f"{registry.classifier}-{token}",
             "regressor": f"{registry.regressor}-{token}",
@@ -50,7 +51,7 @@ def settings_of_ones_own(stack: Any, folder: Path) -> Iterator[Settings]:
     topics.create(own)
     yield own
     drop_database(own)
-    topics.delete(own, [own.kafka.topic, own.kafka.truth_topic])
+    topics.delete(own, [own.kafka.topic, own.kafka.truth_topic, own.events.topic])
 
 
 def register_champion(settings: Settings, trained: Path) -> Any:

@@ -72,4 +72,5 @@ KINDS = (
     Kind("snapshots_days", "training sets without a model", _snapshots_due, _delete_snapshots),
     _kind("runs_days", "retrainings without a verdict", store.RUNS),
     _kind("batches_days", "records of batches", store.BATCHES),
+    _kind("events_days", "activity events", store.EVENTS),
 )

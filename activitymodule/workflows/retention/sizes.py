@@ -20,6 +20,7 @@ _TABLES = {
     "dead_letters": "retention.dead_letters_days",
     "queue_items": "retention.queue_items_days",
     "batches": "retention.batches_days",
+    "activity_events": "retention.events_days",
     "feature_minutes": "monitoring.keep_days",
     "drift_alarms": "retention.drift_alarms_days",
     "retrain_runs": "retention.runs_days",

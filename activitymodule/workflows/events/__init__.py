@@ -1,0 +1,1 @@
+"""Telling others: activity events to the topic and to webhooks."""
