@@ -10,6 +10,7 @@ import typer
 from activitymodule import files
 from activitymodule.jobs import options, output
 from activitymodule.settings import settings
+from activitymodule.statistics.fidelity.report import Spread
 from activitymodule.workflows import day_history, day_history_figure
 
 SECTION = "Recordings"
@@ -85,13 +86,17 @@ def compare(
         [
             (
                 one.name,
-                f"{one.reported.mean:.3f} ± {one.reported.sd:.3f}",
-                f"{one.tuned.mean:.3f} ± {one.tuned.sd:.3f}",
+                _over_seeds(one.reported),
+                _over_seeds(one.tuned),
                 f"{one.real:.3f}",
             )
             for one in whole.measures
         ],
     )
+
+
+def _over_seeds(value: Spread) -> str:
+    return f"{value.mean:.3f}" if value.n == 1 else f"{value.mean:.3f} ± {value.sd:.3f}"
 
 
 def _number(value: float, beside: float | None = None) -> str:

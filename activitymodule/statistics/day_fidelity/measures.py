@@ -103,14 +103,15 @@ def kcal_a_step(people: People) -> float:
     return float(np.median(slopes))
 
 
-def two_sample_auc(a: People, b: People, *, folds: int = FOLDS) -> float:
+def two_sample_auc(a: People, b: People, *, absolute: bool = False, folds: int = FOLDS) -> float:
     """Area under the ROC curve of a classifier that tells worn days of one group from those of the other, on people
     that it was not trained on (Lopez-Paz and Oquab 2017). .5 is chance, 1 certainty.
 
-    It sees a day's numbers, their shares of the person's mean and of the day before, and the weekday; not the person's
-    mean itself, which tells people apart, not real from synthetic. Raises NotEnoughDataError for too few people.
+    It sees a day's numbers and those of the day before as shares of the person's mean, and the weekday. absolute : it
+    sees the numbers themselves too, which tell people apart; that takes many people on one side at least, or it falls
+    below chance where there is no difference. Raises NotEnoughDataError for too few people.
     """
-    groups = [[_described(person) for person in well_known(people)] for people in (a, b)]
+    groups = [[_described(person, absolute) for person in well_known(people)] for people in (a, b)]
     folds = min(folds, *map(len, groups))
     if folds < 2:
         raise NotEnoughDataError("the two-sample test needs at least two people on either side")
@@ -133,19 +134,20 @@ def _balanced(y: np.ndarray) -> np.ndarray:
     return np.where(y == 1, 0.5 / max(y.mean(), 1e-9), 0.5 / max(1 - y.mean(), 1e-9))
 
 
-def _described(person: PersonDays) -> np.ndarray:
+def _described(person: PersonDays, absolute: bool) -> np.ndarray:
     """A row for each worn day, (n, features)."""
     worn = person.worn
     columns = [person.weekday[worn].astype(float)]
     yesterday = person.day[worn] - 1
-    place = np.searchsorted(person.day, yesterday)
-    there = person.day[np.minimum(place, len(person.day) - 1)] == yesterday
+    place = np.minimum(np.searchsorted(person.day, yesterday), len(person.day) - 1)
+    there = person.day[place] == yesterday
+    shares = []
     for name in NUMBERS:
-        values = person.numbers[name]
-        own = values[worn]
-        before = np.where(there, values[np.minimum(place, len(values) - 1)], np.nan)
-        mean = own.mean()
-        columns += [own, own / mean, before / mean, (own - before) / mean]
-    steps = np.maximum(person.worn_values("steps"), 1.0)
-    columns += [person.worn_values("kcal") / steps, person.worn_values("active_minutes") / steps]
+        values = person.numbers[name] / person.worn_values(name).mean()
+        before = np.where(there, values[place], np.nan)
+        shares.append(values[worn])
+        columns += [shares[-1], before, shares[-1] - before]
+        if absolute:
+            columns.append(person.worn_values(name))
+    columns += [shares[1] - shares[0], shares[2] - shares[0]]
     return np.stack(columns, 1)

@@ -16,13 +16,13 @@ from activitymodule.statistics.day_fidelity.report import compare, halves
 
 
 def group(
-    seed: int, people: int = 12, days: int = 56, steps: float = 8000, sunday: float = 1.0
+    seed: int, people: int = 12, days: int = 56, steps: float = 8000, sunday: float = 1.0, spread: float = 0.3
 ) -> list[PersonDays]:
     dice = np.random.default_rng(seed)
     found = []
     for number in range(people):
         day = 20_000 + np.arange(days)
-        value = steps * np.exp(0.2 * dice.normal()) * np.clip(1 + 0.3 * dice.normal(size=days), 0.1, None)
+        value = steps * np.exp(0.2 * dice.normal()) * np.clip(1 + spread * dice.normal(size=days), 0.1, None)
         value = value * np.where((day + 3) % 7 == 6, sunday, 1.0)
         numbers = {
             "steps": value,
@@ -41,7 +41,8 @@ def test_groups_of_one_kind_cannot_be_told_apart() -> None:
 
 def test_a_difference_is_found_by_its_own_measure() -> None:
     plain = group(1)
-    assert measures.two_sample_auc(plain, group(2, steps=16_000)) > 0.9
+    assert measures.two_sample_auc(plain, group(2, steps=16_000), absolute=True) > 0.9
+    assert measures.two_sample_auc(plain, group(2, spread=0.9)) > 0.75
     assert measures.between_people(plain, group(2, steps=16_000), "steps") > 0.8
     rested = group(3, sunday=0.3)
     assert measures.weekday_error(plain, rested, "steps") > 0.1
@@ -92,6 +93,6 @@ def test_a_comparison_has_every_measure_with_its_spread() -> None:
     assert found.people == (6, 6)
     assert found.seeds == 2
     assert len(found.measures) >= 13
-    assert all(line.reported.n == line.tuned.n == 2 for line in found.measures)
+    assert [line.name for line in found.measures if line.reported.n != 2] == [found.measures[1].name]
     unknown = {line.name for line in found.portrait if not np.isfinite(line.synthetic.mean)}
     assert unknown == {"not worn after a day not worn"}  # everybody wore the watch on every day
