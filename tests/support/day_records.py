@@ -46,7 +46,7 @@ def day_records(
             own = 0.0175 * MET[kind] * weight * length if kind else 0.0
             hours = np.zeros(24)
             hours[int(np.clip(dice.normal(hour, spread), 0, 23))] += min(length, 60.0)
-            hours[12] += 5
+            hours[12] = min(hours[12] + 5, 60.0)
             active = length + 20 * dice.random()
             rows.append(
                 {
