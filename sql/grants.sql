@@ -64,7 +64,7 @@ BEGIN
             ('activity_console', 'devices', 'INSERT, UPDATE'),
             ('activity_console', 'studies', 'INSERT'),
             ('activity_console', 'participants', 'INSERT, UPDATE'),
-            ('activity_console', 'participant_devices', 'INSERT, UPDATE'),
+            ('activity_console', 'participant_devices', 'INSERT, UPDATE, DELETE'),
             ('activity_console', 'erased_periods', 'UPDATE'),
             ('activity_console', 'drift_alarms', 'INSERT, UPDATE, DELETE'),
             ('activity_console', 'model_versions', 'INSERT, UPDATE'),
