@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from activitymodule.days.columns import COLUMNS
+from activitymodule.days.columns import COLUMNS, MINUTES
 from activitymodule.days.imports import minutes, zones
 from activitymodule.days.imports.ledger import Ledger
 from activitymodule.days.imports.samples import ROW, DayRows, Kind, Samples
@@ -201,10 +201,11 @@ class _Days:
         if self.workouts and not workouts:
             row |= {"workout_minutes": 0.0, "workout_kcal": 0.0}
         if workouts:
-            by_kind: Counter[str] = Counter()
-            for one in workouts:
-                by_kind[one.kind] += one.minutes  # type: ignore[assignment]
-            row.setdefault("minutes", dict(sorted(by_kind.items())))
+            by_kind = {
+                kind: min(sum(one.minutes for one in workouts if one.kind == kind), MINUTES)
+                for kind in sorted({one.kind for one in workouts})
+            }
+            row.setdefault("minutes", by_kind)
             main = max(workouts, key=lambda one: (one.minutes, -one.start))
             row |= {"workout": main.kind, "workout_minutes": main.minutes, "workout_kcal": main.kcal}
         return row

@@ -32,7 +32,7 @@ except ModuleNotFoundError:
 GAP_MINUTES = 15  # monitoring keeps a heart rate every minute or so, fewer at rest
 _LARGEST_FILE = 128 << 20
 _DAY = 86_400
-_ON_FOOT = ("walking", "running", "hiking")
+_ON_FOOT = ("walking", "jogging", "hiking")
 _COUNTED = ("walking", "running")
 _PIECE = 600.0  # s
 _LONGEST_GAP = 3600.0  # s over which the difference of a counter is spread

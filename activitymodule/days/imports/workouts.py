@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _KINDS = {
-    "running": "run running jog jogging treadmill treadmillrunning trailrunning trackrunning virtualrun",
+    "jogging": "run running jog jogging treadmill treadmillrunning trailrunning trackrunning virtualrun",
     "walking": "walk walking casualwalking speedwalking indoorwalking wheelchairwalkpace",
     "hiking": "hike hiking",
     "cycling": "bike biking cycling cyclingbike outdoorbike indoorcycling spinning mountainbiking handcycling "
@@ -22,7 +22,7 @@ _KINDS = {
     "yoga": "yoga pilates mindandbody",
     "dance": "dance dancing socialdance cardiodance danceinspiredtraining aerobicworkout aerobics zumba",
     "tennis": "tennis badminton squash tabletennis racquetball pickleball racket",
-    "football": "soccer football americanfootball australianfootball rugby",
+    "soccer": "soccer football",
     "basketball": "basketball",
     "skiing": "skiing alpineskiing crosscountryskiing downhillskiing snowboarding",
     "golf": "golf",
@@ -45,7 +45,7 @@ class Workout:
 
 
 def kind_of(name: str) -> str:
-    """The kind of workout of a maker's name: `HKWorkoutActivityTypeRunning` and `Run` are running.
+    """The kind of workout of a maker's name: `HKWorkoutActivityTypeRunning` and `Run` are jogging, as a watch calls it.
 
     An unknown name stays, in small letters and words.
     """

@@ -90,7 +90,7 @@ def test_an_activity_within_monitoring_counts_once(tmp_path: Path) -> None:
     run = session("2024-03-05T10:05:00", 20, 1000, 150)
     [row] = days(tmp_path, [info("2024-03-05T10:00:00", 1), *every], [run])
     assert row["steps"] == 4000
-    assert (row["workout"], row["workout_minutes"], row["workout_kcal"]) == ("running", 20, 150)
+    assert (row["workout"], row["workout_minutes"], row["workout_kcal"]) == ("jogging", 20, 150)
     (tmp_path / "0.fit").unlink()
     [alone] = import_export("garmin", tmp_path, "p1", zone="Europe/Berlin").rows
     assert alone["steps"] == 2000
@@ -134,7 +134,7 @@ def test_the_samples(data_folder: Path) -> None:
     [row] = found.rows
     assert (row["date"], row["zone"]) == (date(2017, 6, 11), "Etc/GMT+7")
     assert row["steps"] == 2 * (41 + 78)
-    assert row["workout"] == "running"
+    assert row["workout"] == "jogging"
     assert row["workout_minutes"] == pytest.approx(56.887 / 60)
     assert found.ledger.read["workout"] == 2
     assert found.ledger.left_out["message hrv"] == 120

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from health_exports import DOCUMENT_TYPE, PHONE, WATCH, record
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
 _IMPORT = """
 import resource, sys
