@@ -16,13 +16,13 @@ from activitymodule.days.imports.building import Row
 from activitymodule.days.imports.importing import Imported
 from activitymodule.days.imports.table_mapping import load
 from activitymodule.errors import WithdrawnError
+from activitymodule.lake import daily_writing
 from activitymodule.lake.daily import Month, month_of
 from activitymodule.settings import Settings
 from activitymodule.store import participants as store
 from activitymodule.store.connection import session
 from activitymodule.store.participants import Participant
 from activitymodule.telemetry.sources.base import must_exist
-from activitymodule.workflows import days
 
 _DEFAULT_ZONE = "UTC"  # of a participant whose zone nobody has set
 
@@ -74,7 +74,7 @@ def import_export(
         )
     if zone is None and known is not None and known.details.zone != _DEFAULT_ZONE:
         zone = known.details.zone
-    found = importing.import_export(kind, path, name, zone=zone, default_zone=config.days.zone, times=times)
+    found = importing.import_export(kind, path, name, zone=zone, default_zone=_DEFAULT_ZONE, times=times)
     return _written(config, found, whole=kind != "garmin")
 
 
@@ -88,7 +88,7 @@ def import_table(
     """
     if participant is not None:
         store.checked_name(participant)
-    found = table.import_table(load(mapping), path, participant, zone=zone, default_zone=config.days.zone)
+    found = table.import_table(load(mapping), path, participant, zone=zone, default_zone=_DEFAULT_ZONE)
     known = _known(config, sorted({str(row["participant"]) for row in found.rows}))
     withdrawn = {name for name, one in known.items() if one.withdrawn_at is not None}
     kept = [row for row in found.rows if row["participant"] not in withdrawn]
@@ -123,7 +123,7 @@ def _written(config: Settings, found: Imported, *, whole: bool) -> ImportReport:
         )
         stale = own & (between | around)
         among = sorted({month_of(low + timedelta(days=k)) for k in range((high - low).days + 1)})
-    changes = days.write(config, new, stale, among)
+    changes = daily_writing.replace(config, new, stale, among)
     ledger = found.ledger
     return ImportReport(
         source=found.source,
