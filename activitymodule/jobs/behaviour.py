@@ -58,6 +58,7 @@ def train(
         DayTrainingRequest.target_precision,
         min=0.01,
         max=0.99,
+        callback=options.finite,
         help="Precision that the threshold of wear retention is chosen for, on the validation part.",
     ),
     baseline: bool = typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def load(config: Settings, request: DayTrainingRequest) -> Learned:
     if request.days in (daily.DAILY, daily.HISTORY):
         table, source = merged(daily.read(config, folder=request.days)), request.days
     elif (mapping := request.days.partition(":"))[1] and mapping[0] in table_mapping.shipped():
+        if "\0" in mapping[2]:
+            raise ConfigError("the path of a table holds NUL")
         found = import_table(table_mapping.load(mapping[0]), Path(mapping[2]))
         table, source = pa.Table.from_pylist(found.rows, SCHEMA), f"{mapping[0]}:{Path(mapping[2]).name}"
     else:
@@ -54,8 +57,10 @@ def load(config: Settings, request: DayTrainingRequest) -> Learned:
 
 def _parquet(path: Path) -> pa.Table:
     found = resolve(str(path))
-    if not found.exists():
-        raise ConfigError(f"{path} is not there; name daily, history or a file or folder of Parquet")
+    if "\0" in str(path) or not os.path.exists(found):
+        raise ConfigError(
+            f"{str(path)[:200]!r} is not there; name daily, history or a file or folder of Parquet"
+        )
     try:
         return ds.dataset(found, format="parquet", partitioning="hive").to_table()
     except (OSError, pa.ArrowInvalid) as error:
