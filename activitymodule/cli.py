@@ -25,7 +25,15 @@ from activitymodule.errors import ActivityError, ConfigError, ServiceUnavailable
 from activitymodule.settings.private import keep_private
 from activitymodule.text import shown, storable
 
-SECTIONS = ("Demos", "Services", "Stream", "Labels and models", "Recordings", "Store and settings")
+SECTIONS = (
+    "Demos",
+    "Services",
+    "Stream",
+    "Labels and models",
+    "Recordings",
+    "People and days",
+    "Store and settings",
+)
 FORMER_NAMES = {"agreement": "evaluate"}  # former name of a verb: what it is called now
 
 _FIRST_LINE = re.compile(r'"""`activity ([a-z][a-z-]*)`: (.+?)(?:""")?\n')

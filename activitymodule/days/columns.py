@@ -111,9 +111,9 @@ COLUMNS: tuple[Column, ...] = (
     _amount(
         "active_minutes",
         "min",
-        "time in activities above 1.5 MET",
-        "sum of their `minutes`",
-        f"{_PREDICTIONS}, models/mets.py",
+        "time in active activities, those above 1.5 MET",
+        "sum of `minutes` without those of `days.inactive`",
+        f"{_PREDICTIONS}, `days.inactive`",
         MINUTES,
     ),
     _amount(
@@ -209,7 +209,7 @@ COLUMNS: tuple[Column, ...] = (
         "intensity",
         "g",
         "mean movement",
-        "mean over worn windows of the mean absolute deviation of |acceleration|",
+        "mean over worn windows of the mean absolute deviation of the size of the acceleration",
         _ARCHIVE,
         16.0,
     ),

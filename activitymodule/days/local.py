@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -60,8 +60,9 @@ def days_between(first: date, last: date) -> list[date]:
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
+@lru_cache(64)
 def midnights_us(first: date, last: date, zone: str) -> np.ndarray:
-    """Where these dates begin, and the last of them ends: int64 ndarray of shape (dates + 1,)."""
+    """Where these dates begin, and the last of them ends: int64 ndarray of shape (dates + 1,), not to be changed."""
     return np.array(
         [midnight_us(day, zone) for day in days_between(first, last + timedelta(days=1))], np.int64
     )

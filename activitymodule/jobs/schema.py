@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from activitymodule import files
+from activitymodule.days import columns as days
 from activitymodule.errors import DataError
 from activitymodule.settings import project_root
 from activitymodule.store import events, prediction_columns
@@ -23,6 +24,7 @@ MAPPING_SCHEMA_FILE = "docs/mapping.schema.json"
 EVENT_SCHEMA_FILE = "docs/activity-event.schema.json"
 DOCUMENT = "docs/telemetry.md"
 SQL_DOCUMENT = "docs/sql.md"
+DAYS_DOCUMENT = "docs/days.md"
 
 
 def schema_text() -> str:
@@ -38,6 +40,8 @@ def mapping_schema_text() -> str:
 def _parts(document: str) -> dict[str, str]:
     if document == SQL_DOCUMENT:
         return {"predictions": prediction_columns.markdown()}
+    if document == DAYS_DOCUMENT:
+        return {"columns": days.markdown(), "derived": days.markdown(days.DERIVED)}
     return {
         "fields": telemetry.fields_table(),
         "reasons": reasons.reasons_table(),
@@ -66,7 +70,7 @@ def schema(
     write: bool = typer.Option(
         False,
         help=f"Write {SCHEMA_FILE}, {MAPPING_SCHEMA_FILE}, {EVENT_SCHEMA_FILE} and the generated parts of "
-        f"{DOCUMENT} and {SQL_DOCUMENT}.",
+        f"{DOCUMENT}, {SQL_DOCUMENT} and {DAYS_DOCUMENT}.",
     ),
     check: bool = typer.Option(
         False, help="Only compare those files with the code; exit code 4 if they differ."
@@ -82,7 +86,7 @@ def schema(
         root / MAPPING_SCHEMA_FILE: mapping_schema_text(),
         root / EVENT_SCHEMA_FILE: events.schema_text(),
     }
-    for document in (DOCUMENT, SQL_DOCUMENT):
+    for document in (DOCUMENT, SQL_DOCUMENT, DAYS_DOCUMENT):
         required[root / document] = document_text(_read(root / document), document)
     for path, text in required.items():
         if write:

@@ -1,6 +1,7 @@
 """Daily records in the lake.
 
     daily/year=2026/month=03/days.parquet      those of watches and of imports, a file a month
+    daily/_build.json                          when the last complete build of those of watches began
     history/year=2026/month=03/days.parquet    those of synthesised people
 
 A file appears complete or not at all, its rows sorted by days.columns.KEY; the same rows are the same bytes.
@@ -9,9 +10,10 @@ A file appears complete or not at all, its rows sorted by days.columns.KEY; the 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection
-from datetime import date
+from datetime import date, datetime
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -26,6 +28,7 @@ from activitymodule.settings import Settings
 DAILY = "daily"
 HISTORY = "history"
 FILE = "days.parquet"
+_BUILD = "_build.json"
 _MONTH = re.compile(rf".*/year=(\d{{4}})/month=(\d\d)/{re.escape(FILE)}")
 
 
@@ -96,6 +99,31 @@ def read(
         dataset = ds.dataset(paths, schema=SCHEMA, format="parquet", filesystem=lake.files)
         table = dataset.to_table(filter=condition)
     return in_order(table)
+
+
+def last_build(config: Settings) -> datetime | None:
+    """When the last complete build began; None before the first, or where the record cannot be read."""
+    lake = LakeFolder(config, DAILY)
+    path = f"{lake.base}/{_BUILD}"
+    with lake.explained():
+        if not lake.is_file(path):
+            return None
+        with lake.files.open_input_stream(path) as stream:
+            text = stream.read()
+    try:
+        return datetime.fromisoformat(json.loads(text)["started_at"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def record_build(config: Settings, started_at: datetime) -> None:
+    """All that was written to the store before `started_at` is in the records."""
+    lake = LakeFolder(config, DAILY)
+    path = f"{lake.base}/{_BUILD}"
+    with lake.explained(), lake.partial(path) as partial:
+        with lake.files.open_output_stream(partial) as stream:
+            stream.write(json.dumps({"started_at": started_at.isoformat()}).encode())
+        lake.publish(partial, path)
 
 
 def in_order(days: pa.Table) -> pa.Table:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -54,13 +54,15 @@ Copy = Callable[[IO[bytes]], None]
 
 @dataclass(frozen=True)
 class LakeDay:
-    """A day in the lake: its rows and bytes. content : what `write_day` was given for it last"""
+    """A day in the lake: its rows and bytes. content : what `write_day` was given for it last; written_ns : when, in
+    nanoseconds since 1970"""
 
     day: date
     path: str
     rows: int
     bytes: int
     content: str
+    written_ns: int = 0
 
 
 class _Lake(LakeFolder):
@@ -78,7 +80,7 @@ class _Lake(LakeFolder):
         info = self.files.get_file_info(path)
         found = pq.read_metadata(path, filesystem=self.files)
         content = (found.metadata or {}).get(_CONTENT, b"").decode()
-        return LakeDay(day, path, found.num_rows, info.size or 0, content)
+        return LakeDay(day, path, found.num_rows, info.size or 0, content, info.mtime_ns or 0)
 
 
 def days(config: Settings) -> list[LakeDay]:
@@ -217,6 +219,13 @@ def read(
         chosen: Any = None if device_id is None else pc.field("device_id") == device_id
         dataset = ds.dataset(paths, schema=SCHEMA, format="parquet", filesystem=lake.files)
         return dataset.to_table(filter=chosen) if paths else SCHEMA.empty_table()
+
+
+def day_batches(config: Settings, day: date, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Some columns of a day that is in the lake, piece by piece."""
+    lake = _Lake(config)
+    with lake.explained(), lake.files.open_input_file(lake.path(day)) as file:
+        yield from pq.ParquetFile(file).iter_batches(columns=list(columns))
 
 
 def delete_days_before(config: Settings, day: date, *, dry_run: bool = False) -> list[LakeDay]:

@@ -12,6 +12,7 @@ DRIFT_REPORT = "drift_report"
 REFRESH_STATISTICS = "refresh_statistics"
 RETENTION = "retention"
 ASSIGN_PERSONAS = "assign_personas"
+BUILD_DAYS = "build_days"
 
 LABELS = "new_labels"
 """The asset whose events mean that there are enough new gold labels."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -253,6 +254,22 @@ class Monitoring(Section):
     thresholds: dict[str, float] = {}
 
 
+class Days(Section):
+    """Daily records."""
+
+    zone: str = "UTC"
+    inactive: tuple[str, ...] = ("sitting", "standing", "lying", "sleeping")
+
+    @field_validator("zone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, OSError, ValueError) as error:
+            raise ValueError("must be the IANA name of a time zone, such as Europe/Berlin") from error
+        return name
+
+
 class Retention(Section):
     """How long each thing that grows is kept, in days; None: for ever."""
 
@@ -324,6 +341,7 @@ class Airflow(Section):
     statistics: str | None = "0 4 * * 0"
     retention: str | None = "15 2 * * *"
     personas: str | None = "15 3 * * *"
+    days: str | None = "30 1 * * *"
     labels_minutes: float = Field(10, gt=0)
 
 
@@ -377,6 +395,7 @@ class Settings(Section):
     labels: Labels = Labels()
     learning: Learning = Learning()
     monitoring: Monitoring = Monitoring()
+    days: Days = Days()
     retention: Retention = Retention()
     console: Console = Console()
     oidc: Oidc = Oidc()

@@ -42,6 +42,7 @@ SCORING = 72_041
 RETRAINING = 72_042
 RETENTION = 72_043
 SENDING = 72_044
+DAILY = 72_045
 
 _TAKE = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
 _HOLDER = """

@@ -233,18 +233,12 @@ def read(spark: SparkSession, config: Settings, since: date | None, until: date 
     same place, time and value, and the same topic id as far as it is known. Raises DataError where nothing has been
     archived yet.
     """
-    files, root = HadoopFiles(spark), archive_path(config)
-    if not day_folders(files, root):
+    if not day_folders(HadoopFiles(spark), archive_path(config)):
+        root = archive_path(config)
         raise DataError(f"there is no archive at {root} yet; `activity score` writes it as it runs")
-    days = message_files(files, root, since, until)
-    # by their folders where all of their files are good: a folder has some thousand files
-    paths = [path for day in days for path in ([day.folder] if day.all_of_them else day.paths)]
-    if not paths:
-        return spark.createDataFrame([], _SCHEMA).select("value", *MESSAGE_COLUMNS, "topic_id")
-    # basePath: a single date would be read without its parent, and the list of former versions be followed
-    messages = spark.read.schema(_SCHEMA).option("basePath", root).parquet(*paths)
     return (
-        messages.groupBy("partition", "offset", "timestamp", F.xxhash64("value"))
+        as_stored(spark, config, since, until)
+        .groupBy("partition", "offset", "timestamp", F.xxhash64("value"))
         .agg(
             F.first("value").alias("value"),
             F.coalesce(F.first("timestampType"), F.lit(0)).alias("timestampType"),
@@ -252,3 +246,16 @@ def read(spark: SparkSession, config: Settings, since: date | None, until: date 
         )
         .select("value", *MESSAGE_COLUMNS, F.explode_outer("topics").alias("topic_id"))
     )
+
+
+def as_stored(spark: SparkSession, config: Settings, since: date | None, until: date | None) -> DataFrame:
+    """The same, with those twice that stand there twice: for who takes each reading once."""
+    files, root = HadoopFiles(spark), archive_path(config)
+    days = message_files(files, root, since, until)
+    # by their folders where all of their files are good: a folder has some thousand files
+    paths = [path for day in days for path in ([day.folder] if day.all_of_them else day.paths)]
+    if not paths:
+        return spark.createDataFrame([], _SCHEMA).select("value", *MESSAGE_COLUMNS, "topic_id")
+    # basePath: a single date would be read without its parent, and the list of former versions be followed
+    messages = spark.read.schema(_SCHEMA).option("basePath", root).parquet(*paths)
+    return messages.select("value", *MESSAGE_COLUMNS, "topic_id")

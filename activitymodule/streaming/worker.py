@@ -99,7 +99,7 @@ def decode(
     """
     _make_tasks_quick()
     run = partial(_process.connection.run, config)
-    for batch in _gathered(batches):
+    for batch in gathered(batches):
         kafka_us = batch.column("timestamp").cast(pa.int64()).to_numpy()
         named: dict[str, str] = {}
         panes, dead = decode_panes(
@@ -119,7 +119,7 @@ def decode(
         yield panes
 
 
-def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Join small batches: the more readings of a watch are in one batch, the fewer panes it has."""
     waiting: list[pa.RecordBatch] = []
     rows = size = 0
@@ -195,7 +195,7 @@ def _model(scorer: Scorer) -> ScoringModel:
 def score(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.RecordBatch]:
     """Windows (grouping.WINDOWS_SCHEMA) to rows of the store: one transaction a partition."""
     _make_tasks_quick()
-    tables = [scorer.taken(batch, scorer.excluded) for batch in _gathered(batches)]
+    tables = [scorer.taken(batch, scorer.excluded) for batch in gathered(batches)]
     windows, marks = sum(batch.num_rows for batch in tables), list[Marks]()
 
     def transaction(connection: Connection) -> int:
@@ -246,7 +246,7 @@ def score_missing(
 
     # piece by piece: the stream's smoothing waits for who writes
     error = None
-    for batch in _gathered(batches):
+    for batch in gathered(batches):
         try:
             scored = _process.connection.run(scorer.config, partial(transaction, batch))
         except ActivityError as failure:

@@ -77,6 +77,7 @@ def test_every_file_is_read_and_no_more_dags_are_there(bag: dict[str, Any]) -> N
         "refresh_statistics",
         "retention",
         "assign_personas",
+        "build_days",
     }
     assert bag["files"] == len(bag["dags"])
 
