@@ -16,13 +16,13 @@ from activitymodule.days.imports.building import Row
 from activitymodule.days.imports.importing import Imported
 from activitymodule.days.imports.table_mapping import load
 from activitymodule.errors import WithdrawnError
-from activitymodule.lake import daily_writing
 from activitymodule.lake.daily import Month, month_of
 from activitymodule.settings import Settings
 from activitymodule.store import participants as store
 from activitymodule.store.connection import session
 from activitymodule.store.participants import Participant
 from activitymodule.telemetry.sources.base import must_exist
+from activitymodule.workflows import days
 
 _DEFAULT_ZONE = "UTC"  # of a participant whose zone nobody has set
 
@@ -123,7 +123,7 @@ def _written(config: Settings, found: Imported, *, whole: bool) -> ImportReport:
         )
         stale = own & (between | around)
         among = sorted({month_of(low + timedelta(days=k)) for k in range((high - low).days + 1)})
-    changes = daily_writing.replace(config, new, stale, among)
+    changes = days.write(config, new, stale, among)
     ledger = found.ledger
     return ImportReport(
         source=found.source,
