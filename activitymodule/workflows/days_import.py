@@ -74,7 +74,7 @@ def import_export(
         )
     if zone is None and known is not None and known.details.zone != _DEFAULT_ZONE:
         zone = known.details.zone
-    found = importing.import_export(kind, path, name, zone=zone, default_zone=_DEFAULT_ZONE, times=times)
+    found = importing.import_export(kind, path, name, zone=zone, default_zone=config.days.zone, times=times)
     return _written(config, found, whole=kind != "garmin")
 
 
@@ -88,7 +88,7 @@ def import_table(
     """
     if participant is not None:
         store.checked_name(participant)
-    found = table.import_table(load(mapping), path, participant, zone=zone, default_zone=_DEFAULT_ZONE)
+    found = table.import_table(load(mapping), path, participant, zone=zone, default_zone=config.days.zone)
     known = _known(config, sorted({str(row["participant"]) for row in found.rows}))
     withdrawn = {name for name, one in known.items() if one.withdrawn_at is not None}
     kept = [row for row in found.rows if row["participant"] not in withdrawn]
