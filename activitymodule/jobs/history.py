@@ -13,7 +13,7 @@ from activitymodule.settings import settings
 from activitymodule.statistics.fidelity.report import Spread
 from activitymodule.workflows import day_history, day_history_figure
 
-SECTION = "Recordings"
+SECTION = "People and days"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
