@@ -127,6 +127,7 @@ def loop_settings(config: Settings, plan: Plan) -> Settings:
     tree["archive"]["folder"] = f"{folder}/archive"
     tree["lake"]["folder"] = f"{folder}/lake"
     tree["queue"] |= queue_of(plan)
+    tree["events"]["enabled"] = False
     if plan.people is not None:
         people.change_settings(tree, plan.people)
     return build(tree)

@@ -36,7 +36,7 @@ def test_unknown_topic_is_named(stack: Any) -> None:
 def test_a_topic_is_widened_and_never_narrowed(fresh_settings: Settings) -> None:
     wide = replaced(fresh_settings, kafka={"partitions": 3})
     assert topics.create(wide) == []
-    assert topics.grow(wide) == [wide.kafka.topic, wide.kafka.truth_topic]
+    assert topics.grow(wide) == [wide.kafka.topic, wide.kafka.truth_topic, wide.events.topic]
     ends = topic_ends(wide, wide.kafka.topic)
     assert ends is not None
     assert len(ends) == 3

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from activitymodule.errors import ConfigError, RefusedError
-from activitymodule.settings import load
+from activitymodule.settings import Events, load
 from activitymodule.workflows.closed_loop import Plan, loop_settings, queue_of, start_afresh
 from activitymodule.workflows.closed_loop_people import Split, champion_data
 from activitymodule.workflows.requests import RecordedPeople
@@ -27,6 +27,9 @@ def test_nothing_of_the_user_is_shared() -> None:
         ("lake", "folder"),
     ):
         assert getattr(getattr(own, section), key) != getattr(getattr(config, section), key), (section, key)
+    assert not loop_settings(
+        config.model_copy(update={"events": Events(enabled=True)}), Plan()
+    ).events.enabled
     assert own.kafka.bootstrap_servers == config.kafka.bootstrap_servers
 
 
