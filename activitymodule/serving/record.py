@@ -29,6 +29,11 @@ def names(config: Settings) -> dict[str, str]:
     }
 
 
+def names_of_windows(config: Settings) -> tuple[str, str]:
+    """Of these, the classifier and the regressor, by which the stream scores."""
+    return config.registry.classifier, config.registry.regressor
+
+
 def promoted(connection: Connection, config: Settings, name: str) -> list[Promoted]:
     """The versions of a model by the record: the last one serves, rollbacks lead to those before it.
 

@@ -15,7 +15,7 @@ from activitymodule.models.bundle import BundleBytes, ScoringModel, load_bundle
 from activitymodule.models.recalibration import Recalibration
 from activitymodule.registry.versions import ModelVersion, champion
 from activitymodule.serving.checking import Checked, checked_promoted
-from activitymodule.serving.record import moved_sentence, names, promoted
+from activitymodule.serving.record import moved_sentence, names_of_windows, promoted
 from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection, transact
 from activitymodule.store.device_calibrations import in_force
@@ -146,7 +146,7 @@ class ChampionWatch:
     def _record(self) -> _Record:
         def read(connection: Connection) -> _Record:
             return _Record(
-                *(promoted(connection, self._config, name) for name in names(self._config).values())
+                *(promoted(connection, self._config, name) for name in names_of_windows(self._config))
             )
 
         with self._lock:
@@ -214,7 +214,7 @@ class ChampionWatch:
         self._polls += 1
         if self._polls % _POLLS_OF_ALIASES != 1:
             return
-        for name, one in zip(names(self._config).values(), record.newest(), strict=True):
+        for name, one in zip(names_of_windows(self._config), record.newest(), strict=True):
             alias = champion(self._config, name)
             moved = moved_sentence(name, one.version if one else None, alias.version if alias else None)
             if moved is not None and self._moved.get(name) == moved:
