@@ -195,7 +195,8 @@ def _model(scorer: Scorer) -> ScoringModel:
 def score(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.RecordBatch]:
     """Windows (grouping.WINDOWS_SCHEMA) to rows of the store: one transaction a partition."""
     _make_tasks_quick()
-    tables = [scorer.taken(batch, scorer.excluded) for batch in gathered(batches)]
+    taken = (scorer.taken(batch, scorer.excluded) for batch in gathered(batches))
+    tables = [batch for batch in taken if batch.num_rows]
     windows, marks = sum(batch.num_rows for batch in tables), list[Marks]()
 
     def transaction(connection: Connection) -> int:
@@ -238,6 +239,8 @@ def score_missing(
 
     def transaction(batch: pa.RecordBatch, connection: Connection) -> tuple[int, int]:
         batch = scorer.taken(batch, excluded(connection))
+        if not batch.num_rows:
+            return 0, 0
         unseen = batch.filter(_unseen(batch, connection, again))
         if not unseen.num_rows:
             return 0, 0
