@@ -74,6 +74,8 @@ IN_THE_DOCUMENTS = {
     "watch": 1280,
     "models": 1280,
     "drift": 1000,
+    "days": 1500,
+    "personas": 1500,
 }
 # what a page has once all of it is there
 READY = {
@@ -88,6 +90,8 @@ READY = {
     "users": ".person",
     "storage": "section.panel tbody tr:nth-child(8)",
     "start": ".steps",
+    "people": "section.panel",
+    "person": "section.panel",
     "days": "section.panel canvas",
     "personas": "#members tbody tr:nth-child(8)",
     "reports": "figure img",
