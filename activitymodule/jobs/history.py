@@ -10,7 +10,7 @@ import typer
 from activitymodule import files
 from activitymodule.jobs import options, output
 from activitymodule.settings import settings
-from activitymodule.statistics.fidelity.report import Spread
+from activitymodule.statistics.fidelity import report
 from activitymodule.workflows import day_history, day_history_figure
 
 SECTION = "People and days"
@@ -95,7 +95,7 @@ def compare(
     )
 
 
-def _over_seeds(value: Spread) -> str:
+def _over_seeds(value: report.Spread) -> str:
     return f"{value.mean:.3f}" if value.n == 1 else f"{value.mean:.3f} ± {value.sd:.3f}"
 
 
