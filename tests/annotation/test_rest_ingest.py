@@ -47,6 +47,22 @@ def sent(settings: Settings) -> list[tuple[str, Any]]:
     return found
 
 
+def withdraw_wearer(api: Console, items: list[Any]) -> None:
+    """Who wears the watch of these readings withdraws; they are refused from then on."""
+    with session(api.settings) as connection:
+        participants.add(connection, "anna")
+        participants.assign(connection, Wear("anna", items[0]["device_id"], None, None))
+    withdraw(api.settings, "anna")
+    again = api.client.post("/ingest", json=items)
+    assert (again.status_code, {one["reason"] for one in again.json()["refused"]}) == (422, {"withdrawn"})
+
+
+def archived(settings: Settings) -> set[bytes]:
+    """The keys of the archived messages."""
+    files = Path(archive_path(settings)).glob("date=*/*.parquet")
+    return {key for file in files for key in pq.read_table(file, partitioning=None)["key"].to_pylist()}
+
+
 def test_the_stream_says_of_ingested_readings_what_rest_says_to_the_last_bit(
     api: Console, environment_of: Callable[[Settings], dict[str, str]]
 ):
@@ -69,13 +85,7 @@ def test_the_stream_says_of_ingested_readings_what_rest_says_to_the_last_bit(
     )
 
     gone = items[-1]["device_id"]
-    with session(api.settings) as connection:
-        participants.add(connection, "anna")
-        participants.assign(connection, Wear("anna", gone, None, None))
-    withdraw(api.settings, "anna")
-    again = api.client.post("/ingest", json=items[-5:])
-    assert (again.status_code, {one["reason"] for one in again.json()["refused"]}) == (422, {"withdrawn"})
-
+    withdraw_wearer(api, items[-5:])
     ended = subprocess.run(
         [sys.executable, "-m", "activitymodule", "score", "--once"],
         env=environment_of(api.settings),
@@ -91,10 +101,7 @@ def test_the_stream_says_of_ingested_readings_what_rest_says_to_the_last_bit(
         for window in scored["windows"]
     }
     assert {one["device_id"] for one in scored["refused"] if one["reason"] == "withdrawn"} == {gone}
-    archive = Path(archive_path(api.settings)).glob("date=*/*.parquet")
-    keys = {key for file in archive for key in pq.read_table(file, partitioning=None)["key"].to_pylist()}
-    assert len(keys) == 3
-    assert gone.encode() not in keys
+    assert len(archived(api.settings) - {gone.encode()}) == len(archived(api.settings)) == 3
     with session(api.settings, read_only=True) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT device_id, window_start, activity, probabilities, conformal_set, kcal_per_min, coverage, "
