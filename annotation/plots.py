@@ -156,8 +156,8 @@ def cloud(
 ) -> Options:
     """Points in three dimensions, by group: (x, y, z, name of the point). Drag to turn, scroll to zoom."""
     axis: Options = {
-        "axisLabel": {"textStyle": {"color": MUTED, "fontSize": 14}},
-        "nameTextStyle": {"color": MUTED, "fontSize": 17},
+        "axisLabel": {"textStyle": {"color": MUTED, "fontSize": 14, "lineHeight": 30, "padding": [8, 0]}},
+        "nameTextStyle": {"color": MUTED, "fontSize": 17, "lineHeight": 34, "padding": [8, 0]},
         "axisLine": {"lineStyle": {"color": MUTED}},
         "splitLine": {"lineStyle": {"color": _LINES}},
         "axisPointer": {"lineStyle": {"color": MUTED}},
@@ -166,7 +166,13 @@ def cloud(
     return {
         "tooltip": {"confine": True, "formatter": "{a}<br>{b}"},
         "legend": _legend(list(points)),
-        "grid3D": {"boxWidth": 110, "boxDepth": 110, "viewControl": {"distance": 210, "autoRotate": False}},
+        "grid3D": {
+            "top": 0,
+            "height": "88%",
+            "boxWidth": 110,
+            "boxDepth": 110,
+            "viewControl": {"distance": 230, "autoRotate": False},
+        },
         **{key: {**axis, "name": name, "type": "value"} for key, name in named.items()},
         "series": [
             {
