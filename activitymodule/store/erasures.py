@@ -152,7 +152,8 @@ def _of_person(table: Table, traces: Traces) -> tuple[sql.Composable, dict[str, 
                 sql.SQL(
                     "EXISTS (SELECT FROM unnest(%(devices)s::text[], %(from)s::timestamptz[], %(to)s::timestamptz[]) "
                     "AS worn (device_id, worn_from, worn_to) WHERE worn.device_id = t.device_id "
-                    "AND t.{end} {after} worn.worn_from AND t.{begin} < worn.worn_to)"
+                    "AND coalesce(t.{end}, t.{begin} + interval '1 microsecond') {after} worn.worn_from "
+                    "AND t.{begin} < worn.worn_to)"
                 ).format(begin=begin, end=end, after=after)
             )
             worn = traces.worn()
