@@ -70,7 +70,7 @@ def test_the_stream_says_of_ingested_readings_what_rest_says_to_the_last_bit(
 
     Who wears one of the watches withdraws while their readings wait in Kafka: nobody takes them any more.
     """
-    readings = live(4, 1, seed=11)
+    readings = live(3, 1, seed=11)
     items = json.loads(body(readings))
     items[7]["user_acceleration_x"] = 1e9
     answer = api.client.post("/ingest", json=items)
@@ -101,7 +101,7 @@ def test_the_stream_says_of_ingested_readings_what_rest_says_to_the_last_bit(
         for window in scored["windows"]
     }
     assert {one["device_id"] for one in scored["refused"] if one["reason"] == "withdrawn"} == {gone}
-    assert len(archived(api.settings) - {gone.encode()}) == len(archived(api.settings)) == 3
+    assert len(archived(api.settings) - {gone.encode()}) == len(archived(api.settings)) == 2
     with session(api.settings, read_only=True) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT device_id, window_start, activity, probabilities, conformal_set, kcal_per_min, coverage, "
@@ -111,7 +111,7 @@ def test_the_stream_says_of_ingested_readings_what_rest_says_to_the_last_bit(
         assert gone not in {row[0] for row in stored}
         cursor.execute("SELECT sum(windows)::int, max(cardinality(counts)) FROM feature_minutes")
         counted, features = cursor.fetchone()
-    assert len(stored) == len(rest) >= 3 * 6
+    assert len(stored) == len(rest) >= 2 * 6
     for device, start, activity, chances, inside, kcal, coverage, used, reason in stored:
         window = rest[device, start]
         assert (activity, used, reason) == (window["activity"], window["readings_used"], window["reason"])
