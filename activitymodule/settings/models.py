@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-
-def _address(text: str) -> str:
-    """An address as it is. Raises ValueError for one whose host or port cannot be read."""
-    _ = urlsplit(text).port
-    return text
-
-
-Address = Annotated[str, AfterValidator(_address)]
-"""The address of a service."""
-
-
-def _networks(given: list[str]) -> list[str]:
-    """Networks as they are. Raises ValueError for what is no address and no network."""
-    for one in given:
-        try:
-            ip_network(one)
-        except ValueError as error:
-            raise ValueError(f"{one} is no address and no network ({error})") from None
-    return given
+from activitymodule.settings.addresses import Address, networks
 
 
 class Section(BaseModel):
@@ -135,7 +116,7 @@ class Events(Section):
     @field_validator("webhook_networks")
     @classmethod
     def _are_networks(cls, given: list[str]) -> list[str]:
-        return _networks(given)
+        return networks(given)
 
 
 class Archive(Section):
@@ -308,7 +289,7 @@ class Console(Section):
     @field_validator("trusted_proxies")
     @classmethod
     def _are_networks(cls, given: list[str]) -> list[str]:
-        for one in _networks(given):
+        for one in networks(given):
             if ip_network(one).prefixlen == 0:
                 raise ValueError(f"{one} is every address: a client could invent its own; name the proxies")
         return given
