@@ -313,21 +313,23 @@ def main() -> None:
     if given.train:
         study = Study(given.train, given.people, given.windows, given.share)
         about = {"train": given.train.rpartition("/")[2], "people": given.people.rpartition("/")[2]}
-        (given.folder / "about.json").write_text(json.dumps(about))
+        (given.folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
         for seed in seeds:
             place = given.folder / f"split-{seed}.json"
             if not place.is_file():
-                place.write_text(json.dumps(of_split(study, seed, given.folder)))
-                print(place.read_text(), file=sys.stderr, flush=True)
+                place.write_text(json.dumps(of_split(study, seed, given.folder)), encoding="utf-8")
+                print(place.read_text(encoding="utf-8"), file=sys.stderr, flush=True)
         if given.guard:
-            (given.folder / "guard.json").write_text(json.dumps(guarded(study, given.guard)))
-    about = json.loads((given.folder / "about.json").read_text())
+            (given.folder / "guard.json").write_text(
+                json.dumps(guarded(study, given.guard)), encoding="utf-8"
+            )
+    about = json.loads((given.folder / "about.json").read_text(encoding="utf-8"))
     made = [seed for seed in seeds if (given.folder / f"split-{seed}.json").is_file()]
-    splits = [json.loads((given.folder / f"split-{seed}.json").read_text()) for seed in made]
+    splits = [json.loads((given.folder / f"split-{seed}.json").read_text(encoding="utf-8")) for seed in made]
     figures: Json = {**about, "audit_share": load({}).queue.audit_share, "splits": splits}
     figures["gate"] = gate_rates(given.folder, made, TRIALS)
     if (guard := given.folder / "guard.json").is_file():
-        figures["guard"] = json.loads(guard.read_text())
+        figures["guard"] = json.loads(guard.read_text(encoding="utf-8"))
     if given.document:
         write_between(given.document, MARKS, document(figures))
     if given.figure:

@@ -116,7 +116,7 @@ def main() -> None:
                     httpx.get(f"{address}/signin", timeout=5)
                     break
                 except httpx.TransportError:
-                    assert console.poll() is None, Path(folder, "console.log").read_text()
+                    assert console.poll() is None, Path(folder, "console.log").read_text(encoding="utf-8")
                     time.sleep(0.2)
             person = f"/days?participant=person-{options.people // 2:05d}"
             found = measure(

@@ -229,6 +229,7 @@ def loaded(path: Path) -> tuple[float, float]:
         [sys.executable, "-m", "activitymodule.behaviour.loading", str(path)],
         capture_output=True,
         text=True,
+        encoding="utf-8",
         env=environment,
         check=False,
     )

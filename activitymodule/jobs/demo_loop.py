@@ -9,8 +9,7 @@ import typer
 
 from activitymodule.jobs import options, output
 from activitymodule.settings import resolve, settings
-from activitymodule.workflows import closed_loop, closed_loop_figure
-from activitymodule.workflows.closed_loop_people import Recorded
+from activitymodule.workflows import closed_loop, closed_loop_figure, closed_loop_people
 from activitymodule.workflows.requests import PEOPLE_PLAN, LoopPlan, RecordedPeople
 
 SECTION = "Demos"
@@ -100,7 +99,7 @@ def _show(loop: closed_loop.Loop) -> None:
         _show_people(loop, loop.recorded)
 
 
-def _show_people(loop: closed_loop.Loop, found: Recorded) -> None:
+def _show_people(loop: closed_loop.Loop, found: closed_loop_people.Recorded) -> None:
     typer.echo(f"asked: {', '.join(found.asked)}; never asked: {', '.join(found.never)}")
     typer.echo(
         f"accuracy on those who were never asked {loop.before.accuracy:.3f} to {loop.after.accuracy:.3f}"

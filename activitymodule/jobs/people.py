@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import sys
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -248,8 +249,11 @@ def erase(
 
     An erasure that was ended goes on where it was.
     """
-    if not yes and not typer.confirm(f"remove everything of {participant}? This cannot be undone", err=True):
-        raise RefusedError("nothing was removed")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise RefusedError("nothing was removed: nobody can be asked here; --yes removes without asking")
+        if not typer.confirm(f"remove everything of {participant}? This cannot be undone", err=True):
+            raise RefusedError("nothing was removed")
     report = erasing.erase(
         settings(),
         participant,

@@ -142,7 +142,10 @@ def test_many_watches_at_once_and_each_message_by_its_place(api: Console):
     for window in api.client.post("/predict", content=body(readings.filter(pa.array(mask)))).json()[
         "windows"
     ]:
-        assert one[window["device_id"], window["window_start"]] == window
+        alone = one[window["device_id"], window["window_start"]]
+        # a product of matrices: its last bit hangs on their size
+        assert alone.pop("familiarity") == pytest.approx(window.pop("familiarity"), abs=1e-5)
+        assert alone == window
     assert api.client.post("/predict", content=body(readings)).status_code == 422
     assert api.client.post("/batch_predict", json={"messages": []}).status_code == 422
     assert api.client.post("/batch_predict", json=[1]).status_code == 422

@@ -186,7 +186,9 @@ def test_the_page_fills_every_password_of_a_role(cloud: str) -> None:
     )
     text = without_comments(ROOT / cloud)
     roles = {name.removeprefix("STORE_").removesuffix("_PASSWORD").lower() for name in wanted} - {"owner"}
-    listed = re.search(r'\["generator", "scorer", "console", "airflow", "registry", "reader"\]', text)
+    listed = re.search(
+        r'\["generator", "scorer", "console", "airflow", "registry", "reader", "sender"\]', text
+    )
     assert listed
     assert roles == set(re.findall(r'"(\w+)"', listed[0]))
     assert "STORE_OWNER_PASSWORD" in text

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from activitymodule.learning.agreement import OverallAgreement
 from activitymodule.monitoring.figures import SlowFigures, disks, prometheus_text, slow_figures
+from activitymodule.serving.record import names as model_names
 from activitymodule.settings import Settings
 from activitymodule.store.archive import ArchiveState, write_archive_state
 from activitymodule.store.batches import begin_batch, finish_batch, record_late
@@ -155,7 +156,7 @@ def test_slow_figures_are_shown_with_their_bars(fresh_settings: Settings, connec
 
 def test_slow_figures_of_a_store_in_which_nothing_is(fresh_settings: Settings, connection: Connection):
     slow = slow_figures(fresh_settings, connection)
-    names = (fresh_settings.registry.classifier, fresh_settings.registry.regressor)
+    names = tuple(model_names(fresh_settings).values())
     assert slow == SlowFigures(OverallAgreement(0, None, None), {}, dict.fromkeys(names, 0))
     found = figures(fresh_settings, connection, slow=slow)
     assert found["activity_annotator_pairs"][()] == 0

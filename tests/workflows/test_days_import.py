@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -35,8 +36,12 @@ def by_date(config: Settings, participant: str, source: str) -> dict[date, float
 
 
 def test_an_import_by_the_command_again_and_in_another_zone(
-    fresh_settings: Settings, verbs: Verbs, tmp_path: Path
+    fresh_settings: Settings,
+    environment_of: Callable[[Settings], dict[str, str]],
+    verbs: Verbs,
+    tmp_path: Path,
 ) -> None:
+    environment = environment_of(fresh_settings)
     records = [
         steps("2024-03-05", "12:00", 100),
         steps("2024-03-05", "12:00", 90, PHONE, "Phone"),
@@ -44,12 +49,12 @@ def test_an_import_by_the_command_again_and_in_another_zone(
     ]
     path = apple_zip(tmp_path, apple_xml(records))
     call = ("days", "import", "apple-health", str(path), "--participant", "p1", "--json")
-    report = json.loads(verbs.run(*call, "--zone", "Europe/Berlin").stdout)
+    report = json.loads(verbs.run(environment, *call, "--zone", "Europe/Berlin").stdout)
     assert (report["rows"], report["changed"]) == (2, ["2024-03"])
     assert report["merged"] == {"steps: amount told by another source too": 90}
     assert by_date(fresh_settings, "p1", "apple-health") == {date(2024, 3, 5): 100, date(2024, 3, 6): 70}
     before = month(fresh_settings)
-    again = json.loads(verbs.run(*call, "--zone", "Europe/Berlin").stdout)
+    again = json.loads(verbs.run(environment, *call, "--zone", "Europe/Berlin").stdout)
     assert again["changed"] == []
     assert month(fresh_settings) == before
     # in Auckland the same instants are on other dates, of which none of before is left

@@ -35,7 +35,7 @@ locals {
   registry_password = "${local.secret}:registry_password::"
 
   role_passwords = {
-    for role in ["generator", "scorer", "console", "airflow", "registry", "reader"] :
+    for role in ["generator", "scorer", "console", "airflow", "registry", "reader", "sender"] :
     "STORE_${upper(role)}_PASSWORD" => "${local.secret}:store_${role}_password::"
   }
 

@@ -29,7 +29,7 @@ locals {
   secrets = module.store.secrets
 
   # every role of sql/roles.sql; each service signs in as its own, with the rights of sql/grants.sql
-  store_roles = ["generator", "scorer", "console", "airflow", "registry", "reader"]
+  store_roles = ["generator", "scorer", "console", "airflow", "registry", "reader", "sender"]
 
   # what the admin job has: the owner of the tables, and the passwords of all
   admin_secrets = merge(

@@ -153,7 +153,9 @@ def test_reason(reason: Reason, message: bytes | None, company: int) -> None:
 
 
 def test_every_reason_is_tested() -> None:
-    assert {reason for reason, _ in BAD} == set(Reason)
+    assert {reason for reason, _ in BAD} == set(Reason) - {Reason.WITHDRAWN}, (
+        "which the reading itself does not say"
+    )
 
 
 @pytest.mark.parametrize("message", GOOD)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from day_records import day_records, persona_of
+from day_records import PERSONAS, day_records, persona_of
 
 from activitymodule.lake.exports import read_export
 from activitymodule.workflows.reports.days import MEANS, write_days
@@ -53,7 +53,7 @@ def test_people_have_the_means_of_their_worn_days(records: pa.Table, folder: Pat
         for name in MEANS:
             assert one[name] == pytest.approx(pc.mean(worn.column(name)).as_py())
     assert people[7]["persona"] is None
-    assert people[1]["persona"] == "runner"
+    assert people[1]["persona"] == persona_of("p0001")
 
 
 def test_totals_and_typical_days_are_of_worn_days(records: pa.Table, folder: Path) -> None:
@@ -66,7 +66,7 @@ def test_totals_and_typical_days_are_of_worn_days(records: pa.Table, folder: Pat
         assert one["steps"] == pytest.approx(pc.mean(of_day.column("steps")).as_py())
     typical = exported(folder, "typical").to_pylist()
     assert {(one["persona"], one["weekday"]) for one in typical} == {
-        (name, day) for name in ("", "athlete", "idle", "runner", "walker") for day in range(7)
+        (name, day) for name in ("", *PERSONAS) for day in range(7)
     }
     mondays = worn.filter(pc.equal(pc.day_of_week(worn.column("date")), 0))
     of_all = next(one for one in typical if (one["persona"], one["weekday"]) == ("", 0))

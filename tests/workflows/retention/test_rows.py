@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,7 +110,9 @@ def test_labels_runs_with_a_verdict_and_what_a_stream_needs_stay(
     fresh_settings: Settings, connection: Any
 ) -> None:
     """The rows of a store that was in use for a while, all of them older than any limit."""
-    execute(connection, ROWS.read_text().replace("wanted,", "required_labels,").replace("says,", "summary,"))
+    text = ROWS.read_text().replace("wanted,", "required_labels,").replace("says,", "summary,")
+    # people are a view today
+    execute(connection, re.sub(r"INSERT INTO public\.people .*;\n", "", text))
     execute(
         connection,
         "UPDATE queue_items SET closed_at = now(), closed_because = 'expired' WHERE closed_at IS NULL",
