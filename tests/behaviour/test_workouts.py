@@ -11,6 +11,7 @@ from activitymodule.behaviour import workouts
 from activitymodule.behaviour.grid import DayGrid
 from activitymodule.behaviour.intervals import over_people
 from activitymodule.errors import NotEnoughDataError
+from activitymodule.models import export
 
 SMALL = {"forest": {"trees": 8, "depth": 8}, "lightgbm": {"rounds": 80, "learning_rate": 0.1}}
 
@@ -56,3 +57,15 @@ def test_intervals_draw_whole_people() -> None:
     counts = np.array([[100.0, 100.0], [0.0, 100.0]])
     found = over_people(counts, lambda sums: sums[..., 0] / sums[..., 1])
     assert (found.value, found.low, found.high) == (0.5, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("family", workouts.FAMILIES)
+def test_a_pipeline_that_saw_missing_numbers_comes_back_from_its_file(
+    grid: DayGrid, family: workouts.Family
+) -> None:
+    rows = workouts.rows_of(grid, "calories")
+    rows.X[::7, rows.columns.index("heart_mean")] = np.nan
+    fitted = workouts.pipeline_of(rows, family, **SMALL[family]).fit(rows.X, rows.y)
+    again = export.load(export.dump(fitted), "a model")
+    export.check(again)
+    np.testing.assert_array_equal(again.predict(rows.X), fitted.predict(rows.X))
