@@ -3,8 +3,6 @@ and Airflow are down."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,13 +10,9 @@ from activitymodule.lake.exports import exports_folder, read_export
 from annotation import context, frame
 
 
-async def rows(
-    name: str, *, columns: Sequence[str] | None = None, where: pc.Expression | None = None
-) -> pa.Table | None:
+async def rows(name: str, *, where: pc.Expression | None = None) -> pa.Table | None:
     """An export's rows, read off the event loop; None where there is no such export yet."""
-    return await context.run(
-        lambda: read_export(exports_folder(context.settings()), name, columns=columns, where=where)
-    )
+    return await context.run(lambda: read_export(exports_folder(context.settings()), name, where=where))
 
 
 def nothing_yet(title: str, words: str) -> None:

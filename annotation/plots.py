@@ -149,7 +149,7 @@ def calendar(days: Sequence[date], values: Sequence[float | None], unit: str) ->
     }
 
 
-def cloud(
+def scatter_3d(
     points: Mapping[str, Sequence[tuple[float, float, float, str]]],
     axes: tuple[str, str, str],
     colours: Mapping[str, str],
@@ -187,7 +187,7 @@ def cloud(
     }
 
 
-def by_number(
+def lines_with_bands(
     xs: Sequence[float], unit: str, lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
 ) -> Options:
     """Lines over a number such as k, each (mean, standard deviation) with whiskers as a band."""

@@ -25,6 +25,8 @@ import numpy as np
 from activitymodule.behaviour.grid import grid_of
 from activitymodule.behaviour.person import behaviour
 from activitymodule.behaviour.personas import fit_personas
+from activitymodule.days.derived import with_derived
+from activitymodule.days.merging import merged
 from activitymodule.embedded.postgres import Postgres
 from activitymodule.embedded.processes import any_free_port, clean_environment
 from activitymodule.embedded.stack import Stack
@@ -47,7 +49,8 @@ def write_exports(config: Settings, people: int, days: int) -> int:
     records = record_table(HistoryRun(people, days, config.reports.seed, date(2026, 1, 1)))
     found = behaviour(grid_of(records))
     outcome = PersonaOutcome(found, fit_personas(found, seeds=2, resamples=2), Kept("personas"))
-    write_days(exports_folder(config), records, write_personas(exports_folder(config), outcome))
+    persona_of = write_personas(exports_folder(config), outcome)
+    write_days(exports_folder(config), with_derived(merged(records)), persona_of)
     write_metrics(resolve(config.reports.folder), summaries.metrics(outcome, [], []))
     return len(records)
 

@@ -1,4 +1,4 @@
-"""Days: the daily records of one person beside those of people alike, or of everybody."""
+"""Days: the daily records of one person beside those of the same persona, or of everybody."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ async def _person(person: dict[str, object], found: pa.Table, metric: str) -> No
             ("Worn", f"{person['worn_days']:,}", "days of 10 h or more"),
             ("Steps", _figure(person["steps"]), "a worn day"),
             ("Active", f"{_figure(person['active_minutes'])} min", "a worn day"),
-            ("Persona", str(persona or "none"), "people alike"),
+            ("Persona", str(persona or "none"), "by behaviour"),
         ]
     )
     title, unit = METRICS[metric]
@@ -181,7 +181,9 @@ def _trend(key: str, dates: Sequence[date], found: pa.Table, usual: pa.Table | N
         of_week = [one for one in means.values() if one is not None]
         if of_week:
             lines["same persona"] = [sum(of_week) / len(of_week)] * len(dates)
-    with frame.panel(f"{title}: trend", note="means of the last 7 and 28 days; dashed: people alike"):
+    with frame.panel(
+        f"{title}: trend", note="means of the last 7 and 28 days; dashed: people of the same persona"
+    ):
         plots.show(plots.day_lines(dates, unit, lines), f"{title}, means of 7 and 28 days", height=240)
 
 

@@ -68,7 +68,7 @@ def _space(found: pa.Table, names: list[str], colours: dict[str, str]) -> None:
     rows = found.to_pylist()
     points = {
         name: [
-            (*(_shown(one[axis]) for axis in _AXES), one["participant"])
+            (*(round(one[axis], 3) for axis in _AXES), one["participant"])
             for one in rows
             if one["persona"] == name and all(one[axis] is not None for axis in _AXES)
         ]
@@ -76,15 +76,11 @@ def _space(found: pa.Table, names: list[str], colours: dict[str, str]) -> None:
     }
     with frame.panel("People in recency, frequency and energy", note="drag to turn, scroll to zoom"):
         plots.show(
-            plots.cloud(points, ("recency, days", "active days a week", "kcal a day"), colours),
+            plots.scatter_3d(points, ("recency, days", "active days a week", "kcal a day"), colours),
             "People as points by recency, frequency and energy, coloured by persona; the tables below have the numbers",
             height=440,
             three_d=True,
         )
-
-
-def _shown(value: float) -> float:
-    return round(value, 3)
 
 
 def _centroids(centroids: pa.Table, colours: dict[str, str]) -> None:
@@ -129,7 +125,7 @@ def _numbers_of_clusters(counts: pa.Table, fit: dict[str, float]) -> None:
             with frame.panel(title, note=f"{note}; band: one standard deviation over seeds"):
                 means, spreads = (counts.column(f"{key}{part}").to_pylist() for part in ("", "_sd"))
                 plots.show(
-                    plots.by_number(xs, "", {title.lower(): (means, spreads)}),
+                    plots.lines_with_bands(xs, "", {title.lower(): (means, spreads)}),
                     f"{title} by number of personas",
                     height=240,
                 )

@@ -8,8 +8,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from activitymodule.days.derived import with_derived
-from activitymodule.days.merging import merged
 from activitymodule.lake.exports import write_export
 
 MEANS = ("steps", "active_minutes", "kcal", "wear_minutes")
@@ -17,12 +15,11 @@ _EVERYBODY = ""
 """Persona of people who have none; also of the typical day over everybody."""
 
 
-def write_days(folder: Path, records: pa.Table, personas: Mapping[str, str]) -> tuple[Path, ...]:
-    """Write the exports of these daily records (columns.SCHEMA, any number of sources).
+def write_days(folder: Path, days: pa.Table, personas: Mapping[str, str]) -> tuple[Path, ...]:
+    """Write the exports of daily records: merged, with what is derived.
 
     personas : participant -> name; who is not in it has none
     """
-    days = with_derived(merged(records))
     worn = days.filter(pc.field("worn"))
     names = pa.array([personas.get(name) for name in worn.column("participant").to_pylist()], pa.string())
     return (

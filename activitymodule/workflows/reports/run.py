@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 
 from activitymodule import __version__, files
 from activitymodule.days.columns import COLUMNS
+from activitymodule.days.derived import with_derived
+from activitymodule.days.merging import merged
 from activitymodule.errors import ConfigError, NotEnoughDataError
 from activitymodule.lake import daily, history
 from activitymodule.lake.exports import exports_folder
@@ -73,8 +75,7 @@ def build(config: Settings, *, force: bool = False, say: Say = lambda text: None
     Raises ConfigError where it cannot be written, NotEnoughDataError where there are no daily records.
     """
     folder = resolve(config.reports.folder)
-    source = _ingest(config, force, say)
-    records = daily.read(config, folder=source)
+    source, records = _ingest(config, force, say)
     if not len(records):
         raise NotEnoughDataError(
             "there are no daily records yet; `activity days build` or `activity days import` makes them, and "
@@ -90,11 +91,12 @@ def build(config: Settings, *, force: bool = False, say: Say = lambda text: None
         _pictures(Path(temporary), folder / "figures")
     say("exports, metrics and figures")
     persona_of = write_personas(exports_folder(config), trained.personas) if trained.personas else {}
-    write_days(exports_folder(config), records, persona_of)
+    days = with_derived(merged(records))
+    write_days(exports_folder(config), days, persona_of)
     draw_days(exports_folder(config), folder / "figures" / "days.png")
-    ingested = summaries.ingestion(records, source)
+    ingested = summaries.ingestion(records, days, source)
     _write_json(folder / INGESTION, {**_read_json(folder / INGESTION), "daily_records": ingested})
-    features = summaries.features(records, trained.personas, trained.wearing)
+    features = summaries.features(days, trained.personas, trained.wearing)
     _write_json(folder / FEATURES, features)
     metrics = summaries.metrics(trained.personas, trained.workouts, trained.wearing)
     write_metrics(folder, metrics)
@@ -116,27 +118,29 @@ def build(config: Settings, *, force: bool = False, say: Say = lambda text: None
     return done
 
 
-def _ingest(config: Settings, force: bool, say: Say) -> str:
-    """The folder of the lake with the daily records of the report; the history is generated where it is missing."""
+def _ingest(config: Settings, force: bool, say: Say) -> tuple[str, pa.Table]:
+    """The folder of the lake with the daily records of the report, and the records; the history is generated where
+    the lake does not have the one that the settings ask for."""
     if config.reports.source == "devices":
-        return daily.DAILY
-    wanted = config.reports
-    if force or not _has_history(config):
+        return daily.DAILY, daily.read(config)
+    wanted, records = config.reports, daily.read(config, folder=daily.HISTORY)
+    if force or not _is_of(records, wanted.people, wanted.days):
         say(f"generating {wanted.days} days of {wanted.people:,} synthesised people")
         day_history.generate(
             config, people=wanted.people, days=wanted.days, seed=wanted.seed, start=FIRST_DAY
         )
-    return daily.HISTORY
+        records = daily.read(config, folder=daily.HISTORY)
+    return daily.HISTORY, records
 
 
-def _has_history(config: Settings) -> bool:
-    """Whether the lake has the history that the settings ask for; another one is generated anew."""
-    records = daily.read(config, folder=daily.HISTORY)
+def _is_of(records: pa.Table, people: int, days: int) -> bool:
+    """Whether these are the records of so many people over so many days."""
     if not len(records):
         return False
-    people = len(pc.unique(records.column("participant")))
     dates = pc.min_max(records.column("date")).as_py()
-    return people == config.reports.people and (dates["max"] - dates["min"]).days < config.reports.days
+    return (
+        len(pc.unique(records.column("participant"))) == people and (dates["max"] - dates["min"]).days < days
+    )
 
 
 def _key(config: Settings, source: str) -> str:

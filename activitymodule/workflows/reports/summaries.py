@@ -11,8 +11,6 @@ import pyarrow.compute as pc
 from activitymodule.behaviour.person import BEHAVIOUR
 from activitymodule.behaviour.personas import Spread
 from activitymodule.days.columns import DERIVED, SCHEMA
-from activitymodule.days.derived import with_derived
-from activitymodule.days.merging import merged
 from activitymodule.workflows.behaviour.personas import PersonaOutcome
 from activitymodule.workflows.behaviour.wearing import WearOutcome
 from activitymodule.workflows.behaviour.workouts import WorkoutOutcome
@@ -21,14 +19,13 @@ from activitymodule.workflows.reports.metrics import Metric
 Summary = dict[str, object]
 
 
-def ingestion(records: pa.Table, folder: str) -> Summary:
+def ingestion(records: pa.Table, days: pa.Table, folder: str) -> Summary:
     """Rows, people, time range, and what is left out of the days that models see, with the reason.
 
-    records : columns.SCHEMA, any number of sources
+    records : columns.SCHEMA, any number of sources; days : the same merged, with what is derived
     """
-    days = merged(records)
     dates = pc.min_max(records.column("date")).as_py()
-    worn = with_derived(days).column("worn")
+    worn = days.column("worn")
     by_source = {
         row["values"]: row["counts"] for row in pc.value_counts(records.column("source")).to_pylist()
     }
@@ -50,10 +47,9 @@ def ingestion(records: pa.Table, folder: str) -> Summary:
 
 
 def features(
-    records: pa.Table, persona: PersonaOutcome | None, wearing: Sequence[WearOutcome]
+    days: pa.Table, persona: PersonaOutcome | None, wearing: Sequence[WearOutcome]
 ) -> dict[str, Summary]:
-    """Rows, columns, missing values and positive rate of each set of features."""
-    days = with_derived(merged(records))
+    """Rows, columns, missing values and positive rate of each set of features. days : merged, with what is derived"""
     missing = {
         name: round(days.column(name).null_count / max(len(days), 1), 4)
         for name in (*SCHEMA.names, *(column.name for column in DERIVED))

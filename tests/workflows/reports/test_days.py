@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 import pytest
 from day_records import PERSONAS, day_records, persona_of
 
+from activitymodule.days.derived import with_derived
+from activitymodule.days.merging import merged
 from activitymodule.lake.exports import read_export
 from activitymodule.workflows.reports.days import MEANS, write_days
 
@@ -21,7 +23,7 @@ def records() -> pa.Table:
 @pytest.fixture(scope="module")
 def folder(records: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exports")
-    write_days(folder, records, personas(records))
+    write_days(folder, with_derived(merged(records)), personas(records))
     return folder
 
 
@@ -37,7 +39,8 @@ def exported(folder: Path, name: str) -> pa.Table:
 
 
 def test_the_order_of_rows_makes_no_difference(records: pa.Table, folder: Path, tmp_path: Path) -> None:
-    write_days(tmp_path, records.take(pc.sort_indices(records, [("date", "descending")])), personas(records))
+    shuffled = records.take(pc.sort_indices(records, [("date", "descending")]))
+    write_days(tmp_path, with_derived(merged(shuffled)), personas(records))
     for path in folder.iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 
@@ -77,7 +80,7 @@ def test_who_has_no_worn_day_is_listed_all_the_same(tmp_path: Path) -> None:
     records = day_records(people=1, days=3)
     place = records.schema.get_field_index("wear_minutes")
     unworn = records.set_column(place, records.schema.field(place), pa.array([10.0, None, 0.0]))
-    write_days(tmp_path, unworn, {})
+    write_days(tmp_path, with_derived(merged(unworn)), {})
     (person,) = exported(tmp_path, "people").to_pylist()
     assert (person["days"], person["worn_days"], person["steps"]) == (3, 0, None)
     assert [one["worn"] for one in exported(tmp_path, "totals").to_pylist()] == [0, 0, 0]
