@@ -1,10 +1,11 @@
 """Compare this version with another checkout of the project: throughput and live latency, in turns on one machine.
 
-    python benchmarks/versions.py FOLDER [--repetitions 3] [--readings 7200000] [--live-seconds 60]
+    python benchmarks/versions.py FOLDER [--repetitions 3] [--readings 7200000] [--live-repetitions 6]
 
-FOLDER is a checkout of the other version that was set up by its own ./init.sh. Each version runs its own benchmark
-(benchmarks/run.py) with its own environment, services and champion. Prints JSON: the figures of both versions, and the
-ratio this / other of each pair of runs with its spread. A ratio of throughput above 1 and of latency below 1 is better.
+FOLDER is a checkout of the other version that was set up by its own ./init.sh. Each version is measured by its own
+benchmark code, with its own environment, services and champion (benchmarks/version_runs.py). Prints JSON: the figures
+of both versions, and the ratio this / other of each pair of runs with its spread. A ratio of throughput above 1 and of
+latency below 1 is better.
 """
 
 from __future__ import annotations
@@ -14,35 +15,57 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
+from typing import IO
 
-from harness import ROOT, say
+from harness import HERE, ROOT, BenchmarkError, say
 from summaries import spread
 
 Figures = dict[str, float]
 
 
-def measured(checkout: Path, result: Path, args: argparse.Namespace) -> Figures:
-    """One run of a version's own benchmark: readings/s, CPU seconds, and milliseconds of live latency."""
-    command = [str(checkout / ".venv/bin/python"), "benchmarks/run.py", "--engines", "spark", "--no-parts"]
-    command += ["--repetitions", "1", "--live-repetitions", "1" if args.live_seconds else "0"]
-    command += ["--readings", str(args.readings), "--live-seconds", str(args.live_seconds or 60)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ACTIVITY_")}
-    subprocess.run(
-        [*command, "--json", str(result)],
-        cwd=checkout,
-        env=environment,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    content = json.loads(result.read_text(encoding="utf-8"))
-    run = content["throughput"]["runs"]["spark"][0]
-    figures = {"readings_per_second": run["readings_per_second"], "cpu_seconds": run["cpu_seconds"]}
-    if args.live_seconds:
-        live = content["latency"]["median_of_runs"]["spark"]["committed_ms"]
-        figures |= {"latency_p50_ms": live["p50"], "latency_p99_ms": live["p99"]}
-    return figures
+class Version:
+    """A checkout with its services up and its champion trained, for as long as the block lasts."""
+
+    def __init__(self, checkout: Path) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ACTIVITY_")}
+        self.process = subprocess.Popen(
+            [str(checkout / ".venv/bin/python"), "-P", str(HERE / "version_runs.py")],
+            cwd=checkout,
+            env=environment | {"PYTHONPATH": os.pathsep.join(map(str, (checkout / "benchmarks", checkout)))},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._answer()
+
+    def __enter__(self) -> Version:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pipe(self.process.stdin).close()
+        self.process.wait(60)
+
+    def measure(self, kind: str, amount: int) -> Figures:
+        print(kind, amount, file=self._pipe(self.process.stdin), flush=True)
+        return self._answer()
+
+    def _answer(self) -> Figures:
+        line = self._pipe(self.process.stdout).readline()
+        if not line:
+            raise BenchmarkError(f"a version's runs ended with {self.process.wait()}; its words stand above")
+        answer: Figures = json.loads(line)
+        return answer
+
+    @staticmethod
+    def _pipe(pipe: IO[str] | None) -> IO[str]:
+        if pipe is None:
+            raise BenchmarkError("the process of a version has no pipe")
+        return pipe
 
 
 def main() -> int:
@@ -50,23 +73,35 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("other", type=Path, metavar="FOLDER")
-    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--repetitions", type=int, default=3, help="of throughput")
     parser.add_argument("--readings", type=int, default=7_200_000)
-    parser.add_argument("--live-seconds", type=int, default=60, help="0: no live runs")
+    parser.add_argument("--live-repetitions", type=int, default=6)
+    parser.add_argument("--live-seconds", type=int, default=60)
     args = parser.parse_args()
-    checkouts = {"this": ROOT, "other": args.other.resolve()}
-    runs: dict[str, list[Figures]] = {name: [] for name in checkouts}
-    with tempfile.TemporaryDirectory() as folder:
-        for repetition in range(args.repetitions):
-            for name in list(checkouts)[:: -1 if repetition % 2 else 1]:
-                result = Path(folder) / f"{name}-{repetition}.json"
-                runs[name].append(measured(checkouts[name], result, args))
-                say(f"{name}: {runs[name][-1]}")
+    with ExitStack() as open_ones:
+        versions = {
+            name: open_ones.enter_context(Version(checkout))
+            for name, checkout in {"this": ROOT, "other": args.other.resolve()}.items()
+        }
+        runs: dict[str, dict[str, list[Figures]]] = {}
+        for kind, amount, repetitions in (
+            ("throughput", args.readings, args.repetitions),
+            ("live", args.live_seconds, args.live_repetitions),
+        ):
+            of_kind: dict[str, list[Figures]] = {name: [] for name in versions}
+            for repetition in range(repetitions):
+                for name in list(versions)[:: -1 if repetition % 2 else 1]:
+                    of_kind[name].append(versions[name].measure(kind, amount))
+                    say(f"{name}: {of_kind[name][-1]}")
+            runs[kind] = of_kind
     ratios = {
         figure: spread(
-            [ours[figure] / theirs[figure] for ours, theirs in zip(*runs.values(), strict=True)], 2
+            [a[figure] / b[figure] for a, b in zip(of_kind["this"], of_kind["other"], strict=True)], 2
         )
-        for figure in runs["this"][0]
+        for of_kind in runs.values()
+        if of_kind["this"]
+        for figure in of_kind["this"][0]
+        if figure != "others_share"
     }
     print(json.dumps({**runs, "ratio_this_to_other": ratios}, indent=1))
     return 0
