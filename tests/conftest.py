@@ -127,6 +127,8 @@ def stack_settings() -> Iterator[Settings]:
             "driver_memory": "2g",
             **({"jars": SPARK_JARS} if SPARK_JARS else {}),
         },
+        # a batch at once after the other would take all of a core for as long as a test waits for something else
+        scoring={"trigger_milliseconds": 500},
         archive={"folder": str(folder / "lake" / "archive")},
         lake={"folder": str(folder / "lake")},
         # the sender is started by its own tests; the stores of the others have an outbox all the same
@@ -173,9 +175,16 @@ def _end_at_once(folder: str) -> None:
 
 
 @pytest.fixture
-def fresh_settings(stack: Any, tmp_path: Path) -> Iterator[Settings]:
+def with_topics() -> bool:
+    """Whether Kafka has the topics of `fresh_settings`; where no test needs them, another fixture says that it has
+    not: they take longer than the database."""
+    return True
+
+
+@pytest.fixture
+def fresh_settings(stack: Any, tmp_path: Path, with_topics: bool) -> Iterator[Settings]:
     """Settings with a migrated database, three topics, model names and folders of their own."""
-    with settings_of_ones_own(stack, tmp_path) as own:
+    with settings_of_ones_own(stack, tmp_path, with_topics=with_topics) as own:
         yield own
 
 

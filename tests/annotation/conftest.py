@@ -183,7 +183,7 @@ def api(
             )
         console = RestConsole(settings, token, log)
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 240
             while True:
                 try:
                     if console.nobody.get("/health", params={"need": "store"}).status_code == 200:

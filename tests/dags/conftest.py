@@ -32,11 +32,21 @@ def airflow_settings(fresh_settings: Settings, tmp_path: Path) -> Settings:
     )
 
 
+@pytest.fixture(scope="session")
+def airflow_tables(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Airflow's tables in its database, of which the stack has one."""
+    settings = replaced(
+        stack.settings,
+        airflow={"password": secrets.token_urlsafe(12), "folder": str(tmp_path_factory.mktemp("airflow"))},
+    )
+    write_configuration(settings)
+    migrate(settings, environment(settings))
+
+
 @pytest.fixture
-def try_dag(airflow_settings: Settings, tmp_path: Path) -> Callable[..., Trial]:
+def try_dag(airflow_tables: None, airflow_settings: Settings, tmp_path: Path) -> Callable[..., Trial]:
     """A function: DAG, logical date, Params -> its trial. Airflow's tables are there."""
     write_configuration(airflow_settings)
-    migrate(airflow_settings, environment(airflow_settings))
     numbers = iter(range(100))
 
     def begin(dag: str, at: str, settings: Settings | None = None, **conf: Any) -> Trial:

@@ -87,7 +87,7 @@ def test_a_run_that_failed_and_was_killed_continues_and_promotes(
         (run,) = runs_in_store(settings)
         return (run["step"], run["state"]) == ("train", "running") or trial.process.poll() is not None
 
-    assert wait_until(trains, 120)
+    assert wait_until(trains, 400)
     os.killpg(trial.process.pid, signal.SIGKILL)
     trial.process.wait()
     assert serving(settings) == before

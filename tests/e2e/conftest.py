@@ -30,10 +30,11 @@ def job(tmp_path: Path, environment_of: Callable[[Settings], dict[str, str]]):
         print(f"--- {' '.join(made.arguments)}\n{made.output}")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def one_after_the_other(
     environment_of: Callable[[Settings], dict[str, str]],
 ) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    """A function: settings, a verb and its arguments -> its end. All in one process, so that Java starts once."""
+    """A function: settings, a verb and its arguments -> its end. All in one process, so that Java and Spark start
+    once for all tests: a start takes nine times the processor time of a run."""
     with Verbs(fork=False) as verbs:
         yield lambda settings, *arguments: verbs.run(environment_of(settings), *arguments)

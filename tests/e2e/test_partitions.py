@@ -15,7 +15,7 @@ from activitymodule.kafka.clients import producer, topic_ends
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 
-def test_the_stream_reads_partitions_that_came_later(fresh_settings, champion, job):
+def test_the_stream_reads_partitions_that_came_later(fresh_settings, champion, one_after_the_other):
     ledger = Ledger()
     begin = 1_790_000_000_000
 
@@ -29,12 +29,12 @@ def test_the_stream_reads_partitions_that_came_later(fresh_settings, champion, j
                     ledger.note(watch, stamp)
 
     send(fresh_settings, 0, 150)
-    assert job(fresh_settings, "score", "--once").wait(120) == 0
+    assert one_after_the_other(fresh_settings, "score", "--once").returncode == 0
     wide = replaced(fresh_settings, kafka={"partitions": 5})
     topics.grow(wide)
     send(wide, 150, 150)
     assert sum(last > 0 for _, last in topic_ends(wide, wide.kafka.topic).values()) > 2
-    assert job(wide, "score", "--once").wait(120) == 0
+    assert one_after_the_other(wide, "score", "--once").returncode == 0
     assert_ledger(wide, ledger)
     # what Java, Spark's workers and Python wrote meanwhile
     assert readable_by_others(wide.lake.folder, wide.spark.checkpoints) == []

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 ROWS, ENDS = "INSERT ON predictions", "UPDATE ON batches"
 
 
-def test_a_store_that_refuses_is_waited_for(fresh_settings, champion, job):
+def test_a_store_that_refuses_is_waited_for(fresh_settings, champion, job, one_after_the_other):
     settings, ledger = fresh_settings, Ledger()
     load = Load(settings, ledger, devices=10)
     load.start()
@@ -46,11 +46,11 @@ def test_a_store_that_refuses_is_waited_for(fresh_settings, champion, job):
     assert (scorer.output.count("waiting for it"), scorer.output.count("tried again")) == (2, 0)
     # a statement that timed out ends the job, which continues with the same batch
     refuse(settings, ROWS, "57014")
-    assert scorer.wait(120) == 3
+    assert scorer.wait(240) == 3
     assert relax(settings, ROWS) <= settings.spark.shuffle_partitions
     assert "not run a second time" in scorer.output
     assert "Traceback" not in scorer.output
     load.finish()
-    assert job(settings, "score", "--once").wait(120) == 0
+    assert one_after_the_other(settings, "score", "--once").returncode == 0
     assert everything_read(settings)
     assert_ledger(settings, ledger)

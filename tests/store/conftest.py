@@ -19,6 +19,12 @@ from activitymodule.store.predictions import PredictionRows
 
 
 @pytest.fixture
+def with_topics() -> bool:
+    """No test here sends or reads messages."""
+    return False
+
+
+@pytest.fixture
 def connection(fresh_settings: Settings) -> Iterator[Any]:
     opened = connect(fresh_settings)
     record_model_version(opened, name="m", version="1", labels=LABELS, feature_version="f")

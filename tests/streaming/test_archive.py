@@ -197,7 +197,7 @@ def test_a_disk_that_was_full(spark: Any, settings: Settings, small_disk: Path, 
     assert archived(spark, settings) == Counter(noise[:6])
     shutil.move(root / "date=2025-12-31", tmp_path / "moved")
     # Java may still hold the file of the attempt before open, and so its room: the date is larger than that
-    until(lambda: not attempt(writer), "the archive to go on", timeout=60)
+    until(lambda: not attempt(writer), "the archive to go on")
     assert stored(settings) == archived(spark, settings) == Counter(noise[6:])
     assert not Path(staging_path(settings)).exists()
 

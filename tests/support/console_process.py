@@ -55,7 +55,7 @@ class Console:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(15)
+        return self.process.wait(60)
 
 
 def start_console(settings: Settings, environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
@@ -73,7 +73,7 @@ def start_console(settings: Settings, environment: dict[str, str], log: Path) ->
             return False
 
     try:
-        assert wait_until(answers, 60), log.read_text()
+        assert wait_until(answers, 240), log.read_text()
     except BaseException:
         process.kill()
         raise

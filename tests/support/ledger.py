@@ -57,7 +57,7 @@ class Job:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def interrupt(self, timeout: float = 60) -> int:
+    def interrupt(self, timeout: float = 240) -> int:
         """Ctrl-C, and the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)
@@ -279,4 +279,4 @@ def kill_a_python_worker(pid: int) -> None:
                 continue
         return False
 
-    until(kill_one, "a Python worker to kill", timeout=60, every=0.05)
+    until(kill_one, "a Python worker to kill", every=0.05)

@@ -24,8 +24,11 @@ def replaced(settings: Settings, **sections: dict[str, Any]) -> Settings:
 
 
 @contextmanager
-def settings_of_ones_own(stack: Any, folder: Path) -> Iterator[Settings]:
-    """Settings with a migrated database, three topics, model names and folders, while the block lasts."""
+def settings_of_ones_own(stack: Any, folder: Path, *, with_topics: bool = True) -> Iterator[Settings]:
+    """Settings with a migrated database, three topics, model names and folders, while the block lasts.
+
+    with_topics : whether Kafka has the topics, which take longer than the database
+    """
     from activitymodule.kafka import topics
 
     token = secrets.token_hex(4)
@@ -46,12 +49,15 @@ def settings_of_ones_own(stack: Any, folder: Path) -> Iterator[Settings]:
         reports={"folder": str(folder / "reports")},
     )
     # a test before may have killed a service
-    stack.up()
+    if not all(service.healthy() for service in stack.services.values() if not service.optional):
+        stack.up()
     create_database(own)
-    topics.create(own)
+    if with_topics:
+        topics.create(own)
     yield own
     drop_database(own)
-    topics.delete(own, [own.kafka.topic, own.kafka.truth_topic, own.events.topic])
+    if with_topics:
+        topics.delete(own, [own.kafka.topic, own.kafka.truth_topic, own.events.topic])
 
 
 def register_champion(settings: Settings, trained: Path) -> Any:

@@ -29,6 +29,12 @@ VALUES (%s, to_timestamp(%s), to_timestamp(%s), 'ann', 'label', %s, 'oracle')
 """
 
 
+@pytest.fixture
+def with_topics() -> bool:
+    """No test here sends or reads messages."""
+    return False
+
+
 @pytest.fixture(scope="session")
 def fleet() -> TrainingWindows:
     """Windows of 40 people the base does not know, with their true activity."""
