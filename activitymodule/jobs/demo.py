@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import typer
@@ -33,8 +34,10 @@ def demo(
 ) -> None:
     """Start everything, train a champion where there is none, and show predictions live.
 
-    Ctrl-C ends all of it. With --seconds it ends by itself with a summary, and fails if there were no predictions.
+    Ctrl-C or SIGTERM ends all of it. With --seconds it ends by itself with a summary, and fails if there were no
+    predictions.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     summary = workflow.run(
         workflow.Demo(seconds, devices, keep, console, airflow), settings(), say=_say, headline=_headline
     )

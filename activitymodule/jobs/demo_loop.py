@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +78,7 @@ def demo_loop(
     if recordings is not None:
         who = RecordedPeople(recordings, champion=champion, seed=split, curves=curves)
         plan = replace(plan, people=who)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     loop = closed_loop.run(settings(), plan, say=_say, keep=keep)
     for path in filter(None, (resolve(settings().reports.folder) / "closed-loop.svg", figure)):
         closed_loop_figure.draw(loop, path)

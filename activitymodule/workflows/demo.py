@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 import webbrowser
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,7 +172,9 @@ def _view(
                 waiting = False
                 when_scored()
     except KeyboardInterrupt:
-        view.wait(10)  # the terminal has sent it the same
+        # a terminal has sent it the same; who signals this process alone, as `docker stop`, has not
+        with suppress(subprocess.TimeoutExpired):
+            view.wait(2)
     finally:
         if view.poll() is None:
             view.terminate()
