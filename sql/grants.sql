@@ -103,6 +103,7 @@ BEGIN
             ('activity_airflow', 'snapshots', 'SELECT, INSERT, DELETE'),
             ('activity_airflow', 'retrain_runs', 'SELECT, INSERT, UPDATE, DELETE'),
             ('activity_airflow', 'promotions', 'SELECT, INSERT'),
+            ('activity_airflow', 'daily_records', 'SELECT, INSERT, DELETE'),
             ('activity_airflow', 'device_calibrations', 'SELECT, INSERT'),
             ('activity_airflow', 'device_calibrations_in_force', 'SELECT'),
 
@@ -125,6 +126,12 @@ BEGIN
             ('activity_reader', 'throughput_by_minute', 'SELECT'),
             ('activity_reader', 'dead_letter_summary', 'SELECT'),
             ('activity_reader', 'predictions_readable', 'SELECT'),
+            -- by pseudonym
+            ('activity_reader', 'daily_records', 'SELECT'),
+            ('activity_reader', 'daily_records_merged', 'SELECT'),
+            ('activity_reader', 'daily_activities', 'SELECT'),
+            ('activity_reader', 'daily_trends', 'SELECT'),
+            ('activity_reader', 'daily_wear', 'SELECT'),
             ('activity_reader', 'feature_minutes',
              'SELECT (minute, model_version, windows, activities, confidence_sum, confidences)'),
             ('activity_reader', 'dead_letters',

@@ -240,6 +240,7 @@ class Days(Section):
 
     zone: str = "UTC"
     inactive: tuple[str, ...] = ("sitting", "standing", "lying", "sleeping")
+    store_days: int = Field(400, ge=1)
 
     @field_validator("zone")
     @classmethod

@@ -1,10 +1,11 @@
-"""Daily records: built from predictions and the archive, written to the lake."""
+"""Daily records: built from predictions and the archive, written to the lake, copied to the store."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,8 +21,9 @@ from activitymodule.lake import daily, daily_writing, predictions
 from activitymodule.lake.daily import Month, month_of
 from activitymodule.lake.daily_writing import Change
 from activitymodule.settings import Settings
+from activitymodule.store import daily_records as store
 from activitymodule.store import participants
-from activitymodule.store.connection import Connection, session
+from activitymodule.store.connection import Connection, session, transact
 from activitymodule.store.daily_windows import hours_written_since
 from activitymodule.store.locks import DAILY, RETENTION, SessionLock
 from activitymodule.store.prediction_days import day_bounds, days_within, taken_out
@@ -81,6 +83,7 @@ def build(
             names |= {*made.column("participant").to_pylist()}
             stale = (pc.field("source") == SOURCE) & (pc.field("date") >= first) & (pc.field("date") <= last)
             changes += daily_writing.replace(config, made, stale, [month_of(first)])
+        copy_to_store(config, [one.month for one in changes], now)
         if not (since or until):
             daily.record_build(config, now)
     return BuildReport(
@@ -101,18 +104,21 @@ def write(
     *,
     patience_seconds: float = 60,
 ) -> list[Change]:
-    """Write daily records of an import to the lake: lake.daily_writing.replace, alone.
+    """Write daily records of an import to the lake and the store: lake.daily_writing.replace, alone.
 
     Raises LockedError where another process writes some after that time, and what `replace` does.
     """
     with _alone(config, patience_seconds):
-        return daily_writing.replace(config, new, stale, among)
+        changes = daily_writing.replace(config, new, stale, among)
+        copy_to_store(config, [one.month for one in changes], datetime.now(UTC))
+    return changes
 
 
 def remove(config: Settings, participant: str) -> int:
-    """Remove all daily records of a participant from the lake; how many there were."""
+    """Remove all daily records of a participant from the lake and the store; how many there were in the lake."""
     with _alone(config):
         changes = daily_writing.remove(config, pc.field("participant") == participant)
+        copy_to_store(config, daily.months(config), datetime.now(UTC))
     return sum(one.before - one.rows for one in changes)
 
 
@@ -137,6 +143,20 @@ def shown(
 
 def _with_source(days: pa.Table, source: pa.Array | pa.ChunkedArray) -> pa.Table:
     return days.set_column(days.column_names.index("source"), "source", source)
+
+
+def copy_to_store(config: Settings, changed: Iterable[Month], now: datetime) -> None:
+    """Copy months to the store: those that changed, and those that it lacks, as far as they are in settings.days."""
+    oldest = now.date() - timedelta(days=config.days.store_days)
+    with session(config, read_only=True) as connection:
+        there = store.months_there(connection)
+    lacking = [month for month in daily.months(config) if month not in there]
+    for month in sorted({*changed, *lacking}):
+        last = (month.first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+        if last >= oldest:
+            days = daily.read(config, max(month.first, oldest), last)
+            transact(config, partial(store.replace_between, first=month.first, last=last, days=days))
+    transact(config, lambda connection: store.delete_before(connection, oldest))
 
 
 @contextmanager

@@ -5,17 +5,20 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from observed import Observed, Processes, start_cluster
 from own_settings import register_champion, replaced, settings_of_ones_own
 
+from activitymodule.days.columns import SCHEMA
 from activitymodule.embedded.processes import any_free_port, wait_until
 from activitymodule.models.recalibration import Recalibration
 from activitymodule.settings import Settings
+from activitymodule.store import daily_records
 from activitymodule.store.answers import answer
 from activitymodule.store.connection import Connection, connect
 from activitymodule.store.device_calibrations import add_calibration
@@ -139,6 +142,34 @@ def label_and_judge(connection: Connection, settings: Settings) -> None:
         )
         begin_run(connection, "run-1", started_by="ann", why="labels", options={"require_approval": True})
         finish_run(connection, "run-1", "waiting", "waits for a person")
+        write_days(connection)
+
+
+def write_days(connection: Connection) -> None:
+    """Two days of two people, as a build and an import leave them."""
+    today = datetime.now(UTC).date()
+    rows = [
+        {
+            "participant": f"p{number % 2}",
+            "date": today - timedelta(days=number // 2),
+            "source": source,
+            "zone": "UTC",
+            "hours": 24.0,
+            "wear_minutes": 700.0 * (number % 2),
+            "completeness": 0.5,
+            "minutes": [("walking", 30.0)],
+            "workout": "walking",
+            "workout_minutes": 20.0,
+            "workout_kcal": 90.0,
+            "steps": 3000.0,
+            "kcal": 900.0,
+        }
+        for number in range(4)
+        for source in ("devices", "fitbit")
+    ]
+    daily_records.replace_between(
+        connection, today - timedelta(days=1), today, pa.Table.from_pylist(rows, SCHEMA)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -57,10 +57,11 @@ def reader(observed: Observed) -> Iterator[Any]:
 
 
 def result_of(reader: Any, query: Query) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Columns and rows of a query, over the hours in which the fleet lived."""
+    """Columns and rows of a query, over the hours in which the fleet lived, or its days."""
     now = datetime.now(UTC)
+    since = now - timedelta(days=2) if query.dashboard == "days" else now - timedelta(hours=2)
     with reader.cursor() as cursor:
-        cursor.execute(expanded(query.text, now - timedelta(hours=2), now + timedelta(minutes=1)))
+        cursor.execute(expanded(query.text, since, now + timedelta(minutes=1)))
         return [column.name for column in cursor.description], cursor.fetchall()
 
 

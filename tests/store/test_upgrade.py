@@ -70,6 +70,7 @@ ADDED_TABLES = {
     "event_senders",
     "webhooks",
     "webhook_secrets",
+    "daily_records",
 }
 ADDED = {
     "batches": {"topic_id", "written_at"},

@@ -16,11 +16,12 @@ from own_settings import replaced
 from verbs import Verbs
 
 from activitymodule.days.columns import SCHEMA
+from activitymodule.days.merging import merged
 from activitymodule.errors import DataError, LockedError
 from activitymodule.lake import daily
 from activitymodule.settings import Settings, resolve
 from activitymodule.store import participants
-from activitymodule.store.connection import session
+from activitymodule.store.connection import session, transact
 from activitymodule.store.locks import DAILY, SessionLock
 from activitymodule.store.prediction_days import make_days
 from activitymodule.store.queries import execute, fetch_all
@@ -140,7 +141,7 @@ def test_days_are_local_rebuilt_to_the_same_bytes_and_touched_by_late_data_only_
     assert content(settings) == before
 
 
-def test_records_that_are_written_are_shown_of_each_source_or_merged_and_removed(
+def test_the_store_has_what_the_lake_has_of_the_last_days_and_its_views_follow_the_same_rules(
     fresh_settings: Settings, verbs: Verbs, environment_of: Callable[[Settings], dict[str, str]]
 ) -> None:
     settings = fresh_settings
@@ -150,13 +151,56 @@ def test_records_that_are_written_are_shown_of_each_source_or_merged_and_removed
         {**plain, "participant": f"p{n % 3}", "date": today - timedelta(n // 3), "source": source, **values}
         for n in range(60)
         for source, values in (
-            ("devices", {"wear_minutes": float(n * 20), "kcal": 900.0, "minutes": [("walking", 1.5)]}),
-            ("fitbit", {"wear_minutes": 600.0, "steps": 100.0 * n, "kcal": 2000.0}),
+            (
+                "devices",
+                {
+                    "wear_minutes": float(n * 20),
+                    "kcal": 900.0,
+                    "minutes": [("a,\"'b", 20.0), ("walking", 1.5)],
+                },
+            ),
+            ("fitbit", {"wear_minutes": 600.0, "steps": 100.0 * n, "kcal": 2000.0, "active_minutes": 3.0}),
+            (
+                "table:x",
+                {"steps": 7.0, "hours_active": [0.5] * 24, "first_wear": at("2026-10-25T22:50:01.5")},
+            ),
         )
     ]
-    table = pa.Table.from_pylist(made, SCHEMA)
+    old = {**plain, "participant": "p0", "date": today - timedelta(500), "source": "fitbit", "steps": 1.0}
+    table = pa.Table.from_pylist([*made, old], SCHEMA)
     days.write(settings, table)
+    assert len(daily.read(settings)) == len(made) + 1
     assert days.write(settings, table) == []
+    columns = ", ".join(SCHEMA.names)
+    with session(settings, read_only=True) as connection:
+        stored = fetch_all(
+            connection, f"SELECT {columns} FROM daily_records ORDER BY participant, date, source"
+        )
+        by_rule = fetch_all(
+            connection, f"SELECT {columns} FROM daily_records_merged ORDER BY participant, date"
+        )
+        minutes = fetch_all(
+            connection, "SELECT sum(minutes) FROM daily_activities WHERE activity = 'walking'"
+        )
+        wear = fetch_all(
+            connection, "SELECT sum(worn), sum(not_worn) FROM daily_wear WHERE source = 'devices'"
+        )
+        trends = fetch_all(
+            connection,
+            "SELECT date, steps_7d FROM daily_trends WHERE source = 'fitbit' AND participant = 'p1'",
+        )
+    recent = daily.read(settings, today - timedelta(400))
+    assert stored == as_stored(recent)
+    assert by_rule == as_stored(merged(recent))
+    assert minutes == [(90,)]
+    assert wear == [(30, 30)]
+    shown = days.shown(settings, "p1", today - timedelta(60), None, by_source=True).to_pylist()
+    assert dict(trends) == {
+        row["date"]: row["steps_7d"] if row["steps_7d"] is None else pytest.approx(row["steps_7d"], abs=1e-3)
+        for row in shown
+        if row["source"] == "fitbit"
+    }
+    assert any(dict(trends).values())
     environment = environment_of(settings)
     printed = verbs.run(environment, "days", "show", "--participant", "p1", "--json")
     assert [row["source"] for row in json.loads(printed.stdout)] == ["devices"] * 10 + ["fitbit"] * 10
@@ -167,12 +211,26 @@ def test_records_that_are_written_are_shown_of_each_source_or_merged_and_removed
     assert (
         verbs.run(environment, "days", "build", "--from", "2026-01-02", "--to", "2026-01-01").returncode == 4
     )
-    assert len(days.shown(settings, None, None, None, by_source=True)) == len(made)
-    assert days.remove(settings, "p1") == 40
-    assert len(daily.read(settings)) == len(made) - 40
+
+    assert days.remove(settings, "p1") == 60
+    transact(settings, lambda connection: execute(connection, "DELETE FROM daily_records"))
+    days.copy_to_store(settings, [], datetime.now(UTC))  # such as after a restored backup
+    with session(settings, read_only=True) as connection:
+        people = fetch_all(
+            connection, "SELECT participant, count(*) FROM daily_records GROUP BY 1 ORDER BY 1"
+        )
+    assert people == [("p0", 60), ("p2", 60)]
 
     lock = SessionLock(settings, DAILY, "days", who="x", held="{holder}", patience_seconds=0)
     with lock, pytest.raises(LockedError):
         days.write(settings, table, patience_seconds=0)
     with pytest.raises(DataError):
         days.build(settings, today, today - timedelta(1))
+
+
+def as_stored(table: pa.Table) -> list[tuple[Any, ...]]:
+    rows = table.select(SCHEMA.names).to_pylist()
+    for row in rows:
+        for name in ("minutes", "bouts"):
+            row[name] = None if row[name] is None else dict(row[name])
+    return [tuple(row.values()) for row in rows]
