@@ -141,11 +141,8 @@ def test_days_are_local_rebuilt_to_the_same_bytes_and_touched_by_late_data_only_
     assert content(settings) == before
 
 
-def test_the_store_has_what_the_lake_has_of_the_last_days_and_its_views_follow_the_same_rules(
-    fresh_settings: Settings, verbs: Verbs, environment_of: Callable[[Settings], dict[str, str]]
-) -> None:
-    settings = fresh_settings
-    today = datetime.now(UTC).date()
+def of_three_sources(today: date) -> list[dict[str, Any]]:
+    """20 days of three people, of three sources each, and one day that is too old for the store."""
     plain = {"zone": "UTC", "hours": 24.0}
     made = [
         {**plain, "participant": f"p{n % 3}", "date": today - timedelta(n // 3), "source": source, **values}
@@ -167,40 +164,20 @@ def test_the_store_has_what_the_lake_has_of_the_last_days_and_its_views_follow_t
         )
     ]
     old = {**plain, "participant": "p0", "date": today - timedelta(500), "source": "fitbit", "steps": 1.0}
-    table = pa.Table.from_pylist([*made, old], SCHEMA)
+    return [*made, old]
+
+
+def test_the_store_has_what_the_lake_has_of_the_last_days_and_its_views_follow_the_same_rules(
+    fresh_settings: Settings, verbs: Verbs, environment_of: Callable[[Settings], dict[str, str]]
+) -> None:
+    settings = fresh_settings
+    today = datetime.now(UTC).date()
+    made = of_three_sources(today)
+    table = pa.Table.from_pylist(made, SCHEMA)
     days.write(settings, table)
-    assert len(daily.read(settings)) == len(made) + 1
+    assert len(daily.read(settings)) == len(made)
     assert days.write(settings, table) == []
-    columns = ", ".join(SCHEMA.names)
-    with session(settings, read_only=True) as connection:
-        stored = fetch_all(
-            connection, f"SELECT {columns} FROM daily_records ORDER BY participant, date, source"
-        )
-        by_rule = fetch_all(
-            connection, f"SELECT {columns} FROM daily_records_merged ORDER BY participant, date"
-        )
-        minutes = fetch_all(
-            connection, "SELECT sum(minutes) FROM daily_activities WHERE activity = 'walking'"
-        )
-        wear = fetch_all(
-            connection, "SELECT sum(worn), sum(not_worn) FROM daily_wear WHERE source = 'devices'"
-        )
-        trends = fetch_all(
-            connection,
-            "SELECT date, steps_7d FROM daily_trends WHERE source = 'fitbit' AND participant = 'p1'",
-        )
-    recent = daily.read(settings, today - timedelta(400))
-    assert stored == as_stored(recent)
-    assert by_rule == as_stored(merged(recent))
-    assert minutes == [(90,)]
-    assert wear == [(30, 30)]
-    shown = days.shown(settings, "p1", today - timedelta(60), None, by_source=True).to_pylist()
-    assert dict(trends) == {
-        row["date"]: row["steps_7d"] if row["steps_7d"] is None else pytest.approx(row["steps_7d"], abs=1e-3)
-        for row in shown
-        if row["source"] == "fitbit"
-    }
-    assert any(dict(trends).values())
+    assert_views_follow(settings, today)
     environment = environment_of(settings)
     printed = verbs.run(environment, "days", "show", "--participant", "p1", "--json")
     assert [row["source"] for row in json.loads(printed.stdout)] == ["devices"] * 10 + ["fitbit"] * 10
@@ -215,17 +192,46 @@ def test_the_store_has_what_the_lake_has_of_the_last_days_and_its_views_follow_t
     assert days.remove(settings, "p1") == 60
     transact(settings, lambda connection: execute(connection, "DELETE FROM daily_records"))
     days.copy_to_store(settings, [], datetime.now(UTC))  # such as after a restored backup
-    with session(settings, read_only=True) as connection:
-        people = fetch_all(
-            connection, "SELECT participant, count(*) FROM daily_records GROUP BY 1 ORDER BY 1"
-        )
-    assert people == [("p0", 60), ("p2", 60)]
+    assert asked(settings, "SELECT participant, count(*) FROM daily_records GROUP BY 1 ORDER BY 1") == [
+        ("p0", 60),
+        ("p2", 60),
+    ]
 
     lock = SessionLock(settings, DAILY, "days", who="x", held="{holder}", patience_seconds=0)
     with lock, pytest.raises(LockedError):
         days.write(settings, table, patience_seconds=0)
     with pytest.raises(DataError):
         days.build(settings, today, today - timedelta(1))
+
+
+def assert_views_follow(settings: Settings, today: date) -> None:
+    columns = ", ".join(SCHEMA.names)
+    recent = daily.read(settings, today - timedelta(400))
+    stored = asked(settings, f"SELECT {columns} FROM daily_records ORDER BY participant, date, source")
+    assert stored == as_stored(recent)
+    by_rule = asked(settings, f"SELECT {columns} FROM daily_records_merged ORDER BY participant, date")
+    assert by_rule == as_stored(merged(recent))
+    assert asked(settings, "SELECT sum(minutes) FROM daily_activities WHERE activity = 'walking'") == [(90,)]
+    wear = "SELECT sum(worn), sum(not_worn) FROM daily_wear WHERE source = 'devices'"
+    assert asked(settings, wear) == [(30, 30)]
+    trends = dict(
+        asked(
+            settings,
+            "SELECT date, steps_7d FROM daily_trends WHERE source = 'fitbit' AND participant = 'p1'",
+        )
+    )
+    shown = days.shown(settings, "p1", today - timedelta(60), None, by_source=True).to_pylist()
+    assert trends == {
+        row["date"]: row["steps_7d"] if row["steps_7d"] is None else pytest.approx(row["steps_7d"], abs=1e-3)
+        for row in shown
+        if row["source"] == "fitbit"
+    }
+    assert any(trends.values())
+
+
+def asked(settings: Settings, query: str) -> list[tuple[Any, ...]]:
+    with session(settings, read_only=True) as connection:
+        return fetch_all(connection, query)
 
 
 def as_stored(table: pa.Table) -> list[tuple[Any, ...]]:

@@ -102,7 +102,7 @@ DASHBOARD = dashboard(
             unit="m",
         ),
         series(
-            "Activities",
+            "Minutes by activity",
             "Mean minutes of each activity of a participant by day, from watches.",
             sql("""
                 SELECT a.date::timestamptz AS "time", a.activity AS metric,
