@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import skops.io
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from sklearn.pipeline import Pipeline
 
@@ -29,6 +28,7 @@ from activitymodule.models.contract import trusted_types
 from activitymodule.models.families import CLASSIFIERS, REGRESSORS
 from activitymodule.models.kinds import DAY_TYPES
 from activitymodule.models.recalibration import Recalibration
+from activitymodule.models.skops_io import dumps, get_untrusted_types, loads
 from activitymodule.settings import Models
 
 MODEL_FILE = "model.skops"
@@ -127,28 +127,29 @@ def libraries() -> dict[str, str]:
 
 
 def trusted() -> list[str]:
-    """Types beyond those skops trusts by itself (sklearn's and most of numpy's) that a model file may hold."""
+    """Types beyond those skops trusts by itself (most of numpy's) that a model file may hold."""
     families = (*CLASSIFIERS.values(), *REGRESSORS.values())
     # numpy.dtype: the imputer keeps that of its data
-    return ["numpy.dtype", *(name for family in families for name in trusted_types(family)), *DAY_TYPES]
+    own = (name for family in families for name in trusted_types(family))
+    return ["numpy.dtype", *sorted(_OBJECTS), *own, *DAY_TYPES]
 
 
 def dump(pipeline: Pipeline) -> bytes:
     """A fitted pipeline as the bytes of a skops file. The bytes differ from call to call: skops names members by id."""
-    return skops.io.dumps(pipeline, compression=zipfile.ZIP_DEFLATED, compresslevel=6)
+    return dumps(pipeline, compression=zipfile.ZIP_DEFLATED, compresslevel=6)
 
 
 def load(content: bytes, what: str) -> Pipeline:
     """A pipeline from the bytes of a skops file. Raises ModelError where it cannot or must not be loaded."""
     try:
         known = trusted()
-        unknown = [t for t in skops.io.get_untrusted_types(data=_unpacked(content)) if t not in known]
-        unknown += sorted(set(_types(content)) - {*known, *_OBJECTS})
+        unknown = [t for t in get_untrusted_types(data=_unpacked(content)) if t not in known]
+        unknown += sorted(set(_types(content)) - set(known))
         if unknown:
             raise ModelNotTrustedError(
                 f"{what} holds the type {unknown[0]}, which is not trusted; train it again"
             )
-        model = skops.io.loads(content, trusted=known)
+        model = loads(content, trusted=known)
     except ModelError:
         raise
     except Exception as error:

@@ -1,0 +1,18 @@
+"""skops.io, imported in a fraction of the time.
+
+skops imports every module of sklearn and looks through it for estimators that it trusts by itself: most of a second in
+each process that loads a model. Here it finds none; what a model file may hold is all in models/export.
+"""
+
+from __future__ import annotations
+
+import sklearn.utils
+
+_every = sklearn.utils.all_estimators
+sklearn.utils.all_estimators = list
+try:
+    from skops.io import dumps, get_untrusted_types, loads
+finally:
+    sklearn.utils.all_estimators = _every
+
+__all__ = ["dumps", "get_untrusted_types", "loads"]
