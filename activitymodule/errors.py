@@ -40,6 +40,12 @@ class ServiceUnavailableError(ActivityError):
     exit_code = 3
 
 
+class InterruptedFetchError(ServiceUnavailableError):
+    """Fetching that was ended on request; the next run goes on where it was."""
+
+    code = "interrupted_fetch"
+
+
 class JavaEndedError(ActivityError):
     """Spark's Java process ended while it was needed: killed, or out of memory."""
 
@@ -154,6 +160,18 @@ class DataError(ActivityError):
     exit_code = 4
 
 
+class FileChangedError(DataError):
+    """A file that changed on its server while it was fetched; it must be read from the start again."""
+
+    code = "file_changed"
+
+
+class NoRangesError(DataError):
+    """A server that sends a file as a whole only, or another part than it was asked for."""
+
+    code = "no_ranges"
+
+
 class NotEnoughDataError(DataError):
     """Too few people, activities, windows or labels."""
 
@@ -165,6 +183,12 @@ class RefusedError(ActivityError):
 
     code = "refused"
     exit_code = 5
+
+
+class QuotaError(RefusedError):
+    """A quota of a cloud, or a limit of costs, that the request would exceed."""
+
+    code = "quota"
 
 
 class LockedError(RefusedError):
@@ -276,5 +300,12 @@ class ModelRefusedError(ModelError):
     code = "model_refused"
 
 
-LASTING = (BrokerError, ConfigError, DataError, ModelError, SchemaError, TimedOutError)
+class JobFailedError(ActivityError):
+    """A job in a cloud that failed or was cancelled."""
+
+    code = "job_failed"
+    exit_code = 10
+
+
+LASTING = (BrokerError, ConfigError, DataError, JobFailedError, ModelError, SchemaError, TimedOutError)
 """Errors that waiting does not mend: what ended with one is not tried again by itself."""

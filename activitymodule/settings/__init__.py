@@ -1,5 +1,6 @@
 """Settings: config.yaml, overlaid by other files, `.env` and environment variables; frozen and validated."""
 
+from activitymodule.settings.cloud import Cloud, Fetch
 from activitymodule.settings.export import environment_of, reveal
 from activitymodule.settings.models import (
     Airflow,
@@ -23,7 +24,6 @@ from activitymodule.settings.models import (
     Retention,
     Scoring,
     Section,
-    Settings,
     Spark,
     Store,
     Telemetry,
@@ -43,6 +43,7 @@ from activitymodule.settings.sources import (
     resource,
     settings,
 )
+from activitymodule.settings.whole import Settings
 
 __all__ = [
     "NOT_SETTINGS",
@@ -50,10 +51,12 @@ __all__ = [
     "Airflow",
     "Archive",
     "Augmentation",
+    "Cloud",
     "Console",
     "Days",
     "Events",
     "Faults",
+    "Fetch",
     "Fleet",
     "Kafka",
     "Labels",

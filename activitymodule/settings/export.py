@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from activitymodule.settings.models import Settings
 from activitymodule.settings.sources import PREFIX, project_root
+from activitymodule.settings.whole import Settings
 
 
 def reveal(model: BaseModel) -> dict[str, Any]:

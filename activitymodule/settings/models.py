@@ -324,6 +324,7 @@ class Airflow(Section):
     retention: str | None = "15 2 * * *"
     personas: str | None = "15 3 * * *"
     days: str | None = "30 1 * * *"
+    warehouse: str | None = None
     labels_minutes: float = Field(10, gt=0)
 
 
@@ -357,31 +358,3 @@ class Local(Section):
     kafka_memory_megabytes: int = Field(512, ge=256)
     artifacts: str = ".local/mlflow"
     kafka_jars: str = "jars/kafka"
-
-
-class Settings(Section):
-    """All settings, a section each."""
-
-    kafka: Kafka = Kafka()
-    store: Store = Store()
-    registry: Registry = Registry()
-    spark: Spark = Spark()
-    telemetry: Telemetry = Telemetry()
-    windows: Windows = Windows()
-    scoring: Scoring = Scoring()
-    events: Events = Events()
-    archive: Archive = Archive()
-    lake: Lake = Lake()
-    models: Models = Models()
-    queue: Queue = Queue()
-    labels: Labels = Labels()
-    learning: Learning = Learning()
-    monitoring: Monitoring = Monitoring()
-    days: Days = Days()
-    retention: Retention = Retention()
-    console: Console = Console()
-    oidc: Oidc = Oidc()
-    airflow: Airflow = Airflow()
-    fleet: Fleet = Fleet()
-    reports: Reports = Reports()
-    local: Local = Local()

@@ -11,8 +11,8 @@ import os
 import stat
 from pathlib import Path
 
-from activitymodule.settings.models import Settings
 from activitymodule.settings.sources import resolve
+from activitymodule.settings.whole import Settings
 
 UMASK = 0o077
 _OTHERS = 0o077  # what group and other users may do

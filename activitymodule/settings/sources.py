@@ -17,8 +17,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from activitymodule.errors import ConfigError
-from activitymodule.settings.models import Settings
 from activitymodule.settings.secret_manager import NAMED_SECRET, fetch_secret
+from activitymodule.settings.whole import Settings
 
 Tree = dict[str, Any]
 """Keys and values as YAML gives them, before they are validated."""
