@@ -23,7 +23,9 @@ def prepare(
     source: str = typer.Argument(
         help="Name of a source, of a shipped mapping, or `table`; docs/recordings.md lists them."
     ),
-    path: Path = typer.Argument(help="A folder, a file, or an archive where the source supports it."),
+    path: str = typer.Argument(
+        help="A folder, a file, or an archive where the source supports it; casas: also s3:// and gs://."
+    ),
     mapping: str | None = typer.Option(
         None,
         "--map",
@@ -47,7 +49,7 @@ def prepare(
             f"--map and --guess are for tables: activity prepare {TABLE} {path} --map mapping.yaml"
         )
     if guess:
-        guessed = preparing.guess(path, out)
+        guessed = preparing.guess(Path(path), out)
         if out is None:
             typer.echo(guessed.yaml, nl=False)
         typer.echo("\n".join(guessed.notes), err=True)

@@ -31,7 +31,7 @@ from activitymodule.errors import DataError
 from activitymodule.telemetry.cleaning import clean
 from activitymodule.telemetry.identifiers import WHOLE_DEVICE_ID
 from activitymodule.telemetry.schema import FIELDS, FLOAT_FIELDS, spark_schema
-from activitymodule.telemetry.sources import Chunk, Ledger, Unit, source_named
+from activitymodule.telemetry.sources import Chunk, Ledger, Unit, remote, source_named
 from activitymodule.telemetry.sources import read as read_unit
 
 _DDL = spark_schema().replace(" not null", "") + ", activity string, person string, date date"
@@ -123,14 +123,20 @@ def without_repeats(
 
 
 def prepare(
-    spark: SparkSession, source: str, path: Path, out: str, people: list[str] | None = None
+    spark: SparkSession, source: str, path: Path | str, out: str, people: list[str] | None = None
 ) -> Ingestion:
     """Read a source's recordings, clean them and write them to `out`, partitioned by person and date.
 
+    path : of this machine, or an address of object storage, whose files are copied to the tasks that read them
     people : only these; by default all. Raises ConfigError or DataError, also where no row is a reading.
     """
     reader = source_named(source)
-    units = reader.scan(path)
+    sizes = (
+        remote.scan(reader, path)
+        if isinstance(path, str)
+        else {unit: _bytes(Path(unit.path)) for unit in reader.scan(path)}
+    )
+    units = list(sizes)
     if people:
         units = [unit for unit in units if unit.person in people]
     ledgers = spark.sparkContext.accumulator({}, _ByKey())
@@ -139,7 +145,7 @@ def prepare(
     # one slice a unit, so that a person's file is one task
     frame = spark.createDataFrame(spark.sparkContext.parallelize(specs, len(specs)), "unit string")
     readings = frame.mapInArrow(_reader(ledgers), _DDL)
-    size = sum(_bytes(Path(file)) for file in {unit.path for unit in units})
+    size = sum({unit.path: sizes[unit] for unit in units}.values())
     least = int(spark.conf.get("spark.sql.shuffle.partitions") or 1)
     _write(readings, max(least, -(-size // _PARTITION_BYTES)), out, repeats)
 
@@ -204,12 +210,13 @@ def _reader(
             for spec in batch.column("unit").to_pylist():
                 unit = Unit(**json.loads(spec))
                 total = Ledger()
-                for chunk in map(cleaned, read_unit(unit)):
-                    total += chunk.ledger
-                    check(chunk.readings, schema, unit)
-                    for part in chunk.readings.to_batches(max_chunksize=_CHUNK_ROWS):
-                        # Spark's schema, parsed from text, allows nulls everywhere
-                        yield part.cast(pa.schema([f.with_nullable(True) for f in part.schema]))
+                with remote.local(unit) as here:
+                    for chunk in map(cleaned, read_unit(here)):
+                        total += chunk.ledger
+                        check(chunk.readings, schema, unit)
+                        for part in chunk.readings.to_batches(max_chunksize=_CHUNK_ROWS):
+                            # Spark's schema, parsed from text, allows nulls everywhere
+                            yield part.cast(pa.schema([f.with_nullable(True) for f in part.schema]))
                 ledgers.add({spec: asdict(total)})
 
     return read

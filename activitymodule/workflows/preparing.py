@@ -14,7 +14,7 @@ from activitymodule.settings import Settings, location, resolve
 from activitymodule.streaming.session import spark_session
 from activitymodule.streaming.spark_errors import explained_spark
 from activitymodule.telemetry import mapping
-from activitymodule.telemetry.sources import SOURCES, source_named
+from activitymodule.telemetry.sources import SOURCES, remote, source_named
 from activitymodule.telemetry.sources.tables import guess as guessing
 from activitymodule.telemetry.sources.tables.guess import Guess
 from activitymodule.telemetry.sources.tables.source import TableSource
@@ -49,7 +49,7 @@ def guess(path: Path, out: str | None = None) -> Guess:
 def prepare(
     config: Settings,
     source: str,
-    path: Path,
+    path: Path | str,
     out: str | None = None,
     *,
     say: Callable[[str], None] = lambda text: None,
@@ -57,13 +57,18 @@ def prepare(
     """Clean the recordings of a source into Parquet by person and date; a repetition changes nothing.
 
     source : its name, that of a shipped mapping, or a YAML file with a mapping
+    path : of this machine, or an address (s3://, gs://), where the source reads file by file
     out : lake/prepared/SOURCE unless given, or the name of the mapping. The counts also go to
         reports/ingestion_summary.json.
     say : told what is done, and what the files hold that a mapping leaves out
     Raises ConfigError or DataError before Spark starts where the source or the path cannot be right.
     """
     reader = source_named(source)
-    reader.scan(path)
+    where = str(path) if remote.is_address(path) else Path(path).resolve()
+    if isinstance(where, Path):
+        reader.scan(where)
+    else:
+        remote.scan(reader, where)
     target = location(out or f"{config.lake.folder}/prepared/{reader.name}")
     say(f"preparing {path} ...")
     if isinstance(reader, TableSource):
@@ -72,6 +77,6 @@ def prepare(
         if len(reader.left_out) > MOST_LEFT_OUT:
             say(f"  left out: {len(reader.left_out) - MOST_LEFT_OUT:,} more columns and files")
     with explained_spark(config):
-        ingestion = preprocess.prepare(spark_session(config, "prepare"), source, path.resolve(), target)
+        ingestion = preprocess.prepare(spark_session(config, "prepare"), source, where, target)
     preprocess.report(ingestion, resolve(config.reports.folder) / SUMMARY)
     return ingestion

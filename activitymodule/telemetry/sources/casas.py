@@ -57,6 +57,11 @@ class Casas:
     """
 
     name = "casas"
+    file_suffix = ".csv"
+
+    def person_of(self, file: str) -> str:
+        """Whose recording a file is, by its name."""
+        return re.sub(r"[^A-Za-z0-9._-]", "_", file.removesuffix(self.file_suffix))
 
     def scan(self, path: Path) -> list[Unit]:
         """One unit a file; ConfigError or DataError where there is no such file."""
@@ -64,7 +69,7 @@ class Casas:
         files = sorted(path.rglob("*.csv")) if path.is_dir() else [path]
         if not files:
             raise ConfigError(f"{path} holds no CSV file")
-        units = [Unit(self.name, str(file), _person_of(file)) for file in files]
+        units = [Unit(self.name, str(file), self.person_of(file.name)) for file in files]
         for unit in units:  # better now than after hours
             with opened(unit) as stream:
                 _header(stream, unit)
@@ -99,11 +104,6 @@ class Casas:
                         sums[name] += values.sum()
                         counts[name] += len(values)
         return {name: sums[name] / counts[name] for name in names if counts[name]}
-
-
-def _person_of(file: Path) -> str:
-    name = file.name.removesuffix(".csv")
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
 
 
 def _header(file: IO[bytes], unit: Unit) -> list[str]:
