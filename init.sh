@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
     cat <<'TEXT'
-Usage: ./init.sh [--quick | --docker] [--help]
+Usage: ./init.sh [--quick | --docker | --stage [SOURCE]] [--help]
 
 Sets the project up in this folder; run it as often as you like.
   .venv/   a virtual environment with requirements.lock, installed by uv, every package checked by its hash
@@ -17,6 +17,9 @@ Sets the project up in this folder; run it as often as you like.
              run makes it
   --docker   only what `docker compose up` needs: .env and the images (ten minutes the first time). Needs no Python
              and no Java; chosen automatically where they are missing and a Docker engine answers.
+  --stage    for the cloud, besides all of the above: with SOURCE (such as casas) its raw data goes from the web into
+             the bucket of cloud.staging (`activity fetch`), then code, Spark scripts, requirements and jars
+             (`activity cloud stage`), each only where it changed; and the images, where a Docker engine answers
 
 Needs Python 3.11, 3.12 or 3.13, JDK 17 or 21 and, the first time, a network and 6 GB of disk. About a minute.
 
@@ -35,10 +38,13 @@ fail() { say "$*"; exit 1; }
 
 with_docker=""
 with_archive=yes
+with_stage=""
+source=""
 case "${1:-}" in
 "") ;;
 --quick) with_archive="" ;;
 --docker) with_docker=yes ;;
+--stage) with_stage=yes source=${2:-} ;;
 -h | --help) usage; exit 0 ;;
 *) usage >&2; exit 2 ;;
 esac
@@ -257,6 +263,13 @@ write_secrets
 
 # ---- an archive of the classes Spark loads: jobs start in four fifths of the time
 if [ -n "$with_archive" ] || [ -z "$did" ]; then .venv/bin/python -m activitymodule.streaming.class_archive; fi
+
+# ---- the cloud: raw data and code into the bucket
+if [ -n "$with_stage" ]; then
+    if [ -n "$source" ]; then .venv/bin/activity fetch "$source" || exit $?; fi
+    .venv/bin/activity cloud stage || exit $?
+    if engine_answers; then docker compose build --quiet || fail "an image could not be built; see above"; fi
+fi
 
 if [ -n "$did" ]; then
     say "ready; next: . .venv/bin/activate && activity up"

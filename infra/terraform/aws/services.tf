@@ -17,6 +17,10 @@ locals {
     ACTIVITY_LAKE__FOLDER             = "s3://${module.lake.buckets["lake"]}"
     ACTIVITY_ARCHIVE__FOLDER          = "s3://${module.lake.buckets["lake"]}/archive"
     ACTIVITY_SPARK__CHECKPOINTS       = "s3://${module.lake.buckets["checkpoints"]}"
+    ACTIVITY_CLOUD__STAGING           = "s3://${module.lake.buckets["lake"]}/cloud"
+    ACTIVITY_CLOUD__APPLICATION       = var.name
+    ACTIVITY_CLOUD__ROLE              = module.engine.job_role_arn
+    ACTIVITY_CLOUD__DATABASE          = replace(var.name, "-", "_")
     # kafka-python and pyarrow ask this variable for the region, and no other
     AWS_DEFAULT_REGION = var.region
   }
