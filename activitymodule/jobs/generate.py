@@ -15,6 +15,7 @@ from activitymodule.streaming import generate as streaming
 from activitymodule.synthesis import faults as synthesis
 from activitymodule.synthesis import figures
 from activitymodule.workflows import generating
+from activitymodule.workflows.cloud.reference import local_reference
 
 SECTION = "Stream"
 
@@ -58,7 +59,7 @@ def generate(
         faults=None if faults is None else parse_faults(faults),
     )
     if figure is not None:
-        for path in figures.draw(figure, config.fleet.reference, config.fleet.seed):
+        for path in figures.draw(figure, local_reference(config, config.fleet.reference), config.fleet.seed):
             typer.echo(str(path))
         return
     line = _Line()

@@ -8,12 +8,13 @@ started again repeats nothing.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from activitymodule import files
 from activitymodule.errors import ActivityError, ConfigError, ServiceUnavailableError
 from activitymodule.kafka import clients
 from activitymodule.kafka.failures import of_java
@@ -262,12 +264,47 @@ class Counts:
         return count
 
 
+@dataclass(frozen=True)
+class Carried:
+    """Reference statistics on their way to the workers, which may run on other machines.
+
+    name : a shipped name, or the path of a file; content : of the file and of its note, by their suffix
+    """
+
+    name: str
+    content: dict[str, bytes]
+
+    @classmethod
+    def of(cls, name: str) -> Carried:
+        """Those of a name or path, as `ReferenceStatistics.load` takes it."""
+        path = Path(name)
+        if path.suffix != ".parquet":
+            return cls(name, {})
+        return cls(name, {suffix: path.with_suffix(suffix).read_bytes() for suffix in (".parquet", ".json")})
+
+    def path(self) -> str:
+        """The name, or the path of the files on this machine: their own, else a copy that is made once."""
+        if not self.content or Path(self.name).is_file():
+            return self.name
+        digest = hashlib.sha256(b"".join(self.content.values())).hexdigest()
+        path = Path(tempfile.gettempdir()) / f"activity-reference-{digest[:16]}.parquet"
+        for suffix in (".json", ".parquet"):  # the one that is looked for comes last
+            if not path.with_suffix(suffix).is_file():
+                files.write_bytes(path.with_suffix(suffix), self.content[suffix])
+        return str(path)
+
+
 def _outgoing(
     config: Settings, spark: SparkSession, run: Run, rows: Slice | Stream, counts: Counts
 ) -> DataFrame:
     """The messages of the rows, as Kafka's sink wants them."""
-    topic = config.kafka.topic
-    send = partial(sending, run=run, topic=topic, truth_topic=config.kafka.truth_topic)
+    topic, truth_topic = config.kafka.topic, config.kafka.truth_topic
+    carried = Carried.of(run.reference)
+
+    def send(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        there = replace(run, reference=carried.path())
+        return sending(batches, run=there, topic=topic, truth_topic=truth_topic)
+
     count = counts.passing(topic)
     frame = fleet_rows(spark, rows, config.fleet.engine, config.fleet.partitions)
     return frame.mapInArrow(lambda batches: count(send(batches)), "topic string, key string, value binary")

@@ -18,6 +18,7 @@ from activitymodule.streaming.session import spark_session
 from activitymodule.streaming.spark_errors import explained_spark
 from activitymodule.synthesis import people as fleet_people
 from activitymodule.synthesis.faults import Run
+from activitymodule.workflows.cloud.reference import with_reference
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def generate(
     start : UTC seconds; store_people : write who wears the watches into the table people (where the store is away
     `warn` is called, and the fleet runs without). Raises ConfigError, ServiceUnavailableError or BrokerError.
     """
+    config = with_reference(config)
     run = fleet_run(config, start=start, seconds=seconds, messages=messages)
     clients.require_broker(config)
     topics.create(config)

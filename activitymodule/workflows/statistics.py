@@ -21,6 +21,7 @@ from activitymodule.statistics.recipes import settings_used
 from activitymodule.statistics.recordings import Recording
 from activitymodule.statistics.reference import Origin, ReferenceStatistics
 from activitymodule.synthesis.signals import SignalGenerator
+from activitymodule.workflows.cloud.reference import local_reference
 
 Step = Callable[[str, int], None]
 """Called before each step with what it does, and with the number of steps."""
@@ -238,7 +239,7 @@ def _synthesiser(config: Settings, what: str, real: list[Recording], jitter: boo
     """What makes the synthetic recordings of `compare`, and whether another seed makes others."""
     kind, _, name = what.partition(":")
     if kind == "reference":
-        reference = ReferenceStatistics.load(name)
+        reference = ReferenceStatistics.load(local_reference(config, name))
         strangers = {r.person for r in real} - set(reference.people)
         if strangers:
             raise ConfigError(

@@ -25,6 +25,7 @@ from activitymodule.settings import Augmentation, Settings
 from activitymodule.synthesis.history import training_parts
 from activitymodule.telemetry.sources import is_source, read, source_named
 from activitymodule.telemetry.untrusted import readable
+from activitymodule.workflows.cloud.reference import local_reference
 from activitymodule.workflows.requests import TrainingRequest
 
 Progress = Callable[[int, int], None]
@@ -120,9 +121,8 @@ def _parts(
 def _synthetic_parts(
     config: Settings, devices: int, minutes: int, seed: int, progress: Progress
 ) -> Iterator[_Part]:
-    parts = training_parts(
-        devices, minutes, seed, reference=config.fleet.reference, devices_at_once=_DEVICES_AT_ONCE
-    )
+    reference = local_reference(config, config.fleet.reference)
+    parts = training_parts(devices, minutes, seed, reference=reference, devices_at_once=_DEVICES_AT_ONCE)
     for k, part in enumerate(parts, 1):
         yield _Part(part.readings, part.people)
         progress(min(k * _DEVICES_AT_ONCE, devices), devices)
