@@ -78,6 +78,8 @@ def test_every_file_is_read_and_no_more_dags_are_there(bag: dict[str, Any]) -> N
         "retention",
         "assign_personas",
         "build_days",
+        "preprocess_on_emr",
+        "load_warehouse",
     }
     assert bag["files"] == len(bag["dags"])
 

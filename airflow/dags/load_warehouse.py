@@ -1,0 +1,53 @@
+"""Loads daily records and predictions of past days from the lake into Redshift: files that are new or changed.
+
+The same as `activity warehouse load`. A run that is interrupted is done again by the next one.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, RetryAction, RetryRule, dag, task
+
+from activitymodule.errors import LASTING
+from activitymodule.orchestration.names import LOAD_WAREHOUSE, XCom
+from activitymodule.settings import load
+
+CONFIG = load()
+
+
+@dag(
+    dag_id=LOAD_WAREHOUSE,
+    schedule=CronTriggerTimetable(CONFIG.airflow.warehouse, timezone="UTC")
+    if CONFIG.airflow.warehouse
+    else None,
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=12),
+    tags=["activity", "cloud"],
+    doc_md=__doc__,
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(minutes=5),
+        "retry_exponential_backoff": 2.0,
+        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([*LASTING], action=RetryAction.FAIL)]),
+    },
+)
+def load_warehouse() -> None:
+    """The DAG."""
+
+    @task
+    def load_files() -> XCom:
+        """All files that are due."""
+        # boto3 and PyArrow take seconds, and the DAG processor reads this file every minute
+        from activitymodule.workflows.cloud import warehouse
+
+        report = warehouse.load(CONFIG, say=print)
+        rows = sum(one.rows for one in report.loaded)
+        return {"to": report.to, "files": len(report.loaded), "rows": rows, "kept": report.kept}
+
+    load_files()
+
+
+load_warehouse()
