@@ -57,14 +57,16 @@ class ArrayForest(BaseEstimator):
         self.column_share = column_share
         self.seed = seed
 
-    def _parameters(self) -> dict[str, int | float | None]:
-        """Sklearn's names of the parameters."""
+    def parameters(self) -> dict[str, int | float | None]:
+        """Sklearn's names of the parameters. Trees grow on all cores, each from a seed of its own: the same on any
+        number of cores."""
         return {
             "n_estimators": self.trees,
             "max_depth": self.depth,
             "min_samples_leaf": self.least_rows_a_leaf,
             "max_features": self.column_share,
             "random_state": self.seed,
+            "n_jobs": -1,
         }
 
     def _keep(self, trees: Sequence[_Tree], columns: int) -> None:
@@ -145,7 +147,7 @@ class ForestClassifier(ArrayForest, ClassifierMixin):
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> ForestClassifier:
         """Learn."""
-        grown = RandomForestClassifier(**self._parameters()).fit(X, y)
+        grown = RandomForestClassifier(**self.parameters()).fit(X, y)
         self.classes_ = np.asarray(grown.classes_, np.int64)
         self._keep([one.tree_ for one in grown.estimators_], X.shape[1])
         return self
@@ -165,8 +167,11 @@ class ForestRegressor(ArrayForest, RegressorMixin):
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> ForestRegressor:
         """Learn."""
-        grown = RandomForestRegressor(**self._parameters()).fit(X, y)
-        self._keep([one.tree_ for one in grown.estimators_], X.shape[1])
+        return self.keep(RandomForestRegressor(**self.parameters()).fit(X, y))
+
+    def keep(self, grown: RandomForestRegressor) -> ForestRegressor:
+        """Take over the trees of a forest that sklearn has grown."""
+        self._keep([one.tree_ for one in grown.estimators_], grown.n_features_in_)
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:

@@ -6,12 +6,13 @@ arrays in a skops file, which is what ships. Each file is loaded in a process of
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import joblib
@@ -21,6 +22,7 @@ from sklearn.metrics import r2_score, root_mean_squared_error
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.pipeline import Pipeline
 
+from activitymodule.behaviour.forest import ForestRegressor
 from activitymodule.behaviour.workouts import SHIPPED, Rows, pipeline_of
 from activitymodule.errors import ServiceUnavailableError
 from activitymodule.models.export import dump
@@ -126,97 +128,82 @@ def recipes(unbounded_trees: int) -> tuple[Recipe, ...]:
 def study(
     rows: Rows,
     folder: Path,
+    forests: Sequence[Recipe],
     *,
-    unbounded_trees: int,
     seed: int = 0,
     say: Callable[[str], None] = lambda text: None,
 ) -> SizeStudy:
-    """Grow, write and measure all forests, in `folder`, from which each file goes once it is measured.
+    """Grow, write and measure forests, in `folder`, from which each file goes once it is measured.
 
-    A fifth of the people is held out. say : called with the name of each forest
+    forests : the unbounded one first, and one that ships; a fifth of the people is held out. say : called with the
+    name of each forest
     """
     train, test = next(
         GroupShuffleSplit(1, test_size=0.2, random_state=seed).split(rows.X, groups=rows.person)
     )
+    encode = pipeline_of(rows, "forest", seed)["encode"].fit(rows.X[train])
+    X, y = encode.transform(rows.X[train]), rows.y[train]
     found: list[SizeRow] = []
+    unbounded: RandomForestRegressor | None = None
     # forests of one recipe are grown once, whatever they are written as
-    for key in dict.fromkeys(
-        (one.trees, one.depth, one.least_rows_a_leaf) for one in recipes(unbounded_trees)
-    ):
-        same = [
-            one for one in recipes(unbounded_trees) if key == (one.trees, one.depth, one.least_rows_a_leaf)
-        ]
-        found += _grown(rows, train, test, same, folder, seed, say)
-    order = [one.name for one in recipes(unbounded_trees)]
-    found.sort(key=lambda row: order.index(row.name))
+    for (trees, depth, leaf), same in _by_forest(forests).items():
+        say(same[0].name)
+        arrays = ForestRegressor(trees, depth, leaf, seed=seed)
+        if unbounded is not None and (depth, leaf) == (None, 1) and trees <= len(unbounded.estimators_):
+            grown = _first(unbounded, trees)
+        else:
+            grown = RandomForestRegressor(**arrays.parameters()).fit(X, y)
+        unbounded = unbounded or grown
+        for recipe in same:
+            of_arrays = recipe.form == "arrays"
+            model = Pipeline([("encode", encode), ("model", arrays.keep(grown) if of_arrays else grown)])
+            found.append(_measured(recipe, model, folder, rows.take(test)))
     whole, ships = found[0], next(row for row in found if row.shipped)
     passes = ships.file_megabytes < LIMIT_MEGABYTES and ships.r2 >= whole.r2 - LEAST_R2_LOSS
     data = "synthetic" if rows.synthetic else "recorded"
     return SizeStudy(data, len(rows), len(np.unique(rows.person)), tuple(found), passes)
 
 
-def _grown(
-    rows: Rows,
-    train: np.ndarray,
-    test: np.ndarray,
-    same: list[Recipe],
-    folder: Path,
-    seed: int,
-    say: Callable[[str], None],
-) -> list[SizeRow]:
-    one = same[0]
-    pipeline = pipeline_of(
-        rows,
-        "forest",
-        seed,
-        trees=one.trees,
-        depth=one.depth,
-        least_rows_a_leaf=one.least_rows_a_leaf,
-    )
-    native = None
-    if any(recipe.form != "arrays" for recipe in same):
-        say(same[0].name)
-        native = RandomForestRegressor(
-            one.trees,
-            max_depth=one.depth,
-            min_samples_leaf=one.least_rows_a_leaf,
-            max_features=0.4,
-            random_state=seed,
-        )
-        kept = Pipeline([("encode", pipeline["encode"]), ("model", native)]).fit(rows.X[train], rows.y[train])
-    found = []
-    for recipe in same:
-        say(recipe.name)
-        if recipe.form == "arrays":
-            model = pipeline.fit(rows.X[train], rows.y[train])
-            path = folder / "forest.skops"
+def _by_forest(every: Sequence[Recipe]) -> dict[tuple[int, int | None, int], list[Recipe]]:
+    found: dict[tuple[int, int | None, int], list[Recipe]] = {}
+    for one in every:
+        found.setdefault((one.trees, one.depth, one.least_rows_a_leaf), []).append(one)
+    return found
+
+
+def _first(grown: RandomForestRegressor, trees: int) -> RandomForestRegressor:
+    """The forest of the first trees: what the same seed grows where so many are asked for."""
+    fewer = copy.copy(grown)
+    fewer.n_estimators, fewer.estimators_ = trees, grown.estimators_[:trees]
+    return fewer
+
+
+def _measured(recipe: Recipe, model: Pipeline, folder: Path, test: Rows) -> SizeRow:
+    """Write, load and try a forest; its file goes."""
+    forest = model["model"]
+    path = folder / ("forest.skops" if recipe.form == "arrays" else "forest.joblib")
+    try:
+        if isinstance(forest, ForestRegressor):
+            nodes = forest.nodes
             path.write_bytes(dump(model))
         else:
-            model = kept
-            path = folder / "forest.joblib"
+            nodes = sum(int(one.tree_.node_count) for one in forest.estimators_)
             joblib.dump(model, path, compress=3 if "compressed" in recipe.form else 0)
-        predicted = model.predict(rows.X[test])
-        trees = model["model"]
-        nodes = trees.nodes if recipe.form == "arrays" else sum(t.tree_.node_count for t in trees.estimators_)
+        size = path.stat().st_size / 1e6
         megabytes, seconds = loaded(path)
-        found.append(
-            SizeRow(
-                recipe.name,
-                recipe.form,
-                recipe.trees,
-                recipe.depth,
-                recipe.least_rows_a_leaf,
-                int(nodes),
-                path.stat().st_size / 1e6,
-                megabytes,
-                seconds,
-                float(r2_score(rows.y[test], predicted)),
-                float(root_mean_squared_error(rows.y[test], predicted)),
-                recipe.name.startswith("shipped"),
-            )
-        )
-        path.unlink()
-    return found
+    finally:
+        path.unlink(missing_ok=True)
+    predicted = model.predict(test.X)
+    return SizeRow(
+        **asdict(recipe),
+        nodes=nodes,
+        file_megabytes=size,
+        load_megabytes=megabytes,
+        load_seconds=seconds,
+        r2=float(r2_score(test.y, predicted)),
+        rmse=float(root_mean_squared_error(test.y, predicted)),
+        shipped=recipe.name.startswith("shipped"),
+    )
 
 
 def loaded(path: Path) -> tuple[float, float]:

@@ -13,7 +13,13 @@ from activitymodule.behaviour import sizes as study
 from activitymodule.jobs import options, output
 from activitymodule.settings import settings
 from activitymodule.workflows.behaviour import documents, keeping, personas, wearing, workouts
-from activitymodule.workflows.behaviour.requests import UNBOUNDED_TREES, DayModel, DayTrainingRequest
+from activitymodule.workflows.behaviour.requests import (
+    BLOCKS,
+    UNBOUNDED_TREES,
+    DayModel,
+    DayTrainingRequest,
+    DocumentBlock,
+)
 
 SECTION = "Labels and models"
 
@@ -32,6 +38,9 @@ _DAYS = typer.Option(
 )
 _PEOPLE = typer.Option(
     None, help="Parquet with body data: participant, age_years, sex, height_cm, weight_kg, ..."
+)
+_MOST_PEOPLE = typer.Option(
+    None, min=10, help="Size study of so many people at the most, drawn at random; all by default."
 )
 _SEED = typer.Option(1, min=0, max=2**31 - 1, help="Same days, same seed: same model.")
 
@@ -157,6 +166,7 @@ def sizes(
     people: Path = _PEOPLE,
     seed: int = _SEED,
     unbounded_trees: int = typer.Option(UNBOUNDED_TREES, min=1, help="Trees of the unbounded forest."),
+    most_people: int = _MOST_PEOPLE,
     figure: Path = typer.Option(None, help="Write a picture."),
     as_json: bool = options.JSON,
 ) -> None:
@@ -165,7 +175,14 @@ def sizes(
     Ends with code 1 where the shipped forest has 50 MB or more, or loses more than .01 of R2.
     """
     request = DayTrainingRequest(days=days, people=people, seed=seed)
-    found = workouts.size_study(settings(), request, unbounded_trees=unbounded_trees, figure=figure, say=_say)
+    found = workouts.size_study(
+        settings(),
+        request,
+        unbounded_trees=unbounded_trees,
+        most_people=most_people,
+        figure=figure,
+        say=_say,
+    )
     if as_json:
         output.print_json(found)
     else:
@@ -176,7 +193,8 @@ def sizes(
 
 
 @app.command(
-    epilog="Example: activity behaviour document --days history --real fitbit-daily:fitbit_daily.tar.gz"
+    epilog="Examples: activity behaviour document --days history --real fitbit-daily:fitbit_daily.tar.gz   |   "
+    "activity behaviour document --days history --only sizes --unbounded-trees 400"
 )
 def document(
     days: str = typer.Option("history", help=_DAYS.help),
@@ -184,11 +202,23 @@ def document(
     people: Path = _PEOPLE,
     real: str = typer.Option(None, help="Recorded days for calories, as --days."),
     seed: int = _SEED,
-    unbounded_trees: int = typer.Option(UNBOUNDED_TREES, min=1, help="Trees of the size study."),
+    unbounded_trees: int = typer.Option(
+        UNBOUNDED_TREES, min=1, help="Trees of the unbounded forest of the size study."
+    ),
+    most_people: int = _MOST_PEOPLE,
+    only: list[DocumentBlock] = typer.Option(None, help="Only this part; may be repeated. All by default."),
 ) -> None:
-    """Write the figures of docs/personas.md: all models, evaluated only."""
+    """Write the figures of docs/personas.md: the models are evaluated only."""
     request = DayTrainingRequest(days=days, truth=truth, people=people, seed=seed, evaluate_only=True)
-    path = documents.write(settings(), request, real=real, unbounded_trees=unbounded_trees, say=_say)
+    path = documents.write(
+        settings(),
+        request,
+        only=frozenset(only or BLOCKS),
+        real=real,
+        unbounded_trees=unbounded_trees,
+        most_people=most_people,
+        say=_say,
+    )
     typer.echo(f"{path}: written")
 
 

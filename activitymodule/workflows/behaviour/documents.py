@@ -16,7 +16,12 @@ from activitymodule.errors import DataError
 from activitymodule.settings import Settings, resolve
 from activitymodule.workflows.behaviour import personas as persona_training
 from activitymodule.workflows.behaviour import wearing, workouts
-from activitymodule.workflows.behaviour.requests import UNBOUNDED_TREES, DayTrainingRequest
+from activitymodule.workflows.behaviour.requests import (
+    BLOCKS,
+    UNBOUNDED_TREES,
+    DayTrainingRequest,
+    DocumentBlock,
+)
 
 DOCUMENT = "docs/personas.md"
 FIGURES = "docs/figures"
@@ -26,35 +31,47 @@ def write(
     config: Settings,
     request: DayTrainingRequest,
     *,
+    only: frozenset[DocumentBlock] = frozenset(BLOCKS),
     real: str | None,
     unbounded_trees: int = UNBOUNDED_TREES,
+    most_people: int | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Path:
-    """Evaluate every model and write the document's blocks and pictures; real : recorded days, for calories.
+    """Evaluate models and write the document's blocks and pictures.
 
+    only : the parts to write; real : recorded days, for calories; unbounded_trees, most_people : of the size study
     Raises DataError where the document lacks a block.
     """
     path, pictures = resolve(DOCUMENT), resolve(FIGURES)
     text = path.read_text(encoding="utf-8")
     text = block(text, "behaviour", behaviour_text())
     text = block(text, "names", RULE)
-    say("personas")
-    found = persona_training.train(config, request).report
-    cluster_counts_figure(found, pictures / "personas-clusters.png")
-    centroids_figure(found, pictures / "personas-centroids.png")
-    text = block(text, "personas", personas_text(found))
-    outcomes = workouts.train(config, request, say=say)
-    if real is not None:
-        # as many folds as people: one person is left out at a time
-        alone = replace(request, days=real, truth=None, people=None, folds=10_000)
-        outcomes += [one for one in workouts.train(config, alone, say=say) if one.target == "calories"]
-    text = block(text, "workouts", workouts_text(outcomes))
-    say("size study")
-    study = workouts.size_study(
-        config, request, unbounded_trees=unbounded_trees, figure=pictures / "forest-sizes.png", say=say
-    )
-    text = block(text, "sizes", sizes_text(study))
-    text = block(text, "retention", wearing_text(wearing.train(config, request, say=say)))
+    if "personas" in only:
+        say("personas")
+        found = persona_training.train(config, request).report
+        cluster_counts_figure(found, pictures / "personas-clusters.png")
+        centroids_figure(found, pictures / "personas-centroids.png")
+        text = block(text, "personas", personas_text(found))
+    if "workouts" in only:
+        outcomes = workouts.train(config, request, say=say)
+        if real is not None:
+            # as many folds as people: one person is left out at a time
+            alone = replace(request, days=real, truth=None, people=None, folds=10_000)
+            outcomes += [one for one in workouts.train(config, alone, say=say) if one.target == "calories"]
+        text = block(text, "workouts", workouts_text(outcomes))
+    if "sizes" in only:
+        say("size study")
+        study = workouts.size_study(
+            config,
+            request,
+            unbounded_trees=unbounded_trees,
+            most_people=most_people,
+            figure=pictures / "forest-sizes.png",
+            say=say,
+        )
+        text = block(text, "sizes", sizes_text(study))
+    if "retention" in only:
+        text = block(text, "retention", wearing_text(wearing.train(config, request, say=say)))
     files.write_text(path, text)
     return path
 

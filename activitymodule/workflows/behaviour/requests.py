@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 UNBOUNDED_TREES = 100  # of the size study
 DayModel = Literal["personas", "workouts", "retention"]
+DocumentBlock = Literal["personas", "workouts", "sizes", "retention"]
+BLOCKS: tuple[DocumentBlock, ...] = get_args(DocumentBlock)
+"""Parts of docs/personas.md whose figures take a training each."""
 
 
 @dataclass(frozen=True)

@@ -113,14 +113,20 @@ def size_study(
     request: DayTrainingRequest,
     *,
     unbounded_trees: int = UNBOUNDED_TREES,
+    most_people: int | None = None,
     figure: Path | None = None,
     say: Say = lambda text: None,
 ) -> sizes.SizeStudy:
-    """The size study on the days that the request names; figure : a picture to write."""
+    """The size study on the days that the request names; most_people : of so many at the most, drawn at random;
+    figure : a picture to write."""
     learned = load(config, request)
     rows = workouts.rows_of(learned.grid, "calories", learned.body)
+    people = np.unique(rows.person)
+    if most_people is not None and most_people < len(people):
+        some = np.random.default_rng(request.seed).choice(people, most_people, replace=False)
+        rows = rows.take(np.isin(rows.person, some))
     with tempfile.TemporaryDirectory(prefix="activity-sizes-") as folder:
-        found = sizes.study(rows, Path(folder), unbounded_trees=unbounded_trees, seed=request.seed, say=say)
+        found = sizes.study(rows, Path(folder), sizes.recipes(unbounded_trees), seed=request.seed, say=say)
     if figure is not None:
         sizes_figure(found.forests, rows.synthetic, figure)
     return found
