@@ -30,6 +30,11 @@ def demo(
     keep: bool = typer.Option(False, help="Leave the embedded stack running at the end."),
     console: bool = typer.Option(True, help="Serve the web console, and open it where there is a screen."),
     airflow: bool = typer.Option(True, help="Start Airflow as well (600 MB of memory, half a minute)."),
+    days: bool = typer.Option(
+        True,
+        help="Make daily records of the fleet's people and a report on them, two minutes after the first predictions "
+        "and every ten minutes; a report on synthetic people is left alone.",
+    ),
     as_json: bool = options.JSON,
 ) -> None:
     """Start everything, train a champion where there is none, and show predictions live.
@@ -39,7 +44,10 @@ def demo(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     summary = workflow.run(
-        workflow.Demo(seconds, devices, keep, console, airflow), settings(), say=_say, headline=_headline
+        workflow.Demo(seconds, devices, keep, console, airflow, days),
+        settings(),
+        say=_say,
+        headline=_headline,
     )
     if as_json:
         output.print_json(summary)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from activitymodule.embedded.stack import Stack
 from activitymodule.errors import ActivityError, DataError, ServiceUnavailableError
+from activitymodule.lake.exports import exports_folder, read_export
 from activitymodule.serving.record import serving
 from activitymodule.settings import Settings, resolve
 from activitymodule.store.connection import session
@@ -30,6 +32,8 @@ Headline = Callable[[str, str], None]
 """Called with the number of a step (`2/6`) and its title."""
 
 _LEAST_COVERAGE = 0.9
+_DAYS_AFTER, _DAYS_EVERY = 120.0, 600.0
+"""Seconds from the first predictions to the first daily records, and from then on: the archive has readings by then."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +48,14 @@ class Summary(Totals):
 @dataclass(frozen=True)
 class Demo:
     """What to run. seconds : of live view, None: until Ctrl-C; devices : 0: fleet.devices; keep : leave the
-    stack running at the end"""
+    stack running at the end; days : daily records of the fleet's people and a report on them"""
 
     seconds: float | None = None
     devices: int = 0
     keep: bool = False
     console: bool = True
     airflow: bool = True
+    days: bool = True
 
 
 def run(demo: Demo, config: Settings, *, say: Say, headline: Headline) -> Summary:
@@ -84,6 +89,8 @@ def run(demo: Demo, config: Settings, *, say: Say, headline: Headline) -> Summar
                 # not before: on two cores its start would hold back the first predictions
                 if demo.airflow:
                     later.enter_context(running(["airflow", "up"], logs / "demo-airflow.log"))
+                if demo.days and _reports_are_ours(config):
+                    later.enter_context(_days(logs))
 
             headline("6/6", f"live predictions (Ctrl-C ends the demo; the logs of the jobs are in {logs})")
             _view(demo.seconds, (scorer, fleet), lambda: _scored(config, begin), when_scored)
@@ -147,6 +154,41 @@ def _answers(url: str, job: Job, seconds: float = 60) -> bool:
         except OSError:
             time.sleep(0.2)
     return False
+
+
+def _reports_are_ours(config: Settings) -> bool:
+    """Whether there is no report yet, or one on daily records of watches: no other is replaced."""
+    try:
+        people = read_export(exports_folder(config), "people", columns=["source"])
+    except DataError:
+        return False
+    return people is None or "synthetic" not in people.column("source").to_pylist()
+
+
+@contextmanager
+def _days(logs: Path) -> Iterator[None]:
+    """The day so far of the fleet's people, as daily records and a report on them, made anew while the block lasts."""
+    environment = os.environ | {"ACTIVITY_REPORTS__SOURCE": "devices"}
+    over = threading.Event()
+
+    def make() -> None:
+        after = _DAYS_AFTER
+        while not over.wait(after):
+            after = _DAYS_EVERY
+            for verb in (["days", "build"], ["report"]):
+                with running(verb, logs / f"demo-{verb[0]}.log", environment) as job:
+                    while job.exit_code is None and not over.wait(0.3):
+                        pass
+                if job.exit_code != 0:
+                    break  # its log says why; the demo goes on, and so do further attempts
+
+    thread = threading.Thread(target=make, name="days", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _scored(config: Settings, begin: float) -> bool:

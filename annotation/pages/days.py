@@ -90,7 +90,9 @@ async def _everybody(people: pa.Table, metric: str) -> None:
                 "Number of people who wore their watch, by day",
             )
         title, unit = METRICS[metric]
-        with frame.panel(title, note="mean of the people who wore their watch"):
+        with frame.panel(
+            title, note="mean of the people who wore their watch; of all where nobody did for 10 h"
+        ):
             plots.show(
                 plots.day_lines(dates, unit, {title: totals.column(metric).to_pylist()}),
                 f"{title}, mean over people, by day",
@@ -128,12 +130,13 @@ async def _person(person: dict[str, object], found: pa.Table, metric: str) -> No
     dates: list[date] = found.column("date").to_pylist()
     persona = person["persona"]
     usual = await exports.rows("typical", where=pc.field("persona") == (persona or ""))
+    of = "a worn day" if person["worn_days"] else "a day; none was worn for 10 h"
     frame.stats(
         [
             ("Days", f"{person['days']:,}", f"{dates[0]} to {dates[-1]}"),
             ("Worn", f"{person['worn_days']:,}", "days of 10 h or more"),
-            ("Steps", _figure(person["steps"]), "a worn day"),
-            ("Active", f"{_figure(person['active_minutes'])} min", "a worn day"),
+            ("Steps", _figure(person["steps"]), of),
+            ("Active", f"{_figure(person['active_minutes'])} min", of),
             ("Persona", str(persona or "none"), "by behaviour"),
         ]
     )

@@ -43,6 +43,17 @@ def _grouped(table: pa.Table, keys: list[str], counted: str) -> pa.Table:
     return found.rename_columns([names.get(name, name) for name in found.column_names])
 
 
+def _filled(found: pa.Table, days: pa.Table, key: str) -> pa.Table:
+    """Means over all days where none was worn for 10 hours, as on the first one."""
+    every = pa.TableGroupBy(days, [key], use_threads=False).aggregate([(name, "mean") for name in MEANS])
+    place = pc.index_in(found.column(key), every.column(key).combine_chunks())
+    for name in MEANS:
+        own = found.column(name)
+        filled = pc.coalesce(own, every.column(f"{name}_mean").take(place).cast(own.type))
+        found = found.set_column(found.schema.get_field_index(name), name, filled)
+    return found
+
+
 def _people(days: pa.Table, worn: pa.Table, personas: Mapping[str, str]) -> pa.Table:
     spans = pa.TableGroupBy(days, "participant", use_threads=False).aggregate(
         [("date", "min"), ("date", "max"), ("date", "count"), ("zone", "max"), ("source", "max")]
@@ -56,7 +67,7 @@ def _people(days: pa.Table, worn: pa.Table, personas: Mapping[str, str]) -> pa.T
     }
     spans = spans.rename_columns([names.get(name, name) for name in spans.column_names])
     means = _grouped(worn, ["participant"], "worn_days")
-    found = spans.join(means, "participant", use_threads=False)
+    found = _filled(spans.join(means, "participant", use_threads=False), days, "participant")
     count = found.schema.get_field_index("worn_days")
     found = found.set_column(count, "worn_days", pc.fill_null(found.column("worn_days"), 0))
     persona = [personas.get(name) for name in found.column("participant").to_pylist()]
@@ -71,7 +82,7 @@ def _totals(days: pa.Table, worn: pa.Table) -> pa.Table:
     )
     names = {**_mean_names(), "participant_count": "worn"}
     by_date = by_date.rename_columns([names.get(n, n) for n in by_date.column_names])
-    found = dates.join(by_date, "date", use_threads=False)
+    found = _filled(dates.join(by_date, "date", use_threads=False), days, "date")
     place = found.schema.get_field_index("worn")
     return found.set_column(place, "worn", pc.fill_null(found.column("worn"), 0))
 

@@ -76,11 +76,15 @@ def test_totals_and_typical_days_are_of_worn_days(records: pa.Table, folder: Pat
     assert of_all["kcal"] == pytest.approx(pc.mean(mondays.column("kcal")).as_py())
 
 
-def test_who_has_no_worn_day_is_listed_all_the_same(tmp_path: Path) -> None:
+def test_who_has_no_worn_day_has_the_means_of_all_days_as_on_the_first_one(tmp_path: Path) -> None:
     records = day_records(people=1, days=3)
     place = records.schema.get_field_index("wear_minutes")
     unworn = records.set_column(place, records.schema.field(place), pa.array([10.0, None, 0.0]))
     write_days(tmp_path, with_derived(merged(unworn)), {})
     (person,) = exported(tmp_path, "people").to_pylist()
-    assert (person["days"], person["worn_days"], person["steps"]) == (3, 0, None)
+    assert (person["days"], person["worn_days"]) == (3, 0)
+    assert person["steps"] == pytest.approx(pc.mean(unworn.column("steps")).as_py())
+    assert [one["steps"] for one in exported(tmp_path, "totals").to_pylist()] == unworn.column(
+        "steps"
+    ).to_pylist()
     assert [one["worn"] for one in exported(tmp_path, "totals").to_pylist()] == [0, 0, 0]
