@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +24,8 @@ from activitymodule.settings import Settings, location
 from activitymodule.store import erasures
 from activitymodule.store.connection import Connection, session, transact
 from activitymodule.store.erasures import Erasure
+from activitymodule.store.locks import DAILY as DAILY_LOCK
+from activitymodule.store.locks import RETENTION, SessionLock
 from activitymodule.store.participants import required
 from activitymodule.workflows.people.withdrawing import settle
 
@@ -53,30 +56,23 @@ def erase(
     by_whom: str,
     also: Sequence[str] = (),
     step: Step = lambda _: None,
+    patience_seconds: float = 60,
 ) -> ErasureReport:
     """Remove a person from the store, the archive, the lake and reports; what they wore stays excluded.
 
-    also : further folders to search. Raises NotFoundError, ErasureUnfinishedError where something is left, and
-    ServiceUnavailableError; done again, it goes on.
+    also : further folders to search. Raises NotFoundError, ErasureUnfinishedError where something is left, LockedError
+    where daily records are being built or retention is at work after that time, and ServiceUnavailableError; done
+    again, it goes on.
     """
     erasure = transact(config, lambda connection: erasures.begin(connection, participant, by_whom))
     step("waiting for batches that are going on")
     with session(config, read_only=True) as connection:
         withdrawn_at = required(connection, participant).withdrawn_at
-        tables = erasures.tables(connection)
     assert withdrawn_at is not None
     settle(config, withdrawn_at)
     folders = folders_of(config, also)
-    for folder in folders:
-        step(f"files of {folder.name}")
-        _remove_files(config, erasure, folder)
-    for table in tables:
-        step(f"table {table.name}")
-        transact(config, partial(_remove_rows, erasure=erasure, table=table))
-    transact(config, lambda connection: _remove_rest(config, connection, erasure))
-    step("searching what is left")
-    _check_files(config, erasure, folders)
-    transact(config, lambda connection: _finish(connection, erasure))
+    with _nothing_is_copied(config, patience_seconds):
+        _remove(config, erasure, folders, step)
     with session(config, read_only=True) as connection:
         removed, models = erasures.removed_by(connection, erasure.erasure_id)
     return ErasureReport(
@@ -87,6 +83,37 @@ def erase(
         searched=("the store: every table", *(folder.address for folder in folders)),
         remarks=_remarks(config, erasure, models),
     )
+
+
+@contextmanager
+def _nothing_is_copied(config: Settings, patience_seconds: float) -> Iterator[None]:
+    """Nobody makes daily records of predictions that are about to go, or moves these to the lake."""
+    held = (
+        "the person is withdrawn, but not erased: {holder} may write files of them; wait for it, then run the command "
+        "again: it goes on where it was"
+    )
+    with ExitStack() as stack:
+        for kind, name in ((DAILY_LOCK, "days"), (RETENTION, "retention")):
+            lock = SessionLock(
+                config, kind, name, who="people erase", held=held, patience_seconds=patience_seconds
+            )
+            stack.enter_context(lock)
+        yield
+
+
+def _remove(config: Settings, erasure: Erasure, folders: Sequence[Folder], step: Step) -> None:
+    with session(config, read_only=True) as connection:
+        tables = erasures.tables(connection)
+    for folder in folders:
+        step(f"files of {folder.name}")
+        _remove_files(config, erasure, folder)
+    for table in tables:
+        step(f"table {table.name}")
+        transact(config, partial(_remove_rows, erasure=erasure, table=table))
+    transact(config, lambda connection: _remove_rest(config, connection, erasure))
+    step("searching what is left")
+    _check_files(config, erasure, folders)
+    transact(config, lambda connection: _finish(connection, erasure))
 
 
 def folders_of(config: Settings, also: Sequence[str]) -> list[Folder]:

@@ -17,7 +17,13 @@ import pytest
 from prediction_rows import EPOCH_US, make_prediction_rows
 from queued import LABELS, make_item
 
-from activitymodule.errors import DataError, ErasureUnfinishedError, NotFoundError, WornByOtherError
+from activitymodule.errors import (
+    DataError,
+    ErasureUnfinishedError,
+    LockedError,
+    NotFoundError,
+    WornByOtherError,
+)
 from activitymodule.lake.archive import archive_path
 from activitymodule.lake.snapshots import read_snapshot, write_snapshot
 from activitymodule.learning.gold import GoldWindows
@@ -32,6 +38,7 @@ from activitymodule.store.answers import answer
 from activitymodule.store.connection import session
 from activitymodule.store.dead_letters import DeadLetters, write_dead_letters
 from activitymodule.store.leases import lease_these
+from activitymodule.store.locks import DAILY, SessionLock
 from activitymodule.store.models import record_model_version
 from activitymodule.store.participants import Details, Wear
 from activitymodule.store.predictions import write_predictions
@@ -185,6 +192,10 @@ def test_an_erasure_goes_on_after_a_kill_and_leaves_nothing(settings: Settings, 
     with pytest.raises(ErasureUnfinishedError, match=r"notes\.txt"):
         erase(settings, "anna", by_whom="a test")
     stray.unlink()
+    # a build of daily records that began before would write hers afterwards
+    building = SessionLock(settings, DAILY, "days", who="x", held="{holder}", patience_seconds=0)
+    with building, pytest.raises(LockedError):
+        erase(settings, "anna", by_whom="a test", patience_seconds=0)
     report = erase(settings, "anna", by_whom="a test")
     assert report.resumed
     assert report.removed == {
