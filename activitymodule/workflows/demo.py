@@ -168,7 +168,8 @@ def _reports_are_ours(config: Settings) -> bool:
 @contextmanager
 def _days(logs: Path) -> Iterator[None]:
     """The day so far of the fleet's people, as daily records and a report on them, made anew while the block lasts."""
-    environment = os.environ | {"ACTIVITY_REPORTS__SOURCE": "devices"}
+    # a day of a few people needs little memory, and the scorer has a Java of its own
+    environment = os.environ | {"ACTIVITY_REPORTS__SOURCE": "devices", "ACTIVITY_SPARK__DRIVER_MEMORY": "1g"}
     over = threading.Event()
 
     def make() -> None:
