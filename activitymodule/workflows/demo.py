@@ -93,6 +93,10 @@ def run(demo: Demo, config: Settings, *, say: Say, headline: Headline) -> Summar
                     later.enter_context(_days(logs))
 
             headline("6/6", f"live predictions (Ctrl-C ends the demo; the logs of the jobs are in {logs})")
+            if demo.days:
+                say(
+                    "two minutes after the first ones, and every ten minutes, the console's page Days is made anew"
+                )
             _view(demo.seconds, (scorer, fleet), lambda: _scored(config, begin), when_scored)
         return _summary(config, begin)
     except KeyboardInterrupt:
