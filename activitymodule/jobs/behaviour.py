@@ -14,7 +14,6 @@ from activitymodule.jobs import options, output
 from activitymodule.settings import settings
 from activitymodule.workflows.behaviour import documents, keeping, personas, wearing, workouts
 from activitymodule.workflows.behaviour.requests import (
-    BLOCKS,
     UNBOUNDED_TREES,
     DayModel,
     DayTrainingRequest,
@@ -213,7 +212,7 @@ def document(
     path = documents.write(
         settings(),
         request,
-        only=frozenset(only or BLOCKS),
+        only=frozenset(only or DocumentBlock),
         real=real,
         unbounded_trees=unbounded_trees,
         most_people=most_people,

@@ -17,7 +17,6 @@ from activitymodule.settings import Settings, resolve
 from activitymodule.workflows.behaviour import personas as persona_training
 from activitymodule.workflows.behaviour import wearing, workouts
 from activitymodule.workflows.behaviour.requests import (
-    BLOCKS,
     UNBOUNDED_TREES,
     DayTrainingRequest,
     DocumentBlock,
@@ -31,7 +30,7 @@ def write(
     config: Settings,
     request: DayTrainingRequest,
     *,
-    only: frozenset[DocumentBlock] = frozenset(BLOCKS),
+    only: frozenset[DocumentBlock] = frozenset(DocumentBlock),
     real: str | None,
     unbounded_trees: int = UNBOUNDED_TREES,
     most_people: int | None = None,
@@ -46,20 +45,20 @@ def write(
     text = path.read_text(encoding="utf-8")
     text = block(text, "behaviour", behaviour_text())
     text = block(text, "names", RULE)
-    if "personas" in only:
+    if DocumentBlock.personas in only:
         say("personas")
         found = persona_training.train(config, request).report
         cluster_counts_figure(found, pictures / "personas-clusters.png")
         centroids_figure(found, pictures / "personas-centroids.png")
         text = block(text, "personas", personas_text(found))
-    if "workouts" in only:
+    if DocumentBlock.workouts in only:
         outcomes = workouts.train(config, request, say=say)
         if real is not None:
             # as many folds as people: one person is left out at a time
             alone = replace(request, days=real, truth=None, people=None, folds=10_000)
             outcomes += [one for one in workouts.train(config, alone, say=say) if one.target == "calories"]
         text = block(text, "workouts", workouts_text(outcomes))
-    if "sizes" in only:
+    if DocumentBlock.sizes in only:
         say("size study")
         study = workouts.size_study(
             config,
@@ -70,7 +69,7 @@ def write(
             say=say,
         )
         text = block(text, "sizes", sizes_text(study))
-    if "retention" in only:
+    if DocumentBlock.retention in only:
         text = block(text, "retention", wearing_text(wearing.train(config, request, say=say)))
     files.write_text(path, text)
     return path

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 UNBOUNDED_TREES = 100  # of the size study
 DayModel = Literal["personas", "workouts", "retention"]
-DocumentBlock = Literal["personas", "workouts", "sizes", "retention"]
-BLOCKS: tuple[DocumentBlock, ...] = get_args(DocumentBlock)
-"""Parts of docs/personas.md whose figures take a training each."""
+
+
+class DocumentBlock(StrEnum):
+    """A part of docs/personas.md whose figures take a training."""
+
+    personas = "personas"
+    workouts = "workouts"
+    sizes = "sizes"
+    retention = "retention"
 
 
 @dataclass(frozen=True)
