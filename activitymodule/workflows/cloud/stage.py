@@ -53,7 +53,7 @@ def staging(config: Settings, to: str | None = None) -> str:
     where = to or config.cloud.staging
     if not where or "://" not in where:
         raise ConfigError(
-            f"{'nothing' if not where else repr(where[:200])} is no place to stage to; set cloud.staging to "
+            f"{f'{where[:200]!r} is no address' if where else 'cloud.staging is not set'}; set cloud.staging to "
             "s3://BUCKET/PREFIX, or give --to"
         )
     return where

@@ -167,7 +167,7 @@ def test_what_may_cost_too_much_is_asked_first(config: Settings) -> None:
     [
         ({"role": None}, r"cloud\.role is not set"),
         ({"role": ROLE + "-2"}, "does not exist"),
-        ({"staging": None}, "cloud.staging"),
+        ({"staging": None}, r"cloud\.staging is not set"),
         ({"staging": "s3://raw/nothing"}, "activity cloud stage"),
         ({"image": None}, r"cloud\.image is not set"),
     ],
