@@ -9,7 +9,7 @@ from activitymodule.errors import ActivityError
 from activitymodule.settings import Settings
 from activitymodule.streaming.log import log
 from activitymodule.streaming.session import details
-from activitymodule.streaming.spark_errors import first_line
+from activitymodule.streaming.spark_errors import cause, memory_advice, out_of_memory
 
 FAILURES_ALLOWED = 5
 """In as many minutes, while every service answers, before the job gives up."""
@@ -33,7 +33,9 @@ class Failures:
         self._at.append(now)
         while now - self._at[0] > 60 * FAILURES_ALLOWED:
             self._at.popleft()
-        first, more = first_line(str(error)), details(self._config)
+        first, more = cause(error), f"(details {details(self._config)})"
+        if out_of_memory(error):
+            first = f"Spark's Java process has too little memory ({first}): {memory_advice(self._config)}"
         if len(self._at) > FAILURES_ALLOWED:
-            raise ActivityError(f"scoring fails repeatedly: {first} (details {more})") from error
-        log(f"a batch failed and is tried again: {first} (details {more})")
+            raise ActivityError(f"scoring fails repeatedly: {first} {more}") from error
+        log(f"a batch failed and is tried again: {first} {more}")

@@ -21,14 +21,23 @@ from activitymodule.streaming.session import details
 
 _PYTHON_ERROR = re.compile(r"^(?:[\w$]+\.)*([\w$]*(?:Error|Exception|Interrupt)): (\S.*)$")
 _JAVA_CLASS = re.compile(r"^(?:[\w$]+\.)+[\w$]+: ")  # in front of a message
+# where an error only says that another one was raised on the other side of a connection, or in a task
+_WRAPPER = re.compile(r"(?:Py4J\w+|PythonException): |.*\bTraceback \(most recent call last\)")
+_REASON = re.compile(r"Caused by: (.+)")
+_OF_TASK = re.compile(r"most recent failure: Lost task .*? executor \w+\): (.+)")
+_OF_CALL = re.compile(r"Py4JJavaError: .*\n\s*: (.+)")
+_OUT_OF_MEMORY = "OutOfMemoryError"
+# of Java's process: Spark ends it so after an error for want of memory, Java itself where its options say so
+_EXITS_OUT_OF_MEMORY = (52, 3)
 
 
 def first_line(message: str) -> str:
     """The line of a Spark error that names the cause: that of the Python exception where there is one."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    errors = [match for line in lines if (match := _PYTHON_ERROR.match(line))]
+    errors = [f"{match[1]}: {match[2]}" for line in lines if (match := _PYTHON_ERROR.match(line))]
+    errors = [error for error in errors if not _WRAPPER.match(error)] or errors
     if errors:
-        return f"{errors[-1][1]}: {errors[-1][2]}"[:300]
+        return errors[-1][:300]
     return lines[0][:300] if lines else "unknown error"
 
 
@@ -40,9 +49,28 @@ def cause(error: BaseException) -> str:
         while java.getCause() is not None:
             java = java.getCause()
         text = str(java.toString())
-    # where a task failed, its reasons are in the text
-    reasons = re.findall(r"Caused by: (.+)", text)
-    return _JAVA_CLASS.sub("", first_line(reasons[-1] if reasons else text))
+    # where a task failed, or Python's call of Java, the reasons are in the text
+    for pattern in (_REASON, _OF_TASK, _OF_CALL):
+        reasons = [one for one in pattern.findall(text) if not _WRAPPER.search(one)]
+        if reasons:
+            text = reasons[-1]
+            break
+    return _JAVA_CLASS.sub("", first_line(text))
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a failure comes of Java's memory."""
+    return _OUT_OF_MEMORY in str(error)
+
+
+def memory_advice(config: Settings) -> str:
+    """What to set where Java's memory does not suffice."""
+    spark = config.spark
+    rocksdb = ", set spark.state_store to rocksdb" if spark.state_store == "memory" else ""
+    return (
+        f"raise spark.driver_memory (now {spark.driver_memory}){rocksdb}, or lower windows.watermark_minutes (now "
+        f"{config.windows.watermark_minutes:g}): each watch's open windows are kept in memory for so long"
+    )
 
 
 def java_runs(patience_seconds: float = 0.0) -> bool:
@@ -100,8 +128,12 @@ def _handle_error(server: socketserver.BaseServer, request: Any, client_address:
 def _ended(config: Settings) -> JavaEndedError:
     process = getattr(SparkContext._gateway, "proc", None)
     code = process.returncode if process is not None else None
-    how = f"was killed (signal {-code})" if code is not None and code < 0 else "ended"
+    if code in _EXITS_OUT_OF_MEMORY:
+        how, advice = "ran out of memory and ended", f"{memory_advice(config)}; then run the command again"
+    else:
+        how = f"was killed (signal {-code})" if code is not None and code < 0 else "ended"
+        how += ", as happens where memory runs out"
+        advice = "run the command again, with more free memory or a lower spark.driver_memory"
     return JavaEndedError(
-        f"Spark's Java process {how}, as happens where memory runs out; what is stored is not affected: run the "
-        f"command again, with more free memory or a lower spark.driver_memory (details {details(config)})"
+        f"Spark's Java process {how}; what is stored is not affected: {advice} (details {details(config)})"
     )
