@@ -233,7 +233,7 @@ def kept(system: System) -> tuple[Any, ...]:
 def test_stopping_is_in_order_and_up_again_finds_everything(system: System) -> None:
     before = kept(system)
     system.compose("stop")
-    # 137: the engine had to kill it when its ten seconds of grace were over
+    # 137: the engine had to kill it when its time to end was over
     assert [one["Service"] for one in system.containers() if one["ExitCode"] == 137] == []
     assert "scored" in system.compose("logs", "--no-log-prefix", "--tail", "3", "scorer")
     system.compose("down")
