@@ -164,6 +164,8 @@ def api(
                 "secret": "0123456789abcdef",
                 "requests_per_minute": 100_000,
                 "sign_ins_per_minute": 10_000,
+                # requests that tests leave half-sent wait for them, on a machine as busy as may be
+                "request_seconds": 300,
             },
             airflow={"uri": f"http://127.0.0.1:{any_free_port()}"},
         )

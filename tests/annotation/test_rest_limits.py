@@ -54,7 +54,7 @@ def held(api: Console, client: httpx.Client) -> bool:
 
 
 def wait_for(condition: object, what: str) -> None:
-    deadline = time.monotonic() + 55  # half-sent requests end after 60
+    deadline = time.monotonic() + 240  # half-sent requests end after 300
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, what
         time.sleep(0.05)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 
 import pytest
 
@@ -33,9 +32,9 @@ def test_a_second_scorer_is_refused_with_the_name_of_the_first(fresh_settings):
 def test_a_lost_lock_is_taken_again_unless_another_scorer_has_it(fresh_settings, connection):
     def cut(lease):
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s)", (lease._connection.info.backend_pid,))
+            # and waits until it is gone
+            cursor.execute("SELECT pg_terminate_backend(%s, 60000)", (lease._connection.info.backend_pid,))
         connection.commit()
-        time.sleep(0.2)
 
     with ScorerLease(fresh_settings, "t", patience_seconds=1) as lease:
         cut(lease)

@@ -65,7 +65,8 @@ def test_a_restart_goes_unnoticed_and_a_broken_connection_is_replaced(
     other = make_pool(fresh_settings)
     kill = "SELECT pg_terminate_backend(%s)"
     first = pool.run(lambda connection: fetch_value(connection, PID))
-    other.run(lambda connection: execute(connection, kill, (first,)))
+    waited = "SELECT pg_terminate_backend(%s, 60000)"  # until it is gone
+    other.run(lambda connection: execute(connection, waited, (first,)))
     second = pool.run(lambda connection: fetch_value(connection, PID))
     assert second != first
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -106,18 +107,20 @@ def create_database(settings: Settings) -> None:
     from activitymodule.embedded.postgres import Postgres
     from activitymodule.store.migrate import upgrade
 
+    # of each day one of its own: a migrated store has tables for the next days
+    migrated = f"{MIGRATED}_{datetime.now(UTC):%Y%m%d}"
     begun = replaced(settings, store={"database": f"{MIGRATED}_begun"})
     with closing(Postgres(settings).connect()) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (MIGRATED,))
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (migrated,))
         if cursor.fetchone() is None:
             drop_database(begun)
             Postgres(begun).settle()
             upgrade(begun)
-            names = sql.Identifier(begun.store.database), sql.Identifier(MIGRATED)
+            names = sql.Identifier(begun.store.database), sql.Identifier(migrated)
             cursor.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(*names))
         cursor.execute(
             sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
-                *map(sql.Identifier, (settings.store.database, settings.store.user, MIGRATED))
+                *map(sql.Identifier, (settings.store.database, settings.store.user, migrated))
             )
         )
 

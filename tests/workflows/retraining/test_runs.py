@@ -261,7 +261,7 @@ def test_one_at_a_time_and_a_killed_run_is_noticed(fresh_settings, serving, labe
         )
 
     first = start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     found: Any = None
     while time.monotonic() < deadline:
         with session(settings, read_only=True) as connection:
@@ -273,7 +273,7 @@ def test_one_at_a_time_and_a_killed_run_is_noticed(fresh_settings, serving, labe
     assert found.step == "train"
     os.killpg(first.pid, signal.SIGSTOP)  # it holds the lock for as long as the second one takes to start
     second = start("--force")
-    output = second.communicate(timeout=60)[0]
+    output = second.communicate(timeout=240)[0]
     assert second.returncode == RefusedError.exit_code, output
     assert found.run_id in output
     assert "Traceback" not in output
