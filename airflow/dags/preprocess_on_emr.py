@@ -52,7 +52,7 @@ def preprocess_on_emr() -> None:
     """The DAG."""
 
     @task
-    def run(params: Any = None, run_id: str = "") -> XCom:
+    def run(params: Any = None, run_id: Any = None) -> XCom:
         """Starts the job, and waits for its end."""
         # boto3 takes a second, and the DAG processor reads this file every minute
         from activitymodule.workflows.cloud import running
@@ -62,7 +62,7 @@ def preprocess_on_emr() -> None:
             "preprocess",
             tuple(shlex.split(params["words"] or "")),
             hours=float(params["hours"]),
-            token=token_of(PREPROCESS_ON_EMR, run_id),
+            token=token_of(PREPROCESS_ON_EMR, str(run_id)),
         )
         job = running.submit(CONFIG, request, confirm=lambda cost: True, say=print)
         ended = running.follow(CONFIG, job)
