@@ -19,6 +19,8 @@ from pathlib import Path
 
 from summaries import Json, write_between
 
+from activitymodule import settings
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 MARKS = ("<!-- other watches: made by benchmarks/cross_device.py -->", "<!-- end of other watches -->")
@@ -28,7 +30,6 @@ FIGURES = ("accuracy", "macro_f1", "confidence", "coverage")
 
 def measured(train_on: str, sets: list[str], seeds: list[int]) -> Json:
     """Figures by recipe, set and profile, one a seed; of the people of the training, held out, as well."""
-    from activitymodule import settings
     from activitymodule.models.bundle import BundleBytes, load_bundle
     from activitymodule.workflows.training import Request, train
 

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from summaries import Json, write_between
 
+from activitymodule import settings
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 MARKS = ("<!-- figures: made by benchmarks/models.py -->", "<!-- end of figures -->")
@@ -25,7 +27,6 @@ MARKS = ("<!-- figures: made by benchmarks/models.py -->", "<!-- end of figures 
 
 def judged(data: str, seeds: list[int]) -> Json:
     """Reports of the classifier on real people, one a seed, and of the regressor on synthesised people."""
-    from activitymodule import settings
     from activitymodule.workflows.training import Request, train
 
     config = settings.load({})
@@ -47,7 +48,6 @@ def timed(windows: int) -> Json:
     """Median milliseconds of processor time for batches of windows, windows/s of a large one, sizes of files."""
     import numpy as np
 
-    from activitymodule import settings
     from activitymodule.models.bundle import BundleBytes, load_bundle
     from activitymodule.workflows.training import Request, load_windows, train
 
