@@ -26,6 +26,7 @@ from sklearn.pipeline import Pipeline
 from activitymodule.errors import ModelError, ModelNotTrustedError, ModelTooLargeError
 from activitymodule.models.contract import trusted_types
 from activitymodule.models.families import CLASSIFIERS, REGRESSORS
+from activitymodule.models.flavour import flavour_files
 from activitymodule.models.kinds import DAY_TYPES
 from activitymodule.models.recalibration import Recalibration
 from activitymodule.models.skops_io import dumps, get_untrusted_types, loads
@@ -220,7 +221,7 @@ def write_folder(
     metrics: dict[str, object],
     limits: Models,
 ) -> str:
-    """Write model, card and metrics into an existing folder; returns the SHA-256 of the model file.
+    """Write model, card, metrics and MLflow's description into an existing folder; returns the model file's SHA-256.
 
     Raises ModelError where the model is larger than `models.max_megabytes`.
     """
@@ -229,6 +230,8 @@ def write_folder(
     (folder / MODEL_FILE).write_bytes(content)
     (folder / CARD_FILE).write_text(card.to_json() + "\n", encoding="utf-8")
     (folder / METRICS_FILE).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    for name, text in flavour_files(card).items():
+        (folder / name).write_text(text, encoding="utf-8")
     return hashlib.sha256(content).hexdigest()
 
 

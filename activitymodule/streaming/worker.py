@@ -34,7 +34,7 @@ from activitymodule.streaming.minutes import Minutes
 from activitymodule.streaming.queue.marking import Marker
 from activitymodule.streaming.queue.marks import Marking, Marks, Scored, together
 from activitymodule.telemetry.excluded import NOTHING_EXCLUDED, Excluded
-from activitymodule.windows.assembling import assemble
+from activitymodule.windows.assembling import LOW_COVERAGE, NO_FEATURES, assemble
 from activitymodule.windows.features import features
 from activitymodule.windows.frame import KnownModels
 from activitymodule.windows.panes import arrival_us, decode_panes
@@ -44,9 +44,6 @@ T = TypeVar("T")
 # error: of the project, returned and not raised: Spark would try the task again, whatever the error means
 COUNT_SCHEMA = "windows long, written long, complete long, weight double, marked binary, error string"
 BACKFILL_SCHEMA = "seen long, windows long, written long, error string"
-
-LOW_COVERAGE = "low coverage"
-NO_FEATURES = "no acceleration"
 
 _DECODE_ROWS = 50_000  # messages that are decoded together, at the most ...
 _DECODE_BYTES = 128 << 20  # ... and about so many bytes of them

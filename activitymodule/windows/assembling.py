@@ -11,6 +11,10 @@ from activitymodule.errors import DataError
 from activitymodule.settings import Windows
 from activitymodule.windows.packing import CHANNELS, RECORD
 
+LOW_COVERAGE = "low coverage"
+NO_FEATURES = "no acceleration"
+"""Why a window has no activity."""
+
 _STEPS = CHANNELS.index("steps")
 _ACCELERATION = slice(0, 3)
 _LAST_SLOTS = 1.5  # before a window's end: a reading there shows that the window has ended
