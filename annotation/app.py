@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from nicegui import ui
 
 from annotation import access, api, auth, context, failures, pages, registry, sockets
+from annotation.api import scoring, swagger
 from annotation.frame import LOGO, STATIC
 from annotation.gate import Gate
 from annotation.refusals import handle_errors
@@ -19,6 +20,7 @@ from annotation.refusals import handle_errors
 @asynccontextmanager
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     yield
+    await context.run(scoring.close)
     context.close()
 
 
@@ -28,12 +30,13 @@ def make_app() -> Callable[[Any, Any, Any], Awaitable[None]]:
     Raises ConfigError if sessions cannot be signed, or if a module of annotation/pages or annotation/api is broken.
     """
     auth.check_secret()
-    # no /docs: its page would load scripts from elsewhere; the description itself is at /openapi.json
+    # the usual /docs would load its scripts from elsewhere; annotation/api/swagger has it with files of its own
     app = FastAPI(title="Activity", docs_url=None, redoc_url=None, lifespan=_lifespan)
 
     handle_errors(app)
     failures.log_in_one_line()
     app.mount("/static", StaticFiles(directory=STATIC), name="console-static")
+    app.mount(swagger.FILES, StaticFiles(packages=[swagger.PACKAGE]), name="swagger")
     for router in [*registry.load_routers(api), *registry.load_pages(pages)]:
         app.include_router(router)
     access.check_callers_first(app)

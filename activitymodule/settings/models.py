@@ -281,9 +281,11 @@ class Console(Section):
     session_hours: float = Field(12, gt=0)
     items_per_hour_goal: int = Field(60, ge=1)
     sign_ins_per_minute: int = Field(10, ge=1)
-    requests_per_minute: int = Field(600, ge=1)
+    requests_per_minute: int = Field(3000, ge=1)
     request_seconds: float = Field(60, gt=0)
     windows_per_request: int = Field(2000, ge=1)
+    prediction_log_megabytes: float = Field(20, ge=0)
+    prediction_log_files: int = Field(5, ge=1)
     token_days: float | None = Field(None, gt=0, le=3650)
     trusted_proxies: list[str] = []
 

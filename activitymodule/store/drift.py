@@ -16,27 +16,28 @@ from activitymodule.store.queries import execute, fetch_all, fetch_row, fetch_va
 
 _WRITE = """
 INSERT INTO feature_minutes (minute, model_version, query_id, batch_id, part, windows, counts, sums, squares,
-                             histogram, activities, confidence_sum, confidences)
+                             histogram, activities, confidence_sum, confidences, watches)
 VALUES (%s, %s, %s, %s, %s, %s, %s::integer[], %s::float8[], %s::float8[], %s::integer[], %s::integer[], %s,
-        %s::integer[])
+        %s::integer[], %s)
 ON CONFLICT (minute, model_version, query_id, batch_id, part) DO UPDATE SET
     windows = excluded.windows, counts = excluded.counts, sums = excluded.sums, squares = excluded.squares,
     histogram = excluded.histogram, activities = excluded.activities,
-    confidence_sum = excluded.confidence_sum, confidences = excluded.confidences
+    confidence_sum = excluded.confidence_sum, confidences = excluded.confidences, watches = excluded.watches
 """
-# Only batches that can no longer be replayed: Spark replays at most the last one that was begun.
+# Only batches that can no longer be replayed: Spark replays at most the last one that was begun. What a console wrote
+# is never written again.
 _TAKE = """
 DELETE FROM feature_minutes f
-WHERE batch_id >= 0 AND EXISTS (
+WHERE batch_id >= 0 AND (starts_with(query_id, 'rest ') OR EXISTS (
     SELECT FROM batches b
-    WHERE b.query_id = f.query_id AND b.batch_id > f.batch_id AND b.finished_at IS NOT NULL)
-RETURNING minute, model_version, windows, counts::text, sums::text, squares::text, histogram::text,
+    WHERE b.query_id = f.query_id AND b.batch_id > f.batch_id AND b.finished_at IS NOT NULL))
+RETURNING minute, model_version, watches, windows, counts::text, sums::text, squares::text, histogram::text,
           activities::text, confidence_sum, confidences::text
 """
 _TAKE_MERGED = """
 DELETE FROM feature_minutes WHERE minute = %s AND model_version = %s AND batch_id = -1
-RETURNING windows, counts::text, sums::text, squares::text, histogram::text, activities::text, confidence_sum,
-          confidences::text
+RETURNING watches, windows, counts::text, sums::text, squares::text, histogram::text, activities::text,
+          confidence_sum, confidences::text
 """
 _BY_WATCH = """
 SELECT device_id, activity, count(*), sum(confidence)::double precision FROM predictions
@@ -44,6 +45,8 @@ WHERE model_version = %s AND coverage >= %s AND window_start > %s AND window_sta
 GROUP BY device_id, activity
 """
 _MERGED = -1  # the batch_id of a row that was merged
+_REST = "rest "  # begins the query_id of rows that a console wrote
+_PEOPLE = "SELECT count(DISTINCT person_of(watch, now())) FROM unnest(%s::text[]) AS watch"
 
 
 def write_minutes(
@@ -63,6 +66,25 @@ def write_minutes(
         _insert(connection, _time(minute_us), model_version, query_id, batch_id, part, totals)
 
 
+def write_rest_minutes(
+    connection: Connection,
+    minutes: Mapping[int, Totals],
+    *,
+    model_version: str,
+    replica: str,
+    number: int,
+    devices: Sequence[str],
+) -> None:
+    """Write what one console scored by REST, once, in the caller's transaction; the arguments as of `write_minutes`.
+
+    replica : the process; number : grows with each call of it; devices : the watches it lately scored
+    """
+    watches = int(fetch_value(connection, _PEOPLE, (list(devices),)))
+    for minute_us, totals in sorted(minutes.items()):
+        minute, query = _time(minute_us), f"{_REST}{replica}"
+        _insert(connection, minute, model_version, query, number, 0, totals, watches)
+
+
 def _insert(
     connection: Connection,
     minute: datetime,
@@ -71,6 +93,7 @@ def _insert(
     batch_id: int,
     part: int,
     totals: Totals,
+    watches: int = 0,
 ) -> None:
     values = (
         minute,
@@ -86,6 +109,7 @@ def _insert(
         _array(totals.activities),
         round(totals.confidence_sum, 4),
         _array(totals.confidences),
+        watches,
     )
     execute(connection, _WRITE, values)
 
@@ -127,15 +151,17 @@ def merge_minutes(connection: Connection) -> int:
     if not fetch_value(connection, "SELECT pg_try_advisory_xact_lock(%s)", (MERGING_MINUTES,)):
         return 0
     taken = fetch_all(connection, _TAKE)
-    merged: dict[tuple[datetime, str], Totals] = {}
-    for minute, version, *row in taken:
-        totals = _totals(row)
-        before = merged.get((minute, version))
-        merged[minute, version] = totals if before is None else before + totals
-    for (minute, version), totals in sorted(merged.items(), key=lambda item: item[0]):
+    merged: dict[tuple[datetime, str], tuple[Totals, int]] = {}
+    for minute, version, watches, *row in taken:
+        totals, before = _totals(row), merged.get((minute, version))
+        if before is not None:
+            totals, watches = before[0] + totals, max(before[1], watches)
+        merged[minute, version] = totals, watches
+    for (minute, version), (totals, watches) in sorted(merged.items(), key=lambda item: item[0]):
         earlier = fetch_row(connection, _TAKE_MERGED, (minute, version))
-        totals = totals + _totals(earlier) if earlier else totals
-        _insert(connection, minute, version, "", _MERGED, 0, totals)
+        if earlier:
+            totals, watches = totals + _totals(earlier[1:]), max(watches, earlier[0])
+        _insert(connection, minute, version, "", _MERGED, 0, totals, watches)
     return len(taken)
 
 
@@ -152,7 +178,7 @@ def forget_minutes(connection: Connection, keep_days: float) -> int:
 class Seen:
     """The totals of a version between two times: windows begin in [since, until).
 
-    watches : whose windows they are; watches that one person is known to wear count as one
+    watches : whose windows they are, at the least; watches that one person is known to wear count as one
     """
 
     since: datetime
@@ -175,6 +201,11 @@ SELECT count(DISTINCT person_of(device_id, last)) FROM (
       AND window_start < %s AND window_start >= %s::timestamptz - %s * interval '1 minute'
     GROUP BY device_id) AS watches
 """
+# by REST: no window of them is stored, so each console counts its own
+_WATCHES_BY_REST = """
+SELECT coalesce(max(watches), 0) FROM feature_minutes
+WHERE model_version = %s AND minute >= %s::timestamptz - %s * interval '1 minute'
+"""
 
 
 def read_seen(
@@ -195,7 +226,30 @@ def read_seen(
         return None
     watches = fetch_value(connection, _WATCHES, (model_version, least_coverage, until, until, minutes))
     since = fetch_value(connection, "SELECT %s::timestamptz - %s * interval '1 minute'", (until, minutes))
-    return Seen(since, until, totals, max(int(watches), 1))
+    by_rest = fetch_value(connection, _WATCHES_BY_REST, (model_version, until, minutes))
+    return Seen(since, until, totals, max(int(watches), int(by_rest), 1))
+
+
+_COURSE = """
+SELECT date_bin(%(seconds)s * interval '1 second', minute, %(since)s), windows, counts::text, sums::text,
+       squares::text, histogram::text, activities::text, confidence_sum, confidences::text
+FROM feature_minutes
+WHERE model_version = %(version)s AND minute >= %(since)s AND minute < %(until)s
+"""
+
+
+def read_course(
+    connection: Connection, version: str, since: datetime, until: datetime, parts: int
+) -> list[tuple[datetime, Totals]]:
+    """The totals of a version in equal parts of the time from `since` until `until`, by their begin, those without a
+    window left out."""
+    seconds = (until - since).total_seconds() / parts
+    values = {"seconds": seconds, "since": since, "until": until, "version": version}
+    found: dict[datetime, Totals] = {}
+    for begin, *row in fetch_all(connection, _COURSE, values):
+        one = _totals(row)
+        found[begin] = found[begin] + one if begin in found else one
+    return sorted(found.items(), key=lambda item: item[0])
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ which does not bias its features.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from activitymodule.models.baseline import Counter, Totals
 from activitymodule.models.bundle import ScoringModel
 from activitymodule.settings import Settings
@@ -39,6 +41,11 @@ class Minutes:
         for minute, totals in counts.items():
             before = self._totals.get(minute)
             self._totals[minute] = totals if before is None else before + totals
+
+    @property
+    def totals(self) -> Mapping[int, Totals]:
+        """Minute (UTC microseconds) -> what was counted of it."""
+        return self._totals
 
     def write(self, connection: Connection, *, model_version: str, query_id: str, batch_id: int) -> None:
         """Write the rows of this task, in the caller's transaction."""

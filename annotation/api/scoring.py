@@ -1,12 +1,14 @@
 """/predict and /batch_predict: score readings with the stream's own code.
 
-Messages go through the stream's decode, panes, features and champion; nothing is stored.
+Messages go through the stream's decode, panes, features and champion. No prediction is stored: what was predicted is
+logged and counted for drift monitoring (workflows/model_operations/rest_predictions).
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +29,7 @@ from activitymodule.telemetry.excluded import Excluded
 from activitymodule.windows.frame import NO_MODELS, KnownModels
 from activitymodule.windows.grouping import group_panes
 from activitymodule.windows.panes import decode_panes
+from activitymodule.workflows.model_operations.rest_predictions import Recorder, Taken
 from annotation import context
 from annotation.access import Sender, require_sender
 from annotation.answers import (
@@ -49,10 +52,26 @@ router = APIRouter(tags=["scoring"])
 BATCH_MESSAGES = 1000
 _BATCH_BODIES = 8  # the size limit of a batch, in message limits
 # requests that are read, wait or are scored, of everybody and of one sender
-PLACES = Places(8, each=4)
+_PLACES, _BATCH_PLACES = Places(32, each=24), Places(8, each=4)
 _devices = ModelCache(seconds=0)  # asked at every request: a model that was just set counts
 # threads of their own, fewer than cores: pages and sign-in must not wait for a model
 _threads = ThreadPoolExecutor(min(2, max(1, (os.cpu_count() or 1) - 1)), thread_name_prefix="scoring")
+_recorder: Recorder | None = None
+_recorder_lock = threading.Lock()
+
+
+def _recording(config: Settings) -> Recorder:
+    global _recorder
+    with _recorder_lock:
+        if _recorder is None:
+            _recorder = Recorder(config, context.write)
+        return _recorder
+
+
+def close() -> None:
+    """Write what was counted; the console ends."""
+    if _recorder is not None:
+        _recorder.close()
 
 
 @router.post(
@@ -67,9 +86,9 @@ _threads = ThreadPoolExecutor(min(2, max(1, (os.cpu_count() or 1) - 1)), thread_
 async def predict(request: Request, sender: Annotated[Sender, Depends(require_sender)]) -> Any:
     """Windows begin at multiples of the slide since 1970, as in the stream, so ten seconds of readings usually fall
     into two windows; each is scored with the readings it has. `refused` lists the items that cannot be used, with the
-    reason a dead letter would have; the others count. Nothing is stored."""
+    reason a dead letter would have; the others count. No prediction is stored."""
     config = context.settings()
-    with PLACES.one(sender.name):
+    with _PLACES.one(sender.name):
         body = await body_of(request, config.telemetry.max_message_bytes)
         return await _run(lambda: _score(config, sender, [body], one_watch=True))
 
@@ -87,7 +106,7 @@ async def predict(request: Request, sender: Annotated[Sender, Depends(require_se
 async def batch_predict(request: Request, sender: Annotated[Sender, Depends(require_sender)]) -> Any:
     """As /predict, for many messages and watches; `refused` names the message and the item in it."""
     config = context.settings()
-    with PLACES.one(sender.name):
+    with _BATCH_PLACES.one(sender.name):
         body = await body_of(request, _BATCH_BODIES * config.telemetry.max_message_bytes)
         return await _run(lambda: _score_batch(config, sender, body))
 
@@ -170,7 +189,9 @@ def _score(config: Settings, sender: Sender, messages: list[bytes], *, one_watch
         batch_id=-1,
         calibrations=champion.calibrations,
     )
-    rows = worker.score_windows(batch, scorer, None, people=people, known=known)
+    taken = Taken(config)
+    rows = worker.score_windows(batch, scorer, None, taken, people=people, known=known)
+    _recording(config).record(taken, rows.model_version or "")
     return answer_of(
         Predictions(
             model_version=rows.model_version or "",

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg2
 import psycopg2.errors
 import pytest
 from console_process import PASSWORDS, ROLES, Console, start_console
 from filled_queue import fill
 from own_settings import drop_database, register_champion, replaced, settings_of_ones_own
-from rest_console import PASSWORD
+from rest_console import PASSWORD, serving
 from rest_console import Console as RestConsole
 
 from activitymodule.embedded.postgres import Postgres
@@ -174,32 +168,5 @@ def api(
             token = add_token(connection, "phone")
             add_user(connection, "boss", "admin", PASSWORD)
             add_user(connection, "ann", "annotator", PASSWORD)
-        log = folder / "console.log"
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "activitymodule", "console"],
-                env=environment_of(settings),
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
-        console = RestConsole(settings, token, log)
-        try:
-            deadline = time.monotonic() + 240
-            while True:
-                try:
-                    if console.nobody.get("/health", params={"need": "store"}).status_code == 200:
-                        break
-                except httpx.TransportError:
-                    pass
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.2)
+        with serving(settings, environment_of(settings), token, folder / "console.log") as console:
             yield console
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-            print(log.read_text())

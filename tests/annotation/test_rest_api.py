@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
+import httpx
+import mlflow
 import pyarrow as pa
 import pytest
+from own_settings import replaced
 from prometheus_client.parser import text_string_to_metric_families
-from rest_console import Console, body, live
+from rest_console import Console, body, live, serving
 
+from activitymodule.embedded.processes import any_free_port
+from activitymodule.registry.client import sign_in_mlflow
 from activitymodule.store.connection import session
+from activitymodule.store.drift import merge_minutes, read_seen
+from activitymodule.store.queries import fetch_all
 from activitymodule.store.users import add_token, revoke_token
 from activitymodule.telemetry.encode import messages
+from activitymodule.workflows.drift import LATEST_PAGE, reports_folder
+from activitymodule.workflows.model_operations.rest_predictions import log_folder
 
 pytestmark = pytest.mark.integration
 
@@ -205,3 +217,99 @@ def test_the_description_names_every_route_and_is_for_who_is_signed_in(api: Cons
         "/monitoring/retraining_trigger", "/monitoring/retraining/{run_id}", "/metrics",
         "/spans", "/spans/{span_id}/undo",
     } <= set(paths)  # fmt: skip
+
+
+def test_the_description_is_a_page_whose_files_are_our_own(api: Console):
+    assert api.nobody.get("/docs").status_code == 401
+    ann = api.signed_in("ann")
+    page = ann.get("/docs").text
+    named = re.findall(r"""(?:src|href)=["']([^"']+)""", page)
+    assert "/openapi.json" in page
+    assert {"/docs/files/swagger-ui-bundle.js", "/docs/files/swagger-ui.css"} <= set(named)
+    assert "//" not in "".join(named), "the page loads something from elsewhere"
+    for path in named:
+        assert ann.get(path).status_code == 200, path
+    assert api.nobody.get("/docs/files/swagger-ui.css").status_code == 401
+
+
+def test_the_last_drift_report_is_shown_to_who_is_signed_in(api: Console):
+    ann, folder = api.signed_in("ann"), reports_folder(api.settings)
+    assert api.nobody.get("/drift/report").status_code == 401
+    assert ann.get("/drift/report").status_code == 404
+    folder.mkdir(parents=True)
+    (folder / LATEST_PAGE).write_text("<p>the report</p>")
+    shown = ann.get("/drift/report")
+    assert (shown.status_code, shown.text) == (200, "<p>the report</p>")
+    assert shown.headers["content-type"].startswith("text/html")
+
+
+# ---- what was predicted
+
+
+def logged(api: Console) -> list[dict[str, Any]]:
+    """The lines of all logs of predictions, of all processes."""
+    return [
+        json.loads(line)
+        for path in sorted(log_folder(api.settings).glob("*.jsonl*"))
+        for line in path.read_text().splitlines()
+    ]
+
+
+def counted(api: Console) -> dict[str, int]:
+    """Windows by the process that scored them, as drift monitoring counts them."""
+    with session(api.settings, read_only=True) as connection:
+        rows = fetch_all(
+            connection, "SELECT query_id, sum(windows)::int FROM feature_minutes GROUP BY query_id"
+        )
+    return {name: windows for name, windows in rows if name.startswith("rest ")}
+
+
+def test_two_replicas_answer_alike_and_both_are_counted(api: Console, environment_of: Any, tmp_path: Path):
+    given = body(live(1, 1))
+    lines, windows = len(logged(api)), sum(counted(api).values())
+    second = replaced(api.settings, console={"port": any_free_port()})
+    with serving(second, environment_of(second), api.token, tmp_path / "second.log") as other:
+        one, two = (each.client.post("/predict", content=given).json() for each in (api, other))
+        # who signed in at one replica is signed in at all
+        cookies = api.signed_in("ann").cookies
+        assert httpx.get(f"{other.base}/openapi.json", cookies=dict(cookies)).status_code == 200
+    assert one == two
+    whole = sum(window["coverage"] >= api.settings.windows.queue_coverage for window in one["windows"])
+    scored = [window for window in one["windows"] if window["activity"]]
+    deadline = time.monotonic() + 40
+    while sum(counted(api).values()) < windows + 2 * whole:
+        assert time.monotonic() < deadline, counted(api)
+        time.sleep(0.2)
+    assert len(counted(api)) == 2
+    new = logged(api)[lines:]
+    assert len(new) == 2 * len(scored)
+    key = ("window_start", "features_sha256", "activity", "probability", "features", "model_version")
+    seen = Counter(json.dumps([line[name] for name in key]) for line in new)
+    assert set(seen.values()) == {2}, "the same readings had other features at the other replica"
+    assert {line["activity"] for line in new} == {window["activity"] for window in scored}
+    assert not any(window["device_id"] in json.dumps(new) for window in scored), "the log names a watch"
+    with session(api.settings) as connection:
+        merge_minutes(connection)
+        found = read_seen(connection, "1", 30, api.settings.windows.queue_coverage)
+    assert found is not None
+    assert found.totals.windows >= windows + 2 * whole
+    assert sum(counted(api).values()) == 0, "they were not merged with those of the stream"
+
+
+def test_mlflow_loads_the_champion_and_predicts_what_rest_does(api: Console):
+    sign_in_mlflow(api.settings)
+    mlflow.set_tracking_uri(api.settings.registry.uri)
+    readings = live(2, 1)
+    model = mlflow.pyfunc.load_model(f"models:/{api.settings.registry.classifier}@champion")
+    found = model.predict(readings.to_pandas())
+    given = [json.loads(value) for value in messages(readings, 10).value]
+    windows = api.client.post("/batch_predict", json={"messages": given}).json()["windows"]
+    assert found["device_id"].tolist() == [one["device_id"] for one in windows]
+    assert found["activity"].tolist() == [one["activity"] for one in windows]
+    for (_, row), window in zip(found.iterrows(), windows, strict=True):
+        for label, probability in (window["probabilities"] or {}).items():
+            assert row[f"probability_{label}"] == pytest.approx(probability, abs=1e-6)
+    example = model.predict(model.input_example)
+    assert set(example["activity"]) <= set(windows[0]["probabilities"] or found["activity"])
+    assert {"user_acceleration_x", "stamp"} <= set(model.metadata.get_input_schema().input_names())
+    assert "activity" in model.metadata.get_output_schema().input_names()

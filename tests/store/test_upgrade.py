@@ -81,6 +81,7 @@ ADDED = {
     "ingest_tokens": {"devices", "expires_at"},
     "users": {"subject"},
     "snapshots": {"changed_by"},
+    "feature_minutes": {"watches"},
 }
 
 

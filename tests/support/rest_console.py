@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -35,6 +41,39 @@ class Console:
         answer = client.post("/signin", data={"name": name, "password": PASSWORD})
         assert answer.status_code in (200, 303), answer.text
         return client
+
+
+@contextmanager
+def serving(settings: Settings, environment: dict[str, str], token: str, log: Path) -> Iterator[Console]:
+    """A console that answers, with its own process; it is ended with the block."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "activitymodule", "console"],
+            env=environment,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    console = Console(settings, token, log)
+    try:
+        deadline = time.monotonic() + 240
+        while True:
+            try:
+                if console.nobody.get("/health", params={"need": "store"}).status_code == 200:
+                    break
+            except httpx.TransportError:
+                pass
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        yield console
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+        print(log.read_text())
 
 
 def live(devices: int, minutes: int, seed: int = 5) -> pa.Table:

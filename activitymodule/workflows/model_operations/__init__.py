@@ -1,0 +1,1 @@
+"""What an engineer does with model versions beside training and promoting them."""

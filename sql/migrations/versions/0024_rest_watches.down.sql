@@ -1,0 +1,1 @@
+ALTER TABLE feature_minutes DROP COLUMN watches;
