@@ -1,7 +1,8 @@
 """Drift monitoring: compares current readings with the champion's training data, keeps a report and the alarms.
 
-The report is `reports/drift/latest.json`. Where the configured rule recommends a retraining, one is triggered, unless
-there was one lately or the Params say no. Beside it, the champion is calibrated on each device model that has enough
+The report is `reports/drift/latest.json`, and `latest.html` for people; the last page of each day is kept as
+`drift-DATE.html`. Where the configured rule recommends a retraining, one is triggered, unless there was one lately or
+the Params say no. Beside it, the champion is calibrated on each device model that has enough
 audit labels (`activity calibrate`).
 """
 

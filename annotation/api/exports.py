@@ -1,4 +1,4 @@
-"""Downloads of the last report: its files, and everybody's persona as CSV. For signed-in users."""
+"""The last reports for signed-in users: that on drift, the files of `activity report`, everybody's persona as CSV."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse
 
 from activitymodule.lake.csv_text import written
 from activitymodule.settings import resolve
+from activitymodule.workflows.drift import LATEST_PAGE, reports_folder
 from activitymodule.workflows.reports.files import report_files
 from annotation import context, exports
 from annotation.access import SignedIn
@@ -37,6 +38,15 @@ async def personas_csv(_: SignedIn) -> Response:
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="personas.csv"'},
     )
+
+
+@router.get("/drift/report", response_class=FileResponse, responses={404: {"description": "No report yet"}})
+async def drift_report(_: SignedIn) -> FileResponse:
+    """The last drift report as a page: the DAG drift_report makes it, and `activity drift report --html`."""
+    path = reports_folder(context.settings()) / LATEST_PAGE
+    if not await context.run(path.is_file):
+        raise HTTPException(404, "there is no drift report yet; `activity drift report --html` makes one")
+    return FileResponse(path, media_type="text/html", headers={"Cache-Control": "no-cache"})
 
 
 @router.get(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from html import escape
 
 from nicegui import ui
@@ -10,6 +11,7 @@ from activitymodule.monitoring.measures import feature_measures, title_of
 from activitymodule.monitoring.report import ALL, Comparison, FeatureDrift
 from activitymodule.monitoring.slices import slices_table
 from activitymodule.store.drift import Alarm, alarms
+from activitymodule.workflows.drift import LATEST_PAGE, reports_folder
 from annotation import charts, context, frame
 from annotation.auth import User
 from annotation.current import drift_now
@@ -26,6 +28,7 @@ async def drift(who: User) -> None:
     tripped = await context.run_read(lambda connection: alarms(connection, limit=60))
     waiting.delete()
     found = report.comparison
+    await _page_link()
     if found is None:
         frame.notice(report.summary)
         frame.empty(
@@ -85,6 +88,18 @@ async def drift(who: User) -> None:
         "threshold. docs/monitoring.md explains every measure.",
         "note",
     )
+
+
+async def _page_link() -> None:
+    """Where there is one, the last report that was kept: it has the course of its day."""
+    path = reports_folder(context.settings()) / LATEST_PAGE
+    made = await context.run(lambda: path.stat().st_mtime if path.is_file() else None)
+    if made is not None:
+        ui.html(
+            f'<a class="button small" href="/drift/report" target="_blank">Report of '
+            f"{datetime.fromtimestamp(made, UTC):%Y-%m-%d %H:%M} UTC</a>",
+            sanitize=False,
+        )
 
 
 def _alarms(found: list[Alarm]) -> None:
