@@ -22,7 +22,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/bytecode
 unit coverage unit-on test test-services: export OMP_NUM_THREADS ?= 1
 
 .PHONY: help init up down demo demo-loop report rerun-all-force check unit coverage unit-on test test-services test-docker test-spark42 wheel-check \
-	soak bench lock audit docs pictures clean
+	soak bench lock release audit docs pictures clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -94,6 +94,9 @@ lock: init ## pin again what pyproject.toml and the jars resolve to; LOCK=--upgr
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --quiet $(LOCK) --output-file requirements.lock
 	$(BIN)/python -m activitymodule.streaming.jars --lock
+
+release: init ## check the champion, build wheel, images and SBOM, write the changelog, tag: make release VERSION=0.2.0
+	@$(BIN)/python .ci/release.py $(VERSION) $(if $(BECAUSE),--because '$(BECAUSE)')
 
 audit: init ## known vulnerabilities of the locked packages, by pip-audit
 	$(BIN)/uv tool run pip-audit --requirement requirements.lock --no-deps --disable-pip

@@ -191,6 +191,12 @@ class QuotaError(RefusedError):
     code = "quota"
 
 
+class ReleaseBlockedError(RefusedError):
+    """A model version that fails a condition of its release, and no reason was given to release it all the same."""
+
+    code = "release_blocked"
+
+
 class LockedError(RefusedError):
     """Another process holds the lock: a second scorer of a topic, a second retraining."""
 

@@ -88,14 +88,16 @@ def promote(
     version: str = typer.Argument(..., help="A version's number, or `latest`."),
     kind: Kind = _KIND,
     why: str = _WHY,
+    because: str = typer.Option("", help="Why it is promoted although it fails the release check; is kept."),
     as_json: bool = options.JSON,
 ) -> None:
     """Make a version champion, whatever its verdict is.
 
-    The version is loaded and tried first; one that does not fit is refused. Who did it and why is recorded.
+    The version is loaded and tried first; one that does not fit is refused, and so is one that fails `activity release
+    check`, unless --because says why it serves all the same. Who did it and why is recorded.
     """
     config = settings()
-    made = promotion.promote_by_hand(config, kind, version, by_whom=store.who(), why=why)
+    made = promotion.promote_by_hand(config, kind, version, by_whom=store.who(), why=why, because=because)
     _print_champion(model_versions.row_of(made), as_json)
 
 

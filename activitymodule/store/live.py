@@ -191,6 +191,16 @@ def take_pulse(
     )
 
 
+_OF_LATE = (
+    "SELECT count(DISTINCT device_id) FROM predictions WHERE processed_at > now() - interval '10 minutes'"
+)
+
+
+def watches_of_late(connection: Connection) -> int:
+    """Watches whose windows were scored in the last ten minutes."""
+    return int(fetch_value(connection, _OF_LATE))
+
+
 def count_dead_letters(connection: Connection) -> int:
     """The number of dead letters."""
     return int(fetch_value(connection, "SELECT count(*) FROM dead_letters"))

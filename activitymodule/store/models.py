@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from activitymodule.store.connection import Connection
-from activitymodule.store.queries import execute
+from activitymodule.store.locks import SCORING, holder
+from activitymodule.store.queries import execute, fetch_value
 
 _RECORD = """
 INSERT INTO model_versions AS m (name, version, labels, feature_version)
@@ -14,6 +15,19 @@ ON CONFLICT (name, version) DO UPDATE SET
     labels = excluded.labels, feature_version = excluded.feature_version, registered_at = clock_timestamp()
 WHERE (m.labels, m.feature_version) IS DISTINCT FROM (excluded.labels, excluded.feature_version)
 """
+
+_OF_STREAM = """
+SELECT (SELECT m.feature_version FROM batches b JOIN model_versions m ON m.version = b.model_version AND m.name = %s
+        WHERE b.topic = %s ORDER BY b.started_at DESC, b.batch_id DESC LIMIT 1)
+"""
+
+
+def features_of_stream(connection: Connection, *, name: str, topic: str) -> str | None:
+    """The version of the features that the scorer of a topic computes, by its last batch; None where none runs."""
+    if holder(connection, SCORING, topic) is None:
+        return None
+    found = fetch_value(connection, _OF_STREAM, (name, topic))
+    return None if found is None else str(found)
 
 
 def record_model_version(

@@ -10,6 +10,7 @@ from activitymodule.serving.record import move_aliases, names, promoted
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session
 from activitymodule.store.promotions import Promotion, promotions, record_promotion
+from activitymodule.workflows.model_operations.release import ReleaseReport, check_version, require_release
 
 
 def model_name(config: Settings, kind: str) -> str:
@@ -22,11 +23,14 @@ def trained_by(kind: str) -> str:
     return f"activity {TRAINED_BY[kind]}" if kind in TRAINED_BY else f"activity train {kind}"
 
 
-def promote_by_hand(config: Settings, kind: str, version: str, *, by_whom: str, why: str) -> ModelVersion:
+def promote_by_hand(
+    config: Settings, kind: str, version: str, *, by_whom: str, why: str, because: str = ""
+) -> ModelVersion:
     """Make a version (its number, or `latest`) champion whatever its verdict is; recorded in `promotions`.
 
-    It is checked first. Raises ModelError where it is refused or does not fit,
-    ServiceUnavailableError where it could not be recorded.
+    because : why it is promoted although it fails the release check; kept with the entry, like the check itself
+    It is checked first. Raises ModelError where it is refused or does not fit, ReleaseBlockedError where it fails the
+    release check and no reason is given, ServiceUnavailableError where it could not be recorded.
     """
     name = model_name(config, kind)
     if version == "latest":
@@ -36,7 +40,11 @@ def promote_by_hand(config: Settings, kind: str, version: str, *, by_whom: str, 
         found = known[0]
     else:
         found = get(config, name, version)
-    make_champion(config, checked(config, found), "promoted by hand", by_whom=by_whom, why=why)
+    may_load = checked(config, found)
+    report = check_version(config, kind, found)
+    overridden = require_release(report, because)
+    reasons = "; ".join(filter(None, (why, overridden)))
+    make_champion(config, may_load, "promoted by hand", by_whom=by_whom, why=reasons, report=report)
     drop_challenger(config, name, found.version)
     return get(config, name, found.version)
 
@@ -56,8 +64,18 @@ def roll_back(config: Settings, kind: str, *, by_whom: str, why: str) -> ModelVe
     return get(config, name, found[-2].version)
 
 
-def make_champion(config: Settings, version: Checked, act: str, *, by_whom: str, why: str) -> None:
+def make_champion(
+    config: Settings,
+    version: Checked,
+    act: str,
+    *,
+    by_whom: str,
+    why: str,
+    report: ReleaseReport | None = None,
+) -> None:
     """Record that a checked version serves from now on, and point the registry's aliases to it.
+
+    report : of the release check, where there was one; kept with the entry
 
     The aliases move between writing the entry and committing it: aliases that did not move leave no entry, and without
     a store nothing moves.
@@ -73,6 +91,7 @@ def make_champion(config: Settings, version: Checked, act: str, *, by_whom: str,
             act=act,
             by_whom=by_whom,
             why=why or "no reason given",
+            verdict={"release": report.model_dump(mode="json")} if report else {},
             sha256=version.sha256,
         )
         move_aliases(config, promoted(connection, config, name))

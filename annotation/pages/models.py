@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from html import escape
 from typing import Literal
 
 from nicegui import ui
 
-from activitymodule.errors import ActivityError, ServiceUnavailableError
+from activitymodule.errors import ActivityError, ReleaseBlockedError, ServiceUnavailableError
 from activitymodule.registry.versions import ModelVersion, fetch, versions
 from activitymodule.serving.record import Standing, standing
 from activitymodule.serving.record import names as models_by_kind
@@ -158,7 +157,8 @@ def _act_button(what: str, kind: str, version: ModelVersion | None, who: User) -
     button = ui.button(what, color=None).classes("button small").props("flat no-caps")
 
     async def ask() -> None:
-        why = await _reason(what, f"version {version.version}" if version else "the previous version")
+        target = f"version {version.version}" if version else "the previous version"
+        why = await _reason(what, target)
         if why is None:
             return
         if not why:
@@ -166,14 +166,23 @@ def _act_button(what: str, kind: str, version: ModelVersion | None, who: User) -
             return
         button.disable()
         config = context.settings()
-        work = (
-            partial(roll_back, config, kind, by_whom=who.name, why=why)
-            if version is None
-            else partial(promote_by_hand, config, kind, version.version, by_whom=who.name, why=why)
-        )
+
+        def promote(because: str = "") -> ModelVersion:
+            if version is None:
+                return roll_back(config, kind, by_whom=who.name, why=why)
+            return promote_by_hand(config, kind, version.version, by_whom=who.name, why=why, because=because)
+
         try:
             await must_be_admin(who)
-            now = await context.run(work)
+            try:
+                now = await context.run(promote)
+            except ReleaseBlockedError as blocked:
+                because = await _reason("Promote all the same", target, f"{blocked}.")
+                if not because:
+                    button.enable()
+                    return
+                await must_be_admin(who)
+                now = await context.run(promote, because)
         except ActivityError as error:
             button.enable()
             ui.notify(str(error), type="negative", multi_line=True, timeout=10_000)
@@ -184,14 +193,17 @@ def _act_button(what: str, kind: str, version: ModelVersion | None, who: User) -
     button.on_click(ask)
 
 
-async def _reason(what: str, target: str) -> str | None:
+_PROMOTED = (
+    "The model is loaded and tried first; one that does not fit is refused, and so is one that fails the release "
+    "check. The stream uses it from its next batch on. Your name and the reason are recorded."
+)
+
+
+async def _reason(what: str, target: str, told: str = _PROMOTED) -> str | None:
     """The reason that was entered, stripped; None if the dialog was cancelled."""
     with ui.dialog() as dialog, ui.card().style("min-width: min(420px, 90vw)"):
         frame.heading(f"{what}: {target}")
-        frame.text(
-            "The model is loaded and tried first; one that does not fit is refused. The stream uses it from its next "
-            "batch on. Your name and the reason are recorded."
-        )
+        frame.text(told)
         reason = ui.input("Reason").props("outlined dense autofocus maxlength=500").classes("w-full")
         with ui.element("div").classes("row-line"):
             ui.button(what, on_click=lambda: dialog.submit(reason.value or ""), color=None).classes(

@@ -20,6 +20,7 @@ from activitymodule.store import retraining as store
 from activitymodule.store.connection import session
 from activitymodule.store.slices import groups_for
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
+from activitymodule.workflows.model_operations.release import check_version, with_release
 from activitymodule.workflows.retraining.gold import audit_of
 from activitymodule.workflows.retraining.record import required, save, working
 from activitymodule.workflows.retraining.results import (
@@ -98,8 +99,9 @@ def gate(config: Settings, run_id: str) -> GateResult:
         verdict = judge(
             champion, challenger, audit, config.learning, seed=seed, verdicts_on_same_labels=before
         )
-        content = verdict.model_dump(mode="json")
         version = ModelVersion(config.registry.classifier, challenger.version)
+        verdict = with_release(verdict, check_version(config, "activity", version))
+        content = verdict.model_dump(mode="json")
         word = "promote" if verdict.promote else "reject"
         tag(config, version, {"verdict": word, "verdict_summary": verdict.summary})
         keep_json(config, version, "verdict.json", {"run": run_id, **content})
