@@ -300,6 +300,12 @@ class ModelTooLargeError(ModelError):
     code = "model_too_large"
 
 
+class ModelNotConvertibleError(ModelError):
+    """A model of a family that has no graph in ONNX."""
+
+    code = "model_not_convertible"
+
+
 class ModelRefusedError(ModelError):
     """A version that failed its check, or whose files are not those that were promoted; it must not be loaded."""
 

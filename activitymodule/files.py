@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from activitymodule.errors import ConfigError
+from activitymodule.errors import ConfigError, DataError
 
 
 @contextmanager
@@ -77,3 +78,15 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Replace a file by these bytes. Raises ConfigError."""
     with written_beside(path, mode) as part:
         part.write_bytes(content)
+
+
+def with_block(text: str, name: str, content: str, *, made_by: str, document: str) -> str:
+    """The text of a document with the block `name` replaced, which a command fills.
+
+    Raises DataError where it has no such block.
+    """
+    begin, end = f"<!-- {name}: made by {made_by} -->", f"<!-- end of {name} -->"
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if not pattern.search(text):
+        raise DataError(f"{document} has no block {name}; take the file of this version of the project")
+    return pattern.sub(lambda _: f"{begin}\n\n{content}\n\n{end}", text)

@@ -26,6 +26,7 @@ BEGIN
             ('activity_scorer', 'dead_letters', 'SELECT, INSERT'),
             ('activity_scorer', 'model_versions', 'SELECT, INSERT, UPDATE'),
             ('activity_scorer', 'model_checks', 'SELECT, INSERT, UPDATE'),
+            ('activity_scorer', 'model_exports', 'SELECT'),
             ('activity_scorer', 'promotions', 'SELECT'),
             ('activity_scorer', 'device_calibrations_in_force', 'SELECT'),
             ('activity_scorer', 'people', 'SELECT'),
@@ -70,6 +71,7 @@ BEGIN
             ('activity_console', 'feature_minutes', 'INSERT, UPDATE'),
             ('activity_console', 'model_versions', 'INSERT, UPDATE'),
             ('activity_console', 'model_checks', 'INSERT, UPDATE'),
+            ('activity_console', 'model_exports', 'INSERT, UPDATE'),
             ('activity_console', 'promotions', 'INSERT'),
             -- without Airflow, the console starts retrainings itself
             ('activity_console', 'retrain_runs', 'INSERT, UPDATE'),
@@ -102,6 +104,7 @@ BEGIN
             ('activity_airflow', 'drift_alarms', 'SELECT, INSERT, UPDATE, DELETE'),
             ('activity_airflow', 'model_versions', 'SELECT, INSERT, UPDATE'),
             ('activity_airflow', 'model_checks', 'SELECT, INSERT, UPDATE'),
+            ('activity_airflow', 'model_exports', 'SELECT, INSERT, UPDATE'),
             ('activity_airflow', 'snapshots', 'SELECT, INSERT, DELETE'),
             ('activity_airflow', 'retrain_runs', 'SELECT, INSERT, UPDATE, DELETE'),
             ('activity_airflow', 'promotions', 'SELECT, INSERT'),

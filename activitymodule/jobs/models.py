@@ -6,7 +6,7 @@ from typing import Literal
 
 import typer
 
-from activitymodule.jobs import options, output
+from activitymodule.jobs import model_exports, options, output
 from activitymodule.serving import record
 from activitymodule.settings import settings
 from activitymodule.store import retraining as store
@@ -21,6 +21,7 @@ app = typer.Typer(
     help="List models and move the champion alias: promote a version, or go back to the one before.",
     epilog="Example: activity models list   |   activity models promote 3   |   activity models rollback",
 )
+app.registered_commands += model_exports.app.registered_commands
 
 Kind = Literal[
     "activity",
@@ -78,6 +79,9 @@ def show(
     for key, value in metrics.items():
         if isinstance(value, float):
             typer.echo(f"  {key}: {value:.3f}")
+    for one in found.exports:
+        state = f"does not serve: {one.failure}" if one.failure else f"largest difference {one.largest:.2g}"
+        typer.echo(f"  export {one.format}: SHA-256 {one.sha256[:12]}, {state}")
     typer.echo(f"  files: {found.folder}")
 
 

@@ -6,8 +6,10 @@ registry); `load_bundle` makes a `ScoringModel` of it, or raises ModelError.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,12 +18,14 @@ from sklearn.pipeline import Pipeline
 
 from activitymodule.errors import ModelError, ModelMisfitError
 from activitymodule.models import export
+from activitymodule.models.answering import onnx_twin, try_answers
 from activitymodule.models.baseline import BASELINE_FILE, Baseline
 from activitymodule.models.calibration import conformal_sets, widened
 from activitymodule.models.energy import WINDOW_COLUMNS, PersonColumns, energy_matrix
 from activitymodule.models.export import Card
 from activitymodule.models.familiarity import FAMILIARITY_FILE, Familiarity
 from activitymodule.models.kinds import KINDS
+from activitymodule.models.onnx.session import OnnxModel
 from activitymodule.models.recalibration import LEAST_LABELS, Recalibration, by_device_model
 from activitymodule.settings import Windows
 from activitymodule.windows.catalogue import FEATURE_NAMES
@@ -31,7 +35,6 @@ __all__ = ["BundleBytes", "PersonColumns", "Scores", "ScoringModel", "load_bundl
 DEFAULT_MEGABYTES = 50.0
 T = TypeVar("T")
 NO_CALIBRATIONS: Mapping[str, Recalibration] = {}
-_ALIKE = 1e-3  # how far answers to the windows on a card may be off, absolutely and of their size
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,12 @@ class ModelBytes:
     version: str
     baseline: bytes | None = None  # for drift monitoring; models of earlier versions have none
     familiarity: bytes | None = None  # nor this
+    onnx: bytes | None = None  # its export, where that may serve (serving/exports)
+
+    @property
+    def export(self) -> str | None:
+        """The SHA-256 of its export, None without one."""
+        return None if self.onnx is None else hashlib.sha256(self.onnx).hexdigest()
 
     @classmethod
     def read(cls, folder: Path, version: str, max_megabytes: float) -> ModelBytes:
@@ -88,6 +97,12 @@ class BundleBytes:
     classifier: ModelBytes
     regressor: ModelBytes | None = None
 
+    @cached_property
+    def key(self) -> str:
+        """What differs where anything of the pair does: versions and exports."""
+        pair = [self.classifier] if self.regressor is None else [self.classifier, self.regressor]
+        return " ".join(f"{one.version} {one.export or 'sklearn'}" for one in pair)
+
     @classmethod
     def read(
         cls,
@@ -109,8 +124,9 @@ class ScoringModel:
     """A classifier and a regressor that fit the features of this code, ready to score.
 
     labels : of the columns of the probabilities; version, energy_version : of the registry ('' without a
-    regressor); baseline : for drift monitoring, and familiarity, where the version has them. One thread; safe to
-    share between threads.
+    regressor); baseline : for drift monitoring, and familiarity, where the version has them; fast_classifier,
+    fast_regressor : their exports to ONNX, which answer in their place; engines : name of the model's kind -> what
+    answers, onnx or sklearn; notes : on exports that cannot be used. One thread; safe to share between threads.
     """
 
     def __init__(
@@ -123,6 +139,9 @@ class ScoringModel:
         energy_version: str = "",
         baseline: Baseline | None = None,
         familiarity: Familiarity | None = None,
+        *,
+        fast_classifier: OnnxModel | None = None,
+        fast_regressor: OnnxModel | None = None,
     ) -> None:
         self.card = card
         self.baseline = baseline
@@ -131,8 +150,13 @@ class ScoringModel:
         self.labels: tuple[str, ...] = card.labels
         self.version = version
         self.energy_version = energy_version
-        self._classifier = classifier
-        self._regressor = regressor
+        self.notes: tuple[str, ...] = ()
+        self.engines = {"activity": "onnx" if fast_classifier else "sklearn"}
+        if regressor is not None:
+            self.engines["energy"] = "onnx" if fast_regressor else "sklearn"
+        self._fitted = classifier.steps[-1][1]
+        self._classifier = fast_classifier or classifier
+        self._regressor = fast_regressor or regressor
         place = {name: k for k, name in enumerate(FEATURE_NAMES)}
         self._columns = _as_slice([place[name] for name in card.feature_names])
         self._quantile = float(card.conformal_quantile or 0.0)
@@ -191,8 +215,7 @@ class ScoringModel:
     def standardised(self, features: np.ndarray) -> np.ndarray | None:
         """The classifier's features as standard scores of what it was trained on, float32 (n_windows, n_own), NaN
         where missing; None where the classifier keeps no means of its training."""
-        fitted = self._classifier.steps[-1][1]
-        centre, scale = getattr(fitted, "centre_", None), getattr(fitted, "scale_", None)
+        centre, scale = getattr(self._fitted, "centre_", None), getattr(self._fitted, "scale_", None)
         if centre is None or scale is None:
             return None
         own = np.asarray(features, np.float32)[:, self._columns]
@@ -233,7 +256,8 @@ def load_bundle(
     regressor, energy_card = None, None
     if energy is not None:
         regressor, energy_card = load_model(energy, "energy", windows, checked=checked)
-    return ScoringModel(
+    notes: list[str] = []
+    made = ScoringModel(
         classifier,
         card,
         stored.version,
@@ -244,7 +268,23 @@ def load_bundle(
         _beside(
             stored.familiarity, Familiarity.from_bytes, lambda one: one.feature_names == card.feature_names
         ),
+        fast_classifier=_fast(stored, card, notes),
+        fast_regressor=_fast(energy, energy_card, notes) if energy and energy_card else None,
     )
+    made.notes = tuple(notes)
+    return made
+
+
+def _fast(stored: ModelBytes, card: Card, notes: list[str]) -> OnnxModel | None:
+    """The model's export, which answers in its place; None, and a note where it cannot be used."""
+    if stored.onnx is None:
+        return None
+    what = f"version {stored.version} of the {KINDS[card.kind].noun}"
+    try:
+        return onnx_twin(stored.onnx, stored.content, card, what)
+    except ModelError as error:
+        notes.append(f"{what} is scored by scikit-learn: {error}")
+        return None
 
 
 def _beside(content: bytes | None, read: Callable[[bytes], T], fits: Callable[[T], bool]) -> T | None:
@@ -270,7 +310,7 @@ def load_model(
             export.check(model)
         except (ModelError, ValueError, AttributeError, TypeError) as error:
             raise ModelError(f"{what} is damaged: {error}; train it again or roll back") from None
-    _try(model, card, what)
+    try_answers(model, card, what)
     return model, card
 
 
@@ -308,59 +348,3 @@ def fitting_card(stored: ModelBytes, kind: str, windows: Windows | None = None) 
     if kind == "activity" and card.conformal_quantile is None:
         raise ModelMisfitError(f"{what} has no conformal quantile; train it again")
     return card
-
-
-def _try(model: Pipeline, card: Card, what: str) -> None:
-    """One query before the model serves: shapes and sums must be right."""
-    try:
-        answer = _answer(model, card, np.zeros((2, len(card.feature_names))))
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{what} does not answer a query ({reason}); train it again or roll back") from None
-    answers = KINDS[card.kind].answers
-    if answers == "number":
-        if np.shape(answer) != (2,) or not np.isfinite(answer).all():
-            raise ModelMisfitError(f"{what} does not give one number a row; train it again or roll back")
-        return
-    if answer.shape != (2, len(card.labels)):
-        raise ModelMisfitError(
-            f"{what} gives {answer.shape[1]} {answers} for {len(card.labels)} labels; "
-            "train it again or roll back"
-        )
-    if answers == "distances":
-        if not (np.isfinite(answer).all() and (answer >= 0).all()):
-            raise ModelMisfitError(f"{what} gives distances that are none; train it again or roll back")
-    elif not np.allclose(answer.sum(1), 1, atol=1e-4):
-        raise ModelMisfitError(
-            f"{what} gives probabilities that do not add up to 1; train it again or roll back"
-        )
-
-
-def _answer(model: Pipeline, card: Card, inputs: np.ndarray) -> np.ndarray:
-    """Probabilities or distances (n, n_labels), or a number (n,), of the model's own inputs (n, n_inputs)."""
-    match KINDS[card.kind].answers:
-        case "probabilities":
-            return np.asarray(model.predict_proba(inputs.astype(np.float32)))
-        case "distances":
-            return np.asarray(model.transform(inputs))
-    return np.asarray(model.predict(inputs))
-
-
-def compare(model: Pipeline, card: Card) -> str | None:
-    """How far its answers to the windows on its card are from those of its training; None where they are alike, or
-    where the card has no windows."""
-    if card.scored is None or not card.scored.inputs:
-        return None
-    inputs = np.array(card.scored.inputs, float)
-    expected = np.array(card.scored.outputs, float)
-    if inputs.ndim != 2 or inputs.shape[1] != len(card.feature_names):
-        return "the windows on its card are not of its inputs"
-    found = _answer(model, card, inputs).reshape(len(inputs), -1)
-    if found.shape != expected.shape:
-        return f"it answers with {found.shape[1]} numbers a window, {expected.shape[1:]} stand on its card"
-    if np.allclose(found, expected, rtol=_ALIKE, atol=_ALIKE):
-        return None
-    return (
-        f"its answers to the {len(inputs)} windows on its card differ by {np.abs(found - expected).max():.2g} from "
-        "those of its training"
-    )

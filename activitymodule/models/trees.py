@@ -5,6 +5,7 @@ Format: LightGBM's `GBDT::SaveModelToString` and `Tree::ToString`, version v4.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
@@ -24,7 +25,25 @@ _HEADER = {
     *("feature_names", "feature_infos", "tree_sizes"),
 }
 _CATEGORICAL = 1  # the bit of decision_type
+_DEFAULT_LEFT = 2  # the same
+_MISSING_ZERO, _MISSING_NAN = 1, 2  # the two bits above it
 _DECISIONS = 16
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A tree: splits are numbered from the root, 0; where it has none, its one leaf is its answer.
+
+    feature, threshold, left, right : (n_splits,), a value at or below the threshold goes left; a child k below 0 is
+    the leaf ~k; missing_left : bool (n_splits,), where NaN goes; leaf_value : (n_splits + 1,)
+    """
+
+    feature: np.ndarray
+    threshold: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    missing_left: np.ndarray
+    leaf_value: np.ndarray
 
 
 def check_trees(text: str, inputs: int, outputs: int) -> None:
@@ -43,6 +62,37 @@ def check_trees(text: str, inputs: int, outputs: int) -> None:
                 raise ModelError(f"tree {number} of its trees: {error}") from None
     except ValueError as error:
         raise ModelError(f"its trees: {error}") from None
+
+
+def read_trees(text: str, inputs: int, outputs: int) -> list[Tree]:
+    """The trees, in the order of their rounds: tree k adds to the output k % outputs. Raises ModelError as
+    `check_trees`, and for a split that takes 0 for missing, which no model of this code has."""
+    check_trees(text, inputs, outputs)
+    return [_tree(_fields(block)) for block in _blocks(text, inputs, outputs)]
+
+
+def _tree(fields: dict[str, str]) -> Tree:
+    splits = int(fields["num_leaves"]) - 1
+    whole = {
+        name: _indices(fields, name, splits) if splits else np.empty(0, np.int64)
+        for name in ("split_feature", "decision_type", "left_child", "right_child")
+    }
+    threshold = _numbers(fields, "threshold", splits, finite=False) if splits else np.empty(0)
+    kind = (whole["decision_type"] >> 2) & 3
+    if (kind == _MISSING_ZERO).any():
+        raise ModelError("a split of its trees takes 0 for a missing value")
+    # without missing values in its training, LightGBM takes NaN for 0
+    missing_left = np.where(
+        kind == _MISSING_NAN, (whole["decision_type"] & _DEFAULT_LEFT) > 0, threshold >= 0
+    )
+    return Tree(
+        whole["split_feature"],
+        threshold,
+        whole["left_child"],
+        whole["right_child"],
+        missing_left,
+        _numbers(fields, "leaf_value", splits + 1),
+    )
 
 
 def _blocks(text: str, inputs: int, outputs: int) -> list[str]:

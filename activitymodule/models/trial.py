@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from activitymodule.errors import ModelError, ServiceUnavailableError
-from activitymodule.models.bundle import ModelBytes, compare, load_model
+from activitymodule.models.answering import compare
+from activitymodule.models.bundle import ModelBytes, load_model
 from activitymodule.models.export import libraries
 
 SECONDS = 120.0

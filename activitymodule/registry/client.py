@@ -127,14 +127,14 @@ def _json(config: Settings, response: requests.Response) -> Json:
         raise unavailable(config, "the server there is not MLflow") from None
 
 
-def download(config: Settings, source: str, folder: Path) -> None:
-    """Download all files of a source of artifacts into an existing folder.
+def download(config: Settings, source: str, folder: Path, *, only: str | None = None) -> None:
+    """Download all files of a source of artifacts, or `only` one of them, into an existing folder.
 
     Sources proxied by the server are read over HTTP; any other (s3://, gs://, a folder) by MLflow's client. Raises
     NotFoundError or ServiceUnavailableError.
     """
     if not source.startswith(ARTIFACTS):
-        _download_with_mlflow(config, source, folder)
+        _download_with_mlflow(config, source if only is None else f"{source.rstrip('/')}/{only}", folder)
         return
     root = source.removeprefix(ARTIFACTS).strip("/")
     if "//" in source.removeprefix(ARTIFACTS):
@@ -147,7 +147,7 @@ def download(config: Settings, source: str, folder: Path) -> None:
         raise ModelTooLargeError(f"the files at {source} have more than {most:g} MB; they are not downloaded")
     for entry in listed:
         name = Path(entry["path"]).name
-        if entry.get("is_dir"):
+        if entry.get("is_dir") or name != (only or name):
             continue
         content = _send(config, "GET", f"{base}/{quote(root)}/{quote(name)}").content
         (folder / name).write_bytes(content)

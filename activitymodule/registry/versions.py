@@ -180,6 +180,31 @@ def fetch(config: Settings, version: ModelVersion) -> Path:
     return folder
 
 
+def beside(config: Settings, version: ModelVersion, file: str, sha256: str) -> bytes:
+    """A file that was added to a version after it was registered, downloaded once.
+
+    Raises ModelRefusedError where it has another SHA-256, ModelError where the registry has no such file,
+    ServiceUnavailableError.
+    """
+    if not version.source:
+        version = get(config, version.name, version.version)
+    path = fetch(config, version) / file
+    if path.is_file() and hashlib.sha256(content := path.read_bytes()).hexdigest() == sha256:
+        return content
+    what = f"{file} of version {version.version} of {version.name}"
+    with tempfile.TemporaryDirectory(prefix=".fetching-", dir=path.parent.parent) as partial:
+        with contextlib.suppress(NotFoundError):
+            client.download(config, version.source, Path(partial), only=file)
+        found = Path(partial) / file
+        if not found.is_file():
+            raise ModelError(f"the registry has no {what}")
+        content = found.read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise ModelRefusedError(f"{what} is not the file that was exported (its SHA-256 differs)")
+        os.replace(found, path)
+    return content
+
+
 def registered_digest(config: Settings, version: ModelVersion) -> str:
     """SHA-256 of the files that the registry has of a version now, whatever was downloaded before; as `fetch`."""
     cache_folder(config).mkdir(parents=True, exist_ok=True)
@@ -312,6 +337,11 @@ def tag(config: Settings, version: ModelVersion, tags: Mapping[str, str]) -> Non
 
 def keep_json(config: Settings, version: ModelVersion, file: str, content: Mapping[str, object]) -> None:
     """Add a JSON file to a version's artifacts; the model itself does not change."""
+    keep(config, version, {file: (json.dumps(content, indent=1, default=str) + "\n").encode()})
+
+
+def keep(config: Settings, version: ModelVersion, files: Mapping[str, bytes]) -> None:
+    """Add files, name -> content, to a version's artifacts; the model itself does not change."""
     found = version if version.run_id else get(config, version.name, version.version)
     champion(config, version.name)  # fail now if it does not answer: MLflow's client would retry for minutes
     # an import of some seconds
@@ -320,10 +350,13 @@ def keep_json(config: Settings, version: ModelVersion, file: str, content: Mappi
 
     client.sign_in_mlflow(config)
     mlflow = MlflowClient(tracking_uri=config.registry.uri, registry_uri=config.registry.uri)
-    try:
-        mlflow.log_text(found.run_id, json.dumps(content, indent=1, default=str) + "\n", file)
-    except MlflowException as error:
-        raise client.unavailable(config, str(error).splitlines()[0][:200]) from None
+    with tempfile.TemporaryDirectory(prefix="activity-artifacts-") as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        try:
+            mlflow.log_artifacts(found.run_id, folder)
+        except MlflowException as error:
+            raise client.unavailable(config, str(error).splitlines()[0][:200]) from None
 
 
 def _drop(config: Settings, name: str, alias: str) -> None:

@@ -13,6 +13,7 @@ from activitymodule.models.bundle import ModelBytes, fitting_card
 from activitymodule.models.export import libraries
 from activitymodule.models.trial import Outcome, try_model
 from activitymodule.registry.versions import ModelVersion, cached, digest, fetch
+from activitymodule.serving.exports import with_export
 from activitymodule.serving.record import names, replaced_sentence
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session
@@ -58,7 +59,9 @@ def checked(
     except ModelError as error:
         _record(config, version, found, Outcome(str(error)))
         raise _refused(version, str(error)) from None
-    return Checked(version, stored, found, _pass(config, version, stored, kind, found, anew))
+    note = _pass(config, version, stored, kind, found, anew)
+    stored, engine = with_export(config, version, kind, stored)
+    return Checked(version, stored, found, "; ".join(filter(None, (note, engine))) or None)
 
 
 def checked_promoted(config: Settings, one: Promoted) -> Checked:

@@ -15,6 +15,7 @@ from activitymodule.models.bundle import BundleBytes, ScoringModel, load_bundle
 from activitymodule.models.recalibration import Recalibration
 from activitymodule.registry.versions import ModelVersion, champion
 from activitymodule.serving.checking import Checked, checked_promoted
+from activitymodule.serving.exports import serving_export
 from activitymodule.serving.record import moved_sentence, names_of_windows, promoted
 from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection, transact
@@ -57,15 +58,18 @@ def record_versions(config: Settings, serving: Champion) -> None:
 
 @dataclass(frozen=True)
 class _Record:
-    """The versions of both models by the record of promotions; the last one of each serves."""
+    """The versions of both models by the record of promotions; the last one of each serves.
+
+    exports : SHA-256 of the exports by which these two should score, None: by scikit-learn
+    """
 
     classifier: list[Promoted]
     regressor: list[Promoted]
+    exports: tuple[str | None, ...] = (None, None)
 
-    def newest(self) -> tuple[Promoted | None, Promoted | None]:
+    def newest(self) -> tuple[Promoted | None, ...]:
         """The version of each that serves."""
-        first, second = (one[-1] if one else None for one in (self.classifier, self.regressor))
-        return first, second
+        return tuple(one[-1] if one else None for one in (self.classifier, self.regressor))
 
 
 class ChampionWatch:
@@ -74,7 +78,7 @@ class ChampionWatch:
     def __init__(self, config: Settings, on_change: Callable[[Champion], None]) -> None:
         self._config = config
         self._on_change = on_change
-        self._seen: tuple[Promoted | None, Promoted | None] | None = None  # whatever came of it
+        self._seen: tuple[object, ...] | None = None  # whatever came of it
         self._serving: tuple[Checked | None, Checked | None] = (None, None)
         self._logged: set[str] = set()
         self._rejected = ""
@@ -92,10 +96,11 @@ class ChampionWatch:
         serves yet."""
         try:
             record = self._record()
-            if record.newest() != self._seen:
+            seen = (*record.newest(), *record.exports)
+            if seen != self._seen:
                 self._change(record)
                 # not before: what could not be asked for is asked for again
-                self._seen = record.newest()
+                self._seen = seen
             if self.current is not None:
                 self.current = self._calibrated(self.current)
             self._compare_aliases(record)
@@ -145,9 +150,12 @@ class ChampionWatch:
 
     def _record(self) -> _Record:
         def read(connection: Connection) -> _Record:
-            return _Record(
-                *(promoted(connection, self._config, name) for name in names_of_windows(self._config))
+            classifier, regressor = (
+                promoted(connection, self._config, name) for name in names_of_windows(self._config)
             )
+            record = _Record(classifier, regressor)
+            exports = (serving_export(connection, self._config, one) for one in record.newest())
+            return replace(record, exports=tuple(exports))
 
         with self._lock:
             return self._connection.run(self._config, read)
@@ -166,8 +174,12 @@ class ChampionWatch:
 
     def _change(self, record: _Record) -> None:
         """Take up what the record names, as far as it passes."""
-        first, second = self._serving
-        classifier, regressor = self._choose(record.classifier, first), self._choose(record.regressor, second)
+        classifier, regressor = (
+            self._choose(served, serving, export)
+            for served, serving, export in zip(
+                (record.classifier, record.regressor), self._serving, record.exports, strict=True
+            )
+        )
         if classifier is None or (regressor is None and record.regressor):
             return
         if (classifier, regressor) == self._serving:
@@ -182,11 +194,12 @@ class ChampionWatch:
         if before is not None and before.classifier.version != found.classifier.version:
             log(f"champion is now version {found.classifier.version} (was {before.classifier.version})")
 
-    def _choose(self, served: list[Promoted], serving: Checked | None) -> Checked | None:
+    def _choose(self, served: list[Promoted], serving: Checked | None, export: str | None) -> Checked | None:
         """The last version of the record. Where it is refused, the version that serves, or (at the start) the last one
         before it that passes."""
         for one in [*reversed(served)][: 1 if serving else None]:
-            if serving and (serving.version.version, serving.sha256) == (one.version, one.sha256):
+            own = serving and (serving.version.version, serving.sha256, serving.stored.export)
+            if own == (one.version, one.sha256, export):
                 return serving
             try:
                 found = checked_promoted(self._config, one)
@@ -207,6 +220,8 @@ class ChampionWatch:
     def _load(self, classifier: Checked, regressor: Checked | None) -> Champion:
         bundle = BundleBytes(classifier.stored, regressor.stored if regressor else None)
         model = load_bundle(bundle, self._config.windows, checked=True)
+        for note in model.notes:
+            self._log_once(note)
         return Champion(classifier.version, regressor.version if regressor else None, bundle, model)
 
     def _compare_aliases(self, record: _Record) -> None:

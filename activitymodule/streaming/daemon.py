@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import activitymodule.streaming.worker
+from activitymodule.models.onnx.session import preload
 
 __all__ = ["Acknowledging", "activitymodule"]
 
@@ -65,6 +66,7 @@ def acknowledging(main: Callable[..., Any]) -> Callable[..., Any]:
 if __name__ == "__main__":
     import pyspark.daemon
 
+    preload()
     if hasattr(pyspark.daemon, "worker_main"):
         pyspark.daemon.worker_main = acknowledging(pyspark.daemon.worker_main)
     else:  # Spark 4.1 and newer look the worker's program up after the fork

@@ -48,7 +48,7 @@ class BatchSink:
         self._champion = champion
         self._connection = connection
         self._queue = queue
-        self._broadcast: tuple[tuple[str, str | None], Broadcast[BundleBytes]] | None = None
+        self._broadcast: tuple[str, Broadcast[BundleBytes]] | None = None
         self.smoother = Smoother(config)
         self._start = Start("", {}, None)
         self.windows = 0
@@ -145,7 +145,7 @@ class BatchSink:
         raise ActivityError("the query ended while its batch was about to begin")
 
     def _broadcast_of(self, serving: Champion) -> Broadcast[BundleBytes]:
-        key = (serving.classifier.version, serving.regressor.version if serving.regressor else None)
+        key = serving.bundle.key
         if self._broadcast is None or self._broadcast[0] != key:
             self._broadcast = (key, self._spark.sparkContext.broadcast(serving.bundle))
         return self._broadcast[1]

@@ -178,14 +178,15 @@ class Scorer:
 
 
 def _model(scorer: Scorer) -> ScoringModel:
-    """The model of this batch, loaded once a process and version; of older versions only the last is kept."""
-    loaded = _process.models.get(scorer.model_version)
+    """The models of this batch, loaded once a process and pair of versions; of older ones only the last is kept."""
+    bundle = scorer.model.value
+    loaded = _process.models.get(bundle.key)
     if loaded is None:
         # the driver has checked these bytes
-        loaded = load_bundle(scorer.model.value, checked=True)
+        loaded = load_bundle(bundle, checked=True)
         while len(_process.models) > 1:
             _process.models.pop(next(iter(_process.models)))
-        _process.models[scorer.model_version] = loaded
+        _process.models[bundle.key] = loaded
     return loaded
 
 

@@ -14,6 +14,7 @@ from activitymodule.serving.record import names, problems, serving_version
 from activitymodule.settings import Settings
 from activitymodule.store.connection import session
 from activitymodule.store.model_checks import newest_checks
+from activitymodule.store.model_exports import ModelExport, exports_of
 from activitymodule.workflows.promotion import model_name, trained_by
 
 
@@ -33,18 +34,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Details:
-    """A version with the content of its files, which are JSON; folder : where they are"""
+    """A version with the content of its files, which are JSON; folder : where they are; exports : to other formats"""
 
     version: Row
     folder: Path
     card: Any
     metrics: Any
     lineage: Any
+    exports: tuple[ModelExport, ...] = ()
 
     def document(self) -> dict[str, object]:
         """All of it as one object."""
         files = {"card": self.card, "metrics": self.metrics, "lineage": self.lineage}
-        return {**asdict(self.version), "folder": self.folder, **files}
+        return {**asdict(self.version), "folder": self.folder, **files, "exports": self.exports}
 
 
 def row_of(version: ModelVersion, refusal: str | None = None) -> Row:
@@ -88,4 +90,6 @@ def details(config: Settings, kind: str, version: str | None = None) -> Details:
         json.loads((folder / file).read_text(encoding="utf-8"))
         for file in (CARD_FILE, METRICS_FILE, LINEAGE_FILE)
     )
-    return Details(row_of(found), folder, card, metrics, lineage)
+    with session(config, read_only=True) as connection:
+        exports = tuple(exports_of(connection, name, found.version).values())
+    return Details(row_of(found), folder, card, metrics, lineage, exports)

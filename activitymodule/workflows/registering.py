@@ -8,11 +8,13 @@ from pathlib import Path
 
 from activitymodule.errors import ActivityError
 from activitymodule.models.bundle import ModelBytes
+from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.trial import try_model
 from activitymodule.registry.versions import ModelVersion, register
 from activitymodule.serving.checking import checked, remember
 from activitymodule.settings import Settings
 from activitymodule.store.retraining import who
+from activitymodule.workflows.model_operations.exporting import export_new
 from activitymodule.workflows.promotion import make_champion, model_name, promote_by_hand
 
 FIRST = "the first version of this model"
@@ -29,11 +31,13 @@ def register_folder(
     promote: bool,
     serves: bool,
     verb: str,
+    windows: TrainingWindows | None = None,
 ) -> ModelVersion:
     """Register a folder of a model of a kind; its new version.
 
     headline : figures to compare versions by; promote : make it champion; serves : whether a version serves already,
-    without which the first one becomes champion too; verb : which a promotion's record names
+    without which the first one becomes champion too; verb : which a promotion's record names; windows : of its
+    training, with which it is exported for the engine that scores
     Raises ModelError where it is refused, ServiceUnavailableError.
     """
     with ThreadPoolExecutor(1) as pool:
@@ -50,6 +54,8 @@ def register_folder(
         )
         if trial is not None:
             remember(config, version, folder, trial.result())
+    if windows is not None:
+        export_new(config, kind, version, folder, windows, tags.get("data", ""))
     if promote:
         _promote(config, kind, version, verb)
     elif not serves:

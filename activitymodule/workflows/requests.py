@@ -36,6 +36,28 @@ class TrainingRequest:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """Windows that no training had: of synthesised people of another seed, or `data` as `activity train` takes it."""
+
+    data: str = "synthetic"
+    devices: int = 12
+    minutes: int = 10
+    seed: int = 990
+
+
+@dataclass(frozen=True)
+class BenchRequest:
+    """A benchmark of the engines that can score with a version.
+
+    runs : rounds, in which the engines take turns; batches : windows a call; windows : what accuracy is measured on
+    """
+
+    runs: int = 10
+    batches: tuple[int, ...] = (1, 16, 256, 4096)
+    windows: HeldOut = HeldOut()
+
+
+@dataclass(frozen=True)
 class RecordedPeople:
     """Recorded people in the place of the fleet: some are asked, the others never are.
 

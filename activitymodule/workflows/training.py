@@ -259,6 +259,7 @@ def _finish(
             promote=request.promote and not request.never_promote,
             serves=serves or request.never_promote,
             verb="activity train",
+            windows=data,
         )
     promoted = not request.never_promote and (request.promote or not serves)
     return Outcome(kind, name, trained.report, version.name, version.version, promoted)

@@ -57,6 +57,7 @@ RENAMED = {"says": "summary", "wanted": "required_labels"}
 ADDED_TABLES = {
     "archive_state",
     "model_checks",
+    "model_exports",
     "device_calibrations",
     "participant_personas",
     "devices",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from activitymodule import files
@@ -12,7 +12,6 @@ from activitymodule.behaviour import personas, sizes
 from activitymodule.behaviour.figures import centroids_figure, cluster_counts_figure
 from activitymodule.behaviour.person import ACTIVE_DAY, BEHAVIOUR, LEAST_DAYS, NAMES, SPAN_DAYS
 from activitymodule.behaviour.persona_names import RULE
-from activitymodule.errors import DataError
 from activitymodule.settings import Settings, resolve
 from activitymodule.workflows.behaviour import personas as persona_training
 from activitymodule.workflows.behaviour import wearing, workouts
@@ -24,6 +23,8 @@ from activitymodule.workflows.behaviour.requests import (
 
 DOCUMENT = "docs/personas.md"
 FIGURES = "docs/figures"
+
+block = partial(files.with_block, made_by="activity behaviour document", document=DOCUMENT)
 
 
 def write(
@@ -73,15 +74,6 @@ def write(
         text = block(text, "retention", wearing_text(wearing.train(config, request, say=say)))
     files.write_text(path, text)
     return path
-
-
-def block(text: str, name: str, content: str) -> str:
-    """The text with a block replaced. Raises DataError where it has none of that name."""
-    begin, end = f"<!-- {name}: made by activity behaviour document -->", f"<!-- end of {name} -->"
-    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-    if not pattern.search(text):
-        raise DataError(f"{DOCUMENT} has no block {name}; take the file of this version of the project")
-    return pattern.sub(lambda _: f"{begin}\n\n{content}\n\n{end}", text)
 
 
 def table(columns: Sequence[object], rows: Iterable[Sequence[object]]) -> str:

@@ -14,8 +14,9 @@ import yaml
 
 from activitymodule.errors import ModelError, NotEnoughDataError
 from activitymodule.learning.gate.verdict import Check
+from activitymodule.models.answering import compare
 from activitymodule.models.baseline import read_baseline
-from activitymodule.models.bundle import BundleBytes, compare, fitting_card, load_bundle, load_model
+from activitymodule.models.bundle import BundleBytes, fitting_card, load_bundle, load_model
 from activitymodule.models.export import LINEAGE_FILE, Card
 from activitymodule.models.flavour import MLMODEL_FILE, units
 from activitymodule.models.kinds import KINDS

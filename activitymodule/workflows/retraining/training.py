@@ -20,6 +20,7 @@ from activitymodule.models.training import ActivityTraining
 from activitymodule.registry.lineage import write_lineage
 from activitymodule.registry.versions import ModelVersion, fetch, register, set_challenger, versions
 from activitymodule.settings import Settings
+from activitymodule.workflows.model_operations.exporting import export_new
 from activitymodule.workflows.retraining.record import PROGRESS, note, required, save, saved, working
 from activitymodule.workflows.retraining.results import CheckResult, Options, SnapshotResult, TrainingResult
 
@@ -121,7 +122,7 @@ def _register(
             model_sha256=sha256,
             parents={"champion": serving},
         )
-        return register(
+        version = register(
             config,
             config.registry.classifier,
             folder,
@@ -135,3 +136,5 @@ def _register(
                 RUN_TAG: run_id,
             },
         )
+        export_new(config, "activity", version, folder, windows, source)
+        return version
