@@ -20,7 +20,7 @@ VALUES = (
 LEFT_OUT = {
     "up", "down", "demo", "demo-loop", "console", "score", "generate", "backfill", "prepare", "replay", "train",
     "statistics", "doctor", "db psql", "airflow up", "airflow down", "watch", "logs",
-    "airflow logs", "evaluate", "topics", "schema", "features", "export-config", "days build",
+    "airflow logs", "evaluate", "topics", "schema", "features", "export-config", "days build", "models compare",
 }  # fmt: skip
 
 

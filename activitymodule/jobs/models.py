@@ -6,7 +6,7 @@ from typing import Literal
 
 import typer
 
-from activitymodule.jobs import model_exports, options, output
+from activitymodule.jobs import model_exports, models_compare, models_verify, options, output
 from activitymodule.serving import record
 from activitymodule.settings import settings
 from activitymodule.store import retraining as store
@@ -34,6 +34,9 @@ Kind = Literal[
 ]
 _KIND = typer.Option("activity", "--kind", help="Which model.")
 _WHY = typer.Option("", "--why", help="The reason, for the record.")
+
+app.command(epilog=models_compare.EPILOG)(models_compare.compare)
+app.command(epilog=models_verify.EPILOG)(models_verify.verify)
 
 
 @app.command("list", epilog="Example: activity models list --json")

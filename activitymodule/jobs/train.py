@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from activitymodule.errors import ConfigError
 from activitymodule.jobs import options, output
+from activitymodule.jobs.progress import progress_bars
 from activitymodule.models.evaluation import held_out
 from activitymodule.settings import settings
 from activitymodule.windows import catalogue
@@ -71,7 +69,7 @@ def main(
         mirrored=mirrored,
         folder=folder,
     )
-    with _progress(hidden=as_json) as begin:
+    with progress_bars(hidden=as_json) as begin:
         outcomes = training.train(request, settings(), begin=begin)
     if as_json:
         output.print_json(outcomes)
@@ -94,24 +92,6 @@ def _families(text: str | None) -> tuple[str, ...] | None:
             f"{', '.join(catalogue.FAMILIES)}"
         )
     return tuple(names)
-
-
-@contextmanager
-def _progress(hidden: bool) -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Progress bars on stderr, one for each text."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=hidden) as bars:
-
-        def begin(text: str) -> Callable[[int, int], None]:
-            bar = bars.add_task(text, total=None)
-            return lambda done, of: bars.update(bar, completed=done, total=of)
-
-        yield begin
 
 
 def _lines(outcome: training.Outcome) -> Iterator[str]:

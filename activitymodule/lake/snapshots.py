@@ -13,13 +13,14 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from activitymodule.errors import DataError, ServiceUnavailableError
+from activitymodule.errors import DataError, NotFoundError, ServiceUnavailableError
 from activitymodule.learning.training_set import TrainingSet
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import PERSON_COLUMNS, PersonColumns
@@ -28,6 +29,7 @@ from activitymodule.telemetry.untrusted import readable
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION
 
 FOLDER = "training"
+_SNAPSHOT = f"{FOLDER}/snapshot-"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class _Lake:
             raise DataError(f"the lake at {self.root} no longer has {place}") from None
         except OSError as error:
             raise ServiceUnavailableError(f"the lake at {self.root} cannot be read: {error}") from None
+
+    def written_at(self, place: str) -> datetime | None:
+        """UTC."""
+        at = self.files.get_file_info(self.path(place)).mtime
+        return None if at is None else at.astimezone(UTC)
 
     def size(self, place: str) -> int:
         return self.files.get_file_info(self.path(place)).size or 0
@@ -166,7 +173,7 @@ def _write_windows(lake: _Lake, sha256: str, windows: TrainingWindows, weight: n
 def write_snapshot(config: Settings, training: TrainingSet) -> Stored:
     """Store a training set, unless its content is stored already."""
     lake, snapshot_id = _Lake(config), training.sha256()
-    place = f"{FOLDER}/snapshot-{snapshot_id}.json"
+    place = f"{_SNAPSHOT}{snapshot_id}.json"
     if lake.there(place):
         return Stored(snapshot_id, place, False)
     base, labelled = training.base.sha256(), training.labelled_sha256()
@@ -191,7 +198,7 @@ def read_snapshot(config: Settings, snapshot_id: str) -> TrainingSet:
     """A training set by its id. Raises DataError where it is missing, or its content does not match its id."""
     lake = _Lake(config)
     with readable(f"the snapshot {snapshot_id[:12]} in the lake"):
-        described = json.loads(lake.read(f"{FOLDER}/snapshot-{snapshot_id}.json"))
+        described = json.loads(lake.read(f"{_SNAPSHOT}{snapshot_id}.json"))
         base, _ = _windows(lake.read(_windows_place(described["base"])), "the base")
         labelled, weight = _windows(lake.read(_windows_place(described["taught"])), "the labels")
         training = TrainingSet(
@@ -219,15 +226,11 @@ def _own_files(lake: _Lake, snapshot_id: str) -> list[str]:
 
     Its base stays: models were trained on it, with and without labels.
     """
-    place = f"{FOLDER}/snapshot-{snapshot_id}.json"
+    place = f"{_SNAPSHOT}{snapshot_id}.json"
     if not lake.there(place):
         return []
     taught = json.loads(lake.read(place))["taught"]
-    others = {
-        json.loads(lake.read(other))["taught"]
-        for other in lake.places(f"{FOLDER}/snapshot-")
-        if other != place
-    }
+    others = {json.loads(lake.read(other))["taught"] for other in lake.places(_SNAPSHOT) if other != place}
     return [place] if taught in others else [_windows_place(taught), place]
 
 
@@ -251,19 +254,92 @@ def snapshots_with(config: Settings, sha256: str) -> list[str]:
     """The snapshots with these windows, by the fingerprint in the name of their file."""
     lake = _Lake(config)
     found = []
-    for place in lake.places(f"{FOLDER}/snapshot-"):
+    for place in lake.places(_SNAPSHOT):
         described = json.loads(lake.read(place))
         if sha256 in (described["base"], described["taught"]):
-            found.append(place.removeprefix(f"{FOLDER}/snapshot-").removesuffix(".json"))
+            found.append(place.removeprefix(_SNAPSHOT).removesuffix(".json"))
     return found
 
 
 def mark_changed(config: Settings, snapshot_id: str, erasure_id: int) -> None:
     """Write into a snapshot that an erasure removes windows from it, so that whoever reads it learns why it changed."""
-    lake, place = _Lake(config), f"{FOLDER}/snapshot-{snapshot_id}.json"
+    lake, place = _Lake(config), f"{_SNAPSHOT}{snapshot_id}.json"
     described = json.loads(lake.read(place))
     if "changed_by_erasure" not in described:
         lake.write(place, json.dumps({**described, "changed_by_erasure": erasure_id}, indent=1).encode())
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A snapshot as it lies in the lake. at : when it was written; windows : of base and labels, copies among them;
+    labels : gold labels; people : who gave windows; changed_by_erasure : the erasure that removed a person from it"""
+
+    snapshot_id: str
+    at: datetime | None
+    base: str
+    windows: int
+    labels: int
+    people: int
+    labels_added: tuple[str, ...]
+    changed_by_erasure: int | None
+
+
+def list_snapshots(config: Settings) -> list[Listed]:
+    """The snapshots of the lake, newest first."""
+    lake, people = _Lake(config), _People()
+    found = []
+    for place in lake.places(_SNAPSHOT):
+        described = json.loads(lake.read(place))
+        parts = [people.of(lake, described[part]) for part in ("base", "taught")]
+        found.append(
+            Listed(
+                snapshot_id=place.removeprefix(_SNAPSHOT).removesuffix(".json"),
+                at=lake.written_at(place),
+                base=described["base"],
+                windows=sum(len(part) for part in parts),
+                labels=described["labels"],
+                people=len(set().union(*map(set, parts))),
+                labels_added=tuple(described["labels_added"]),
+                changed_by_erasure=described.get("changed_by_erasure"),
+            )
+        )
+    return sorted(
+        found, key=lambda one: (one.at or datetime.min.replace(tzinfo=UTC), one.snapshot_id), reverse=True
+    )
+
+
+class _People:
+    """The person of each window of files, read once a file: snapshots share their base."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, list[str]] = {}
+
+    def of(self, lake: _Lake, sha256: str) -> list[str]:
+        if sha256 not in self._known:
+            place = _windows_place(sha256)
+            # a file that retention or an erasure removed has no windows
+            content = lake.read(place) if lake.there(place) else None
+            with readable(f"{place} in the lake"):
+                self._known[sha256] = (
+                    []
+                    if content is None
+                    else pq.read_table(io.BytesIO(content), columns=["person"])["person"].to_pylist()
+                )
+        return self._known[sha256]
+
+
+def find_snapshot(config: Settings, beginning: str) -> str:
+    """The id of the only snapshot whose id begins so. Raises NotFoundError where there is none, or more than one."""
+    ids = [
+        place.removeprefix(_SNAPSHOT).removesuffix(".json")
+        for place in _Lake(config).places(_SNAPSHOT)
+        if place.removeprefix(_SNAPSHOT).startswith(beginning)
+    ]
+    if len(ids) != 1 or not beginning:
+        raise NotFoundError(
+            f"{len(ids) or 'no'} snapshots of the lake begin with {beginning[:64]!r}; `activity data log` lists them"
+        )
+    return ids[0]
 
 
 def read_base(config: Settings, sha256: str) -> TrainingWindows | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from activitymodule.errors import NotEnoughDataError
 from activitymodule.learning.training_set import TrainingSet
@@ -47,15 +48,17 @@ def train_challenger(
     """
     if not len(training.labelled):
         raise NotEnoughDataError("no gold label may be learnt from, so a challenger would equal the champion")
-    return train_activity(
-        training.windows,
-        config,
-        families=families,
-        folds=folds,
-        seed=seed,
-        progress=progress,
-        weight=training.weights,
-    )
+    # with more threads the order of a sum, and so its last bits, would differ from run to run
+    with threadpool_limits(1):
+        return train_activity(
+            training.windows,
+            config,
+            families=families,
+            folds=folds,
+            seed=seed,
+            progress=progress,
+            weight=training.weights,
+        )
 
 
 def write_challenger(folder: Path, trained: ActivityTraining, training: TrainingSet, config: Settings) -> str:

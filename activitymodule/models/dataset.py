@@ -326,7 +326,7 @@ def _means(values: np.ndarray, first: np.ndarray) -> np.ndarray:
 
 def windows_of_table(table: pa.Table) -> TrainingWindows:
     """A user's own table of windows: feature columns by name (an absent one is missing) and, as far as known,
-    `activity`, `person`, `kcal_per_min` and the columns of PersonColumns."""
+    `activity`, `person`, `kcal_per_min`, `device_model`, `run`, `copied` and the columns of PersonColumns."""
     n = len(table)
     columns = table.column_names
     if not set(columns) & set(FEATURE_NAMES):
@@ -348,11 +348,13 @@ def windows_of_table(table: pa.Table) -> TrainingWindows:
         features=matrix,
         activity=text("activity", "").astype(str),
         person=text("person", "").astype(str),
-        run=np.arange(n),
+        run=table.column("run").to_numpy().astype(np.int64) if "run" in columns else np.arange(n),
         kcal_per_min=_numbers(table, "kcal_per_min"),
         people=PersonColumns(
             sex=text("sex", None), **{name: _numbers(table, name) for name in PERSON_COLUMNS}
         ),
+        copied=_numbers(table, "copied") == 1,
+        device_model=text("device_model", "").astype(str),
     )
 
 

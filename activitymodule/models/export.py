@@ -24,6 +24,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from sklearn.pipeline import Pipeline
 
 from activitymodule.errors import ModelError, ModelNotTrustedError, ModelTooLargeError
+from activitymodule.models.canonical import canonical
 from activitymodule.models.contract import trusted_types
 from activitymodule.models.families import CLASSIFIERS, REGRESSORS
 from activitymodule.models.flavour import flavour_files
@@ -136,8 +137,8 @@ def trusted() -> list[str]:
 
 
 def dump(pipeline: Pipeline) -> bytes:
-    """A fitted pipeline as the bytes of a skops file. The bytes differ from call to call: skops names members by id."""
-    return dumps(pipeline, compression=zipfile.ZIP_DEFLATED, compresslevel=6)
+    """A fitted pipeline as the bytes of a skops file: the same numbers give the same bytes."""
+    return canonical(dumps(pipeline))
 
 
 def load(content: bytes, what: str) -> Pipeline:

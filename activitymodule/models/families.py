@@ -9,10 +9,25 @@ from activitymodule.models.activity import TreesAndLinear
 from activitymodule.models.contract import Classifier, Regressor
 from activitymodule.models.energy import BoostedTrees
 from activitymodule.models.network import TreesLinearAndNetwork
+from activitymodule.models.textbook.kernel import SupportVectors
+from activitymodule.models.textbook.linear import LogisticRegression
+from activitymodule.models.textbook.neighbours import KNearestNeighbours
+from activitymodule.models.textbook.perceptron import Perceptron
+from activitymodule.models.textbook.trees import DecisionTree, RandomForest
 
+TEXTBOOK: dict[str, type[Classifier]] = {
+    "logistic_regression": LogisticRegression,
+    "nearest_neighbours": KNearestNeighbours,
+    "support_vectors": SupportVectors,
+    "decision_tree": DecisionTree,
+    "random_forest": RandomForest,
+    "perceptron": Perceptron,
+}
+"""Classifiers that recipes are compared with."""
 CLASSIFIERS: dict[str, type[Classifier]] = {
     "trees_and_linear": TreesAndLinear,
     "trees_linear_and_network": TreesLinearAndNetwork,
+    **TEXTBOOK,
 }
 REGRESSORS: dict[str, type[Regressor]] = {"boosted_trees": BoostedTrees}
 
@@ -23,4 +38,4 @@ def classifier_family(name: str) -> type[Classifier]:
         return CLASSIFIERS[name]
     near = difflib.get_close_matches(name, CLASSIFIERS, 1, 0.5)
     meant = f"did you mean {near[0]}?" if near else f"known are: {', '.join(sorted(CLASSIFIERS))}"
-    raise ConfigError(f"models.classifier is {name!r}, which is not a model family; {meant}")
+    raise ConfigError(f"{name!r} is not a model family; {meant}")

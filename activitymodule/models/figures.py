@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from activitymodule.models.calibration import expected_calibration_error, reliability
+from activitymodule.models.comparison import Comparison
 
 _INK = "#1f3b57"
 _LIGHT = "#9db4c9"
@@ -71,4 +72,33 @@ def energy_figure(predicted: np.ndarray, truth: np.ndarray, path: Path) -> None:
     axes.set_ylabel("predicted, kcal/min")
     axes.set_title("People held out", fontsize=10)
     figure.colorbar(picture, ax=axes, label="windows")
+    figure.savefig(path, dpi=110)
+
+
+def comparison_figure(comparison: Comparison, path: Path) -> None:
+    """Families, the best on top: macro-F1 with its interval and that of each person, calibration error, speed."""
+    rows = comparison.families[::-1]
+    places = np.arange(len(rows))
+    figure = Figure(figsize=(11, 1.4 + 0.55 * len(rows)), layout="constrained")
+    quality, calibration, speed = figure.subplots(1, 3, sharey=True, width_ratios=(3, 2, 2))
+    dice = np.random.default_rng(0)
+    for place, row in zip(places, rows, strict=True):
+        own = np.array(comparison.person_macro_f1[row.family])
+        quality.scatter(own, place + dice.uniform(-0.25, 0.25, len(own)), s=8, color=_LIGHT, linewidths=0)
+        over = row.macro_f1_over_people
+        quality.plot([over.low, over.high], [place, place], color=_INK, linewidth=2)
+        quality.plot(row.macro_f1, place, "o", color=_INK, markersize=6)
+    quality.set_yticks(places, [row.family + (" (worse)" if row.worse else "") for row in rows])
+    quality.set_xlabel("macro-F1 with 95 % interval; small: each person")
+    calibration.hlines(places, [r.ece for r in rows], [r.ece_calibrated for r in rows], color=_LIGHT)
+    calibration.plot([r.ece for r in rows], places, "o", mfc="white", color=_INK, label="as trained")
+    calibration.plot([r.ece_calibrated for r in rows], places, "o", color=_INK, label="calibrated")
+    calibration.set_xlim(left=0)
+    calibration.set_xlabel("expected calibration error")
+    calibration.legend(frameon=False, fontsize=8)
+    speed.plot([r.windows_per_second for r in rows], places, "o", color=_INK)
+    speed.set_xscale("log")
+    speed.set_xlabel("windows/s on one core")
+    title = f"{comparison.people} people held out in {comparison.folds} folds, {comparison.windows} windows"
+    figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=110)

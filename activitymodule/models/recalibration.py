@@ -53,7 +53,7 @@ def recalibrate(
     The quantile leaves room for the next window, which weighs 1 and may be worse than all (Barber, Candes, Ramdas and
     Tibshirani 2023, Annals of Statistics 51, section 3.1). With few or old labels it is 1: all labels are in the set.
     """
-    power = _power(probabilities, probabilities.argmax(1) == truth, weight)
+    power = matching_power(probabilities, probabilities.argmax(1) == truth, weight)
     raised = powered(np.asarray(probabilities, np.float64), power)
     score = np.where(truth >= 0, 1.0 - raised[np.arange(len(truth)), truth], 1.0)
     order = np.argsort(score, kind="stable")
@@ -62,7 +62,7 @@ def recalibrate(
     return Recalibration(float(score[order][place]) if place < len(score) else 1.0, power)
 
 
-def _power(probabilities: np.ndarray, right: np.ndarray, weight: np.ndarray) -> float:
+def matching_power(probabilities: np.ndarray, right: np.ndarray, weight: np.ndarray) -> float:
     """The power with which the weighted mean of the confidence is the accuracy, drawn to 1 by _PRIOR_LABELS."""
 
     def confidence(power: float) -> float:

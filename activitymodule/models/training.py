@@ -22,6 +22,7 @@ from activitymodule.models.evaluation.held_out import (
     ActivityReport,
     EnergyReport,
     activity_report,
+    calibrated_by_others,
     energy_report,
     held_out_probabilities,
     person_folds,
@@ -70,13 +71,13 @@ class ActivityFit:
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """(n_windows, n_labels), of features (n_windows, len(FEATURE_NAMES))."""
-        return np.asarray(self.pipeline.predict_proba(_columns(features, self.feature_names)))
+        return np.asarray(self.pipeline.predict_proba(columns_of(features, self.feature_names)))
 
     def standardised(self, features: np.ndarray) -> np.ndarray:
         """Standard scores of the training, (n_windows, n_features)."""
         fitted = self.pipeline["model"]
         return np.asarray(
-            (_columns(features, self.feature_names) - fitted.centre_) / fitted.scale_, np.float32
+            (columns_of(features, self.feature_names) - fitted.centre_) / fitted.scale_, np.float32
         )
 
 
@@ -113,9 +114,9 @@ def train_activity(
     """
     names = feature_names(families)
     family = classifier_family(config.models.classifier)
-    X = _columns(data.features, names)
+    X = columns_of(data.features, names)
     labels, every_truth = np.unique(data.activity, return_inverse=True)
-    weight = _with_copies(data, weight, config)
+    weight = with_copies(data, weight, config)
     if len(labels) < 2:
         raise NotEnoughDataError(
             "a classifier needs windows of at least two activities; the training data has one"
@@ -127,39 +128,58 @@ def train_activity(
         data.person,
         len(labels),
         folds,
-        [] if mirrored is None else [_columns(mirrored.features, names)],
+        [] if mirrored is None else [columns_of(mirrored.features, names)],
         progress,
         weight,
         data.copied,
     )
     known, truth = data.originals(), every_truth[~data.copied]
+    chosen = {}
+    if getattr(family, "power_by_held_out", False):
+        probabilities, power = calibrated_by_others(probabilities, truth, known.person, folds)
+        chosen = {"model__power": power}
     label_names = tuple(str(label) for label in labels)
-    alpha = config.models.conformal_alpha
-    report = activity_report(
-        probabilities,
-        truth,
-        known.person,
-        known.run,
-        label_names,
-        folds=folds,
-        alpha=alpha,
-        smoothing_windows=config.scoring.smoothing_windows,
-        smoothing_stay=config.scoring.smoothing_stay,
-        mirrored=others[0] if others else None,
-        slicings=_slicings(known),
-        seed=seed,
-    )
+    mirrored_answers = others[0] if others else None
+    report = _report(probabilities, truth, known, label_names, config, folds, seed, mirrored_answers)
     card = _card(names, label_names, config, probabilities, truth, known)
     own = np.ones(len(truth)) if weight is None else weight[~data.copied]
-    card = replace(card, calibrations=_calibrations(known, probabilities, truth, own, alpha))
+    card = replace(card, calibrations=_calibrations(known, probabilities, truth, own, config))
     weighted = {} if weight is None else {"model__sample_weight": weight}
     if evaluate_only:
         return ActivityTraining(None, card, report, probabilities, truth)
-    pipeline = classifier_pipeline(family(seed=seed)).fit(X, every_truth, **weighted)
+    pipeline = classifier_pipeline(family(seed=seed)).set_params(**chosen)
+    pipeline.fit(X, every_truth, **weighted)
     examples = _means(X[~data.copied], truth)
     card = _with_examples(card, examples, pipeline.predict_proba(examples))
     familiarity, _ = familiarity_of(X[~data.copied], known.person, names, seed=seed)
     return ActivityTraining(pipeline, card, report, probabilities, truth, familiarity)
+
+
+def _report(
+    probabilities: np.ndarray,
+    truth: np.ndarray,
+    known: TrainingWindows,
+    labels: tuple[str, ...],
+    config: Settings,
+    folds: int,
+    seed: int,
+    mirrored: np.ndarray | None,
+) -> ActivityReport:
+    """The report of held-out probabilities of `known`."""
+    return activity_report(
+        probabilities,
+        truth,
+        known.person,
+        known.run,
+        labels,
+        folds=folds,
+        alpha=config.models.conformal_alpha,
+        smoothing_windows=config.scoring.smoothing_windows,
+        smoothing_stay=config.scoring.smoothing_stay,
+        mirrored=mirrored,
+        slicings=_slicings(known),
+        seed=seed,
+    )
 
 
 def fit_activity(
@@ -173,14 +193,14 @@ def fit_activity(
     """The classifier that `train_activity` would ship, without its evaluation. Arguments are as there."""
     names = feature_names(families)
     labels, truth = np.unique(data.activity, return_inverse=True)
-    weight = _with_copies(data, weight, config)
+    weight = with_copies(data, weight, config)
     weighted = {} if weight is None else {"model__sample_weight": weight}
     family = classifier_family(config.models.classifier)
-    pipeline = classifier_pipeline(family(seed=seed)).fit(_columns(data.features, names), truth, **weighted)
+    pipeline = classifier_pipeline(family(seed=seed)).fit(columns_of(data.features, names), truth, **weighted)
     return ActivityFit(pipeline, tuple(str(label) for label in labels), names)
 
 
-def _with_copies(data: TrainingWindows, weight: np.ndarray | None, config: Settings) -> np.ndarray | None:
+def with_copies(data: TrainingWindows, weight: np.ndarray | None, config: Settings) -> np.ndarray | None:
     """Weights with those of copies in them; None where every window counts the same."""
     if not data.copied.any():
         return weight
@@ -196,12 +216,13 @@ def _slicings(data: TrainingWindows) -> list[Slicing]:
 
 
 def _calibrations(
-    known: TrainingWindows, probabilities: np.ndarray, truth: np.ndarray, weight: np.ndarray, alpha: float
+    known: TrainingWindows, probabilities: np.ndarray, truth: np.ndarray, weight: np.ndarray, config: Settings
 ) -> dict[str, Recalibration]:
     """Of the device models that are not most of the training: on that one the model itself is calibrated."""
     names, windows = np.unique(known.device_model, return_counts=True)
     few = np.isin(known.device_model, names[windows <= len(known) / 2])
     models = np.where(few, known.device_model, "")
+    alpha = config.models.conformal_alpha
     return by_held_out(probabilities, truth, known.person, models, weight, alpha=alpha)
 
 
@@ -232,7 +253,7 @@ def _card(
 
 def predicted_activities(pipeline: Pipeline, card: Card, features: np.ndarray) -> np.ndarray:
     """The activities that a classifier predicts: str (n_windows,); features (n_windows, len(FEATURE_NAMES))."""
-    return np.array(card.labels)[pipeline.predict_proba(_columns(features, card.feature_names)).argmax(1)]
+    return np.array(card.labels)[pipeline.predict_proba(columns_of(features, card.feature_names)).argmax(1)]
 
 
 def train_energy(
@@ -304,5 +325,6 @@ def _fit_energy(X: np.ndarray, y: np.ndarray, labels: Sequence[str], seed: int) 
     return energy_pipeline(labels, seed).fit(X, y, model__sample_weight=weight)
 
 
-def _columns(features: np.ndarray, names: Sequence[str]) -> np.ndarray:
+def columns_of(features: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Some of the columns of features (n_windows, len(FEATURE_NAMES)), by name."""
     return np.ascontiguousarray(features[:, [FEATURE_NAMES.index(name) for name in names]])

@@ -12,12 +12,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from threadpoolctl import threadpool_info
+
 from activitymodule import __version__
 from activitymodule.models.export import LINEAGE_FILE
-from activitymodule.settings import project_root
+from activitymodule.settings import Settings, project_root
 from activitymodule.windows.catalogue import FEATURES_VERSION
 
-_LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "skops", "pyarrow")
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "lightgbm", "skops", "pyarrow")
+
+
+Surroundings = dict[str, str | dict[str, str | None] | None]
 
 
 def fingerprint(value: Mapping[str, Any]) -> str:
@@ -43,6 +49,37 @@ def code_revision() -> str | None:
         return None
 
 
+def smoothing(config: Settings) -> dict[str, object]:
+    """The settings of scoring that a version's figures depend on."""
+    return config.scoring.model_dump(include={"smoothing_windows", "smoothing_stay"})
+
+
+def surroundings() -> Surroundings:
+    """The code, the libraries and the machine that a model is trained with here."""
+    return {
+        "code": {"version": __version__, "revision": code_revision()},
+        "features_version": FEATURES_VERSION,
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in _LIBRARIES},
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            # which of their kernels libraries choose here: the last bits of a sum depend on it
+            "blas": _kernels(),
+            "simd": ", ".join(np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])),
+        },
+    }
+
+
+def _kernels() -> str:
+    """The linear algebra libraries of this process, with the processor that they were tuned for."""
+    found = {
+        f"{one.get('internal_api')} {one.get('version')} {one.get('architecture', '')}".strip()
+        for one in threadpool_info()
+        if one.get("user_api") == "blas"
+    }
+    return ", ".join(sorted(found))
+
+
 def write_lineage(
     folder: Path,
     *,
@@ -62,9 +99,6 @@ def write_lineage(
         "config": {"sha256": fingerprint(config), "values": dict(config)},
         "model": {"sha256": model_sha256},
         "parents": dict(parents or {}),
-        "code": {"version": __version__, "revision": code_revision()},
-        "features_version": FEATURES_VERSION,
-        "python": platform.python_version(),
-        "libraries": {name: version(name) for name in _LIBRARIES},
+        **surroundings(),
     }
     (folder / LINEAGE_FILE).write_text(json.dumps(lineage, indent=1, default=str) + "\n", encoding="utf-8")

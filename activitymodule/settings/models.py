@@ -202,6 +202,7 @@ class Learning(Section):
     """Retraining and the gate."""
 
     base: str = "champion"
+    family: str | None = None
     min_labels: int = Field(50, ge=1)
     label_weight: float = Field(1.0, gt=0, le=100)
     device_weight: float = Field(1.0, ge=1, le=100)

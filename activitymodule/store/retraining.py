@@ -197,15 +197,16 @@ WITH audit AS (
     FROM gold_labels g JOIN queue_items q USING (device_id, window_start)
     WHERE g.label IS NOT NULL AND q.features_version = %(features)s AND q.stratum = 'audit'
 ), judged AS (
-    SELECT r.run_id, r.snapshot_id, r.parameters->'steps'->'train'->>'seed' AS seed,
+    SELECT r.run_id, coalesce(r.snapshot_id, 'version ' || r.challenger) AS learnt,
+           r.parameters->'steps'->'train'->>'seed' AS seed, r.parameters->'steps'->'train'->>'family' AS family,
            coalesce((r.parameters->'steps'->'evaluate'->>'audit_until')::timestamptz, r.started_at) AS audit_until
     FROM retrain_runs r
     WHERE r.parameters->'steps' ? 'gate' AND r.run_id <> %(run)s
       AND coalesce((r.parameters->'steps'->'gate'->>'at')::timestamptz, r.started_at)
           > coalesce((SELECT max(at) FROM promotions WHERE name = %(name)s AND act = 'promoted'), '-infinity')
 )
-SELECT count(DISTINCT (snapshot_id, seed)) FROM judged
-WHERE (snapshot_id, seed) IS DISTINCT FROM (%(snapshot)s::text, %(seed)s::text)
+SELECT count(DISTINCT (learnt, seed, family)) FROM judged
+WHERE (learnt, seed, family) IS DISTINCT FROM (%(learnt)s::text, %(seed)s::text, %(family)s::text)
   AND 2 * (SELECT count(*) FROM audit a WHERE a.labelled_at <= judged.audit_until)
       >= greatest((SELECT count(*) FROM audit), 1)
 """
@@ -217,19 +218,21 @@ def judged_before(
     *,
     name: str,
     features_version: str,
-    snapshot_id: str | None = None,
+    learnt: str | None = None,
     seed: int | None = None,
+    family: str | None = None,
 ) -> int:
     """How many challengers were evaluated on the audit labels since the gate last promoted one, besides this run's.
 
-    A verdict counts while at least half of today's audit labels existed when it was made. The same snapshot and
-    seed make the same challenger, which counts once.
+    A verdict counts while at least half of today's audit labels existed when it was made. The same snapshot, seed and
+    `learning.family` make the same challenger, which counts once. learnt : the snapshot, or `version N` without one
     """
     values = {
         "features": features_version,
         "run": run_id,
         "name": name,
-        "snapshot": snapshot_id,
+        "learnt": learnt,
         "seed": None if seed is None else str(seed),
+        "family": family,
     }
     return int(fetch_value(connection, _JUDGED_BEFORE, values))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from activitymodule.errors import DataError
 from activitymodule.files import folder_beside
@@ -26,7 +27,7 @@ from activitymodule.models.training import (
     train_activity,
     train_energy,
 )
-from activitymodule.registry.lineage import write_lineage
+from activitymodule.registry.lineage import smoothing, write_lineage
 from activitymodule.registry.versions import ModelVersion, champion
 from activitymodule.serving.record import serving_version
 from activitymodule.settings import Settings
@@ -78,7 +79,13 @@ def train(request: Request, config: Settings, *, begin: Begin = silent) -> list[
             kinds = tuple(kind for kind in kinds if serving[kind] is None)
     if not kinds:
         return []
-    run = _Run(request, config, serving, begin)
+    # with more threads the order of a sum, and so its last bits, would differ from run to run
+    with threadpool_limits(1):
+        return _train(_Run(request, config, serving, begin), kinds)
+
+
+def _train(run: _Run, kinds: Sequence[Kind]) -> list[Outcome]:
+    request = run.request
     augmented, *mirrored = run.load(
         request.data, AS_WORN, *([OTHER_WRIST] if request.mirrored else []), augmented="activity" in kinds
     )
@@ -286,6 +293,13 @@ def _write(
         config={
             "windows": config.windows.model_dump(),
             "models": config.models.model_dump(),
+            "scoring": smoothing(config),
+            "request": {
+                "what": request.what,
+                "data": public_name(request.data),
+                "families": request.families,
+                "mirrored": request.mirrored,
+            },
             "seed": request.seed,
             "folds": report.folds,
             "parameters": pipeline["model"].get_params(),

@@ -24,6 +24,7 @@ from activitymodule.models.evaluation.scores import (
     macro_f1,
 )
 from activitymodule.models.evaluation.slices import SliceFigures, Slicing, slice_figures
+from activitymodule.models.recalibration import matching_power, powered
 from activitymodule.models.smoothing import smooth_runs
 
 BOOTSTRAPS = 2000
@@ -109,6 +110,16 @@ def person_folds(person: np.ndarray, folds: int) -> list[tuple[np.ndarray, np.nd
     return list(GroupKFold(count).split(np.zeros((len(person), 1)), groups=person))
 
 
+def folds_with_copies(
+    person: np.ndarray, original: np.ndarray, folds: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows to learn from, copies among them, and places in `original` (rows that are no copies) to test on."""
+    return [
+        (np.flatnonzero(~np.isin(person, np.unique(person[original[test]]))), test)
+        for _, test in person_folds(person[original], folds)
+    ]
+
+
 def held_out_probabilities(
     make: Callable[[], Any],
     X: np.ndarray,
@@ -132,11 +143,10 @@ def held_out_probabilities(
     original = np.arange(len(truth)) if copied is None else np.flatnonzero(~copied)
     versions = [X[original], *X_test]
     out = [np.zeros((len(original), n_labels)) for _ in versions]
-    splits = person_folds(person[original], folds)
-    for k, (_, test) in enumerate(splits):
+    splits = folds_with_copies(person, original, folds)
+    for k, (learn, test) in enumerate(splits):
         if progress:
             progress(k, len(splits))
-        learn = np.flatnonzero(~np.isin(person, np.unique(person[original[test]])))
         weighted = {} if weight is None else {"model__sample_weight": weight[learn]}
         model = make().fit(X[learn], truth[learn], **weighted)
         classes = np.asarray(model.classes_, int)
@@ -147,8 +157,8 @@ def held_out_probabilities(
     return out
 
 
-def _over_people(counts: np.ndarray, figure: Callable[[np.ndarray], np.ndarray], seed: int) -> Spread:
-    """Spread of a figure of confusions; counts (n_people, n_labels, n_labels)."""
+def over_people(counts: np.ndarray, figure: Callable[[np.ndarray], np.ndarray], seed: int) -> Spread:
+    """Spread over people of a figure of confusion matrices; counts (n_people, n_labels, n_labels)."""
     own = figure(counts)
     dice = np.random.default_rng(seed)
     people = len(counts)
@@ -156,6 +166,14 @@ def _over_people(counts: np.ndarray, figure: Callable[[np.ndarray], np.ndarray],
     drawn = figure(np.einsum("bp,pij->bij", times, counts))
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Spread(float(own.mean()), float(own.std(ddof=1)) if people > 1 else 0.0, float(low), float(high))
+
+
+def confusions_of_people(
+    predicted: np.ndarray, truth: np.ndarray, person: np.ndarray, n_labels: int
+) -> np.ndarray:
+    """The confusion matrix of each person, by name, int (n_people, n_labels, n_labels); arguments (n_windows,)."""
+    names, code = np.unique(person, return_inverse=True)
+    return np.stack([confusion(predicted[code == k], truth[code == k], n_labels) for k in range(len(names))])
 
 
 def held_out_coverage(
@@ -170,6 +188,19 @@ def held_out_coverage(
         quantile = conformal_quantile(probabilities[others], truth[others], person[others], alpha)
         sets[own] = conformal_sets(probabilities[own], quantile)
     return sets
+
+
+def calibrated_by_others(
+    probabilities: np.ndarray, truth: np.ndarray, person: np.ndarray, folds: int
+) -> tuple[np.ndarray, float]:
+    """Held-out probabilities (n_windows, n_labels) to the power with which the mean confidence of other people is
+    their accuracy, and that power by everybody."""
+    right, even = probabilities.argmax(1) == truth, np.ones(len(truth))
+    out = np.empty_like(probabilities)
+    for others, own in person_folds(person, folds):
+        power = matching_power(probabilities[others], right[others], even[others])
+        out[own] = powered(probabilities[own], power)
+    return out, matching_power(probabilities, right, even)
 
 
 def activity_report(
@@ -196,15 +227,14 @@ def activity_report(
     n = len(labels)
     predicted = probabilities.argmax(1)
     counts = confusion(predicted, truth, n)
-    names, code = np.unique(person, return_inverse=True)
-    each = np.stack([confusion(predicted[code == k], truth[code == k], n) for k in range(len(names))])
+    each = confusions_of_people(predicted, truth, person, n)
     sets = held_out_coverage(probabilities, truth, person, alpha, folds)
     smoothed = smooth_runs(probabilities, run, smoothing_stay, smoothing_windows).argmax(1)
     smoothed_counts = confusion(smoothed, truth, n)
     return ActivityReport(
         windows=len(truth),
-        people=len(names),
-        folds=min(folds, len(names)),
+        people=len(each),
+        folds=min(folds, len(each)),
         labels=tuple(labels),
         accuracy=float(accuracy(counts)),
         macro_f1=float(macro_f1(counts)),
@@ -214,8 +244,8 @@ def activity_report(
         conformal_coverage=float(sets[np.arange(len(truth)), truth].mean()),
         conformal_set_size=float(sets.sum(1).mean()),
         conformal_empty=float((~sets.any(1)).mean()),
-        accuracy_over_people=_over_people(each, accuracy, seed),
-        macro_f1_over_people=_over_people(each, macro_f1, seed),
+        accuracy_over_people=over_people(each, accuracy, seed),
+        macro_f1_over_people=over_people(each, macro_f1, seed),
         smoothed_accuracy=float(accuracy(smoothed_counts)),
         smoothed_macro_f1=float(macro_f1(smoothed_counts)),
         mirrored_macro_f1=(

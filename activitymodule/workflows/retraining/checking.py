@@ -59,7 +59,7 @@ def check(
                 done = record.saved(run, "check", CheckResult)
                 return done or CheckResult(needed=False, summary=run.summary or "", reason=Reason.ENDED)
             store.note(connection, run_id, step="check", progress=record.PROGRESS["check"])
-        result = _assess(config, run_id, least, options.force)
+        result = _assess(config, run_id, least, options)
         if not result.needed:
             transact(
                 config,
@@ -68,7 +68,7 @@ def check(
         return record.save(config, run_id, "check", result)
 
 
-def _assess(config: Settings, run_id: str, least: int, force: bool) -> CheckResult:
+def _assess(config: Settings, run_id: str, least: int, options: Options) -> CheckResult:
     name = config.registry.classifier
     serving = serving_version(config, name)
     drift = _drift_recommends(config)
@@ -78,10 +78,12 @@ def _assess(config: Settings, run_id: str, least: int, force: bool) -> CheckResu
         if serving is None:
             summary = f"{name} has no champion yet; `activity train` makes the first"
             decision = Decision(False, Reason.NO_CHAMPION, summary)
+        elif options.challenger is not None:
+            decision = _judged(config, counts, options.challenger)
         elif not counts.teaching or not _may_teach(config, connection, spans, serving):
             decision = _nothing_to_learn(counts)
         else:
-            decision = worthwhile(config, counts, least, force=force, drift=drift)
+            decision = worthwhile(config, counts, least, force=options.force, drift=drift)
     summary = decision.summary
     if decision.needed and before:
         alpha = adjusted_alpha(config.learning.alpha, before)
@@ -142,23 +144,36 @@ def _nothing_to_learn(counts: labels.LabelCounts) -> Decision:
     )
 
 
+def _audit_lacks(config: Settings, counts: labels.LabelCounts) -> Decision | None:
+    learning = config.learning
+    if counts.audit >= learning.least_audit_labels and counts.audit_people >= learning.least_audit_people:
+        return None
+    return Decision(
+        False,
+        Reason.NOT_ENOUGH_AUDIT,
+        f"{_numbers(counts)}: the evaluation of a challenger needs {learning.least_audit_labels} audit labels of "
+        f"{learning.least_audit_people} people",
+    )
+
+
+def _judged(config: Settings, counts: labels.LabelCounts, challenger: str) -> Decision:
+    """Of a run that judges a registered version: it needs audit labels, and none to learn from."""
+    judged = Decision(True, Reason.FORCED, f"version {challenger} is judged: {_numbers(counts)}")
+    return _audit_lacks(config, counts) or judged
+
+
 def worthwhile(
     config: Settings, counts: labels.LabelCounts, least: int, *, force: bool = False, drift: str | None = None
 ) -> Decision:
     """The rule: labels to learn from, audit labels enough to evaluate a challenger, and `least` new labels (a fifth
     of it where drift recommends a retraining), or `force`."""
-    learning, numbers = config.learning, _numbers(counts)
+    numbers = _numbers(counts)
     if counts.teaching == 0:
         return _nothing_to_learn(counts)
     if force:
         return Decision(True, Reason.FORCED, f"forced: {numbers}")
-    if counts.audit < learning.least_audit_labels or counts.audit_people < learning.least_audit_people:
-        return Decision(
-            False,
-            Reason.NOT_ENOUGH_AUDIT,
-            f"{numbers}: the evaluation of a challenger needs {learning.least_audit_labels} audit labels of "
-            f"{learning.least_audit_people} people",
-        )
+    if (lacking := _audit_lacks(config, counts)) is not None:
+        return lacking
     # with drift fewer are enough, but not none: each try on the same labels may promote by chance
     enough = max(1, round(least * DRIFT_SHARE)) if drift else least
     if counts.new < enough:
@@ -203,10 +218,12 @@ def new_labels(config: Settings, min_labels: int, pause_minutes: float = 60) -> 
     """
     with session(config, read_only=True) as connection:
         counts, _ = _counts(config, connection, "")
-        last = next(iter(store.runs(connection, 1)), None)
+        latest = store.runs(connection, 50)
+    if any(run.state in ("running", "waiting") for run in latest[:1]):
+        return 0
+    # a run that judged a registered version learnt from no label
+    last = next((run for run in latest if not run.options.get("challenger")), None)
     if last is not None:
-        if last.state in ("running", "waiting"):
-            return 0
         if counts.newest is None or counts.newest <= last.started_at:
             return 0
         if datetime.now(UTC) - last.started_at < timedelta(minutes=pause_minutes):

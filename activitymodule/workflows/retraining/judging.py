@@ -86,15 +86,17 @@ def gate(config: Settings, run_id: str) -> GateResult:
     """The verdict on the challenger, kept with the run and on the model version; no alias moves yet."""
     with working(config, run_id, "gate") as run:
         champion, challenger, audit = _evaluated(config, run)
-        seed = required(run, "train", TrainingResult).seed
+        trained = required(run, "train", TrainingResult)
+        seed = trained.seed
         with session(config, read_only=True) as connection:
             before = store.judged_before(
                 connection,
                 run_id,
                 name=config.registry.classifier,
                 features_version=FEATURES_VERSION,
-                snapshot_id=run.snapshot_id,
+                learnt=run.snapshot_id or f"version {trained.challenger}",
                 seed=seed,
+                family=trained.family,
             )
         verdict = judge(
             champion, challenger, audit, config.learning, seed=seed, verdicts_on_same_labels=before

@@ -16,7 +16,8 @@ from activitymodule.learning.gate import Check, ComparedFigures, Figures, LabelC
 
 class Options(BaseModel):
     """Options of a retraining. min_labels : new labels that make it worthwhile, None for learning.min_labels;
-    seed : of the training and of the gate's bootstrap."""
+    seed : of the training and of the gate's bootstrap; challenger : a registered version that is judged, so that
+    nothing is trained."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,6 +26,7 @@ class Options(BaseModel):
     dry_run: bool = False
     seed: int = 1
     require_approval: bool = False
+    challenger: str | None = None
 
 
 class Result(BaseModel):
@@ -115,10 +117,11 @@ class SnapshotResult(Result):
 
 
 class TrainingResult(Result):
-    """The challenger, by its version, and its figures on held-out people."""
+    """The challenger, by its version, and its figures on held-out people. family : `learning.family`"""
 
     challenger: str
     seed: int = 0
+    family: str | None = None
     metrics: dict[str, float] = {}
 
 

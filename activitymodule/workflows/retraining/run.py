@@ -43,7 +43,7 @@ def run_all(
             begun = True
             say("check", checked.summary)
             if checked.needed:
-                for step, line in _after_check(config, run_id):
+                for step, line in _after_check(config, run_id, snapshot=not (options and options.challenger)):
                     say(step, line)
         except BaseException as error:
             if begun:
@@ -54,16 +54,17 @@ def run_all(
     return report(config, run_id)
 
 
-def _after_check(config: Settings, run_id: str) -> Iterator[tuple[str, str]]:
-    """The other steps, with lines about what each did."""
-    taken = steps.snapshot(config, run_id)
-    yield (
-        "snapshot",
-        f"{taken.windows:,} windows of {taken.people} people, {taken.labels} labels among them "
-        f"({taken.snapshot_id[:12]})",
-    )
-    for reason, count in taken.left_out.items():
-        yield "snapshot", f"left out: {count} labels, {reason}"
+def _after_check(config: Settings, run_id: str, *, snapshot: bool) -> Iterator[tuple[str, str]]:
+    """The other steps, with lines about what each did. snapshot : whether a challenger is to be trained on one"""
+    if snapshot:
+        taken = steps.snapshot(config, run_id)
+        yield (
+            "snapshot",
+            f"{taken.windows:,} windows of {taken.people} people, {taken.labels} labels among them "
+            f"({taken.snapshot_id[:12]})",
+        )
+        for reason, count in taken.left_out.items():
+            yield "snapshot", f"left out: {count} labels, {reason}"
     begin = time.monotonic()
     made = steps.train(config, run_id)
     yield "train", f"version {made.challenger}, in {time.monotonic() - begin:.0f} s"

@@ -16,8 +16,9 @@ from activitymodule.learning.challenger import (
 )
 from activitymodule.learning.training_set import TrainingSet
 from activitymodule.models.export import CARD_FILE, Card
+from activitymodule.models.families import classifier_family
 from activitymodule.models.training import ActivityTraining
-from activitymodule.registry.lineage import write_lineage
+from activitymodule.registry.lineage import smoothing, write_lineage
 from activitymodule.registry.versions import ModelVersion, fetch, register, set_challenger, versions
 from activitymodule.settings import Settings
 from activitymodule.workflows.model_operations.exporting import export_new
@@ -35,13 +36,18 @@ def train(config: Settings, run_id: str, *, seed: int | None = None) -> Training
     """
     with working(config, run_id, "train") as run:
         name = config.registry.classifier
+        options = Options.model_validate(run.options)
+        if options.challenger is not None:
+            given = TrainingResult(challenger=options.challenger, seed=options.seed)
+            set_challenger(config, ModelVersion(name, given.challenger))
+            return save(config, run_id, "train", given, challenger=given.challenger)
+        config = with_family(config)
         taken = required(run, "snapshot", SnapshotResult)
         own = [one for one in versions(config, name) if one.tags.get(RUN_TAG) == run_id]
         done = saved(run, "train", TrainingResult)
         if done is not None and any(one.version == done.challenger for one in own):
             return done
-        if seed is None:
-            seed = Options.model_validate(run.options).seed
+        seed = options.seed if seed is None else seed
         metrics: dict[str, float] = {}
         if own:
             # it died between registering and recording that
@@ -50,8 +56,16 @@ def train(config: Settings, run_id: str, *, seed: int | None = None) -> Training
             checked = required(run, "check", CheckResult)
             version, metrics = _train(config, run_id, checked, taken, seed)
         set_challenger(config, version)
-        result = TrainingResult(challenger=version.version, seed=seed, metrics=metrics)
+        family = config.learning.family
+        result = TrainingResult(challenger=version.version, seed=seed, family=family, metrics=metrics)
         return save(config, run_id, "train", result, challenger=version.version)
+
+
+def with_family(config: Settings) -> Settings:
+    """The settings with `learning.family`, where it is set, as the family of the classifier."""
+    family = config.learning.family or config.models.classifier
+    classifier_family(family)
+    return config.model_copy(update={"models": config.models.model_copy(update={"classifier": family})})
 
 
 def _train(
@@ -114,6 +128,7 @@ def _register(
             config={
                 "windows": config.windows.model_dump(),
                 "models": config.models.model_dump(),
+                "scoring": smoothing(config),
                 "learning": config.learning.model_dump(exclude={"base"}),
                 "seed": seed,
                 "folds": trained.report.folds,

@@ -209,7 +209,7 @@ def test_the_same_audit_labels_need_a_smaller_alpha_each_time(fresh_settings, se
     assert first.check.verdicts_on_same_labels == 0
     assert first.gate.figures.alpha == 0.025
     # the same labels and the same seed would make the same challenger: that is no second try
-    same = {"snapshot_id": first.snapshot.snapshot_id, "seed": 1}
+    same = {"learnt": first.snapshot.snapshot_id, "seed": 1}
     assert verdicts("next", **same) == 0
     assert verdicts("next", **{**same, "seed": 2}) == 1
 

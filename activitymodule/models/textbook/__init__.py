@@ -1,0 +1,1 @@
+"""Textbook classifiers as model families, to compare the recipe that ships with (models/comparison)."""

@@ -1,0 +1,68 @@
+"""A multilayer perceptron of one hidden layer."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from typing_extensions import override
+
+from activitymodule.models.activity import softmax
+from activitymodule.models.textbook.base import TextbookClassifier
+
+
+class Perceptron(TextbookClassifier):
+    """Rectified units on standard scores, trained by Adam for a number of epochs."""
+
+    def __init__(
+        self,
+        hidden: int = 64,
+        weight_penalty: float = 1e-4,
+        epochs: int = 50,
+        power: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        self.hidden = hidden
+        self.weight_penalty = weight_penalty
+        self.epochs = epochs
+        self.power = power
+        self.seed = seed
+
+    @override
+    def _learn(self, X: np.ndarray, code: np.ndarray, weight: np.ndarray) -> None:
+        network = MLPClassifier(
+            (self.hidden,),
+            alpha=self.weight_penalty,
+            batch_size=min(128, len(X)),
+            max_iter=self.epochs,
+            n_iter_no_change=self.epochs,
+            random_state=self.seed,
+        )
+        with warnings.catch_warnings():
+            # the number of epochs is the recipe, not a limit
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            network.fit(self._standardised(X).astype(np.float32), code, weight)
+        (self.hidden_weights_, outer), (self.hidden_bias_, bias) = network.coefs_, network.intercepts_
+        if len(self.classes_) == 2:
+            # one output for the odds, as two
+            outer, bias = np.hstack([np.zeros_like(outer), outer]), np.concatenate([np.zeros(1), bias])
+        self.output_weights_, self.output_bias_ = outer, bias
+
+    @override
+    def _raw(self, X: np.ndarray) -> np.ndarray:
+        hidden = np.maximum(self._standardised(X) @ self.hidden_weights_ + self.hidden_bias_, 0)
+        return softmax(hidden @ self.output_weights_ + self.output_bias_)
+
+    @override
+    def check(self) -> None:
+        super().check()
+        inputs, classes, hidden = self.n_features_in_, len(self.classes_), len(self.hidden_bias_)
+        self._check_shapes(
+            {
+                "hidden_weights_": (inputs, hidden),
+                "output_weights_": (hidden, classes),
+                "output_bias_": (classes,),
+            }
+        )
