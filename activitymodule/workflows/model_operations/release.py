@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from activitymodule.errors import ModelError, ReleaseBlockedError
 from activitymodule.learning.gate.verdict import Check, Verdict
+from activitymodule.models.kinds import KINDS
 from activitymodule.registry.versions import ModelVersion, get, versions
 from activitymodule.serving.record import names, serving_version
 from activitymodule.settings import Settings
@@ -56,7 +57,8 @@ def check_version(config: Settings, kind: str, version: ModelVersion) -> Release
     subject = Subject.of(config, kind, version)
     checks = [release_checks.loads(subject)]
     if subject.found is not None:
-        wanted = release_checks.OF_ALL + (release_checks.OF_CLASSIFIERS if kind == "activity" else ())
+        wanted = release_checks.OF_ALL + (release_checks.OF_WINDOWS if KINDS[kind].of_windows else ())
+        wanted += release_checks.OF_CLASSIFIERS if kind == "activity" else ()
         checks += [_done(one.__name__, one, subject) for one in wanted]
     return ReleaseReport(
         name=version.name,

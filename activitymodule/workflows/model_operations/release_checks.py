@@ -20,6 +20,7 @@ from activitymodule.models.bundle import BundleBytes, fitting_card, load_bundle,
 from activitymodule.models.export import LINEAGE_FILE, Card
 from activitymodule.models.flavour import MLMODEL_FILE, units
 from activitymodule.models.kinds import KINDS
+from activitymodule.models.onnx.parity import ONNX
 from activitymodule.monitoring.planted import find_planted_shift
 from activitymodule.registry.lineage import fingerprint
 from activitymodule.registry.versions import ModelVersion, fetch, get
@@ -29,6 +30,7 @@ from activitymodule.settings import Settings
 from activitymodule.store.connection import session
 from activitymodule.store.live import watches_of_late
 from activitymodule.store.migrate import schema as store_schema
+from activitymodule.store.model_exports import exports_of
 from activitymodule.store.models import features_of_stream
 from activitymodule.synthesis.history import training_readings
 from activitymodule.windows.assembling import assemble
@@ -265,5 +267,35 @@ def _gone(subject: Subject, parents: Mapping[str, str]) -> Iterator[str]:
 
 
 Condition = Callable[[Subject], Check]
+
+
+def parity(subject: Subject) -> Check:
+    """The export that `scoring.engine` would serve gives the answers of the model file, as far as it was compared."""
+    config, version = subject.config, subject.version
+    engine = config.scoring.engine
+    with session(config, read_only=True) as connection:
+        exports = exports_of(connection, version.name, version.version)
+    marked = "".join(
+        f"; its export {form} failed the comparison and does not serve ({one.failure})"
+        for form, one in exports.items()
+        if one.failure and form != engine
+    )
+    served = exports.get(engine)
+    if served is None:
+        why = f", it has no export {engine}" if engine == ONNX else ""
+        return _check("parity", True, f"scikit-learn scores it{why}{marked}")
+    if served.failure:
+        return _check("parity", False, f"its export {engine} failed the comparison: {served.failure}{marked}")
+    return _check(
+        "parity",
+        True,
+        f"its export {engine} differs by {served.largest:.1g} at the most over {served.windows:,} windows, the same "
+        f"activity in {served.same_activity:.2%}{marked}",
+        largest=served.largest,
+        windows=served.windows,
+    )
+
+
 OF_ALL: tuple[Condition, ...] = (schema, size, lineage)
+OF_WINDOWS: tuple[Condition, ...] = (parity,)
 OF_CLASSIFIERS: tuple[Condition, ...] = (drift, speed, queue)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
-from own_settings import register_champion
+from own_settings import register_champion, replaced
 from verbs import Verbs
 
 from activitymodule.errors import ReleaseBlockedError
@@ -17,7 +18,10 @@ from activitymodule.learning.gate.verdict import Check, Figures, Verdict
 from activitymodule.registry.versions import ModelVersion, register
 from activitymodule.serving.record import serving
 from activitymodule.settings import Settings
+from activitymodule.store.connection import session
+from activitymodule.store.model_exports import ModelExport, record_export
 from activitymodule.workflows import promotion
+from activitymodule.workflows.model_operations import release_checks
 from activitymodule.workflows.model_operations.release import (
     ReleaseReport,
     check_release,
@@ -88,6 +92,21 @@ def test_every_condition_of_a_version_that_serves_and_of_one_that_must_not(
     failed = check_release(settings, version="latest")
     assert failed.version == worse.version
     assert [one.name for one in failed.failed()] == ["schema", "lineage", "drift"]
+
+    other = ModelExport(
+        "onnx-int8", "0" * 64, "", "synthetic", 100, 0.2, 0.1, 0.9, "an answer differs by 0.2"
+    )
+    export = replace(other, format="onnx", failure=None)
+    for one, holds in ((export, True), (replace(export, failure="an answer differs by 0.1"), False)):
+        with session(settings) as connection:
+            for row in (one, other):
+                record_export(connection, name, worse.version, row)
+        subject = release_checks.Subject.of(replaced(settings, scoring={"engine": "onnx"}), "activity", worse)
+        found = release_checks.parity(subject)
+        assert found.passed is holds
+        assert "onnx-int8 failed the comparison" in found.message
+    with session(settings) as connection:
+        record_export(connection, name, worse.version, export)
 
     environment = environment_of(settings)
     ended = verbs.run(environment, "release", "check", worse.version, "--json")
