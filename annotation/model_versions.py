@@ -12,6 +12,8 @@ from nicegui import ui
 from pydantic import BaseModel, Field
 
 from activitymodule.models.export import CARD_FILE, LINEAGE_FILE, METRICS_FILE, Card
+from activitymodule.models.thresholds import Interval as Spread
+from activitymodule.models.thresholds import Thresholds, read_thresholds
 from activitymodule.registry.versions import ModelVersion
 from activitymodule.store.promotions import Promotion
 from annotation import charts, frame
@@ -102,6 +104,7 @@ class Files:
     metrics: Metrics
     card: Card
     lineage: Lineage
+    thresholds: Thresholds | None = None
 
 
 def read_files(folder: Path) -> Files:
@@ -110,6 +113,7 @@ def read_files(folder: Path) -> Files:
         Metrics.model_validate_json((folder / METRICS_FILE).read_text(encoding="utf-8")),
         Card.from_json((folder / CARD_FILE).read_text(encoding="utf-8")),
         Lineage.model_validate_json((folder / LINEAGE_FILE).read_text(encoding="utf-8")),
+        read_thresholds(folder),
     )
 
 
@@ -192,6 +196,37 @@ def _classifier(files: Files) -> None:
             ],
             numeric=frozenset({1, 2, 3, 4}),
         )
+
+    if files.thresholds is not None:
+        _thresholds(files.thresholds)
+
+
+def _thresholds(found: Thresholds) -> None:
+    """What confidence makes a prediction of each activity decided."""
+    frame.heading("Decided predictions", 3)
+    frame.text(
+        f"From its least confidence on, a predicted activity is right in {found.target_precision:.0%} of the windows "
+        f"of {found.people} held-out people. {found.decided:.0%} of all windows are decided."
+    )
+    frame.table(
+        ["Activity", "Least confidence", "Precision", "95 % over people", "Recall", "95 % over people"],
+        [
+            [
+                frame.activity_chip(label),
+                f"{one.confidence:.2f}" if one.confidence is not None else "none is precise enough",
+                _number(one.precision),
+                _interval(one.precision_interval),
+                _number(one.recall),
+                _interval(one.recall_interval),
+            ]
+            for label, one in found.activities.items()
+        ],
+        numeric=frozenset({1, 2, 3, 4, 5}),
+    )
+
+
+def _interval(found: Spread | None) -> str:
+    return "-" if found is None else f"{found.low:.3f} to {found.high:.3f}"
 
 
 def _lineage(version: ModelVersion, files: Files) -> str:

@@ -116,6 +116,7 @@ def _rows(rows: list[Prediction]) -> str:
             "Activity",
             "Unsmoothed",
             "Confidence",
+            "Decided",
             "Conformal set",
             "kcal/min",
             "Coverage",
@@ -132,6 +133,7 @@ def _rows(rows: list[Prediction]) -> str:
                 f"{escape(row.reason or 'none')}</span>",
                 escape(row.activity or "-"),
                 "-" if row.confidence is None else f"{row.confidence:.0%}",
+                escape(row.decided or "-"),
                 escape(", ".join(row.conformal_set or [])) or "-",
                 "-" if row.kcal_per_min is None else f"{row.kcal_per_min:.1f}",
                 f"{row.coverage:.0%}",
@@ -140,5 +142,5 @@ def _rows(rows: list[Prediction]) -> str:
             ]
             for row in rows
         ],
-        numeric=frozenset({4, 6, 7, 8}),
+        numeric=frozenset({4, 7, 8, 9}),
     )

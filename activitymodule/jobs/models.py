@@ -6,7 +6,14 @@ from typing import Literal
 
 import typer
 
-from activitymodule.jobs import model_exports, models_compare, models_verify, options, output
+from activitymodule.jobs import (
+    model_exports,
+    models_compare,
+    models_thresholds,
+    models_verify,
+    options,
+    output,
+)
 from activitymodule.serving import record
 from activitymodule.settings import settings
 from activitymodule.store import retraining as store
@@ -85,6 +92,8 @@ def show(
     for one in found.exports:
         state = f"does not serve: {one.failure}" if one.failure else f"largest difference {one.largest:.2g}"
         typer.echo(f"  export {one.format}: SHA-256 {one.sha256[:12]}, {state}")
+    for line in models_thresholds.lines(found.thresholds):
+        typer.echo(line)
     typer.echo(f"  files: {found.folder}")
 
 

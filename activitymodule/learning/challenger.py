@@ -14,6 +14,7 @@ from activitymodule.models import figures
 from activitymodule.models.baseline import baseline_of, write_baseline
 from activitymodule.models.export import write_folder
 from activitymodule.models.familiarity import write_familiarity
+from activitymodule.models.thresholds import write_thresholds
 from activitymodule.models.training import ActivityTraining, train_activity
 from activitymodule.settings import Settings
 from activitymodule.windows.catalogue import FEATURES, MOTION_FAMILIES
@@ -69,6 +70,7 @@ def write_challenger(folder: Path, trained: ActivityTraining, training: Training
     baseline = baseline_of(windows.features, trained.probabilities, trained.card.labels, windows.person)
     write_baseline(folder, baseline)
     write_familiarity(folder, trained.familiarity)
+    write_thresholds(folder, trained.thresholds)
     counts = np.array(trained.report.confusion)
     figures.confusion_figure(counts, trained.card.labels, folder / "confusion_matrix.png")
     figures.reliability_figure(trained.probabilities, trained.truth, folder / "reliability.png")
@@ -84,6 +86,7 @@ def headline(trained: ActivityTraining) -> dict[str, float]:
         "ece": report.ece,
         "conformal_coverage": report.conformal_coverage,
         "smoothed_macro_f1": report.smoothed_macro_f1,
+        "recall_at_precision": report.recall_at_precision or 0.0,
     }
 
 

@@ -27,6 +27,7 @@ from activitymodule.models.familiarity import FAMILIARITY_FILE, Familiarity
 from activitymodule.models.kinds import KINDS
 from activitymodule.models.onnx.session import OnnxModel
 from activitymodule.models.recalibration import LEAST_LABELS, Recalibration, by_device_model
+from activitymodule.models.thresholds import THRESHOLD_FILE, Thresholds
 from activitymodule.settings import Windows
 from activitymodule.windows.catalogue import FEATURE_NAMES
 
@@ -62,6 +63,7 @@ class ModelBytes:
     version: str
     baseline: bytes | None = None  # for drift monitoring; models of earlier versions have none
     familiarity: bytes | None = None  # nor this
+    thresholds: bytes | None = None  # nor these
     onnx: bytes | None = None  # its export, where that may serve (serving/exports)
 
     @property
@@ -76,13 +78,12 @@ class ModelBytes:
         try:
             path = folder / export.MODEL_FILE
             export.check_size(path.stat().st_size, what, max_megabytes)
-            baseline, familiarity = folder / BASELINE_FILE, folder / FAMILIARITY_FILE
+            beside = (folder / name for name in (BASELINE_FILE, FAMILIARITY_FILE, THRESHOLD_FILE))
             return cls(
                 path.read_bytes(),
                 (folder / export.CARD_FILE).read_text(encoding="utf-8"),
                 version,
-                baseline.read_bytes() if baseline.is_file() else None,
-                familiarity.read_bytes() if familiarity.is_file() else None,
+                *(one.read_bytes() if one.is_file() else None for one in beside),
             )
         except OSError as error:
             raise ModelError(
@@ -124,7 +125,8 @@ class ScoringModel:
     """A classifier and a regressor that fit the features of this code, ready to score.
 
     labels : of the columns of the probabilities; version, energy_version : of the registry ('' without a
-    regressor); baseline : for drift monitoring, and familiarity, where the version has them; fast_classifier,
+    regressor); baseline : for drift monitoring, and familiarity, where the version has them; thresholds : the least
+    confidence of a decided activity, float32 (n_labels,), None where the version has none; fast_classifier,
     fast_regressor : their exports to ONNX, which answer in their place; engines : name of the model's kind -> what
     answers, onnx or sklearn; notes : on exports that cannot be used. One thread; safe to share between threads.
     """
@@ -139,11 +141,13 @@ class ScoringModel:
         energy_version: str = "",
         baseline: Baseline | None = None,
         familiarity: Familiarity | None = None,
+        thresholds: Thresholds | None = None,
         *,
         fast_classifier: OnnxModel | None = None,
         fast_regressor: OnnxModel | None = None,
     ) -> None:
         self.card = card
+        self.thresholds = None if thresholds is None else thresholds.confidences(card.labels)
         self.baseline = baseline
         self.familiarity = familiarity
         self.energy_card = energy_card
@@ -268,6 +272,7 @@ def load_bundle(
         _beside(
             stored.familiarity, Familiarity.from_bytes, lambda one: one.feature_names == card.feature_names
         ),
+        _beside(stored.thresholds, Thresholds.from_json, lambda one: set(one.activities) == set(card.labels)),
         fast_classifier=_fast(stored, card, notes),
         fast_regressor=_fast(energy, energy_card, notes) if energy and energy_card else None,
     )

@@ -32,6 +32,7 @@ from activitymodule.models.export import Card, ScoredWindows, libraries
 from activitymodule.models.familiarity import Familiarity, familiarity_of
 from activitymodule.models.families import classifier_family
 from activitymodule.models.recalibration import Recalibration, by_held_out
+from activitymodule.models.thresholds import Thresholds, choose_thresholds
 from activitymodule.settings import Settings
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION, MOTION_FAMILIES
 
@@ -55,6 +56,7 @@ class ActivityTraining:
     probabilities: np.ndarray
     truth: np.ndarray
     familiarity: Familiarity | None = None
+    thresholds: Thresholds | None = None
 
     def activities(self) -> np.ndarray:
         """The activity of each window as predicted by a model that never saw the person, str (n_windows,)."""
@@ -140,22 +142,24 @@ def train_activity(
         chosen = {"model__power": power}
     label_names = tuple(str(label) for label in labels)
     mirrored_answers = others[0] if others else None
-    report = _report(probabilities, truth, known, label_names, config, folds, seed, mirrored_answers)
+    report, thresholds = _evaluated(
+        probabilities, truth, known, label_names, config, folds, seed, mirrored_answers
+    )
     card = _card(names, label_names, config, probabilities, truth, known)
     own = np.ones(len(truth)) if weight is None else weight[~data.copied]
     card = replace(card, calibrations=_calibrations(known, probabilities, truth, own, config))
     weighted = {} if weight is None else {"model__sample_weight": weight}
     if evaluate_only:
-        return ActivityTraining(None, card, report, probabilities, truth)
+        return ActivityTraining(None, card, report, probabilities, truth, thresholds=thresholds)
     pipeline = classifier_pipeline(family(seed=seed)).set_params(**chosen)
     pipeline.fit(X, every_truth, **weighted)
     examples = _means(X[~data.copied], truth)
     card = _with_examples(card, examples, pipeline.predict_proba(examples))
     familiarity, _ = familiarity_of(X[~data.copied], known.person, names, seed=seed)
-    return ActivityTraining(pipeline, card, report, probabilities, truth, familiarity)
+    return ActivityTraining(pipeline, card, report, probabilities, truth, familiarity, thresholds)
 
 
-def _report(
+def _evaluated(
     probabilities: np.ndarray,
     truth: np.ndarray,
     known: TrainingWindows,
@@ -164,9 +168,9 @@ def _report(
     folds: int,
     seed: int,
     mirrored: np.ndarray | None,
-) -> ActivityReport:
-    """The report of held-out probabilities of `known`."""
-    return activity_report(
+) -> tuple[ActivityReport, Thresholds]:
+    """The report and the thresholds by held-out probabilities of `known`."""
+    report = activity_report(
         probabilities,
         truth,
         known.person,
@@ -180,6 +184,22 @@ def _report(
         slicings=_slicings(known),
         seed=seed,
     )
+    thresholds = choose_thresholds(
+        probabilities,
+        truth,
+        known.person,
+        labels,
+        target=config.models.target_precision,
+        folds=folds,
+        seed=seed,
+    )
+    decided = replace(
+        report,
+        decided_share=thresholds.decided,
+        decided_precision=thresholds.precision,
+        recall_at_precision=thresholds.recall,
+    )
+    return decided, thresholds
 
 
 def fit_activity(

@@ -20,8 +20,10 @@ import activitymodule
 from activitymodule.errors import ServiceUnavailableError
 from activitymodule.learning.agreement import OverallAgreement, overall_agreement
 from activitymodule.models.calibration import UNFAMILIAR
+from activitymodule.models.thresholds import Thresholds
 from activitymodule.monitoring.event_figures import event_figures
 from activitymodule.monitoring.report import drift_report
+from activitymodule.monitoring.threshold_figures import champion_thresholds, threshold_figures
 from activitymodule.serving.record import problems
 from activitymodule.settings import Settings, resolve
 from activitymodule.store.archive import read_archive_state
@@ -48,7 +50,8 @@ SELECT stratum, count(*), coalesce(extract(epoch FROM now() - min(queued_at)), 0
 FROM queue_items WHERE closed_at IS NULL AND expires_at > now() GROUP BY stratum ORDER BY stratum
 """
 _WINDOWS = """
-SELECT avg(confidence), count(*) FILTER (WHERE activity IS NULL AND window_end < now())
+SELECT avg(confidence), count(*) FILTER (WHERE activity IS NULL AND window_end < now()),
+       avg((decided IS NOT NULL)::integer) FILTER (WHERE activity IS NOT NULL)::double precision
 FROM predictions WHERE processed_at > now() - interval '60 seconds'
 """
 # device models come from messages: of many only those with most windows
@@ -92,6 +95,7 @@ class SlowFigures:
     agreement: OverallAgreement
     drift: dict[str, tuple[float, float]]
     problems: dict[str, int] = field(default_factory=dict)
+    thresholds: Thresholds | None = None  # of the champion
 
 
 def slow_figures(config: Settings, connection: Connection) -> SlowFigures:
@@ -110,7 +114,8 @@ def slow_figures(config: Settings, connection: Connection) -> SlowFigures:
     except ServiceUnavailableError:
         wrong = {}
     drift = {one.name: (abs(one.value), one.bar) for one in measures}
-    return SlowFigures(agreement, drift, {name: len(sentences) for name, sentences in wrong.items()})
+    counts = {name: len(sentences) for name, sentences in wrong.items()}
+    return SlowFigures(agreement, drift, counts, champion_thresholds(config))
 
 
 def disks(config: Settings) -> dict[str, tuple[int, int]]:
@@ -236,13 +241,14 @@ class _Figures(Collector):
                 ("+Inf", sum(counts.values())),
             ],
         )
-        ((confidence, without),) = self._rows(_WINDOWS)
+        ((confidence, without, decided),) = self._rows(_WINDOWS)
         yield from _gauge("confidence_mean", "Mean confidence of the windows of the last minute", confidence)
         yield from _gauge(
             "windows_without_activity_last_minute",
             "Windows of the last minute that have ended and have no activity",
             without,
         )
+        yield from _gauge("decided_share", "Share of the windows with an activity that are decided", decided)
         by_model = self._rows(_BY_MODEL, (UNFAMILIAR,))
         for place, name, text in (
             (1, "unfamiliar_share", "Share of unfamiliar windows"),
@@ -370,6 +376,7 @@ class _Figures(Collector):
             yield from _gauges(
                 name, text, "measure", [(what, pair[place]) for what, pair in self.slow.drift.items()]
             )
+        yield from threshold_figures(self.slow.thresholds)
         yield from _gauges(
             "champion_problems",
             "What is wrong with the champion: alias or files that were not promoted, a refusal",

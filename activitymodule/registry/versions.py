@@ -22,6 +22,7 @@ from activitymodule.models.baseline import BASELINE_FILE
 from activitymodule.models.export import CARD_FILE, LINEAGE_FILE, METRICS_FILE, MODEL_FILE
 from activitymodule.models.familiarity import FAMILIARITY_FILE
 from activitymodule.models.flavour import MLMODEL_FILE
+from activitymodule.models.thresholds import THRESHOLD_FILE
 from activitymodule.registry import client
 from activitymodule.registry.client import NotFoundError
 from activitymodule.settings import Settings, resolve
@@ -34,7 +35,11 @@ DIGEST = "sha256"
 """The tag of a version with the SHA-256 of the files it was registered with."""
 
 # What a version is: a picture, or the verdict that is added later, changes nothing about it.
-_FILES = (MODEL_FILE, CARD_FILE, METRICS_FILE, LINEAGE_FILE, BASELINE_FILE, FAMILIARITY_FILE, MLMODEL_FILE)
+_FILES = (
+    *(MODEL_FILE, CARD_FILE, METRICS_FILE, LINEAGE_FILE),
+    # versions of before have none of these
+    *(BASELINE_FILE, FAMILIARITY_FILE, THRESHOLD_FILE, MLMODEL_FILE),
+)
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,7 @@ class Models(Section):
 
     classifier: str = "trees_linear_and_network"
     augmentation: Augmentation = Augmentation()
+    target_precision: float = Field(0.9, gt=0, lt=1)
     conformal_alpha: float = Field(0.1, gt=0, lt=1)
     max_megabytes: float = Field(50, gt=0)
 

@@ -41,6 +41,7 @@ class PredictionRows:
     received_us: np.ndarray  # (n,) int64: when the newest reading reached Kafka
     batch_id: int | None = None
     familiarity: np.ndarray | None = None  # (n,) float32; NaN or None: the model cannot tell
+    thresholds: np.ndarray | None = None  # (labels,) float32, of the confidence; None: the version has none
 
     def __len__(self) -> int:
         return len(self.device_id)
@@ -60,6 +61,11 @@ class PredictionRows:
         probabilities = np.asarray(self.probabilities, np.float32)
         known = np.where(np.isnan(probabilities), -1, probabilities)
         return np.where(self.scored, known.argmax(axis=1), 0)
+
+    @cached_property
+    def confidence(self) -> np.ndarray:
+        """The probability of the most probable label, float32 (n,)."""
+        return np.asarray(self.probabilities, np.float32)[np.arange(len(self)), self.best]
 
     def check(self) -> None:
         """Raise DataError for rows that contradict themselves."""
@@ -136,8 +142,15 @@ def _activity(rows: PredictionRows) -> pa.Array:
 def _confidence(rows: PredictionRows) -> pa.Array:
     if not rows.scored.any():
         return pa.nulls(len(rows), pa.float32())
-    chosen = np.asarray(rows.probabilities, np.float32)[np.arange(len(rows)), rows.best]
-    return _reals(chosen, ~rows.scored)
+    return _reals(rows.confidence, ~rows.scored)
+
+
+def _decided(rows: PredictionRows) -> pa.Array:
+    if rows.thresholds is None or not rows.scored.any():
+        return pa.nulls(len(rows), pa.string())
+    reached = rows.scored & (rows.confidence >= rows.thresholds[rows.best])
+    best = pa.array(rows.best.astype(np.int32), mask=~reached)
+    return pa.DictionaryArray.from_arrays(best, pa.array(rows.labels, pa.string()))
 
 
 def _probabilities(rows: PredictionRows) -> pa.Array:
@@ -297,6 +310,14 @@ COLUMNS = (
         "below 0.05 the window is called unfamiliar; null where the version cannot tell",
         _familiarity,
         example=0.62,
+    ),
+    Column(
+        "decided",
+        "text",
+        "`activity` where `confidence` reaches the version's threshold for it, so that it is precise enough "
+        "(`models.target_precision`); null elsewhere, and where the version has no thresholds",
+        _decided,
+        example="walking",
     ),
 )
 KEY = ("device_id", "window_start")

@@ -94,6 +94,7 @@ class Prediction:
     reason: str | None
     model_version: str | None
     familiarity: float | None = None
+    decided: str | None = None
 
     @property
     def place(self) -> tuple[datetime, str]:
@@ -106,7 +107,7 @@ _PREDICTIONS = f"""
 SELECT device_id, window_start, CASE WHEN NOT hidden THEN activity END, CASE WHEN NOT hidden THEN confidence END,
        CASE WHEN NOT hidden THEN smoothed_activity END, CASE WHEN NOT hidden THEN kcal_per_min END, coverage,
        CASE WHEN NOT hidden THEN conformal_set END, CASE WHEN hidden THEN %(held_back)s ELSE reason END, model_version,
-       CASE WHEN NOT hidden THEN familiarity END
+       CASE WHEN NOT hidden THEN familiarity END, CASE WHEN NOT hidden THEN decided END
 FROM (SELECT p.*, {HIDDEN} AS hidden FROM (
     SELECT * FROM predictions p
     WHERE window_end <= now() - interval '5 seconds' AND (%(device)s = '' OR device_id LIKE %(device)s)
@@ -223,6 +224,7 @@ class WatchWindow:
     reason: str | None
     processed_at: datetime
     familiarity: float | None = None
+    decided: str | None = None
 
     @property
     def label(self) -> str | None:
@@ -248,7 +250,7 @@ _WATCH_WINDOWS = f"""
 SELECT window_start, window_end, CASE WHEN NOT hidden THEN activity END,
        CASE WHEN NOT hidden THEN smoothed_activity END, CASE WHEN NOT hidden THEN confidence END,
        CASE WHEN NOT hidden THEN kcal_per_min END, CASE WHEN hidden THEN %(held_back)s ELSE reason END, processed_at,
-       CASE WHEN NOT hidden THEN familiarity END
+       CASE WHEN NOT hidden THEN familiarity END, CASE WHEN NOT hidden THEN decided END
 FROM (SELECT p.*, {HIDDEN} AS hidden FROM predictions p
       WHERE device_id = %(device)s
         AND window_start > %(since)s AND window_start <= %(until)s

@@ -334,6 +334,7 @@ def score_windows(
         received_us=batch.column("kafka_at").cast(pa.int64()).to_numpy(),
         batch_id=scorer.batch_id,
         familiarity=familiarity,
+        thresholds=model.thresholds,
     )
 
 

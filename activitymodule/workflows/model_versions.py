@@ -9,6 +9,7 @@ from typing import Any
 
 from activitymodule.errors import ModelError
 from activitymodule.models.export import CARD_FILE, LINEAGE_FILE, METRICS_FILE
+from activitymodule.models.thresholds import Thresholds, read_thresholds
 from activitymodule.registry.versions import ModelVersion, fetch, get, versions
 from activitymodule.serving.record import names, problems, serving_version
 from activitymodule.settings import Settings
@@ -42,11 +43,18 @@ class Details:
     metrics: Any
     lineage: Any
     exports: tuple[ModelExport, ...] = ()
+    thresholds: Thresholds | None = None
 
     def document(self) -> dict[str, object]:
         """All of it as one object."""
-        files = {"card": self.card, "metrics": self.metrics, "lineage": self.lineage}
-        return {**asdict(self.version), "folder": self.folder, **files, "exports": self.exports}
+        files = {
+            "card": self.card,
+            "metrics": self.metrics,
+            "lineage": self.lineage,
+            "thresholds": self.thresholds,
+            "exports": self.exports,
+        }
+        return {**asdict(self.version), "folder": self.folder, **files}
 
 
 def row_of(version: ModelVersion, refusal: str | None = None) -> Row:
@@ -92,4 +100,4 @@ def details(config: Settings, kind: str, version: str | None = None) -> Details:
     )
     with session(config, read_only=True) as connection:
         exports = tuple(exports_of(connection, name, found.version).values())
-    return Details(row_of(found), folder, card, metrics, lineage, exports)
+    return Details(row_of(found), folder, card, metrics, lineage, exports, read_thresholds(folder))

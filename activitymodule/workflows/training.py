@@ -13,12 +13,14 @@ from threadpoolctl import threadpool_limits
 
 from activitymodule.errors import DataError
 from activitymodule.files import folder_beside
+from activitymodule.learning.challenger import headline
 from activitymodule.models import figures
 from activitymodule.models.baseline import baseline_of, write_baseline
 from activitymodule.models.dataset import AS_WORN, OTHER_WRIST, Mirror, TrainingWindows
 from activitymodule.models.evaluation.held_out import ActivityReport, EnergyReport
 from activitymodule.models.export import write_folder
 from activitymodule.models.familiarity import write_familiarity
+from activitymodule.models.thresholds import write_thresholds
 from activitymodule.models.training import (
     FOLDS,
     ActivityTraining,
@@ -153,19 +155,12 @@ def _train_activity(
             baseline_of(originals.features, trained.probabilities, trained.card.labels, originals.person),
         )
         write_familiarity(folder, trained.familiarity)
+        write_thresholds(folder, trained.thresholds)
         counts = np.array(trained.report.confusion)
         figures.confusion_figure(counts, trained.card.labels, folder / "confusion_matrix.png")
         figures.reliability_figure(trained.probabilities, trained.truth, folder / "reliability.png")
 
-    report = trained.report
-    headline = {
-        "accuracy": report.accuracy,
-        "macro_f1": report.macro_f1,
-        "ece": report.ece,
-        "conformal_coverage": report.conformal_coverage,
-        "smoothed_macro_f1": report.smoothed_macro_f1,
-    }
-    return trained, _finish("activity", run, trained, labelled, request.data, headline, draw)
+    return trained, _finish("activity", run, trained, labelled, request.data, headline(trained), draw)
 
 
 def _in_place(data: TrainingWindows, classifier: ActivityTraining) -> np.ndarray:

@@ -171,7 +171,11 @@ def _figures(windows: Sequence[WatchWindow]) -> list[tuple[str, str, str]]:
     age = datetime.now(newest.window_end.tzinfo) - newest.window_end
     return [
         ("Activity", named.label or "none", f"{ago(age)} ago"),
-        ("Confidence", "-" if named.confidence is None else f"{named.confidence:.0%}", "of that window"),
+        (
+            "Confidence",
+            "-" if named.confidence is None else f"{named.confidence:.0%}",
+            "of that window; decided" if named.decided else "of that window; not decided",
+        ),
         ("Familiarity", frame.familiarity(named.familiarity), "of that window; under 5 %: unfamiliar"),
         ("Energy", "-" if named.kcal_per_min is None else f"{named.kcal_per_min:.1f}", "kcal/min"),
         ("In the last hour", f"{kcal:,.0f} kcal", f"{len(windows):,} windows"),

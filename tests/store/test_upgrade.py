@@ -78,7 +78,7 @@ ADDED = {
     "dead_letters": {"topic_id"},
     "annotations": {"imported_at", "stratum"},
     "promotions": {"sha256"},
-    "predictions": {"familiarity"},
+    "predictions": {"familiarity", "decided"},
     "ingest_tokens": {"devices", "expires_at"},
     "users": {"subject"},
     "snapshots": {"changed_by"},

@@ -59,7 +59,7 @@ def test_prepared_recordings_of_any_labels(prepared, tmp_path):
     assert outcome.metrics.macro_f1 > 0.9
     made = {p.name for p in (tmp_path / "activity").iterdir()}
     assert made == {
-        "model.skops", "model.json", "metrics.json", "lineage.json", "drift.npz", "familiarity.npz",
+        "model.skops", "model.json", "metrics.json", "lineage.json", "drift.npz", "familiarity.npz", "threshold.json",
         "confusion_matrix.png", "reliability.png",
     }  # fmt: skip
     lineage = json.loads((tmp_path / "activity" / "lineage.json").read_text())

@@ -52,7 +52,11 @@ class ReliabilityPoint:
 
 @dataclass(frozen=True)
 class ActivityReport:
-    """Figures of a classifier on held-out people. Rows of `confusion` are truths, columns predictions."""
+    """Figures of a classifier on held-out people. Rows of `confusion` are truths, columns predictions.
+
+    decided_share, decided_precision, recall_at_precision : of models/thresholds, the last the mean over activities;
+    None in reports of earlier versions
+    """
 
     windows: int
     people: int
@@ -74,6 +78,9 @@ class ActivityReport:
     confusion: tuple[tuple[int, ...], ...]
     reliability: tuple[ReliabilityPoint, ...]
     slices: tuple[SliceFigures, ...] = ()
+    decided_share: float | None = None
+    decided_precision: float | None = None
+    recall_at_precision: float | None = None
 
     def as_json(self) -> dict[str, object]:
         """The report as JSON's types."""

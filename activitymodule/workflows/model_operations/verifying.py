@@ -22,6 +22,7 @@ from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import energy_matrix
 from activitymodule.models.export import CARD_FILE, LINEAGE_FILE, METRICS_FILE, MODEL_FILE, Card
 from activitymodule.models.familiarity import FAMILIARITY_FILE
+from activitymodule.models.thresholds import THRESHOLD_FILE
 from activitymodule.models.training import columns_of
 from activitymodule.registry.lineage import surroundings
 from activitymodule.registry.versions import fetch, get
@@ -33,7 +34,7 @@ from activitymodule.workflows.promotion import model_name
 from activitymodule.workflows.requests import TrainingRequest, What
 from activitymodule.workflows.training_data import load_windows
 
-FILES = (MODEL_FILE, CARD_FILE, METRICS_FILE, BASELINE_FILE, FAMILIARITY_FILE)
+FILES = (MODEL_FILE, CARD_FILE, METRICS_FILE, THRESHOLD_FILE, BASELINE_FILE, FAMILIARITY_FILE)
 _SECTIONS = ("windows", "models")
 
 
