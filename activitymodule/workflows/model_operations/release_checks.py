@@ -21,6 +21,7 @@ from activitymodule.models.export import LINEAGE_FILE, Card
 from activitymodule.models.flavour import MLMODEL_FILE, units
 from activitymodule.models.kinds import KINDS
 from activitymodule.models.onnx.parity import ONNX
+from activitymodule.models.thresholds import read_thresholds
 from activitymodule.monitoring.planted import find_planted_shift
 from activitymodule.registry.lineage import fingerprint
 from activitymodule.registry.versions import ModelVersion, fetch, get
@@ -296,6 +297,29 @@ def parity(subject: Subject) -> Check:
     )
 
 
+def thresholds(subject: Subject) -> Check:
+    """Its thresholds are of its labels, and each was precise enough on people held out."""
+    found = read_thresholds(subject.folder)
+    if found is None:
+        return _check("thresholds", True, "it has none: no prediction of it is decided")
+    if set(found.activities) != set(subject.card.labels):
+        return _check("thresholds", False, "its thresholds are of other labels; train it again")
+    target, known = found.target_precision, found.activities
+    reached = {label: one for label, one in known.items() if one.confidence is not None}
+    low = [label for label, one in reached.items() if one.precision is None or one.precision < target]
+    if low:
+        return _check("thresholds", False, f"below the target precision of {target:g}: {', '.join(low)}")
+    never = [label for label in known if label not in reached]
+    message = f"{len(reached)} of {len(known)} activities reach a precision of {target:g}"
+    return _check(
+        "thresholds",
+        True,
+        f"{message}, {found.decided:.0%} of windows are decided"
+        + (f"; never: {', '.join(never)}" if never else ""),
+        decided=round(found.decided, 3),
+    )
+
+
 OF_ALL: tuple[Condition, ...] = (schema, size, lineage)
 OF_WINDOWS: tuple[Condition, ...] = (parity,)
-OF_CLASSIFIERS: tuple[Condition, ...] = (drift, speed, queue)
+OF_CLASSIFIERS: tuple[Condition, ...] = (thresholds, drift, speed, queue)

@@ -76,7 +76,7 @@ def test_every_condition_of_a_version_that_serves_and_of_one_that_must_not(
     passed = check_release(settings)
     assert passed.passed, passed.failed()
     assert [one.name for one in passed.checks][:4] == ["loads", "schema", "size", "lineage"]
-    assert {"drift", "speed", "queue"} <= {one.name for one in passed.checks}
+    assert {"parity", "thresholds", "drift", "speed", "queue"} <= {one.name for one in passed.checks}
     assert check_release(settings, "energy").passed
 
     folder = shutil.copytree(trained / "activity", tmp_path / "worse")
