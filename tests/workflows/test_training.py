@@ -60,7 +60,8 @@ def test_prepared_recordings_of_any_labels(prepared, tmp_path):
     made = {p.name for p in (tmp_path / "activity").iterdir()}
     assert made == {
         "model.skops", "model.json", "metrics.json", "lineage.json", "drift.npz", "familiarity.npz", "threshold.json",
-        "confusion_matrix.png", "reliability.png",
+        "confusion_matrix.png", "reliability.png", "MLmodel", "input_example.json", "python_env.yaml",
+        "requirements.txt",
     }  # fmt: skip
     lineage = json.loads((tmp_path / "activity" / "lineage.json").read_text())
     assert lineage["data"]["source"] == prepared.name  # no folder of this machine
