@@ -33,6 +33,7 @@ def watched(environment: dict[str, str]) -> tuple[str, Steps, float]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        encoding="utf-8",
         env=environment,
     )
     watcher = Watcher([process.pid])

@@ -136,7 +136,7 @@ class FileSink:
         self._part = path.with_name(f".{path.name}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = open(self._part, "ab" if go_on else "wb")  # noqa: SIM115 (commit, keep and discard close it)
+            self._stream = self._part.open("ab") if go_on else self._part.open("wb")
         except OSError as error:
             raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
         self.position = self._stream.tell()

@@ -89,7 +89,7 @@ def page_through(page: Any, predictions: Any) -> None:
     field.fill(prefix)
     field.press("Enter")
     holds = """([prefix, besides]) => { const all = [...document.querySelectorAll('section.panel tbody tr')]
-        .filter(x => x.children.length === 10).map(x => x.innerText);
+        .filter(x => x.children.length === 11).map(x => x.innerText);
         return all.length && all.every(x => x.includes(prefix)) && all[0] !== besides ? all : null; }"""
 
     def shown(besides: str = "") -> list[str]:

@@ -141,7 +141,7 @@ def _archive(root: Path) -> bytes:
     out = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+        tarfile.TarFile(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
     ):
         folders = [path for name in _CODE for path in sorted((root / name).rglob("*"))]
         for path in [*(root / name for name in _FILES), *folders]:

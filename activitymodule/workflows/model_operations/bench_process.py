@@ -62,7 +62,7 @@ def _peak_megabytes() -> float:
     """Of this process. Linux's ru_maxrss begins with that of the process that started it, VmHWM does not."""
     status = Path("/proc/self/status")
     if status.is_file():
-        (line,) = (one for one in status.read_text().splitlines() if one.startswith("VmHWM:"))
+        (line,) = (one for one in status.read_text(encoding="utf-8").splitlines() if one.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024 / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES / 1e6
 

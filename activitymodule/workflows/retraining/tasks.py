@@ -27,7 +27,8 @@ def check(
 ) -> XCom:
     """The check, with the Params of the run; force : whatever they say."""
     kind = str(getattr(dag_run.run_type, "value", dag_run.run_type))
-    options = Options(**{name: params[name] for name in Options.model_fields})
+    # a DAG trains its challenger: it is no Param
+    options = Options(**{name: params[name] for name in Options.model_fields if name != "challenger"})
     result = steps.check(
         config,
         run_id,
