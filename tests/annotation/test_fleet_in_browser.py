@@ -116,7 +116,7 @@ def filter_rows(page: Any, predictions: Any, label: str) -> None:
     predictions.get_by_text("Confidence under 60%").click()
     page.wait_for_function(
         """() => { const all = [...document.querySelectorAll('section.panel tbody tr')]
-            .filter(x => x.children.length === 10).map(x => parseInt(x.children[4].innerText));
+            .filter(x => x.children.length === 11).map(x => parseInt(x.children[4].innerText));
             return all.length === 25 && all.every(x => x <= 60); }"""
     )
     predictions.get_by_text("Confidence under 60%").click()
@@ -124,7 +124,7 @@ def filter_rows(page: Any, predictions: Any, label: str) -> None:
     page.locator(".q-menu .q-item", has_text=label).click()
     page.wait_for_function(
         """label => { const all = [...document.querySelectorAll('section.panel tbody tr')]
-            .filter(x => x.children.length === 10).map(x => x.children[3].innerText);
+            .filter(x => x.children.length === 11).map(x => x.children[3].innerText);
             return all.length > 0 && all.every(x => x === label); }""",
         arg=label,
     )
