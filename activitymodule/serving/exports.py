@@ -56,5 +56,5 @@ def serving_export(connection: Connection, config: Settings, one: Promoted | Non
 
 
 def sha256_of(content: bytes) -> str:
-    """Of an exported file."""
+    """Of a file's content, as hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()

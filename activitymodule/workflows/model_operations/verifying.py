@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from activitymodule.models.training import columns_of
 from activitymodule.registry.lineage import surroundings
 from activitymodule.registry.versions import fetch, get
 from activitymodule.serving.checking import checked
+from activitymodule.serving.exports import sha256_of
 from activitymodule.settings import Settings
 from activitymodule.windows.catalogue import FEATURE_NAMES
 from activitymodule.workflows import training
@@ -227,17 +227,13 @@ def _windows_of(request: TrainingRequest, config: Settings, kind: str, source: s
 
 
 def _digests(registered: Path, made: Path, name: str) -> FileDigests:
-    of = content_sha256 if name == MODEL_FILE else _sha256
+    of = content_sha256 if name == MODEL_FILE else sha256_of
     first, second = (folder / name for folder in (registered, made))
     return FileDigests(
         name,
         of(first.read_bytes()) if first.is_file() else None,
         of(second.read_bytes()) if second.is_file() else None,
     )
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _differences(lineage: Mapping[str, object], sha256: str) -> list[Difference]:
