@@ -46,6 +46,7 @@ class Charge:
 
     service: Service
     process: subprocess.Popen[bytes] | None = None
+    identity: Identity | None = None  # of the process; looked up once, not at each tick
     status: str = "stopped"
     since: float | None = None
     restarts: int = 0
@@ -64,7 +65,7 @@ class Charge:
 
     def state(self) -> ServiceState:
         """Its line of stack.json."""
-        identity = Identity.of(self.process.pid) if self.process else None
+        identity = self.identity if self.process else None
         service = self.service
         return ServiceState(
             service.name, self.status, service.address, identity, self.since, self.restarts, self.error
@@ -111,6 +112,7 @@ class Supervisor:
         self.folder = resolve(config.local.folder)
         self.charges = {service.name: Charge(service) for service in services_of(config)}
         self.tied_to = tied_to
+        self.identity = Identity.of(os.getpid())
         self.ending = False
         self.written: StackState | None = None
 
@@ -144,9 +146,7 @@ class Supervisor:
         self.ending = True
 
     def _write_state(self) -> None:
-        state = StackState(
-            Identity.of(os.getpid()), {name: charge.state() for name, charge in self.charges.items()}
-        )
+        state = StackState(self.identity, {name: charge.state() for name, charge in self.charges.items()})
         if state != self.written:
             try:
                 write_state(self.folder, state)
@@ -184,6 +184,7 @@ class Supervisor:
         try:
             service.prepare()
             charge.process = spawn(service.command(), service.log, str(self.folder), service.stop_signal)
+            charge.identity = Identity.of(charge.process.pid)
         except (ActivityError, OSError) as error:
             charge.process = None
             self._back_off(charge, str(error))

@@ -119,7 +119,7 @@ def until(holds: Callable[[], bool]) -> bool:
             return holds()
         return False
 
-    return wait_until(patient, 400, 0.5)
+    return wait_until(patient, 400, 1)
 
 
 def say_no(settings: Settings, run_id: str) -> None:

@@ -203,35 +203,34 @@ def send(settings: Settings, value: bytes) -> None:
     producer.close()
 
 
-def test_a_killed_supervisor_leaves_nothing_after_down(own_stack: Stack) -> None:
+def test_a_killed_supervisor_is_followed_by_another_and_leaves_nothing_after_down(own_stack: Stack) -> None:
     own_stack.up(["postgres"], tied=True)
+    moved = Stack(replaced(own_stack.settings, store={"port": any_free_port()}))
+    with pytest.raises(ConfigError, match="run `activity down` first"):
+        moved.up(["postgres"])  # other addresses while it runs
+    own_stack.kill_supervisor()
+    own_stack.up(["postgres"], tied=True)
+    assert query(own_stack.settings, "select 1") == [(1,)]
     own_stack.kill_supervisor()
     own_stack.down()
     assert marked(str(own_stack.folder)) == []
     assert {service.status for service in own_stack.status().services} == {"stopped"}
 
 
-def test_up_goes_on_after_a_killed_supervisor(own_stack: Stack) -> None:
-    own_stack.up(["postgres"], tied=True)
-    own_stack.kill_supervisor()
-    own_stack.up(["postgres"], tied=True)
-    assert query(own_stack.settings, "select 1") == [(1,)]
-
-
-def test_a_new_password_opens_an_old_data_folder(own_stack: Stack) -> None:
+def test_a_new_password_opens_an_old_data_folder_and_a_wrong_setting_is_explained(own_stack: Stack) -> None:
     own_stack.up(["postgres"], tied=True)
     query(own_stack.settings, "create table kept as select 42 as answer")
     own_stack.down()
     changed = replaced(own_stack.settings, store={"admin_password": "it's new", "password": "also new"})
     Stack(changed).up(["postgres"], tied=True)
     assert query(changed, "select answer from kept") == [(42,)]
-
-
-def test_other_addresses_while_it_runs_are_refused(own_stack: Stack) -> None:
-    own_stack.up(["postgres"], tied=True)
-    moved = Stack(replaced(own_stack.settings, store={"port": any_free_port()}))
-    with pytest.raises(ConfigError, match="run `activity down` first"):
-        moved.up(["postgres"])
+    own_stack.down()
+    # a service that cannot start is explained, and all ends
+    settings_file = Postgres(changed).data / "postgresql.conf"
+    settings_file.write_text("no_such_setting = 1\n")
+    with pytest.raises(ServiceUnavailableError, match="PostgreSQL does not start"):
+        own_stack.up(["postgres"], tied=True)
+    assert marked(str(own_stack.folder)) == []
 
 
 def test_a_taken_port_is_named(own_stack: Stack) -> None:
@@ -259,16 +258,6 @@ def test_another_machines_service_is_not_started(own_stack: Stack) -> None:
     remote = Stack(replaced(own_stack.settings, kafka={"bootstrap_servers": "broker.example:9092"}))
     with pytest.raises(ConfigError, match="not this machine"):
         remote.up(["kafka"])
-
-
-def test_a_service_that_cannot_start_is_explained_and_all_ends(own_stack: Stack) -> None:
-    own_stack.up(["postgres"], tied=True)
-    own_stack.down()
-    settings_file = Postgres(own_stack.settings).data / "postgresql.conf"
-    settings_file.write_text("no_such_setting = 1\n")
-    with pytest.raises(ServiceUnavailableError, match="PostgreSQL does not start"):
-        own_stack.up(["postgres"], tied=True)
-    assert marked(str(own_stack.folder)) == []
 
 
 @pytest.mark.parametrize("step", ["_wait", "_make_contents"])

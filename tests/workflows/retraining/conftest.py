@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 from own_settings import serve
 
+from activitymodule.learning.challenger import train_challenger
 from activitymodule.models.dataset import TrainingWindows, windows_of_readings
 from activitymodule.registry import versions as registry
 from activitymodule.settings import Settings, Windows
 from activitymodule.store.connection import session
 from activitymodule.synthesis.history import training_readings
 from activitymodule.windows.catalogue import FEATURES_VERSION
+from activitymodule.workflows.retraining import training
 
 _QUEUE = """
 INSERT INTO queue_items (device_id, window_start, window_end, stratum, reason, propensity, readings, features,
@@ -33,6 +36,12 @@ VALUES (%s, to_timestamp(%s), to_timestamp(%s), 'ann', 'label', %s, 'oracle')
 def with_topics() -> bool:
     """No test here sends or reads messages."""
     return False
+
+
+@pytest.fixture(autouse=True)
+def few_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A challenger is trained three times and not six: how good it is of itself is no matter here."""
+    monkeypatch.setattr(training, "train_challenger", partial(train_challenger, folds=2))
 
 
 @pytest.fixture(scope="session")
