@@ -3,11 +3,13 @@ expression by a Prometheus that scrapes it. One file, so that the stream is star
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -18,10 +20,15 @@ from grafana import Query, expanded, queries
 from observed import Observed, Processes
 from prometheus import ALERTS, FOLDER, names_in
 from psycopg2 import sql
+from verbs import Verbs
 
 from activitymodule.embedded.postgres import Postgres
 from activitymodule.embedded.processes import any_free_port, wait_until
-from activitymodule.settings import project_root
+from activitymodule.lake.erasing import Eraser, Folder
+from activitymodule.settings import Settings, location, project_root
+from activitymodule.store.connection import session
+from activitymodule.store.erasures import left, traces_of
+from activitymodule.store.queries import fetch_value
 
 # the first test waits for a stream with seven processes
 pytestmark = [pytest.mark.timeout(1500), pytest.mark.e2e, pytest.mark.integration]
@@ -250,3 +257,39 @@ def test_names_of_spark_hold_no_id_of_an_application(ask: Callable[..., Any]):
     assert series
     assert not any({"application_id", "type"} & set(one) for one in series)
     assert {one["query"] for one in series if one["__name__"] == "spark_streaming_latency"} == {"score"}
+
+
+# ---- the rights of a person, on the stream that goes on (last: what it removes is gone) ----------------------------
+
+
+def test_a_person_is_exported_and_erased_while_their_watch_goes_on_sending(
+    observed: Observed,
+    verbs: Verbs,
+    environment_of: Callable[[Settings], dict[str, str]],
+    tmp_path: Path,
+) -> None:
+    own = observed.settings
+    lake = Folder(location(own.lake.folder), "lake")
+
+    def asked(query: str, *values: object) -> Any:
+        with session(own, read_only=True) as connection:
+            return fetch_value(connection, query, values)
+
+    # one of whom there are labels, which refuse to be deleted, predictions and events
+    who = asked("SELECT device_id FROM annotations GROUP BY device_id ORDER BY count(*) DESC LIMIT 1")
+    with session(own, read_only=True) as connection:
+        traces = traces_of(connection, who)
+    files = Eraser(lake, traces, own.telemetry)
+    assert wait_until(lambda: bool(files.left()), 120, pause=1), "nothing of them was archived"
+    exported = verbs.run(environment_of(own), "people", "export", who, "--out", str(tmp_path / "theirs.zip"))
+    assert exported.returncode == 0, exported.stderr
+    erased = verbs.run(environment_of(own), "people", "erase", who, "--yes", "--json")
+    assert erased.returncode == 0, erased.stderr
+    removed = json.loads(erased.stdout)["removed"]
+    assert {"store: predictions", "store: annotations", "store: participants", "lake/archive"} <= {*removed}
+    newest = "SELECT max(batch_id) FROM batches"
+    before = asked(newest)
+    assert wait_until(lambda: asked(newest) >= before + 3, 120, pause=0.2), "the stream does not go on"
+    with session(own, read_only=True) as connection:
+        assert left(connection, traces) == {}
+    assert files.left() == []
