@@ -24,13 +24,16 @@ def generate(
     days: int = typer.Option(183, min=1, max=3660, help="How many days of each."),
     seed: int = typer.Option(1, min=0, max=2**31 - 1, help="The same seed makes the same records."),
     start: datetime = typer.Option("2026-01-01", formats=["%Y-%m-%d"], help="The first local date."),
+    engine: str | None = typer.Option(None, help="dbldatagen or spark: the same records (fleet.engine)."),
     as_json: bool = options.JSON,
 ) -> None:
     """Generate daily records of synthesised people into lake/history, in place of those that are there.
 
     Who they are is in lake/history-people, what was planted (personas, stops) in lake/history-truth.
     """
-    made = day_history.generate(settings(), people=people, days=days, seed=seed, start=start.date())
+    made = day_history.generate(
+        settings(), people=people, days=days, seed=seed, start=start.date(), engine=engine
+    )
     if as_json:
         output.print_json(made)
         return

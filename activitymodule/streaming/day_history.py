@@ -17,7 +17,10 @@ from activitymodule.days.columns import SCHEMA
 from activitymodule.lake import daily_writing
 from activitymodule.lake.daily import HISTORY, Month, months
 from activitymodule.settings import Settings
+from activitymodule.streaming.fleet_rows import fleet_rows
 from activitymodule.synthesis.daily.records import SOURCE, HistoryRun, records
+from activitymodule.synthesis.faults import Run
+from activitymodule.synthesis.fleet import Slice
 
 _TYPES = {
     pa.string(): "string",
@@ -31,12 +34,17 @@ _DDL = ", ".join(f"`{field.name}` {_TYPES[field.type]}" for field in SCHEMA)
 _MONTH = "month"
 
 
-def generate(spark: SparkSession, config: Settings, run: HistoryRun, partitions: int) -> dict[Month, int]:
+def generate(
+    spark: SparkSession, config: Settings, run: HistoryRun, partitions: int, engine: str = "spark"
+) -> dict[Month, int]:
     """Write the records of a run in place of all synthesised ones that are there; rows by month.
 
-    Raises what the lake does; what a worker raises comes as Spark's error.
+    engine : what makes the rows of people, dbldatagen or spark. Raises ConfigError for one that is not there, and what
+    the lake does; what a worker raises comes as Spark's error.
     """
-    people = spark.range(1, run.people + 1, 1, partitions).withColumnRenamed("id", "person")
+    # a second of a fleet of so many watches: one row a person
+    fleet = Slice(Run(run.seed, run.people, 0, 0), 0, 0)
+    people = fleet_rows(spark, fleet, engine, partitions).select(F.col("device").alias("person"))
     rows = people.mapInArrow(partial(records, run=run), _DDL)
     by_month = rows.withColumn(_MONTH, F.date_format("date", "yyyy-MM")).groupBy(_MONTH)
     counts = by_month.applyInArrow(partial(_written, config=config), "month string, rows long").collect()

@@ -47,17 +47,27 @@ class GeneratedHistory:
 
 
 def generate(
-    config: Settings, *, people: int, days: int, seed: int, start: date, partitions: int | None = None
+    config: Settings,
+    *,
+    people: int,
+    days: int,
+    seed: int,
+    start: date,
+    partitions: int | None = None,
+    engine: str | None = None,
 ) -> GeneratedHistory:
     """Write daily records of synthesised people to `history/` in the lake, in place of those that are there.
 
-    partitions : tasks that make them; `fleet.partitions` without it. Raises ConfigError, ServiceUnavailableError.
+    partitions, engine : `fleet.partitions` and `fleet.engine` without them; the records are the same. Raises
+    ConfigError, ServiceUnavailableError.
     """
     run = HistoryRun(people, days, seed, start)
     began = time.monotonic()
     with explained_spark(config):
         spark = spark_session(config, "history")
-        made = day_history.generate(spark, config, run, partitions or config.fleet.partitions)
+        made = day_history.generate(
+            spark, config, run, partitions or config.fleet.partitions, engine or config.fleet.engine
+        )
     truth = truth_table(run)
     history.write(config, history.PEOPLE, people_table(run))
     history.write(config, history.TRUTH, truth)

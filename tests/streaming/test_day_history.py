@@ -39,11 +39,13 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.parquet")}
 
 
-def test_partitions_change_no_byte(spark: Any, settings: Settings, tmp_path: Path) -> None:
+def test_neither_partitions_nor_the_engine_change_a_byte(
+    spark: Any, settings: Settings, tmp_path: Path
+) -> None:
     one, three = in_folder(settings, tmp_path / "one"), in_folder(settings, tmp_path / "three")
     made = generate(spark, one, RUN, 1)
     assert {str(month): rows for month, rows in made.items()} == {"2026-01": 9 * 22, "2026-02": 9 * 18}
-    assert generate(spark, three, RUN, 3) == made
+    assert generate(spark, three, RUN, 3, "dbldatagen") == made
     written = files(tmp_path / "one")
     assert sorted(written) == [
         "history/year=2026/month=01/days.parquet",
