@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,17 +19,23 @@ import requests
 import yaml
 from grafana import Query, expanded, queries
 from observed import Observed, Processes
+from own_settings import replaced
 from prometheus import ALERTS, FOLDER, names_in
 from psycopg2 import sql
+from receiver import receiver
+from told import all_events
 from verbs import Verbs
 
 from activitymodule.embedded.postgres import Postgres
 from activitymodule.embedded.processes import any_free_port, wait_until
+from activitymodule.kafka.clients import consumer, partitions, read_until
 from activitymodule.lake.erasing import Eraser, Folder
 from activitymodule.settings import Settings, location, project_root
 from activitymodule.store.connection import session
 from activitymodule.store.erasures import left, traces_of
 from activitymodule.store.queries import fetch_value
+from activitymodule.workflows.events import webhooks
+from activitymodule.workflows.events.sending import Sender
 
 # the first test waits for a stream with seven processes
 pytestmark = [pytest.mark.timeout(1500), pytest.mark.e2e, pytest.mark.integration]
@@ -257,6 +264,33 @@ def test_names_of_spark_hold_no_id_of_an_application(ask: Callable[..., Any]):
     assert series
     assert not any({"application_id", "type"} & set(one) for one in series)
     assert {one["query"] for one in series if one["__name__"] == "spark_streaming_latency"} == {"score"}
+
+
+# ---- activity events of the stream ------------------------------------------------------------------------------------
+
+
+def test_what_the_scorer_tells_reaches_the_topic_and_a_webhook(observed: Observed) -> None:
+    own = replaced(observed.settings, events={"webhook_networks": ["127.0.0.1"]})
+    sender = Sender(own)
+    with receiver() as taking, ThreadPoolExecutor(1) as threads:
+        taking.secret = webhooks.add(own, taking.url).secret
+        sent = threads.submit(sender.run)
+        try:
+            assert wait_until(lambda: len(taking.taken) >= 2 or sent.done(), 180, pause=0.2)
+        finally:
+            sender.stop()
+    assert sent.result().delivered == len(taking.taken) >= 2
+    with session(own, read_only=True) as connection:
+        told = {str(event.id): json.loads(event.message()) for event in all_events(connection)}
+    assert [told[event["id"]] for event in taking.taken] == taking.taken
+    with consumer(own) as client:
+        parts = partitions(client, own, own.events.topic)
+        client.assign(parts)
+        client.seek_to_beginning(*parts)
+        ends = {part: end for part, end in client.end_offsets(parts).items() if end}
+        topic = [json.loads(one.value) for records in read_until(client, own, ends) for one in records]
+    assert len(topic) == sent.result().sent
+    assert {event["id"] for event in taking.taken} <= {event["id"] for event in topic} <= {*told}
 
 
 # ---- the rights of a person, on the stream that goes on (last: what it removes is gone) ----------------------------
