@@ -266,7 +266,7 @@ def test_names_of_spark_hold_no_id_of_an_application(ask: Callable[..., Any]):
     assert {one["query"] for one in series if one["__name__"] == "spark_streaming_latency"} == {"score"}
 
 
-# ---- activity events of the stream ------------------------------------------------------------------------------------
+# ---- activity events of the stream -----------------------------------------------------------------------------------
 
 
 def test_what_the_scorer_tells_reaches_the_topic_and_a_webhook(observed: Observed) -> None:
