@@ -107,7 +107,7 @@ class Scoring(Section):
 class Events(Section):
     """What is told of people's activities: the topic, and webhooks."""
 
-    enabled: bool = False
+    enabled: bool = True
     topic: str = "ticker-watch-activity"
     poll_seconds: float = Field(0.5, gt=0)
     webhook_seconds: float = Field(10, gt=0, le=300)
