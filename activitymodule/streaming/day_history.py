@@ -47,14 +47,19 @@ def generate(
     people = fleet_rows(spark, fleet, engine, partitions).select(F.col("device").alias("person"))
     rows = people.mapInArrow(partial(records, run=run), _DDL)
     by_month = rows.withColumn(_MONTH, F.date_format("date", "yyyy-MM")).groupBy(_MONTH)
-    counts = by_month.applyInArrow(partial(_written, config=config), "month string, rows long").collect()
+
+    # with types: Spark 4.1 and newer ask for them, and fail on a partial, which has none
+    def written(month: pa.Table) -> pa.Table:
+        return _written(month, config)
+
+    counts = by_month.applyInArrow(written, "month string, rows long").collect()
     made = {Month(*map(int, row["month"].split("-"))): row["rows"] for row in counts}
     left = [month for month in months(config, HISTORY) if month not in made]
     daily_writing.replace(config, SCHEMA.empty_table(), pc.field("source") == SOURCE, left, folder=HISTORY)
     return dict(sorted(made.items()))
 
 
-def _written(rows: pa.Table, *, config: Settings) -> pa.Table:
+def _written(rows: pa.Table, config: Settings) -> pa.Table:
     """Replace the synthesised records of a month by these."""
     month = rows.column(_MONTH)[0].as_py()
     table = pa.table([rows.column(field.name).cast(field.type) for field in SCHEMA], schema=SCHEMA)
