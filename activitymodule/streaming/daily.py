@@ -128,6 +128,11 @@ def records(spark: SparkSession, config: Settings, people: Wearers, first: date,
     ]
     arrivals |= {day for one in in_lake for day in _arrivals_of_lake(config, one)}
     arrivals |= {_time(us).date() for us in range(days.begin_us, days.end_us, HOUR_US)}
+
+    # with types: Spark 4.1 and newer ask for them, and fail on a partial, which has none
+    def record(windows: pa.Table) -> pa.Table:
+        return _record(windows, config.days.inactive)
+
     try:
         sources = [
             _spread(spark, hours, partial(_of_store, config=config, days=days, tables=tables)),
@@ -137,10 +142,7 @@ def records(spark: SparkSession, config: Settings, people: Wearers, first: date,
         windows = sources[0]
         for source in sources[1:]:
             windows = windows.unionAll(source)
-        made = windows.groupBy("participant", "date").applyInArrow(
-            partial(_records, inactive=config.days.inactive), _ddl(SCHEMA)
-        )
-        table = made.toArrow()
+        table = windows.groupBy("participant", "date").applyInArrow(record, _ddl(SCHEMA)).toArrow()
     except PySparkException as error:
         raise cause_of(error) from error
     return pa.table([table[field.name].cast(field.type) for field in SCHEMA], schema=SCHEMA)
@@ -248,7 +250,7 @@ def _summaries(batches: Iterator[pa.RecordBatch], config: Settings, days: _Days)
             yield from days.keyed(pa.Table.from_batches([made]))
 
 
-def _records(windows: pa.Table, inactive: Collection[str]) -> pa.Table:
+def _record(windows: pa.Table, inactive: Collection[str]) -> pa.Table:
     """All windows of a person and day, KEYED, to their record: none, or one row."""
     participant, zone, day = (windows.column(name)[0].as_py() for name in ("participant", "zone", "date"))
     made = day_record(windows.select(WINDOWS.names), participant, local_day(day, zone), inactive)
