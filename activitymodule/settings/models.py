@@ -95,7 +95,7 @@ class Windows(Section):
 class Scoring(Section):
     """What the streaming job reads and writes, and what scores."""
 
-    engine: Literal["sklearn", "onnx"] = "sklearn"
+    engine: Literal["sklearn", "onnx"] = "onnx"
     trigger_milliseconds: int = Field(0, ge=0)
     max_offsets_per_trigger: int = Field(500_000, ge=1)
     min_partitions: int = Field(2, ge=1)

@@ -16,6 +16,8 @@ from own_settings import serve
 
 from activitymodule.registry.versions import ModelVersion, register
 from activitymodule.settings import Settings
+from activitymodule.workflows.model_operations import exporting
+from activitymodule.workflows.requests import HeldOut
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -73,6 +75,8 @@ def swap_under_load(
 ) -> None:
     name = settings.registry.classifier
     both = [champion, register(settings, name, trained / "activity", {})]
+    # ONNX Runtime scores with one of them, scikit-learn with the other
+    exporting.export(settings, "activity", both[1].version, request=HeldOut(devices=5, minutes=5))
     broken = register(settings, name, spoilt(trained / "activity", folder / "spoilt"), {})
     ledger = Ledger()
     load = Load(settings, ledger, devices=watches, at_most_seconds=1800)
@@ -103,6 +107,9 @@ def swap_under_load(
     assert f"version {broken.version}" in output
     assert "keeps serving" in output
     assert "Traceback" not in output
+    asked = [line for line in output.splitlines() if "activity models export" in line]
+    assert any(f"export {champion.version}`" in line for line in asked)
+    assert not any(f"export {both[1].version}`" in line for line in asked), "served by its export"
 
     topic = settings.kafka.topic
     assert rows(settings, _MIXED, topic) == []
