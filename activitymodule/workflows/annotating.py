@@ -44,7 +44,8 @@ class _Next(BaseModel):
 
 
 class Annotator:
-    """Answers from the truth topic, wrongly at a given rate. A window without a truth yet is left for later."""
+    """Answers from the truth topic, wrongly at a given rate, and `unsure` where a window has no one activity. A window
+    without a truth yet is left for later."""
 
     def __init__(
         self, config: Settings, address: str, client: requests.Session, error_rate: float, seed: int
@@ -65,9 +66,14 @@ class Annotator:
                 time.sleep(_POLL_SECONDS)
                 continue
             start_us = round(item.start.timestamp() * 1e6)
-            label = truth.label(item.device, start_us, start_us + round(item.seconds * 1e6))
+            end_us = start_us + round(item.seconds * 1e6)
+            label = truth.label(item.device, start_us, end_us)
             if label is None:
-                later.append(item.item_id)
+                if truth.reaches(item.device, end_us):
+                    self._sent("POST", "answer", {"item_id": item.item_id, "answer": "unsure"})
+                    answers["unsure"] += 1
+                else:
+                    later.append(item.item_id)
                 continue
             others = sorted(self._activities - {label})
             wrong = bool(others) and self._dice.random() < self._error_rate
@@ -75,7 +81,8 @@ class Annotator:
             self._sent("POST", "answer", {"item_id": item.item_id, "answer": "label", "label": said})
             answers["wrong" if wrong else "right"] += 1
         self._released(later)
-        return OracleCount(answers.total(), answers.total(), answers["wrong"], 0)
+        labels = answers["right"] + answers["wrong"]
+        return OracleCount(answers.total(), labels, answers["wrong"], answers["unsure"])
 
     def _truth(self) -> Truth:
         truth, spans = Truth(), read_truth(self._config).spans

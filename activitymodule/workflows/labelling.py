@@ -131,6 +131,10 @@ class Truth:
         best, covered = shares.most_common(1)[0]
         return best if covered >= SHARE * (end_us - start_us) else None
 
+    def reaches(self, device_id: str, end_us: int) -> bool:
+        """Whether spans of a watch go on after this time: what has no label before it will have none."""
+        return any(end > end_us for _, end, _ in self._spans.get(device_id, ()))
+
 
 def run_oracle(
     config: Settings,

@@ -76,3 +76,5 @@ def test_a_window_has_a_true_label_where_nine_tenths_are_one_activity() -> None:
     assert truth.label("w", 12_000_000, 22_000_000) is None
     assert truth.label("w", 35_000_000, 45_000_000) is None
     assert truth.label("v", 0, 10_000_000) is None
+    assert [truth.reaches("w", end) for end in (30_000_000, 40_000_000)] == [True, False]
+    assert not truth.reaches("v", 0)
