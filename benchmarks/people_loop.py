@@ -27,7 +27,7 @@ from summaries import Json, write_between
 
 from activitymodule.learning import loop_simulation as simulation
 from activitymodule.learning.challenger import train_challenger
-from activitymodule.learning.gate import Audit, Candidate, judge
+from activitymodule.learning.gate import Audit, Candidate, ComparedFigures, judge
 from activitymodule.learning.gold import GoldWindows
 from activitymodule.learning.policy import Rules
 from activitymodule.learning.training_set import only_known, with_labels
@@ -44,7 +44,6 @@ from activitymodule.workflows.training_data import load_readings, load_windows
 MARKS = ("<!-- people loop: made by benchmarks/people_loop.py -->", "<!-- end of people loop -->")
 STOPS = (40, 70, 100)
 ERROR_RATE = 0.02
-FOLDS = 3  # of the last challenger's calibration
 AUDIT_SIZES = ((5, 60), (8, 100), (12, 150), (20, 200), (40, 400))
 TRIALS = 60
 HONESTY = ("accuracy", "confidence", "coverage", "set_size")
@@ -118,7 +117,7 @@ def of_split(study: Study, seed: int, folder: Path) -> Json:
         points = [first, *simulation.curve(study.base, gold, never, STOPS[:-1], config)]
         training = with_labels(study.base, gold, config)
         if strategy == simulation.POLICY:
-            trained = train_challenger(training, config, folds=FOLDS)
+            trained = train_challenger(training, config)
             assert trained.pipeline is not None
             fitted = ActivityFit(trained.pipeline, trained.card.labels, trained.card.feature_names)
         else:
@@ -192,14 +191,17 @@ def _verdict(parts, limits):  # type: ignore[no-untyped-def]
 def guarded(study: Study, weight: float) -> Json:
     """A challenger that learnt the new watch at the cost of the old one: the verdict on labels of both watches.
 
-    A quarter of the training's people judge in the place of the old watch's; labels weigh `weight` times as usual.
+    All windows of those who are asked teach, at `weight` times the usual weight. A quarter of the training's people
+    judge in the place of the old watch's, by every third of their windows, and those who are never asked by the windows
+    that stream, so that most of the audit labels are of the new watch.
     """
-    config, (asked, never) = study.config, study.split(0)
+    config, (asked, _) = study.config, study.split(0)
+    never = study.streamed.take(~np.isin(study.streamed.device_id, np.unique(asked.device_id)))
     people = np.random.default_rng(0).permutation(np.unique(study.base.person))
     judges = people[: len(people) // 4]
     base = study.base.take(np.flatnonzero(~np.isin(study.base.person, judges)))
     old = study.base.originals()
-    old = old.take(np.flatnonzero(np.isin(old.person, judges)))
+    old = old.take(np.flatnonzero(np.isin(old.person, judges))[::3])
     heavy = config.learning.model_copy(update={"label_weight": weight})
     greedy = config.model_copy(update={"learning": heavy})
     training = with_labels(base, replace(asked, stratum=np.full(len(asked), "doubt")), greedy)
@@ -212,17 +214,19 @@ def guarded(study: Study, weight: float) -> Json:
         sides.append(Candidate(name, fitted.labels, fitted.probabilities(features).astype(float), 1.0, 1e4))
     watch = np.array(["the old watch"] * len(old) + [str(never.device_model[0])] * len(never))
     audit = Audit(
-        label=np.concatenate([old.activity, never.activity]),
+        label=np.concatenate([old.activity, never.label]),
         person=np.concatenate([old.person, never.person]),
         features=features,
         propensity=np.ones(len(watch)),
         slicings=(Slicing(DEVICE_MODEL, watch),),
     )
     verdict = judge(*sides, audit, config.learning)
+    assert isinstance(verdict.figures, ComparedFigures)
     return {
         "promote": verdict.promote,
-        "failed": [check.message for check in verdict.checks if not check.passed],
-        "slices": [one.model_dump() for one in getattr(verdict.figures, "slices", ())],
+        "failed": {check.name: check.message for check in verdict.checks if not check.passed},
+        "macro_f1": verdict.figures.macro_f1.model_dump(),
+        "slices": [one.model_dump() for one in verdict.figures.slices],
         "weight": weight,
     }
 
@@ -262,10 +266,14 @@ def document(figures: Json) -> str:
             f"{row['name']}: accuracy {row['champion']:.2f} to {row['challenger']:.2f} on {row['windows']} labels"
             for row in guard["slices"]
         )
-        said = "promoted" if guard["promote"] else f"rejected: {'; '.join(guard['failed'])}"
+        failed = "; ".join(f"*{name}*: {message}" for name, message in guard["failed"].items())
+        said = "promoted" if guard["promote"] else f"rejected, by {failed}"
+        gain = guard["macro_f1"]
         lines += [
             "",
-            f"Labels of the new watch at {guard['weight']:g} times their weight: {of}. The challenger is {said}.",
+            f"Labels of the new watch at {guard['weight']:g} times their weight, most audit labels of the new watch: "
+            f"{of}; macro-F1 over both {gain['champion']:.3f} to {gain['challenger']:.3f}, lower bound of the change "
+            f"{gain['low']:+.3f}. The challenger is {said}.",
         ]
     return "\n".join([*lines, ""])
 
