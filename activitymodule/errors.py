@@ -191,6 +191,12 @@ class QuotaError(RefusedError):
     code = "quota"
 
 
+class AlreadyThereError(RefusedError):
+    """A name in a cloud that what was to be made has already."""
+
+    code = "already_there"
+
+
 class ReleaseBlockedError(RefusedError):
     """A model version that fails a condition of its release, and no reason was given to release it all the same."""
 

@@ -38,7 +38,18 @@ _CHROMIUM = [
 KINDS_OF_SERVICES = ("embedded", "containers")
 SERVICES = os.environ.get("TEST_SERVICES") or "embedded"
 # fixtures that start a service, Spark or a browser, or that only tests which do so ask for
-SERVICE_FIXTURES = {"stack", "embedded", "browser", "spark", "cluster", "observed", "system", "aws"}
+SERVICE_FIXTURES = {
+    "stack",
+    "embedded",
+    "browser",
+    "spark",
+    "cluster",
+    "observed",
+    "system",
+    "aws",
+    "case",
+    "google",
+}
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a background process of a shell script ignores SIGINT, and so would the verbs that tests start and interrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)

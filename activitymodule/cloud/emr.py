@@ -2,190 +2,180 @@
 
 from __future__ import annotations
 
-import gzip
 import json
+import re
 import time
-import urllib.parse
 import uuid
-import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 
 from botocore.client import BaseClient
 
 from activitymodule.cloud.aws import client, explained
-from activitymodule.cloud.s3 import Bucket
-from activitymodule.errors import ConfigError, NotAllowedError, NotFoundError, ServiceUnavailableError
+from activitymodule.cloud.jobs import CORES, GIGABYTES, TAGS, Job, Leftover, Submission, environment, sizes
+from activitymodule.cloud.roles import check_role
+from activitymodule.cloud.s3 import check_region, read_log
+from activitymodule.errors import ConfigError, NotFoundError, ServiceUnavailableError
+from activitymodule.settings import Cloud
 
 SERVICE = "emr-serverless.amazonaws.com"
-ENDED = ("SUCCESS", "FAILED", "CANCELLED")
-_CORES, _GIGABYTES = 4, 16  # of the driver, and of each executor
+_MEMORY = GIGABYTES * 7 // 8  # EMR adds a tenth for Python, at least 384 MB
 _USABLE = ("CREATED", "STARTING", "STARTED", "STOPPING", "STOPPED")
-_DRIVER = "SPARK_DRIVER"
+_THERE = ("CREATING", *_USABLE)
+_STOPPED = ("CREATED", "STOPPED")
+_JOB = re.compile(r"[0-9A-Za-z]{1,64}")
 
 
-@dataclass(frozen=True)
-class Job:
-    """A job run. seconds : that it ran; vcpu_hours, gb_hours : that are billed, as far as they are known."""
-
-    id: str
-    application: str
-    name: str
-    state: str
-    details: str = ""
-    created_at: datetime | None = None
-    seconds: int = 0
-    vcpu_hours: float = 0.0
-    gb_hours: float = 0.0
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen."""
-        return self.state in ENDED
-
-
-@dataclass(frozen=True)
-class Wish:
-    """An application as it is made where there is none of its name."""
-
-    name: str
-    release: str
-    image: str | None
-    subnets: tuple[str, ...]
-    security_groups: tuple[str, ...]
-    idle_minutes: int
-    executors: int
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A job run to start. arguments : of the entry script; conf : of Spark; minutes : after which EMR ends it, 0:
-    never; streaming : EMR starts it again when it fails; token : the same one starts no second job."""
-
-    name: str
-    role: str
-    entry: str
-    arguments: tuple[str, ...]
-    conf: Mapping[str, str]
-    logs: str
-    minutes: int
-    streaming: bool
-    token: str
-
-
-def capacity(executors: int) -> tuple[int, int]:
-    """(vCPU, GB of memory) of a driver and so many executors."""
-    return _CORES * (executors + 1), _GIGABYTES * (executors + 1)
-
-
-def sizes(executors: int) -> dict[str, str]:
-    """Spark's configuration for them. EMR adds a tenth of the memory for Python, at least 384 MB."""
-    memory = f"{_GIGABYTES * 7 // 8}g"
-    return {
-        "spark.driver.cores": str(_CORES),
-        "spark.driver.memory": memory,
-        "spark.executor.cores": str(_CORES),
-        "spark.executor.memory": memory,
-        "spark.executor.instances": str(executors),
-        "spark.dynamicAllocation.enabled": "false",
-    }
-
-
-class Emr:
+class EmrServerless:
     """EMR Serverless of the account and region that boto3 finds."""
 
-    def __init__(self) -> None:
+    python = "/usr/bin/python3.11"  # of infra/docker/emr.Dockerfile
+    scheme = "s3://"
+
+    def __init__(self, cloud: Cloud, logs: str) -> None:
+        self._cloud, self._logs = cloud, logs
         self._emr: BaseClient = client("emr-serverless")
         self.region: str = self._emr.meta.region_name
 
-    def application(self, name: str) -> str | None:
-        """The id of the application of this name; None where there is none that can run jobs."""
+    def capacity(self, executors: int) -> tuple[int, int]:
+        """A driver and so many executors."""
+        return CORES * (executors + 1), GIGABYTES * (executors + 1)
+
+    def dollars(self, executors: int, hours: float) -> float:
+        """By vCPU and memory."""
+        cores, gigabytes = self.capacity(executors)
+        return self._price(cores * hours, gigabytes * hours)
+
+    def _price(self, vcpu_hours: float, gb_hours: float) -> float:
+        cloud = self._cloud
+        return vcpu_hours * cloud.dollars_per_vcpu_hour + gb_hours * cloud.dollars_per_gb_hour
+
+    def check(self) -> None:
+        """The role, and where an application is to be made, its image."""
+        if self._cloud.role is None:
+            raise ConfigError(
+                "cloud.role is not set; set it to the ARN of the role that jobs run as (terraform output spark has it)"
+            )
+        check_role(self._cloud.role, "cloud.role", SERVICE, "infra/terraform/aws makes one")
+        check_region(self._logs, self.region)
+        if self._cloud.image is None and self._application() is None:
+            raise ConfigError(
+                f"there is no application {self._cloud.application} of EMR Serverless, and cloud.image is not set; "
+                "EMR's own image has not the Python packages: build infra/docker/emr.Dockerfile, and set it to that"
+            )
+
+    def _application(self) -> str | None:
+        """The id of the application of the settings; None where there is none that can run jobs."""
         with explained("looking for applications of EMR Serverless"):
-            pages = self._emr.get_paginator("list_applications").paginate(states=[*_USABLE, "CREATING"])
-            found = [one["id"] for page in pages for one in page["applications"] if one.get("name") == name]
+            pages = self._emr.get_paginator("list_applications").paginate(states=list(_THERE))
+            found = [
+                one["id"]
+                for page in pages
+                for one in page["applications"]
+                if one.get("name") == self._cloud.application
+            ]
         return found[0] if found else None
 
-    def make(self, wish: Wish, poll_seconds: float) -> str:
-        """Make an application, and wait until it can run jobs; its id. Raises ConfigError without an image."""
-        if wish.image is None:
-            raise ConfigError(
-                f"there is no application {wish.name} of EMR Serverless, and cloud.image is not set; EMR's own "
-                "image has not the Python packages: build infra/docker/emr.Dockerfile, and set cloud.image to it"
-            )
-        cores, gigabytes = capacity(wish.executors)
-        network = {"subnetIds": list(wish.subnets), "securityGroupIds": list(wish.security_groups)}
-        with explained(f"making the application {wish.name} of EMR Serverless"):
+    def _make(self, executors: int) -> str:
+        cloud = self._cloud
+        cores, gigabytes = self.capacity(executors)
+        network = {"subnetIds": list(cloud.subnets), "securityGroupIds": list(cloud.security_groups)}
+        with explained(f"making the application {cloud.application} of EMR Serverless"):
             application: str = self._emr.create_application(
-                name=wish.name,
-                releaseLabel=wish.release,
+                name=cloud.application,
+                releaseLabel=cloud.release,
                 type="SPARK",
                 clientToken=uuid.uuid4().hex,
                 architecture="X86_64",
-                imageConfiguration={"imageUri": wish.image},
+                imageConfiguration={"imageUri": cloud.image},
                 maximumCapacity={"cpu": f"{4 * cores} vCPU", "memory": f"{4 * gigabytes} GB"},
                 autoStartConfiguration={"enabled": True},
-                autoStopConfiguration={"enabled": True, "idleTimeoutMinutes": wish.idle_minutes},
-                tags={"project": "activity"},
-                **({"networkConfiguration": network} if wish.subnets else {}),
+                autoStopConfiguration={"enabled": True, "idleTimeoutMinutes": cloud.idle_minutes},
+                tags=TAGS,
+                **({"networkConfiguration": network} if cloud.subnets else {}),
             )["applicationId"]
+        return application
+
+    def _wait(self, application: str, states: tuple[str, ...]) -> None:
+        """Wait until an application is in one of these states."""
+        with explained(f"looking for the application {application} of EMR Serverless"):
             while True:
                 shown = self._emr.get_application(applicationId=application)["application"]
-                if shown["state"] in _USABLE:
-                    return application
+                if shown["state"] in states:
+                    return
                 if shown["state"] == "TERMINATED":
                     raise ServiceUnavailableError(
-                        f"the application {wish.name} could not be made: {shown.get('stateDetails', '')}"
+                        f"the application {self._cloud.application} could not be made: {shown.get('stateDetails', '')}"
                     )
-                time.sleep(poll_seconds)
+                time.sleep(self._cloud.poll_seconds)
 
-    def submit(self, application: str, job: Submission) -> str:
-        """Start a job run; its id."""
+    def submit(self, job: Submission, say: Callable[[str], None]) -> Job:
+        """Start a job run; EMR takes the token."""
+        application = self._application()
+        if application is None:
+            say(f"making the application {self._cloud.application}")
+            application = self._make(self._cloud.executors)
+        self._wait(application, _USABLE)
+        conf = {
+            **sizes(job.executors, _MEMORY),
+            **environment(job, "spark.emr-serverless.driverEnv."),
+            "spark.archives": f"{job.archive}#activity",
+            **({"spark.jars": ",".join(job.jars)} if job.jars else {}),
+        }
+        again = {"mode": "STREAMING", "retryPolicy": {"maxFailedAttemptsPerHour": 5}}
         with explained(f"starting the job {job.name} on EMR Serverless"):
             started = self._emr.start_job_run(
                 applicationId=application,
                 clientToken=job.token,
                 name=job.name,
-                executionRoleArn=job.role,
+                executionRoleArn=self._cloud.role,
                 jobDriver={
                     "sparkSubmit": {"entryPoint": job.entry, "entryPointArguments": list(job.arguments)}
                 },
                 configurationOverrides={
-                    "applicationConfiguration": [
-                        {"classification": "spark-defaults", "properties": dict(job.conf)}
-                    ],
+                    "applicationConfiguration": [{"classification": "spark-defaults", "properties": conf}],
                     "monitoringConfiguration": {"s3MonitoringConfiguration": {"logUri": job.logs}},
                 },
-                executionTimeoutMinutes=job.minutes,
-                tags={"project": "activity"},
-                **(
-                    {"mode": "STREAMING", "retryPolicy": {"maxFailedAttemptsPerHour": 5}}
-                    if job.streaming
-                    else {}
-                ),
+                executionTimeoutMinutes=job.minutes and max(5, job.minutes),  # EMR's least is 5
+                tags=TAGS,
+                **(again if job.streaming else {}),
             )
-        run: str = started["jobRunId"]
-        return run
+        return self._read(application, started["jobRunId"])
 
-    def job(self, application: str, run: str) -> Job:
-        """A job run as it is now. Raises NotFoundError."""
+    def job(self, run: str) -> Job:
+        """A job run of the application."""
+        return self._read(self._of(run), run)
+
+    def _of(self, run: str) -> str:
+        """The application that a job run is looked for in."""
+        if not _JOB.fullmatch(run):
+            raise ConfigError(f"{run[:64]!r} is no id of a job; `activity cloud list` shows them")
+        application = self._application()
+        if application is None:
+            raise NotFoundError(f"there is no application {self._cloud.application} of EMR Serverless")
+        return application
+
+    def _read(self, application: str, run: str) -> Job:
         with explained(f"looking for the job {run}"):
             shown = self._emr.get_job_run(applicationId=application, jobRunId=run)["jobRun"]
         billed = shown.get("billedResourceUtilization") or {}
         return Job(
             id=run,
-            application=application,
+            place=application,
             name=shown.get("name") or "",
             state=shown["state"],
             details=shown.get("stateDetails") or "",
             created_at=shown.get("createdAt"),
             seconds=shown.get("totalExecutionDurationSeconds") or 0,
-            vcpu_hours=billed.get("vCPUHour", 0.0),
-            gb_hours=billed.get("memoryGBHour", 0.0),
+            dollars=self._price(billed.get("vCPUHour", 0.0), billed.get("memoryGBHour", 0.0)),
         )
 
-    def jobs(self, application: str, most: int) -> list[Job]:
-        """The last job runs, newest first."""
+    def jobs(self, most: int) -> list[Job]:
+        """The last job runs of the application."""
+        application = self._application()
+        return [] if application is None else self._runs(application)[:most]
+
+    def _runs(self, application: str) -> list[Job]:
         found: list[tuple[datetime, Job]] = []
         try:
             with explained("listing jobs"):
@@ -193,7 +183,7 @@ class Emr:
                     for one in page["jobRuns"]:
                         job = Job(
                             id=one["id"],
-                            application=application,
+                            place=application,
                             name=one.get("name") or "",
                             state=one["state"],
                             details=one.get("stateDetails") or "",
@@ -202,48 +192,50 @@ class Emr:
                         found.append((one["createdAt"], job))
         except NotFoundError:
             return []
-        return [job for _, job in sorted(found, key=lambda pair: pair[0], reverse=True)][:most]
+        return [job for _, job in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
-    def cancel(self, application: str, run: str) -> None:
+    def cancel(self, job: Job) -> None:
         """Ask for the end of a job run."""
-        with explained(f"cancelling the job {run}"):
-            self._emr.cancel_job_run(applicationId=application, jobRunId=run)
+        with explained(f"cancelling the job {job.id}"):
+            self._emr.cancel_job_run(applicationId=job.place, jobRunId=job.id)
 
-
-def check_role(arn: str) -> None:
-    """Raise ConfigError where a role does not exist, or EMR Serverless may not use it.
-
-    Who may not look at roles (iam:GetRole) is told so by EMR itself when the job starts.
-    """
-    name = arn.rpartition("/")[2]
-    try:
-        with explained(f"looking for the role {name}"):
-            role = client("iam").get_role(RoleName=name)["Role"]
-    except NotAllowedError:
-        return
-    except NotFoundError as error:
-        raise ConfigError(
-            f"the role {arn} of cloud.role does not exist; infra/terraform/aws makes one"
-        ) from error
-    trust = role["AssumeRolePolicyDocument"]
-    text = trust if isinstance(trust, str) else json.dumps(trust)
-    if SERVICE not in urllib.parse.unquote(text):
-        raise ConfigError(
-            f"the role {arn} does not trust EMR Serverless; its trust policy must allow sts:AssumeRole to {SERVICE}"
+    def log(self, job: Job, stream: str) -> str:
+        """The log of the driver's last attempt."""
+        return read_log(
+            self._logs, f"applications/{job.place}/jobs/{job.id}", f"SPARK_DRIVER/{stream}", job.id
         )
 
+    def inputs(self, job: Job) -> str:
+        """What EMR shows of a job run."""
+        with explained(f"looking for the job {job.id}"):
+            shown = self._emr.get_job_run(applicationId=job.place, jobRunId=job.id)["jobRun"]
+        return json.dumps(shown, default=str)
 
-def driver_log(logs: str, job: Job, stream: str) -> str:
-    """The log of a job's driver, of its last attempt. stream : stdout or stderr. NotFoundError where there is none."""
-    bucket = Bucket(logs)
-    names = bucket.names(f"applications/{job.application}/jobs/{job.id}")
-    found = [name for name in names if _DRIVER in name and name.rpartition("/")[2].startswith(stream)]
-    if not found:
-        raise NotFoundError(
-            f"{logs} has no {stream} of the job {job.id} yet; EMR writes logs with some minutes' delay"
-        )
-    content = b"".join(bucket.read(max(found)))
-    try:
-        return gzip.decompress(content).decode("utf-8", "replace")
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        return content.decode("utf-8", "replace")
+    def leftovers(self) -> list[Leftover]:
+        """The application, where it was made here."""
+        application = self._application()
+        if application is None:
+            return []
+        with explained(f"looking for the application {application} of EMR Serverless"):
+            shown = self._emr.get_application(applicationId=application)["application"]
+        keep = ""
+        if (shown.get("tags") or {}).get("managed-by") != TAGS["managed-by"]:
+            keep = "it was not made by `activity cloud run`"
+        elif running := [job.id for job in self._runs(application) if not job.ended]:
+            keep = f"its job {running[0]} runs"
+        return [Leftover("application", application, f"{shown.get('name')}, {shown['state']}", keep)]
+
+    def remove(self, leftover: Leftover) -> None:
+        """Stop an application, which EMR asks for, and delete it."""
+        application = leftover.name
+        try:
+            with explained(f"deleting the application {application} of EMR Serverless"):
+                state = self._emr.get_application(applicationId=application)["application"]["state"]
+                if state == "TERMINATED":
+                    return
+                if state not in _STOPPED:
+                    self._emr.stop_application(applicationId=application)
+                    self._wait(application, _STOPPED)
+                self._emr.delete_application(applicationId=application)
+        except NotFoundError:
+            return

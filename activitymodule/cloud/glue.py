@@ -176,6 +176,15 @@ class Catalogue:
                         )
         return len(new)
 
+    def drop(self, name: str) -> None:
+        """Delete a table, which leaves its files as they are; one that is gone is no error."""
+        with explained(f"deleting the table {self.database}.{name} of Glue"):
+            try:
+                self._glue.delete_table(DatabaseName=self.database, Name=name)
+            except ClientError as error:
+                if not missing(error):
+                    raise
+
     def place(self, name: str) -> tuple[str, Mapping[str, str]]:
         """(location, parameters) of a table. Raises NotFoundError."""
         with explained(f"looking for the table {self.database}.{name} of Glue"):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
@@ -15,6 +19,15 @@ from activitymodule.errors import ConfigError, NotFoundError
 LEAST_PART = 16 << 20
 _MOST_PARTS = 9_000  # S3 takes 10,000
 _UNKNOWN_PART = 64 << 20  # of a file whose size nobody tells: up to 600 GB
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A multipart upload that was not completed."""
+
+    key: str
+    id: str
+    begun_at: datetime
 
 
 class Bucket:
@@ -82,6 +95,62 @@ class Bucket:
             )
             found = {one["Key"]: one["ETag"] for page in pages for one in page.get("Contents", ())}
         return {key.removeprefix(start): etag.strip('"') for key, etag in found.items()}
+
+    def region(self) -> str:
+        """The region of the bucket, "" where S3 does not tell. Raises NotFoundError."""
+        with explained(f"looking for the bucket s3://{self.bucket}"):
+            answer = self.client.head_bucket(Bucket=self.bucket)["ResponseMetadata"]
+        found: str = answer["HTTPHeaders"].get("x-amz-bucket-region", "")
+        return found
+
+    def uploads(self) -> list[Upload]:
+        """The uploads below the prefix that were not completed."""
+        with explained(f"listing uploads to {self.address}"):
+            pages = self.client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket, Prefix=f"{self.prefix}/".lstrip("/")
+            )
+            return [
+                Upload(one["Key"], one["UploadId"], one["Initiated"])
+                for page in pages
+                for one in page.get("Uploads", ())
+            ]
+
+    def abort(self, key: str, upload: str) -> None:
+        """Give an upload up, with its parts; one that is gone is no error."""
+        with (
+            contextlib.suppress(NotFoundError),
+            explained(f"giving up an upload to s3://{self.bucket}/{key}"),
+        ):
+            self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload)
+
+
+def check_region(address: str, region: str) -> None:
+    """Raise ConfigError where the bucket of an address is in another region than the jobs that use it."""
+    bucket = Bucket(address)
+    found = bucket.region()
+    if found and found != region:
+        raise ConfigError(
+            f"the bucket {bucket.bucket} is in {found}, and jobs would run in {region}, which cannot use it; set "
+            "AWS_DEFAULT_REGION to the bucket's region, or cloud.staging to a bucket here"
+        )
+
+
+def read_log(logs: str, folder: str, start: str, job: str) -> str:
+    """The text of a log that EMR wrote: the last file below logs/folder whose name begins, somewhere, with `start`.
+
+    Raises NotFoundError where there is none.
+    """
+    bucket = Bucket(logs)
+    found = [name for name in bucket.names(folder) if f"/{start}" in name]
+    if not found:
+        raise NotFoundError(
+            f"{logs} has no {start.rpartition('/')[2]} of the job {job} yet; EMR writes logs with some minutes' delay"
+        )
+    content = b"".join(bucket.read(max(found)))
+    try:
+        return gzip.decompress(content).decode("utf-8", "replace")
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        return content.decode("utf-8", "replace")
 
 
 class UploadSink:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
+from activitymodule.settings.addresses import Address
 from activitymodule.settings.models import Section
 
 
@@ -20,8 +23,9 @@ class Fetch(Section):
 
 
 class Cloud(Section):
-    """AWS: where code is staged, EMR Serverless, Glue and Redshift."""
+    """AWS and Google Cloud: where code is staged, what runs jobs, their prices, Glue and Redshift."""
 
+    engine: Literal["emr", "emr-ec2", "dataproc"] = "emr"
     staging: str | None = None
     application: str = Field("activity", min_length=1, max_length=64)
     release: str = "emr-spark-8.0.0"
@@ -33,8 +37,17 @@ class Cloud(Section):
     idle_minutes: int = Field(15, ge=1, le=10080)
     executors: int = Field(4, ge=1)
     poll_seconds: float = Field(10, ge=0)
+    service_role: str = Field("EMR_DefaultRole", min_length=1)
+    instance_profile: str = Field("EMR_EC2_DefaultRole", min_length=1)
+    instance_type: str = Field("m5.xlarge", min_length=1)
+    project: str | None = Field(None, pattern=r"^[a-z0-9:.-]+$")
+    region: str | None = Field(None, pattern=r"^[a-z0-9-]+$")
+    runtime: str = "3.0"
+    dataproc_address: Address | None = None
     most_dollars: float = Field(20, ge=0)
     dollars_per_vcpu_hour: float = Field(0.052624, ge=0)
     dollars_per_gb_hour: float = Field(0.0057785, ge=0)
+    dollars_per_instance_hour: float = Field(0.24, ge=0)
+    dollars_per_dcu_hour: float = Field(0.06, ge=0)
     database: str = Field("activity", pattern=r"^[a-z0-9_]+$")
     redshift: str | None = Field(None, pattern=r"^redshift://[^/\s]+/[^/\s]+$")

@@ -1,6 +1,7 @@
-"""Cleans the raw recordings of the staging bucket into Parquet, as a job of EMR Serverless.
+"""Cleans the raw recordings of the staging bucket into Parquet, as a job of the engine that `cloud.engine` names: EMR
+Serverless, EMR on EC2 or Dataproc Serverless.
 
-The same as `activity cloud run preprocess --on emr --wait --yes`. A task that is tried again follows the job that it
+The same as `activity cloud run preprocess --wait --yes`. A task that is tried again follows the job that it
 started; one that failed is not started again.
 """
 
@@ -26,7 +27,7 @@ PARAMS = {
         description="As of `activity prepare`: casas s3://BUCKET/raw/casas; empty: casas of the staging bucket.",
     ),
     "hours": Param(
-        4.0, type="number", minimum=0.1, title="Hours", description="After so many hours EMR ends the job."
+        4.0, type="number", minimum=0.1, title="Hours", description="After so many hours the job is ended."
     ),
 }
 
@@ -66,7 +67,7 @@ def preprocess_on_emr() -> None:
         )
         job = running.submit(CONFIG, request, confirm=lambda cost: True, say=print)
         ended = running.follow(CONFIG, job)
-        return {"job": job.id, "state": ended.job.state, "dollars": ended.dollars, "counts": ended.counts}
+        return {"job": job.id, "state": ended.job.state, "dollars": ended.job.dollars, "counts": ended.counts}
 
     run()
 

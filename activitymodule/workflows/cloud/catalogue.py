@@ -11,7 +11,7 @@ import pyarrow as pa
 from activitymodule.cloud.glue import Catalogue, Table, Updated
 from activitymodule.cloud.s3 import Bucket
 from activitymodule.days import columns as days
-from activitymodule.errors import ConfigError
+from activitymodule.errors import ConfigError, NotFoundError
 from activitymodule.lake import daily
 from activitymodule.settings import Settings
 from activitymodule.telemetry.prepared import prepared_schema
@@ -33,11 +33,7 @@ def update(config: Settings) -> list[Updated]:
 
     Raises ConfigError where the lake is not in S3, RefusedError where a column has another type there.
     """
-    lake = config.lake.folder.rstrip("/")
-    if not lake.startswith("s3://"):
-        raise ConfigError(
-            f"lake.folder is {lake}; Glue needs files in S3: use config.aws.yaml, or set lake.folder to s3://BUCKET/PREFIX"
-        )
+    lake = _lake(config)
     catalogue = Catalogue(config.cloud.database)
     catalogue.make()
     found = []
@@ -47,6 +43,34 @@ def update(config: Settings) -> list[Updated]:
             updated = replace(updated, partitions=catalogue.add_partitions(table, recordings_in(lake)))
         found.append(updated)
     return found
+
+
+def made(config: Settings) -> list[tuple[str, str]]:
+    """(name, location) of the tables of `cloud.database` that are over this lake, and were made here."""
+    lake, catalogue = _lake(config), Catalogue(config.cloud.database)
+    found = []
+    for table in tables(lake):
+        try:
+            location, _ = catalogue.place(table.name)
+        except NotFoundError:
+            continue
+        if location == table.location:
+            found.append((table.name, location))
+    return found
+
+
+def drop(config: Settings, name: str) -> None:
+    """Delete a table; the lake's files stay."""
+    Catalogue(config.cloud.database).drop(name)
+
+
+def _lake(config: Settings) -> str:
+    lake = config.lake.folder.rstrip("/")
+    if not lake.startswith("s3://"):
+        raise ConfigError(
+            f"lake.folder is {lake}; Glue needs files in S3: use config.aws.yaml, or set lake.folder to s3://BUCKET/PREFIX"
+        )
+    return lake
 
 
 def recordings_in(lake: str) -> list[tuple[tuple[str, ...], str]]:

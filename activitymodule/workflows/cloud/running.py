@@ -1,4 +1,4 @@
-"""Verbs as jobs of EMR Serverless: submitted, followed, and ended."""
+"""Verbs as jobs in a cloud, on EMR Serverless, EMR on EC2 or Dataproc Serverless: submitted, followed, and ended."""
 
 from __future__ import annotations
 
@@ -6,13 +6,24 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from activitymodule.cloud.emr import Emr, Job, Submission, Wish, capacity, check_role, driver_log, sizes
-from activitymodule.errors import ConfigError, JobFailedError, NotFoundError, QuotaError
+from activitymodule.cloud.dataproc import Dataproc
+from activitymodule.cloud.emr import EmrServerless
+from activitymodule.cloud.emr_ec2 import EmrCluster
+from activitymodule.cloud.jobs import Engine, Job, Submission
+from activitymodule.errors import (
+    ActivityError,
+    ConfigError,
+    JobFailedError,
+    NotAllowedError,
+    NotFoundError,
+    QuotaError,
+    ServiceUnavailableError,
+)
 from activitymodule.settings import Settings, environment_of
-from activitymodule.workflows.cloud.stage import Staged, staged, staging
+from activitymodule.workflows.cloud.stage import staged, staging
 
 VERBS = {
     "preprocess": ("prepare",),
@@ -24,13 +35,16 @@ VERBS = {
 }
 """What is run by which words of the command line."""
 STREAMS = ("score", "generate")
-PLACES = ("emr",)
+ENGINES: Mapping[str, type[EmrServerless] | type[EmrCluster] | type[Dataproc]] = {
+    "emr": EmrServerless,
+    "emr-ec2": EmrCluster,
+    "dataproc": Dataproc,
+}
+"""What runs jobs, by the names of `--on`."""
 TAIL = 40
 """Lines of a driver's log that are shown."""
 _LOGS = "logs"
 _HERE = "./activity"  # where the archive of the code is unpacked, beside driver and executors
-_PYTHON = "/usr/bin/python3.11"  # of infra/docker/emr.Dockerfile
-_JOB = re.compile(r"[0-9A-Za-z-]{1,64}")
 _TOKEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # what concerns the machine of who submits alone
 _OWN = (
@@ -49,12 +63,12 @@ _SECRET = ("PASSWORD", "SECRET")
 
 @dataclass(frozen=True)
 class Request:
-    """A job to run. words : after the verb, as on the command line; hours : after which it is ended; token : the same
-    one starts no second job."""
+    """A job to run. words : after the verb, as on the command line; on : an engine, unless given cloud.engine; hours :
+    after which it is ended; token : the same one starts no second job."""
 
     verb: str
     words: tuple[str, ...] = ()
-    on: str = "emr"
+    on: str | None = None
     hours: float = 4.0
     executors: int | None = None
     token: str | None = None
@@ -72,20 +86,37 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Ended:
-    """A job that ended. dollars : of what was billed so far; counts : the last line of its output, where it is JSON;
-    log : the end of the driver's log, where there is one."""
+    """A job that ended. counts : the last line of JSON in its output; log : the end of the driver's log, where there
+    is one."""
 
     job: Job
-    dollars: float
     counts: object
     log: tuple[str, ...]
 
 
+def engine(config: Settings, on: str | None = None) -> Engine:
+    """An engine, unless given that of cloud.engine. Raises ConfigError where staging is in another cloud."""
+    name = on or config.cloud.engine
+    if name not in ENGINES:
+        raise ConfigError(f"{name[:40]!r} runs no jobs; --on takes {', '.join(ENGINES)}")
+    made = ENGINES[name]
+    if not staging(config).startswith(made.scheme):
+        raise ConfigError(
+            f"cloud.staging is {staging(config)}, which {name} cannot read; set it to {made.scheme}BUCKET/PREFIX, or "
+            "run jobs elsewhere by --on or cloud.engine"
+        )
+    return made(config.cloud, logs_of(config))
+
+
 def estimate(config: Settings, request: Request) -> Estimate:
     """What a job may cost. A stream runs until it is ended: its estimate is of a day."""
+    return _estimate(config, request, engine(config, request.on))
+
+
+def _estimate(config: Settings, request: Request, on: Engine) -> Estimate:
     hours = 24.0 if request.verb in STREAMS else request.hours
-    vcpu, gigabytes = capacity(request.executors or config.cloud.executors)
-    return Estimate(hours, vcpu, gigabytes, _dollars(config, vcpu * hours, gigabytes * hours))
+    executors = request.executors or config.cloud.executors
+    return Estimate(hours, *on.capacity(executors), on.dollars(executors, hours))
 
 
 def submit(
@@ -95,87 +126,106 @@ def submit(
     confirm: Callable[[Estimate], bool] = lambda estimate: False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Job:
-    """Start a verb as a job, in the application `cloud.application`, which is made where there is none.
+    """Start a verb as a job; what it runs in (`cloud.application`) is made where there is none.
 
     confirm : asked where the job may cost more than cloud.most_dollars; a refusal is a QuotaError
     Raises ConfigError for what is not set, a role that cannot be used, or where nothing is staged.
     """
     words = _words(config, request)
-    if config.cloud.role is None:
-        raise ConfigError(
-            "cloud.role is not set; set it to the ARN of the role that jobs run as (terraform output spark has it)"
-        )
-    cost = estimate(config, request)
+    on = engine(config, request.on)
+    cost = _estimate(config, request, on)
     if cost.dollars > config.cloud.most_dollars and not confirm(cost):
         raise QuotaError(
             f"the job may cost {cost.dollars:,.2f} $ in {cost.hours:g} h, more than cloud.most_dollars "
             f"({config.cloud.most_dollars:g}); give fewer --hours, or --yes"
         )
+    say(f"at most {cost.dollars:,.2f} $: {cost.vcpu} vCPU and {cost.gigabytes} GB for {cost.hours:g} h")
     code = staged(config)
-    check_role(config.cloud.role)
-    emr = Emr()
-    application = emr.application(config.cloud.application)
-    if application is None:
-        say(f"making the application {config.cloud.application}")
-        application = emr.make(_wish(config), config.cloud.poll_seconds)
+    on.check()
     stream = request.verb in STREAMS
+    variables = _variables(config, on)
+    python = {"PYSPARK_DRIVER_PYTHON": on.python} if on.python else {}
     submission = Submission(
         name=f"activity-{request.verb}",
-        role=config.cloud.role,
         entry=code.entry,
         arguments=words,
-        conf=_conf(config, code, request, emr.region),
+        archive=code.code,
+        requirements=code.requirements,
+        bootstrap=code.bootstrap,
+        jars=code.jars if stream else (),
+        variables=variables,
+        driver={**python, **config.cloud.environment},
         logs=logs_of(config),
-        minutes=0 if stream else max(5, round(request.hours * 60)),  # EMR's least is 5
+        executors=request.executors or config.cloud.executors,
+        minutes=0 if stream else max(1, round(request.hours * 60)),
         streaming=stream,
         token=request.token or uuid.uuid4().hex,
     )
-    return emr.job(application, emr.submit(application, submission))
+    return on.submit(submission, say)
 
 
-def follow(config: Settings, job: Job, on_state: Callable[[Job], None] = lambda job: None) -> Ended:
+def follow(
+    config: Settings, job: Job, on: str | None = None, on_state: Callable[[Job], None] = lambda job: None
+) -> Ended:
     """Wait for the end of a job. on_state : told how it is after each look, every cloud.poll_seconds.
 
-    Raises JobFailedError, with the end of the driver's log, for one that failed or was cancelled.
+    Raises JobFailedError, with the end of the driver's log, for one that failed or was cancelled. Where it cannot be
+    looked at any more (no answer, credentials that expired), the error says that it goes on.
     """
-    emr = Emr()
+    runs_on = engine(config, on)
     while True:
-        job = emr.job(job.application, job.id)
+        try:
+            job = runs_on.job(job.id)
+        except (ServiceUnavailableError, NotAllowedError) as error:
+            raise _goes_on(job, error) from error
         on_state(job)
         if job.ended:
             break
         time.sleep(config.cloud.poll_seconds)
     if job.state != "SUCCESS":
-        last = "\n".join(_lines(config, job, "stderr"))
+        last = "\n".join(_lines(runs_on, job, "stderr"))
         raise JobFailedError(
             f"the job {job.id} ended as {job.state}{f' ({job.details})' if job.details else ''}; "
             f"`activity cloud logs {job.id}` shows its log" + (f", which ends so:\n{last}" if last else "")
         )
-    log = _lines(config, job, "stdout")
-    return Ended(job, _dollars(config, job.vcpu_hours, job.gb_hours), _counts(log), log)
+    log = _lines(runs_on, job, "stdout")
+    return Ended(job, _counts(log), log)
 
 
-def jobs(config: Settings, most: int) -> list[Job]:
-    """The last jobs of the application, newest first."""
-    emr = Emr()
-    application = emr.application(config.cloud.application)
-    return [] if application is None else emr.jobs(application, most)
+def _goes_on(job: Job, error: ActivityError) -> ActivityError:
+    return type(error)(
+        f"{error} (the job {job.id} goes on, last seen as {job.state}: `activity cloud list` shows it, and "
+        f"`activity cloud stop {job.id}` ends it)"
+    )
 
 
-def log(config: Settings, run: str, stream: str) -> str:
+def engines_of(config: Settings) -> dict[str, Engine]:
+    """The engines that can read what is staged, by name."""
+    names = [name for name, made in ENGINES.items() if staging(config).startswith(made.scheme)]
+    return {name: engine(config, name) for name in names}
+
+
+def jobs(config: Settings, most: int, on: str | None = None) -> list[Job]:
+    """The last jobs of an engine, newest first."""
+    return engine(config, on).jobs(most)
+
+
+def log(config: Settings, run: str, stream: str, on: str | None = None) -> str:
     """The log of a job's driver. stream : stdout or stderr."""
     if stream not in ("stdout", "stderr"):
         raise ConfigError(f"--stream must be stdout or stderr (given: {stream[:40]!r})")
-    return driver_log(logs_of(config), _job(config, run), stream)
+    runs_on = engine(config, on)
+    return runs_on.log(runs_on.job(run), stream)
 
 
-def stop(config: Settings, run: str) -> Job:
+def stop(config: Settings, run: str, on: str | None = None) -> Job:
     """Ask for the end of a job; the job as it is then. One that has ended stays as it is."""
-    job = _job(config, run)
-    emr = Emr()
-    if not job.ended:
-        emr.cancel(job.application, job.id)
-    return emr.job(job.application, job.id)
+    runs_on = engine(config, on)
+    job = runs_on.job(run)
+    if job.ended:
+        return job
+    runs_on.cancel(job)
+    return runs_on.job(run)
 
 
 def logs_of(config: Settings) -> str:
@@ -183,22 +233,10 @@ def logs_of(config: Settings) -> str:
     return f"{staging(config).rstrip('/')}/{_LOGS}/"
 
 
-def _job(config: Settings, run: str) -> Job:
-    if not _JOB.fullmatch(run):
-        raise ConfigError(f"{run[:64]!r} is no id of a job; `activity cloud list` shows them")
-    emr = Emr()
-    application = emr.application(config.cloud.application)
-    if application is None:
-        raise NotFoundError(f"there is no application {config.cloud.application} of EMR Serverless")
-    return emr.job(application, run)
-
-
 def _words(config: Settings, request: Request) -> tuple[str, ...]:
     """The command line of a job, without `activity`."""
     if request.verb not in VERBS:
         raise ConfigError(f"{request.verb[:40]!r} is no job; there are {', '.join(VERBS)}")
-    if request.on not in PLACES:
-        raise ConfigError(f"{request.on[:40]!r} is no place for jobs; there is {', '.join(PLACES)}")
     if request.token is not None and not _TOKEN.fullmatch(request.token):
         raise ConfigError("--token must be 1 to 64 letters, digits and . _ -")
     words = request.words
@@ -209,21 +247,8 @@ def _words(config: Settings, request: Request) -> tuple[str, ...]:
     return (*VERBS[request.verb], *words)
 
 
-def _wish(config: Settings) -> Wish:
-    cloud = config.cloud
-    return Wish(
-        cloud.application,
-        cloud.release,
-        cloud.image,
-        cloud.subnets,
-        cloud.security_groups,
-        cloud.idle_minutes,
-        cloud.executors,
-    )
-
-
-def _conf(config: Settings, code: Staged, request: Request, region: str) -> dict[str, str]:
-    """Spark's configuration of a job: sizes, the code, and the settings that differ from their defaults."""
+def _variables(config: Settings, on: Engine) -> dict[str, str]:
+    """Variables of driver and executors: where the code is, and the settings that differ from their defaults."""
     defaults = environment_of(Settings())
     variables = {
         name: value
@@ -232,32 +257,29 @@ def _conf(config: Settings, code: Staged, request: Request, region: str) -> dict
         and not name.removeprefix("ACTIVITY_").startswith(_OWN)
         and not name.endswith(_SECRET)
     }
-    # kafka-python and pyarrow ask this variable for the region, and no other
-    variables |= {"AWS_DEFAULT_REGION": region}
-    variables |= {"ACTIVITY_HOME": _HERE, "PYTHONPATH": _HERE, "PYSPARK_PYTHON": _PYTHON}
-    driver = {**variables, "PYSPARK_DRIVER_PYTHON": _PYTHON, **config.cloud.environment}
-    conf = {**sizes(request.executors or config.cloud.executors), "spark.archives": f"{code.code}#activity"}
-    if request.verb in STREAMS:
-        conf["spark.jars"] = ",".join(code.jars)
-    conf |= {f"spark.emr-serverless.driverEnv.{name}": value for name, value in driver.items()}
-    return conf | {f"spark.executorEnv.{name}": value for name, value in variables.items()}
+    variables |= {"ACTIVITY_HOME": _HERE, "PYTHONPATH": _HERE}
+    if on.python:
+        variables["PYSPARK_PYTHON"] = on.python
+    if on.region:
+        # kafka-python and pyarrow ask this variable for the region, and no other
+        variables["AWS_DEFAULT_REGION"] = on.region
+    return variables
 
 
-def _dollars(config: Settings, vcpu_hours: float, gb_hours: float) -> float:
-    cloud = config.cloud
-    return vcpu_hours * cloud.dollars_per_vcpu_hour + gb_hours * cloud.dollars_per_gb_hour
-
-
-def _lines(config: Settings, job: Job, stream: str) -> tuple[str, ...]:
+def _lines(on: Engine, job: Job, stream: str) -> tuple[str, ...]:
     """The end of a driver's log; nothing where there is none yet."""
     try:
-        return tuple(driver_log(logs_of(config), job, stream).splitlines()[-TAIL:])
+        return tuple(on.log(job, stream).splitlines()[-TAIL:])
     except NotFoundError:
         return ()
 
 
 def _counts(log: tuple[str, ...]) -> object:
-    try:
-        return json.loads(log[-1]) if log else None
-    except ValueError:
-        return None
+    """The last line that is an object of JSON: some engines write the log of Spark into the same file."""
+    for line in reversed(log):
+        if line.startswith("{"):
+            try:
+                return json.loads(line)
+            except ValueError:
+                continue
+    return None

@@ -23,17 +23,19 @@ ENTRY = "run_verb.py"
 """The script that a job begins with: it runs a verb of the command line."""
 # what a job needs of the checkout; the archive has the same paths
 _CODE = ("activitymodule", "annotation", "sql", "spark", "airflow/dags")
-_FILES = ("config.yaml", "config.aws.yaml", "config.gcp.yaml", "jars.lock", "README.md")
+_FILES = ("config.yaml", "config.aws.yaml", "config.gcp.yaml", "jars.lock", "pyproject.toml", "README.md")
 
 
 class Staged(BaseModel):
-    """Addresses of what is staged: the code as one archive, the script that jobs begin with, and Spark's jars."""
+    """Addresses of what is staged: the code as one archive, the script that jobs begin with, Spark's jars, and the
+    script that nodes of a cluster begin with, which installs the requirements."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     code: str
     entry: str
     requirements: str
+    bootstrap: str
     jars: tuple[str, ...]
 
 
@@ -79,6 +81,7 @@ def stage(
         code=copying.put("code/activity-{}.tar.gz", _archive(root)),
         entry=scripts[ENTRY],
         requirements=copying.put("requirements-{}.lock", root / "requirements.lock"),
+        bootstrap=copying.put("bootstrap-{}.sh", root / "infra" / "emr" / "bootstrap.sh"),
         jars=tuple(
             copying.put(f"jars/{{}}/{one.name}", one)
             for one in sorted(resolve(config.spark.jars).glob("*.jar"))

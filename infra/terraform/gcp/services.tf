@@ -24,6 +24,10 @@ locals {
     ACTIVITY_LAKE__FOLDER             = "gs://${module.lake.buckets["lake"]}"
     ACTIVITY_ARCHIVE__FOLDER          = "gs://${module.lake.buckets["lake"]}/archive"
     ACTIVITY_SPARK__CHECKPOINTS       = "gs://${module.lake.buckets["checkpoints"]}"
+    ACTIVITY_CLOUD__STAGING           = "gs://${module.lake.buckets["lake"]}/cloud"
+    ACTIVITY_CLOUD__PROJECT           = var.project
+    ACTIVITY_CLOUD__REGION            = var.region
+    ACTIVITY_CLOUD__ROLE              = module.engine.account
   }
 
   secrets = module.store.secrets

@@ -1,4 +1,4 @@
-"""AWS of this process, for the tests of this folder."""
+"""The clouds of this process, for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
+from faulty_cloud import FaultyCloud, faulty_cloud
 from own_cloud import own_cloud
+from own_engines import Batches, Case, Cluster, Serverless, backend
+from own_google import OwnGoogle, own_google
 
 
 @pytest.fixture(scope="module")
@@ -17,3 +20,47 @@ def aws() -> Iterator[str]:
             Bucket="raw", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
         )
         yield address
+
+
+@pytest.fixture(scope="module")
+def all_of_google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnGoogle]:
+    """Dataproc, and a Cloud Storage with the bucket `raw`."""
+    with own_google(tmp_path_factory.mktemp("google")) as found:
+        yield found
+
+
+@pytest.fixture
+def google(all_of_google: OwnGoogle) -> Iterator[OwnGoogle]:
+    """Dataproc and Cloud Storage; batches and faults are forgotten afterwards."""
+    yield all_of_google
+    all_of_google.batches.clear()
+    all_of_google.faults.clear()
+    all_of_google.signed_in = True
+
+
+@pytest.fixture(scope="module")
+def before_aws(aws: str) -> Iterator[FaultyCloud]:
+    """A server before moto's."""
+    with faulty_cloud(aws) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def faulty(before_aws: FaultyCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyCloud]:
+    """A server before moto's, with faults; what it has of jobs and roles is forgotten afterwards."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", before_aws.address)
+    yield before_aws
+    problems = before_aws.problems
+    before_aws.reset()
+    assert problems == [], "botocore's models have it otherwise"
+    for service in ("emr", "emr-serverless", "iam", "glue"):
+        backend(service).reset()
+
+
+@pytest.fixture(params=["emr", "emr-ec2", "dataproc"])
+def case(request: pytest.FixtureRequest) -> Case:
+    """Each engine in turn."""
+    if request.param == "dataproc":
+        return Batches(request.getfixturevalue("google"))
+    faulty = request.getfixturevalue("faulty")
+    return Serverless(faulty) if request.param == "emr" else Cluster(faulty)

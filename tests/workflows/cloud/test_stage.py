@@ -29,6 +29,7 @@ def checkout(folder: Path) -> None:
         "spark/other.py",
         "jars/spark/x.jar",
         "pyproject.toml",
+        "infra/emr/bootstrap.sh",
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
@@ -41,7 +42,7 @@ def test_only_what_changed_is_copied(aws: str, tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ConfigError, match="activity cloud stage"):
         staged(SETTINGS)
     first = stage(SETTINGS)
-    assert (first.uploaded, first.kept) == (5, 0)
+    assert (first.uploaded, first.kept) == (6, 0)
     assert staged(SETTINGS) == first.staged
     assert first.staged.entry.startswith("s3://raw/stage/staged/spark/")
     assert first.staged.entry.endswith("/run_verb.py")
@@ -50,10 +51,10 @@ def test_only_what_changed_is_copied(aws: str, tmp_path: Path, monkeypatch: pyte
     (tmp_path / "activitymodule" / "a.py").touch()
     (tmp_path / "activitymodule" / "__pycache__").mkdir()
     (tmp_path / "activitymodule" / "__pycache__" / "a.pyc").write_text("x")
-    assert (stage(SETTINGS).uploaded, stage(SETTINGS).kept) == (0, 5)
+    assert (stage(SETTINGS).uploaded, stage(SETTINGS).kept) == (0, 6)
     (tmp_path / "activitymodule" / "a.py").write_text("changed")
     second = stage(SETTINGS)
-    assert (second.uploaded, second.kept) == (1, 4)
+    assert (second.uploaded, second.kept) == (1, 5)
     assert second.staged.code != first.staged.code
     assert second.staged.jars == first.staged.jars
 
