@@ -49,6 +49,7 @@ SERVICE_FIXTURES = {
     "aws",
     "case",
     "google",
+    "bigquery_server",
 }
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a background process of a shell script ignores SIGINT, and so would the verbs that tests start and interrupt

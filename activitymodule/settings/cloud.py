@@ -23,7 +23,7 @@ class Fetch(Section):
 
 
 class Cloud(Section):
-    """AWS and Google Cloud: where code is staged, what runs jobs, their prices, Glue and Redshift."""
+    """AWS and Google Cloud: where code is staged, what runs jobs, their prices, Glue, Redshift and BigQuery."""
 
     engine: Literal["emr", "emr-ec2", "dataproc"] = "emr"
     staging: str | None = None
@@ -51,3 +51,4 @@ class Cloud(Section):
     dollars_per_dcu_hour: float = Field(0.06, ge=0)
     database: str = Field("activity", pattern=r"^[a-z0-9_]+$")
     redshift: str | None = Field(None, pattern=r"^redshift://[^/\s]+/[^/\s]+$")
+    bigquery: str | None = Field(None, pattern=r"^bigquery://[^/\s`]+/[A-Za-z0-9_]+$")

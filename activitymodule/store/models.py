@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from activitymodule.store.connection import Connection
 from activitymodule.store.locks import SCORING, holder
-from activitymodule.store.queries import execute, fetch_value
+from activitymodule.store.queries import execute, fetch_all, fetch_value
 
 _RECORD = """
 INSERT INTO model_versions AS m (name, version, labels, feature_version)
@@ -36,3 +37,19 @@ def record_model_version(
     """Record a classifier's labels, in the order of its probabilities, before any row refers to the version."""
     values = {"name": name, "version": version, "labels": list(labels), "feature_version": feature_version}
     execute(connection, _RECORD, values)
+
+
+@dataclass(frozen=True)
+class ModelLabels:
+    """A classifier's version: its labels in the order of its probabilities, and the version of its features."""
+
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    feature_version: str | None
+
+
+def recorded_labels(connection: Connection) -> list[ModelLabels]:
+    """The labels of every version that is recorded."""
+    sql = "SELECT name, version, labels, feature_version FROM model_versions ORDER BY name, version"
+    return [ModelLabels(row[0], row[1], tuple(row[2]), row[3]) for row in fetch_all(connection, sql)]

@@ -1,4 +1,5 @@
-"""Loads daily records and predictions of past days from the lake into Redshift: files that are new or changed.
+"""Loads daily records, predictions of past days, labels and model versions into Redshift or BigQuery, as far as they
+are new or changed.
 
 The same as `activity warehouse load`. A run that is interrupted is done again by the next one.
 """
@@ -39,11 +40,11 @@ def load_warehouse() -> None:
 
     @task
     def load_files() -> XCom:
-        """All files that are due."""
+        """All parts that are due."""
         # boto3 and PyArrow take seconds, and the DAG processor reads this file every minute
-        from activitymodule.workflows.cloud import warehouse
+        from activitymodule.workflows.cloud.warehouse import loading
 
-        report = warehouse.load(CONFIG, say=print)
+        report = loading.load(CONFIG, say=print)
         rows = sum(one.rows for one in report.loaded)
         return {"to": report.to, "files": len(report.loaded), "rows": rows, "kept": report.kept}
 

@@ -242,6 +242,10 @@ def _remarks(config: Settings, erasure: Erasure, models: Sequence[str]) -> tuple
         "(windows.watermark_minutes), and its checkpoint for some batches more.",
         "Backups, and files copied out of the folders searched, are not reached.",
     ]
+    if config.cloud.redshift or config.cloud.bigquery:
+        found.append(
+            "The warehouse has them until the next `activity warehouse load`, and its own history for some days more."
+        )
     shared = sorted(set(erasure.traces.watches) - erasure.traces.whole)
     if shared:
         found.append(
