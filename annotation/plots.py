@@ -15,6 +15,7 @@ from annotation.palette import COLOURS
 
 MUTED = "#7d8794"
 _LINES = "rgba(125,135,148,.28)"
+_FEW_DAYS = 31  # that are all shown
 _TEXT = {"color": MUTED, "fontSize": 11, "fontFamily": "inherit"}
 _SHADES = ["rgba(11,87,196,.10)", "#7fb0f5", "#2f74d8", "#0b3f96"]
 
@@ -50,22 +51,21 @@ def _legend(names: Sequence[str]) -> Options:
 
 def _over_days(days: Sequence[date], unit: str, series: list[Options], names: Sequence[str]) -> Options:
     shown = min(1.0, 92 / max(len(days), 1))
-    several = len(names) > 1
+    several, few = len(names) > 1, len(days) <= _FEW_DAYS
+    slider = {
+        "type": "slider",
+        "bottom": 28 if several else 6,
+        "height": 18,
+        "start": 100 * (1 - shown),
+        "end": 100,
+    }
     return {
-        "grid": {"left": 48, "right": 14, "top": 30, "bottom": 78 if several else 56},
+        "grid": {"left": 48, "right": 14, "top": 30, "bottom": (54 if several else 28) + (0 if few else 28)},
         "tooltip": {"trigger": "axis", "confine": True},
         **({"legend": _legend(names)} if several else {}),
         "xAxis": _axis(type="category", data=[f"{day:%Y-%m-%d}" for day in days], splitLine={"show": False}),
         "yAxis": _axis(unit, type="value"),
-        "dataZoom": [
-            {
-                "type": "slider",
-                "bottom": 28 if several else 6,
-                "height": 18,
-                "start": 100 * (1 - shown),
-                "end": 100,
-            }
-        ],
+        "dataZoom": [] if few else [slider],
         "series": series,
     }
 
@@ -94,7 +94,7 @@ def day_lines(days: Sequence[date], unit: str, lines: Mapping[str, Sequence[floa
         {
             "name": name,
             "type": "line",
-            "showSymbol": False,
+            "showSymbol": len(days) <= _FEW_DAYS,  # a line needs two days beside each other to be seen
             "data": [None if value is None else round(value, 2) for value in numbers],
             "lineStyle": {"width": 2, "type": "dashed" if k > 1 else "solid"},
             "itemStyle": {"color": COLOURS[k % len(COLOURS)]},

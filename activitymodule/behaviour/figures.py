@@ -96,11 +96,20 @@ def sizes_figure(rows: Sequence[SizeRow], synthetic: bool, path: Path) -> None:
     """R2 against the file's size, a point a forest."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
-    for row in rows:
-        axes.scatter(row.file_megabytes, row.r2, color=_RED if row.shipped else _INK)
+    for k, row in enumerate(sorted(rows, key=lambda one: one.file_megabytes)):
+        at = row.file_megabytes, row.r2
+        axes.scatter(*at, color=_RED if row.shipped else _INK)
+        # forests of the same R2 lie side by side: their names stand one below the other
         axes.annotate(
-            row.name, (row.file_megabytes, row.r2), fontsize=7, xytext=(4, 4), textcoords="offset points"
+            row.name,
+            at,
+            fontsize=7,
+            xytext=(-4, -26 - 13 * (k % 6)),
+            textcoords="offset points",
+            ha="right",
+            arrowprops={"arrowstyle": "-", "color": _LIGHT, "linewidth": 0.7},
         )
+    axes.margins(x=0.18, y=0.2)
     axes.axvline(50, color=_LIGHT, linestyle="--", label="50 MB")
     axes.set_xscale("log")
     axes.set_xlabel("file, MB")

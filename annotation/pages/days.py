@@ -84,11 +84,13 @@ async def _everybody(people: pa.Table, metric: str) -> None:
                 ("Worn", f"{_share(people):.0%}", "of the days: 10 h or more"),
             ]
         )
-        with frame.panel("People who wore their watch", note="by day"):
-            plots.show(
-                plots.day_lines(dates, "people", {"worn": totals.column("worn").to_pylist()}),
-                "Number of people who wore their watch, by day",
-            )
+        worn: list[int] = totals.column("worn").to_pylist()
+        if any(worn):
+            with frame.panel("People who wore their watch", note="by day"):
+                plots.show(
+                    plots.day_lines(dates, "people", {"worn": worn}),
+                    "Number of people who wore their watch, by day",
+                )
         title, unit = METRICS[metric]
         with frame.panel(
             title, note="mean of the people who wore their watch; of all where nobody did for 10 h"
