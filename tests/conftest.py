@@ -143,6 +143,7 @@ def stack_settings() -> Iterator[Settings]:
         scoring={"trigger_milliseconds": 500},
         archive={"folder": str(folder / "lake" / "archive")},
         lake={"folder": str(folder / "lake")},
+        reports={"folder": str(folder / "reports")},
         # the sender is started by its own tests; the stores of the others have an outbox all the same
         events={"enabled": False},
     )

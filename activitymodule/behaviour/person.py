@@ -151,7 +151,11 @@ def _energy(grid: DayGrid, worn: np.ndarray, known: bool) -> np.ndarray:
 def _variety(grid: DayGrid, known: bool) -> np.ndarray:
     if known:
         kinds = sorted({str(one) for one in grid.workout.ravel() if one is not None})
-        amounts = np.array([(grid.workout == kind).sum(1) for kind in kinds], float).reshape(len(kinds), -1).T
+        amounts = (
+            np.array([(grid.workout == kind).sum(1) for kind in kinds], float)
+            .reshape(len(kinds), len(grid.people))
+            .T
+        )
     elif grid.minutes:
         amounts = np.stack([np.nansum(values, 1) for values in grid.minutes.values()], 1)
     else:

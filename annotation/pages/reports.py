@@ -13,7 +13,7 @@ from nicegui import ui
 
 from activitymodule.errors import DataError
 from activitymodule.settings import resolve
-from activitymodule.workflows.reports.files import FEATURES, INGESTION, report_files
+from activitymodule.workflows.reports.files import FEATURES, INGESTION, NOT_TRAINED, report_files
 from activitymodule.workflows.retention.results import size_text
 from annotation import context, exports, frame
 from annotation.auth import User
@@ -37,6 +37,7 @@ async def reports(_: User) -> None:
     if FEATURES in found:
         for name in ("daily_records", "personas", "retention"):
             _summary(f"Features: {_words(name).lower()}", await _part(found[FEATURES], name))
+        _not_trained(await _part(found[FEATURES], NOT_TRAINED))
     await _metrics()
     await _size_study()
     _figures([name for name in found if name.endswith(".png")])
@@ -73,6 +74,17 @@ def _summary(title: str, content: Json) -> None:
                     )
 
 
+def _not_trained(content: Json) -> None:
+    """Models without figures, and why."""
+    if not isinstance(content, Mapping):
+        return
+    with frame.panel("Not trained", note="models that these daily records are too few for"):
+        frame.table(
+            ["Model", "Reason"],
+            [[escape(_words(name)), escape(str(reason))] for name, reason in content.items()],
+        )
+
+
 def _words(key: str) -> str:
     return key.replace("_", " ").capitalize()
 
@@ -90,7 +102,7 @@ def _figure(value: Json) -> str:
 
 async def _metrics() -> None:
     found = await exports.rows("metrics")
-    if found is None:
+    if found is None or not found.num_rows:
         return
     with frame.panel("Metrics", note="with 95 % intervals where there are any"):
         for model, rows in groupby(found.to_pylist(), key=lambda one: str(one["model"])):

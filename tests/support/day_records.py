@@ -26,6 +26,7 @@ def day_records(
     source: str = "synthetic",
     stopping: float = 0.0,
     every: int = 1,
+    first: date = date(2026, 1, 5),
 ) -> pa.Table:
     """Daily records; person k has the persona k % 4 (`persona_of`). stopping : chance a day, after a fortnight of less
     and less wear, that a person stops wearing the watch; then there are no more records. every : only every such day
@@ -51,7 +52,7 @@ def day_records(
             rows.append(
                 {
                     "participant": f"p{person:04d}",
-                    "date": date(2026, 1, 5) + timedelta(days=day),
+                    "date": first + timedelta(days=day),
                     "source": source,
                     "zone": "UTC",
                     "hours": 24.0,

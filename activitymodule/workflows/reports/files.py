@@ -10,6 +10,8 @@ INGESTION, FEATURES, METRICS, INDEX = (
     "metrics.json",
     "index.html",
 )
+NOT_TRAINED = "not_trained"
+"""The part of the features that says which models have no figures, and why."""
 _SINGLE = (INDEX, INGESTION, FEATURES, METRICS, "metrics.csv")
 _FOLDERS = {"figures": "*.png", "dashboard": "*.parquet"}
 

@@ -29,7 +29,8 @@ def write_page(
     for heading, values in summaries.items():
         body.append(f"<h2>{escape(heading)}</h2>")
         body.append(table(["", ""], [[name, _shown(value)] for name, value in values.items()], {1}))
-    body.append('<h2>Metrics</h2><p class="note">With 95 % intervals where there are any.</p>')
+    note = "With 95 % intervals where there are any." if metrics else "No model was trained."
+    body.append(f'<h2>Metrics</h2><p class="note">{note}</p>')
     for model, rows in groupby(metrics, key=lambda one: one.model):
         body.append(f"<h3>{escape(model)}</h3>")
         body.append(

@@ -10,7 +10,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,11 +21,12 @@ from activitymodule import __version__, files
 from activitymodule.days.columns import COLUMNS
 from activitymodule.days.derived import with_derived
 from activitymodule.days.merging import merged
-from activitymodule.errors import ConfigError, NotEnoughDataError
+from activitymodule.errors import ConfigError, DataError, NotEnoughDataError
 from activitymodule.lake import daily, history
 from activitymodule.lake.exports import exports_folder
 from activitymodule.lake.folder import LakeFolder
 from activitymodule.settings import Settings, resolve
+from activitymodule.synthesis.daily.records import HistoryRun, people_table
 from activitymodule.workflows import day_history
 from activitymodule.workflows.behaviour import personas, wearing, workouts
 from activitymodule.workflows.behaviour.personas import PersonaOutcome
@@ -35,7 +36,7 @@ from activitymodule.workflows.behaviour.workouts import WorkoutOutcome
 from activitymodule.workflows.reports import summaries
 from activitymodule.workflows.reports.days import write_days
 from activitymodule.workflows.reports.figures import draw_days
-from activitymodule.workflows.reports.files import FEATURES, INDEX, INGESTION
+from activitymodule.workflows.reports.files import FEATURES, INDEX, INGESTION, NOT_TRAINED
 from activitymodule.workflows.reports.metrics import write_metrics
 from activitymodule.workflows.reports.page import write_page
 from activitymodule.workflows.reports.personas import write_personas
@@ -97,12 +98,15 @@ def build(config: Settings, *, force: bool = False, say: Say = lambda text: None
     ingested = summaries.ingestion(records, days, source)
     _write_json(folder / INGESTION, {**_read_json(folder / INGESTION), "daily_records": ingested})
     features = summaries.features(days, trained.personas, trained.wearing)
+    if trained.skipped:
+        features[NOT_TRAINED] = dict(trained.skipped)
     _write_json(folder / FEATURES, features)
     metrics = summaries.metrics(trained.personas, trained.workouts, trained.wearing)
     write_metrics(folder, metrics)
-    shown = {"Daily records": ingested, **{f"Features: {name}": value for name, value in features.items()}}
-    if trained.skipped:
-        shown["Not trained"] = dict(trained.skipped)
+    shown = {"Daily records": ingested} | {
+        "Not trained" if name == NOT_TRAINED else f"Features: {name}": value
+        for name, value in features.items()
+    }
     write_page(folder, f"Report on daily records, {ingested['first']} to {ingested['last']}", shown, metrics)
     done = Report(
         folder / INDEX,
@@ -124,7 +128,7 @@ def _ingest(config: Settings, force: bool, say: Say) -> tuple[str, pa.Table]:
     if config.reports.source == "devices":
         return daily.DAILY, daily.read(config)
     wanted, records = config.reports, daily.read(config, folder=daily.HISTORY)
-    if force or not _is_of(records, wanted.people, wanted.days):
+    if force or not _is_of(config, records):
         say(f"generating {wanted.days} days of {wanted.people:,} synthesised people")
         day_history.generate(
             config, people=wanted.people, days=wanted.days, seed=wanted.seed, start=FIRST_DAY
@@ -133,14 +137,18 @@ def _ingest(config: Settings, force: bool, say: Say) -> tuple[str, pa.Table]:
     return daily.HISTORY, records
 
 
-def _is_of(records: pa.Table, people: int, days: int) -> bool:
-    """Whether these are the records of so many people over so many days."""
+def _is_of(config: Settings, records: pa.Table) -> bool:
+    """Whether these are the records of the people and days that the settings ask for."""
     if not len(records):
         return False
-    dates = pc.min_max(records.column("date")).as_py()
-    return (
-        len(pc.unique(records.column("participant"))) == people and (dates["max"] - dates["min"]).days < days
-    )
+    wanted, dates = config.reports, pc.min_max(records.column("date")).as_py()
+    run = HistoryRun(wanted.people, wanted.days, wanted.seed, FIRST_DAY)
+    try:
+        people = history.read(config, history.PEOPLE)
+    except DataError:
+        return False
+    ends = FIRST_DAY, FIRST_DAY + timedelta(wanted.days - 1)
+    return (dates["min"], dates["max"]) == ends and people.equals(people_table(run))
 
 
 def _key(config: Settings, source: str) -> str:
