@@ -17,12 +17,14 @@ from typing import Annotated, Any
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 from fastapi import APIRouter, Depends, HTTPException, Request
 
 from activitymodule.settings import Settings
+from activitymodule.store.connection import Connection
 from activitymodule.store.devices import ModelCache
 from activitymodule.store.participants import excluded as excluded_of
-from activitymodule.store.people import people_for
+from activitymodule.store.people import Person, people_for
 from activitymodule.store.prediction_columns import answers as windows_of
 from activitymodule.streaming import worker
 from activitymodule.telemetry.excluded import Excluded
@@ -156,15 +158,23 @@ def _withdrawn(config: Settings, messages: list[bytes], excluded: Excluded) -> l
     return [refused_item(*one) for one in excluded.readings(values, now_us, config.telemetry)]
 
 
-def _score(config: Settings, sender: Sender, messages: list[bytes], *, one_watch: bool) -> Any:
-    known = _devices.models(context.read)
+def _read(
+    connection: Connection, config: Settings, sender: Sender, messages: list[bytes]
+) -> tuple[KnownModels, pa.RecordBatch, pa.Table, dict[str, Person], Excluded]:
+    """Messages as windows and dead letters, and what the store has of their watches. Raises HTTPException 403."""
+    known = _devices.models(lambda work: work(connection))
     batch, dead = windows_of_messages(config, messages, known)
-    refused = refused_of(dead)
-    watches = list(dict.fromkeys(batch.column("device_id").to_pylist()))
+    watches = pc.unique(batch.column("device_id")).to_pylist()
     sender.check_devices(watches)
-    people, excluded = context.read(
-        lambda connection: (people_for(connection, watches), excluded_of(connection))
+    return known, batch, dead, people_for(connection, watches), excluded_of(connection)
+
+
+def _score(config: Settings, sender: Sender, messages: list[bytes], *, one_watch: bool) -> Any:
+    # one transaction: going to the store takes longer than the model
+    known, batch, dead, people, excluded = context.read(
+        lambda connection: _read(connection, config, sender, messages)
     )
+    refused, watches = refused_of(dead), len(pc.unique(batch.column("device_id")))
     if excluded:
         refused += _withdrawn(config, messages, excluded)
         length_us = config.windows.length_seconds * 1_000_000
@@ -172,10 +182,8 @@ def _score(config: Settings, sender: Sender, messages: list[bytes], *, one_watch
         batch = batch.filter(pa.array(~excluded.rows(batch.column("device_id"), start_us, length_us)))
     if not batch.num_rows:
         return answer_of(NothingUsable(detail="the request has no usable reading", refused=refused), 422)
-    if one_watch and len(watches) > 1:
-        raise HTTPException(
-            422, f"the readings are of {len(watches)} watches; use /batch_predict for several"
-        )
+    if one_watch and watches > 1:
+        raise HTTPException(422, f"the readings are of {watches} watches; use /batch_predict for several")
     most = config.console.windows_per_request
     if batch.num_rows > most:
         raise HTTPException(
