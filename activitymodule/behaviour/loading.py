@@ -6,7 +6,6 @@ The file was written by the study itself, in the same folder: joblib runs what i
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -16,24 +15,19 @@ import sklearn.ensemble  # imported before the measurement, as a serving process
 import sklearn.pipeline  # noqa: F401
 
 import activitymodule.behaviour.forest  # noqa: F401
+from activitymodule.memory import peak_megabytes
 from activitymodule.models.export import load
-
-_UNIT = 1 if sys.platform == "darwin" else 1024
-
-
-def _greatest() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT / 1e6
 
 
 def main(path: Path) -> None:
     """Load the file and print memory and time as JSON."""
-    before, begin = _greatest(), time.perf_counter()
+    before, begin = peak_megabytes(), time.perf_counter()
     if path.suffix == ".skops":
         load(path.read_bytes(), path.name)
     else:
         joblib.load(path)
     seconds = time.perf_counter() - begin
-    sys.stdout.write(json.dumps({"megabytes": _greatest() - before, "seconds": seconds}) + "\n")
+    sys.stdout.write(json.dumps({"megabytes": peak_megabytes() - before, "seconds": seconds}) + "\n")
 
 
 if __name__ == "__main__":

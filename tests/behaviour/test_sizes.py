@@ -30,6 +30,7 @@ def test_what_ships_is_smaller_and_judged_against_the_unbounded_forest(grid: Day
     assert (whole.shipped, ships.shipped) == (False, True)
     assert whole.nodes > 20 * ships.nodes > 0
     assert whole.file_megabytes > 10 * ships.file_megabytes > 0
+    assert whole.load_megabytes > ships.load_megabytes >= 0
     assert found.passes == (ships.r2 >= whole.r2 - sizes.LEAST_R2_LOSS)
     assert list(tmp_path.iterdir()) == []
     assert len(found.table()[0]) == len(sizes.COLUMNS)

@@ -8,7 +8,6 @@ each call, `processor_seconds` of all. At the end of the input it writes `peak_m
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -17,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from activitymodule.memory import peak_megabytes
 from activitymodule.models.bundle import BundleBytes, ModelBytes, PersonColumns, ScoringModel, load_bundle
 
 SKLEARN = "sklearn"
-_BYTES = 1 if sys.platform == "darwin" else 1024  # a unit of ru_maxrss
 
 
 def load(folder: Path, engine: str) -> ScoringModel:
@@ -55,16 +54,7 @@ def main() -> None:
             seconds.append(time.perf_counter() - at)
         spent = time.process_time() - processor
         _write({"seconds": seconds, "processor_seconds": spent})
-    _write({"peak_megabytes": _peak_megabytes(), "load_seconds": load_seconds})
-
-
-def _peak_megabytes() -> float:
-    """Of this process. Linux's ru_maxrss begins with that of the process that started it, VmHWM does not."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        (line,) = (one for one in status.read_text(encoding="utf-8").splitlines() if one.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES / 1e6
+    _write({"peak_megabytes": peak_megabytes(), "load_seconds": load_seconds})
 
 
 def _write(line: Mapping[str, object]) -> None:
