@@ -97,7 +97,7 @@ def run(
             running.stop(config, job.id, on)
             _say(f"the job {job.id} was cancelled")
         else:
-            _say(f"the job {job.id} goes on; `activity cloud stop {job.id}` ends it")
+            _say(f"the job {job.id} goes on; `{running.command('stop', job, on)}` ends it")
         raise
     if as_json:
         output.print_json(ended)

@@ -154,7 +154,7 @@ def own_google(folder: Path) -> Iterator[OwnGoogle]:
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     google.address = f"http://127.0.0.1:{server.server_port}"
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     account = {
         "type": "service_account",
         "project_id": PROJECT,

@@ -177,7 +177,7 @@ def follow(
         try:
             job = runs_on.job(job.id)
         except (ServiceUnavailableError, NotAllowedError) as error:
-            raise _goes_on(job, error) from error
+            raise _goes_on(job, error, on) from error
         on_state(job)
         if job.ended:
             break
@@ -186,16 +186,21 @@ def follow(
         last = "\n".join(_lines(runs_on, job, "stderr"))
         raise JobFailedError(
             f"the job {job.id} ended as {job.state}{f' ({job.details})' if job.details else ''}; "
-            f"`activity cloud logs {job.id}` shows its log" + (f", which ends so:\n{last}" if last else "")
+            f"`{command('logs', job, on)}` shows its log" + (f", which ends so:\n{last}" if last else "")
         )
     log = _lines(runs_on, job, "stdout")
     return Ended(job, _counts(log), log)
 
 
-def _goes_on(job: Job, error: ActivityError) -> ActivityError:
+def command(verb: str, job: Job, on: str | None) -> str:
+    """The command line that does something with a job."""
+    return f"activity cloud {verb} {job.id}" + (f" --on {on}" if on else "")
+
+
+def _goes_on(job: Job, error: ActivityError, on: str | None) -> ActivityError:
     return type(error)(
         f"{error} (the job {job.id} goes on, last seen as {job.state}: `activity cloud list` shows it, and "
-        f"`activity cloud stop {job.id}` ends it)"
+        f"`{command('stop', job, on)}` ends it)"
     )
 
 

@@ -245,24 +245,38 @@ def test_only_old_code_that_no_job_needs_is_removed(
     assert what_is_staged(config).code.endswith(versions[2])
 
 
-@pytest.mark.parametrize(
-    ("cloud", "match"),
-    [
-        ({"staging": None}, r"cloud\.staging is not set"),
-        ({"staging": "az://raw/jobs"}, "cannot read"),
-        ({"staging": "{scheme}raw/nothing"}, "activity cloud stage"),
-        ({"engine": "databricks"}, "engine"),
-    ],
-)
-def test_what_is_missing_is_said_before_anything_is_made(
-    case: Case, cloud: dict[str, str | None], match: str
-) -> None:
+def test_what_is_missing_is_said_before_anything_is_made(case: Case) -> None:
     config = case.make()
     scheme = "gs://" if isinstance(case, Batches) else "s3://"
-    given = {name: value and value.format(scheme=scheme) for name, value in cloud.items()}
-    with pytest.raises(ConfigError, match=match):
-        running.submit(replaced(config, cloud=given), Request("preprocess"))
+    for cloud, match in (
+        ({"staging": None}, r"cloud\.staging is not set"),
+        ({"staging": "az://raw/jobs"}, "cannot read"),
+        ({"staging": f"{scheme}raw/nothing"}, "activity cloud stage"),
+        ({"engine": "databricks"}, "engine"),
+    ):
+        with pytest.raises(ConfigError, match=match):
+            running.submit(replaced(config, cloud=cloud), Request("preprocess"))
     for wrong in (Request("prepare"), Request("train", on="databricks"), Request("train", token="²")):
         with pytest.raises(ConfigError):
             running.submit(config, wrong)
     assert cleaning.find(config) == []
+
+
+def test_ctrl_c_ends_the_job_where_that_is_asked_for(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = case.make()
+
+    def interrupt(_: Settings, job: running.Job, *__: object) -> None:
+        case.set(job, "RUNNING")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("activitymodule.jobs.cloud.settings", lambda: config)
+    monkeypatch.setattr(running, "follow", interrupt)
+    seen: set[str] = set()
+    for words, state in (([], "RUNNING"), (["--cancel"], "CANCELLED")):
+        done = CliRunner().invoke(cli.app, ["cloud", "run", "days", "--on", case.name, "--wait", *words])
+        assert done.exit_code
+        (job,) = (one for one in running.jobs(config, 9) if one.id not in seen)
+        seen.add(job.id)
+        assert job.state == state
+        hint = "was cancelled" if words else f"activity cloud stop {job.id} --on {case.name}` ends it"
+        assert hint in done.stderr
