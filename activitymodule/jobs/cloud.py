@@ -175,7 +175,7 @@ def tables(as_json: bool = options.JSON) -> None:
 @app.command(epilog="Example: activity cloud clean --staged --tables")
 def clean(
     on: str | None = typer.Option(
-        None, help="What this engine left alone.  [default: all that read cloud.staging]"
+        None, help="Only what was made on this engine.  [default: each that reads cloud.staging]"
     ),
     staged: bool = typer.Option(
         False, "--staged", help="Staged files of earlier versions that no job needs, too."

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from faulty_cloud import Fault, FaultyCloud
 from google.auth.credentials import AnonymousCredentials
 from own_engines import Batches, Cluster, Serverless, backend, staged, trust
@@ -29,6 +30,18 @@ from activitymodule.errors import (
 from activitymodule.settings import project_root
 from activitymodule.workflows.cloud import running
 from activitymodule.workflows.cloud.running import Request
+
+
+def test_what_the_models_refuse_is_noticed(faulty: FaultyCloud) -> None:
+    """The server before moto's checks more than boto3 does: this is its own test."""
+    boto3.client("emr").list_clusters(ClusterStates=["WALKING"])
+    assert "WALKING" in faulty.problems.pop()
+    with pytest.raises(ClientError):
+        boto3.client("emr-serverless").create_application(
+            name="a b", releaseLabel="none", type="SPARK", clientToken="x"
+        )
+    assert "'a b'" in faulty.problems.pop(0)
+    faulty.problems.clear()
 
 
 def test_a_cluster_and_its_step(faulty: FaultyCloud) -> None:

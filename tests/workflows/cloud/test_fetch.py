@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import numpy as np
 import pytest
+from own_google import OwnGoogle
 from own_settings import replaced
 from web_archive import Page, WebArchive, web_archive
 
@@ -353,6 +354,23 @@ def test_arrow_writes_where_only_arrow_can(tmp_path: Path) -> None:
     sink.keep()
     assert (target.names(""), b"".join(target.read("a/b")), target.size("a/b")) == (["a/b"], b"12", 2)
     target.remove("a/b")
+    assert target.names("") == []
+
+
+def test_cloud_storage_is_fetched_to(web: WebArchive, run: Run, google: OwnGoogle) -> None:
+    web.pages["a.csv"] = Page(CSV, cut=100_000)
+    web.pages["b.csv"] = Page(b"2")
+    to = f"gs://{google.bucket}/fetched"
+    assert (run(to).fetched, run(to).kept) == (2, 2)
+    target = targets.target_at(to)
+    assert b"".join(target.read("a.csv")) == CSV
+    sink = target.sink("c.csv")
+    sink.write(b"12")
+    sink.keep()
+    found = [name for name in target.names("") if not name.startswith("_fetched/")]
+    assert found == ["a.csv", "b.csv"], "nothing that is not whole stays"
+    for name in target.names(""):
+        target.remove(name)
     assert target.names("") == []
 
 
