@@ -2,8 +2,7 @@
 
 A model keeps its promises on watches like those of its training. On another device model they are restored from audit
 labels of its watches: a power of the probabilities makes the mean confidence the accuracy, and the conformal quantile
-is that of the labelled windows. Both weigh labels by their age, and are drawn to what the model itself says while they
-are few.
+is that of the labelled windows. Both weigh labels by their age, and the power is drawn to 1 while they are few.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ import numpy as np
 LEAST_LABELS = 20  # of a device model, before it is calibrated on, or counts as one of the training
 LEAST_PEOPLE = 2
 
-_OWN_LABELS = 5.0  # how many labels the model's own probabilities count for
-# ... where it has learnt the device model. Windows were selected for their doubt, and the models that never saw the
-# person learnt from fewer people than the one that serves, so they are worse than that one; it is well calibrated
-# already by the rest of its training. Chosen on simulated watches (docs/models.md).
-_OWN_LABELS_LEARNT = 120.0
+_PRIOR_LABELS = 5.0  # how many labels the model's own confidence counts for
+# How many its probabilities count for besides, where it has learnt the device model. Labelled windows are harder than
+# the average, and models that never saw the person learnt from fewer people than the one that serves, which is well
+# calibrated by the rest of its training already. Chosen on simulated watches (docs/models.md).
+_OWN_LABELS = 120.0
 _POWERS = (0.02, 20.0)
 _HALVINGS = 50
 
@@ -53,32 +52,32 @@ def recalibrate(
     weight: np.ndarray,
     *,
     alpha: float,
-    own_labels: float = _OWN_LABELS,
+    own_labels: float = 0.0,
 ) -> Recalibration:
     """The calibration by labelled windows of watches of one device model.
 
     probabilities : (n_windows, n_labels), of the model alone; truth : int (n_windows,), -1 for a label that the model
     does not know; weight : (n_windows,), of the labels, the next window weighing 1; own_labels : how many labels the
-    probabilities themselves count for, in the power and in the quantile
+    probabilities count for, in the quantile and, beside _PRIOR_LABELS, in the power
 
     The quantile leaves room for the next window, which weighs 1 and may be worse than all (Barber, Candes, Ramdas and
     Tibshirani 2023, Annals of Statistics 51, section 3.1). With few or old labels it is 1: all labels are in the set.
     """
-    power = matching_power(probabilities, probabilities.argmax(1) == truth, weight, own_labels)
+    prior = _PRIOR_LABELS + own_labels
+    power = matching_power(probabilities, probabilities.argmax(1) == truth, weight, prior)
     raised = powered(np.asarray(probabilities, np.float64), power)
     score = np.where(truth >= 0, 1.0 - raised[np.arange(len(truth)), truth], 1.0)
-    total = weight.sum()
-    # where the truth lies by the labels, and by the probabilities, which make it a little of every label
+    # by the labels the truth is one label, by the probabilities a little of each
     scores = np.concatenate([score, (1.0 - raised).ravel()])
-    shares = np.concatenate([weight, (weight[:, None] / total * own_labels * raised).ravel()])
+    shares = np.concatenate([weight, (own_labels * weight[:, None] / weight.sum() * raised).ravel()])
     order = np.argsort(scores, kind="stable")
-    reached = np.cumsum(shares[order]) / (total + own_labels) * total / (total + 1.0)
+    reached = np.cumsum(shares[order]) / (weight.sum() + own_labels + 1.0)
     place = int(np.searchsorted(reached, 1.0 - alpha - 1e-12))
     return Recalibration(float(scores[order][place]) if place < len(scores) else 1.0, power)
 
 
 def matching_power(
-    probabilities: np.ndarray, right: np.ndarray, weight: np.ndarray, own_labels: float = _OWN_LABELS
+    probabilities: np.ndarray, right: np.ndarray, weight: np.ndarray, prior: float = _PRIOR_LABELS
 ) -> float:
     """The power with which the weighted mean of the confidence is the accuracy, drawn to 1 as if so many labels said
     that the confidence is right as it is."""
@@ -87,7 +86,7 @@ def matching_power(
         return float(weight @ powered(np.asarray(probabilities, np.float64), power).max(1) / weight.sum())
 
     total = weight.sum()
-    expected = (weight @ right + own_labels * confidence(1.0)) / (total + own_labels)
+    expected = (weight @ right + prior * confidence(1.0)) / (total + prior)
     low, high = np.log(_POWERS[0]), np.log(_POWERS[1])
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
@@ -120,7 +119,7 @@ def by_held_out(
         if own.sum() >= LEAST_LABELS and len(np.unique(person[own])) >= LEAST_PEOPLE:
             relative = weight[own] * weight[own].sum() / np.square(weight[own]).sum()
             out[name] = recalibrate(
-                probabilities[own], truth[own], relative, alpha=alpha, own_labels=_OWN_LABELS_LEARNT
+                probabilities[own], truth[own], relative, alpha=alpha, own_labels=_OWN_LABELS
             )
     return out
 

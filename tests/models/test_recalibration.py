@@ -114,9 +114,10 @@ def test_weights_of_held_out_windows_are_relative_and_unequal_ones_count_for_few
     one, seven = (by_held_out(p, truth, person, model, np.full(100, w), alpha=ALPHA)["x"] for w in (1.0, 7.0))
     assert one.power == pytest.approx(seven.power)
     assert one.quantile == pytest.approx(seven.quantile)
-    # most of the weight on five windows: too few to promise anything but that every label is in the set
-    heavy = np.where(np.arange(100) < 5, 100.0, 0.01)
-    assert by_held_out(p, truth, person, model, heavy, alpha=ALPHA)["x"].quantile == 1
+    # most of the weight on five windows: it is those five labels, and the model's word
+    heavy = np.where(np.arange(100) < 5, 100.0, 1e-6)
+    five = by_held_out(p, truth, person, model, heavy, alpha=ALPHA)["x"]
+    assert abs(np.log(five.power)) < abs(np.log(one.power)) / 3
 
 
 def test_a_model_that_learnt_the_watch_is_believed_more_than_one_that_did_not():
