@@ -17,11 +17,10 @@ from datetime import UTC, datetime, timedelta
 import google.auth
 import pyarrow as pa
 from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound, RetryError
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError, TransportError
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
-from requests import RequestException
 
+from activitymodule.cloud.google import SCOPES, in_short, sign_in_refused, signed_in
 from activitymodule.cloud.redshift import Value
 from activitymodule.errors import (
     ActivityError,
@@ -30,13 +29,11 @@ from activitymodule.errors import (
     NotFoundError,
     QuotaError,
     ServiceUnavailableError,
-    SignInRefusedError,
     StoreError,
 )
 
 Job = bigquery.LoadJob | bigquery.QueryJob
 
-_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _STAGED = "activity_staged_"
 _LEFT_OVER = timedelta(hours=1)  # a load takes minutes
 _SECONDS = 120  # for so long a call is repeated
@@ -75,7 +72,7 @@ class BigQuery:
         self._poll_seconds = poll_seconds
         self._retry = DEFAULT_RETRY.with_timeout(_SECONDS).with_delay(initial=min(1.0, poll_seconds))
         with explained(f"looking up the dataset {address}"):
-            credentials, _ = google.auth.default(scopes=_SCOPES)
+            credentials, _ = google.auth.default(scopes=SCOPES)
             self._client = bigquery.Client(project=self.project, credentials=credentials)
             found = self._client.get_dataset(f"{self.project}.{self.dataset}", retry=self._retry)
         self._location: str = found.location
@@ -217,38 +214,26 @@ def _field(one: pa.Field) -> bigquery.SchemaField:
 def explained(what: str) -> Iterator[None]:
     """Raise an error of this project for one of Google's libraries. what : what is asked of BigQuery"""
     try:
-        yield
+        with signed_in(what):
+            yield
     except GoogleAPICallError as error:
         reason = str(error.errors[0].get("reason", "")) if error.errors else ""
         raise _meant(what, int(error.code or 0), reason, str(error.message)) from error
     except RetryError as error:
         raise _busy(what, str(error.cause or error)) from error
-    except DefaultCredentialsError as error:
-        raise NotAllowedError(
-            f"{what}: there are no credentials of Google Cloud; set GOOGLE_APPLICATION_CREDENTIALS, or run "
-            "`gcloud auth application-default login`"
-        ) from error
-    except RefreshError as error:
-        raise _sign_in(what, _first(str(error))) from error
-    except (TransportError, RequestException) as error:
-        raise ServiceUnavailableError(
-            f"{what}: Google Cloud does not answer ({_first(str(error))})"
-        ) from error
-    except GoogleAuthError as error:
-        raise NotAllowedError(f"{what}: {_first(str(error))}") from error
 
 
 def _meant(what: str, code: int, reason: str, message: str) -> ActivityError:
     """Code : of HTTP, 200 for the failure of a job"""
-    said = f"{what}: BigQuery answers {reason or code} ({_first(message)})"
+    said = f"{what}: BigQuery answers {reason or code} ({in_short(message)})"
     if _REGION.search(message):
         return ConfigError(f"{said}; make the dataset in the location of the lake's bucket, and load again")
     if reason in _QUOTA:
         return QuotaError(f"{said}; wait until the quota is renewed, or ask for a higher one")
     if reason in _BUSY or code in _BUSY_CODES:
-        return _busy(what, f"{reason or code}: {_first(message)}")
+        return _busy(what, f"{reason or code}: {in_short(message)}")
     if code == 401 or reason in _SIGN_IN:
-        return _sign_in(what, _first(message))
+        return sign_in_refused(what, message)
     if code == 403 or reason in _REFUSED:
         return NotAllowedError(
             f"{said}; give this account bigquery.jobUser on the project, bigquery.dataEditor on the dataset and "
@@ -263,15 +248,5 @@ def _meant(what: str, code: int, reason: str, message: str) -> ActivityError:
 
 def _busy(what: str, why: str) -> ServiceUnavailableError:
     return ServiceUnavailableError(
-        f"{what}: BigQuery cannot do it now ({_first(why)}); it was repeated: wait, and run the command again"
+        f"{what}: BigQuery cannot do it now ({in_short(why)}); it was repeated: wait, and run the command again"
     )
-
-
-def _sign_in(what: str, why: str) -> SignInRefusedError:
-    return SignInRefusedError(
-        f"{what}: the credentials are wrong or have expired ({why}): sign in again, and repeat"
-    )
-
-
-def _first(message: str) -> str:
-    return " ".join(message.split())[:300]

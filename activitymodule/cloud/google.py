@@ -1,4 +1,4 @@
-"""Calls of Google Cloud's REST interfaces, and what their errors mean.
+"""Credentials of Google Cloud, calls of its REST interfaces, and what their errors mean.
 
 Credentials come from where google-auth finds them: GOOGLE_APPLICATION_CREDENTIALS, `gcloud auth application-default
 login`, the service account of a machine.
@@ -6,15 +6,17 @@ login`, the service account of a machine.
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from typing import TypeVar
 
 import google.auth
-import requests
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError, TransportError
 from google.auth.transport.requests import AuthorizedSession
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
+from requests import RequestException
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
@@ -29,7 +31,7 @@ from activitymodule.errors import (
     SignInRefusedError,
 )
 
-_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _SECONDS = 60.0
 # POST among them: what is made has a name given here, so that a second call makes nothing new
 _AGAIN = Retry(
@@ -70,13 +72,8 @@ class Google:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        try:
-            credentials, self.project = google.auth.default(scopes=[_SCOPE])
-        except DefaultCredentialsError as error:
-            raise NotAllowedError(
-                "there are no credentials of Google Cloud; run `gcloud auth application-default login`, or set "
-                "GOOGLE_APPLICATION_CREDENTIALS to the file of a service account"
-            ) from error
+        with signed_in(f"a client of {address}"):
+            credentials, self.project = google.auth.default(scopes=SCOPES)
         self._session = AuthorizedSession(credentials)
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=_AGAIN))
@@ -96,17 +93,10 @@ class Google:
         Raises NotAllowedError, SignInRefusedError, NotFoundError, QuotaError, AlreadyThereError, ConfigError for what
         Google refuses, ServiceUnavailableError where it does not answer after several attempts.
         """
-        try:
+        with signed_in(what):
             found = self._session.request(
                 method, f"{self.address}/{path}", json=body, params=query, timeout=_SECONDS
             )
-        except RefreshError as error:
-            raise SignInRefusedError(
-                f"{what}: the credentials of Google Cloud are wrong or have expired ({_first(error)}); sign in again "
-                "(`gcloud auth application-default login`), and repeat"
-            ) from error
-        except (requests.RequestException, GoogleAuthError) as error:
-            raise ServiceUnavailableError(f"{what}: Google does not answer ({_first(error)})") from error
         try:
             if found.ok:
                 return answer.model_validate_json(found.content or b"{}")
@@ -117,17 +107,46 @@ class Google:
             ) from error
 
 
-def _first(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+@contextlib.contextmanager
+def signed_in(what: str) -> Iterator[None]:
+    """Raise an error of this project where credentials are missing or refused, or nothing answers.
+
+    what : what is asked of Google, such as `starting a job`
+    """
+    try:
+        yield
+    except DefaultCredentialsError as error:
+        raise NotAllowedError(
+            f"{what}: there are no credentials of Google Cloud; set GOOGLE_APPLICATION_CREDENTIALS, or run "
+            "`gcloud auth application-default login`"
+        ) from error
+    except RefreshError as error:
+        raise sign_in_refused(what, str(error)) from error
+    except (TransportError, RequestException) as error:
+        raise ServiceUnavailableError(
+            f"{what}: Google Cloud does not answer ({in_short(str(error))})"
+        ) from error
+    except GoogleAuthError as error:
+        raise NotAllowedError(f"{what}: {in_short(str(error))}") from error
+
+
+def sign_in_refused(what: str, why: str) -> SignInRefusedError:
+    """The error of credentials that are wrong or have expired."""
+    return SignInRefusedError(
+        f"{what}: the credentials are wrong or have expired ({in_short(why)}): sign in again, and repeat"
+    )
+
+
+def in_short(message: str) -> str:
+    """A message of Google's on one line."""
+    return " ".join(message.split())[:300]
 
 
 def _of_answer(what: str, code: int, error: _Status) -> ActivityError:
-    said = f"{what}: Google answers {error.status or code} ({error.message})"
+    said = f"{what}: Google answers {error.status or code} ({in_short(error.message)})"
     match error.status, code:
         case "UNAUTHENTICATED", _:
-            return SignInRefusedError(
-                f"{said}; the credentials are wrong or have expired: sign in again, and repeat"
-            )
+            return sign_in_refused(what, error.message)
         case "PERMISSION_DENIED", _:
             right = _PERMISSION.search(error.message)
             return NotAllowedError(
