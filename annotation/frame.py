@@ -236,6 +236,9 @@ def grid(least: int = 300) -> Iterator[ui.element]:
         yield block
 
 
+_LONG = 8  # characters of a figure that are set in large type
+
+
 def stats(values: list[tuple[str, str, str]]) -> ui.html:
     """Figures in a row: (name, value, explanation)."""
     return ui.html(stats_html(values), sanitize=False).classes("stats")
@@ -244,7 +247,8 @@ def stats(values: list[tuple[str, str, str]]) -> ui.html:
 def stats_html(values: list[tuple[str, str, str]]) -> str:
     """The HTML inside `stats`, to update it."""
     return "".join(
-        f'<div class="stat"><div class="name">{escape(name)}</div><div class="value">{escape(value)}</div>'
+        f'<div class="stat"><div class="name">{escape(name)}</div>'
+        f'<div class="value{" long" if len(value) > _LONG else ""}">{escape(value)}</div>'
         f'<div class="more">{escape(more)}</div></div>'
         for name, value, more in values
     )
