@@ -213,8 +213,7 @@ class OwnBigQuery(OwnTables):
         assert load["sourceFormat"] == "PARQUET"
         assert load["writeDisposition"] == "WRITE_TRUNCATE"
         (address,) = load["sourceUris"]
-        bucket, _, name = address.removeprefix("gs://").partition("/")
-        content = self.objects.content(bucket, name)
+        content = self.objects.content(address.removeprefix("gs://raw/"))
         if content is None:
             raise RefusalError("notFound", f"Not found: URI {address}")
         if self.objects.location != self.location:

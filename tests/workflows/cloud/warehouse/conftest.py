@@ -95,14 +95,14 @@ def bigquery_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnGoo
 def bigquery_warehouse(bigquery_server: OwnGoogle) -> Warehouse:
     google = bigquery_server
     google.forget()
-    google.objects.clear(BUCKET)
+    google.objects.clear()
     return Warehouse(
         "bigquery",
         f"gs://{BUCKET}/{PREFIX}",
         google.bigquery,
-        lambda name, content: google.objects.put(BUCKET, f"{PREFIX}/{name}", content),
-        lambda name: google.objects.delete(BUCKET, f"{PREFIX}/{name}"),
-        lambda: [name.removeprefix(f"{PREFIX}/") for name in google.objects.names(BUCKET)],
+        lambda name, content: google.objects.put(f"{PREFIX}/{name}", content),
+        lambda name: google.objects.delete(f"{PREFIX}/{name}"),
+        lambda: [name.removeprefix(f"{PREFIX}/") for name in google.objects.names()],
         google,
     )
 

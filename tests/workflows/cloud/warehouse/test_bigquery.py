@@ -111,6 +111,7 @@ def test_killed_after_each_call_it_loads_once(own: Any, at_once: bool) -> None:
     assert len(lines(own)) == number + 1
 
 
+@pytest.mark.soak
 def test_killed_by_the_system(own: Any) -> None:
     """A process that is killed while its transaction goes on; the next load waits for that one."""
     program = (
