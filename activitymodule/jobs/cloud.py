@@ -191,7 +191,7 @@ def clean(
     """
     config = settings()
     found = cleaning.find(config, on, staged_too=staged, tables_too=tables)
-    if not as_json:
+    if found and not as_json:
         output.print_table(
             ("kind", "name", "details", "kept because"),
             [(one.kind, one.name, one.details, one.keep) for one in found],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -26,6 +27,7 @@ def staged(scheme: str) -> Staged:
     return Staged(
         code=f"{base}/code/activity-1.tar.gz",
         entry=f"{base}/spark/1/run_verb.py",
+        scripts=(f"{base}/spark/1/run_verb.py", f"{base}/spark/2/other.py"),
         requirements=f"{base}/requirements-1.lock",
         bootstrap=f"{base}/bootstrap-1.sh",
         jars=(f"{base}/jars/1/a.jar", f"{base}/jars/2/b.jar"),
@@ -169,7 +171,7 @@ class Batches:
 
         batch = self.google.batches[job.id]
         batch.state = dataproc_v1.Batch.State[{"SUCCESS": "SUCCEEDED"}.get(state, state)]
-        batch.state_message = details
+        batch.state_message, batch.state_time = details, datetime.now(UTC) + timedelta(minutes=1)
 
     def log(self, job: Job, stream: str, text: str) -> None:
         place, _, name = self.google.batches[job.id].runtime_info.output_uri.rpartition("/")

@@ -27,13 +27,14 @@ _FILES = ("config.yaml", "config.aws.yaml", "config.gcp.yaml", "jars.lock", "pyp
 
 
 class Staged(BaseModel):
-    """Addresses of what is staged: the code as one archive, the script that jobs begin with, Spark's jars, and the
-    script that nodes of a cluster begin with, which installs the requirements."""
+    """Addresses of what is staged: the code as one archive, the script that jobs begin with, all Spark scripts, Spark's
+    jars, and the script that nodes of a cluster begin with, which installs the requirements."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     code: str
     entry: str
+    scripts: tuple[str, ...]
     requirements: str
     bootstrap: str
     jars: tuple[str, ...]
@@ -80,6 +81,7 @@ def stage(
     done = Staged(
         code=copying.put("code/activity-{}.tar.gz", _archive(root)),
         entry=scripts[ENTRY],
+        scripts=tuple(scripts.values()),
         requirements=copying.put("requirements-{}.lock", root / "requirements.lock"),
         bootstrap=copying.put("bootstrap-{}.sh", root / "infra" / "emr" / "bootstrap.sh"),
         jars=tuple(

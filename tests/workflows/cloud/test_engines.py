@@ -220,7 +220,8 @@ def test_only_old_code_that_no_job_needs_is_removed(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = case.make()
-    for name in ("activitymodule/a.py", "spark/run_verb.py", "infra/emr/bootstrap.sh", "pyproject.toml"):
+    scripts = ("spark/run_verb.py", "spark/other.py")
+    for name in ("activitymodule/a.py", *scripts, "infra/emr/bootstrap.sh", "pyproject.toml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     (tmp_path / "requirements.lock").write_text("a==1")
