@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,10 +23,11 @@ _COPY = re.compile(r"COPY (\w+) FROM '([^']+)' IAM_ROLE default FORMAT AS PARQUE
 
 
 class OwnRedshift(OwnTables):
-    """A database, and a client of it."""
+    """A database, and a client of it. after_call : asked when a call was carried out, before its answer goes back"""
 
     def __init__(self) -> None:
         super().__init__("redshift")
+        self.after_call: Callable[[], None] = lambda: None
         self._results: dict[str, dict[str, Any]] = {}
         self.client: BaseClient = boto3.client(
             "redshift-data",
@@ -46,6 +48,7 @@ class OwnRedshift(OwnTables):
         else:
             assert (body["WorkgroupName"], body["Database"]) == ("a-workgroup", "a-database")
             answer = {"Id": self._begin(body.get("Sqls") or [body["Sql"]])}
+        self.after_call()
         return SimpleNamespace(status_code=200, headers={}, raw=None), answer
 
     def _begin(self, statements: list[str]) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import threading
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -103,6 +106,39 @@ def test_a_load_that_fails_has_no_effect_and_goes_on(warehouse: Any, statement: 
     assert [one.rows for one in load(warehouse).loaded] == [5]
     assert counts(warehouse)[0] == 5
     assert [rows for rows, *_ in ledger(warehouse)] == [3, 5]
+
+
+class KilledError(BaseException):
+    """The process is gone: nothing catches it."""
+
+
+def test_killed_after_each_call_of_redshift_it_loads_once(redshift_warehouse: Any) -> None:
+    """tests/workflows/cloud/warehouse/test_bigquery.py has the same of BigQuery."""
+    own = redshift_warehouse
+    people: list[list[str]] = [["p1"], ["p2", "p3"]]
+    calls = 0
+    for number in itertools.count(1):
+        now = people[number % 2]
+        own.put(*day_file(JANUARY, now))
+        counted = itertools.count(1)
+
+        def kill(counted: Iterator[int] = counted, number: int = number) -> None:
+            nonlocal calls
+            calls = next(counted)
+            if calls == number:
+                raise KilledError
+
+        own.tables.after_call = kill
+        with contextlib.suppress(KilledError):
+            load(own)
+        own.tables.after_call = lambda: None
+        load(own)
+        assert own.rows("SELECT participant FROM daily ORDER BY 1") == [(one,) for one in now]
+        assert ledger(own)[-1] == (len(now), len(now), number), f"killed after call {number}"
+        if number > calls:
+            break
+    assert calls > 10
+    assert len(ledger(own)) == number
 
 
 def test_rows_that_do_not_arrive_end_the_load(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
