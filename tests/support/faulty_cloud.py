@@ -18,7 +18,7 @@ import requests
 
 _HOP = {"connection", "transfer-encoding", "content-encoding", "content-length", "server", "date"}
 # services by their names in signatures
-_MODELS = {"elasticmapreduce": "emr", "emr-serverless": "emr-serverless"}
+_MODELS = {"elasticmapreduce": "emr", "emr-serverless": "emr-serverless", "glue": "glue"}
 _LABEL = re.compile(r"\\\{[^}]+\\\}")
 
 

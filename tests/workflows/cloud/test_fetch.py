@@ -29,6 +29,7 @@ from activitymodule.errors import (
     ServiceUnavailableError,
 )
 from activitymodule.settings import Settings
+from activitymodule.telemetry.sources import SOURCES, remote
 from activitymodule.workflows.cloud.fetch import Report, fetch
 
 RANDOM = np.random.default_rng(1)
@@ -369,6 +370,10 @@ def test_cloud_storage_is_fetched_to(web: WebArchive, run: Run, google: OwnGoogl
     sink.keep()
     found = [name for name in target.names("") if not name.startswith("_fetched/")]
     assert found == ["a.csv", "b.csv"], "nothing that is not whole stays"
+    units = remote.scan(SOURCES["casas"], to)
+    assert list(units.values()) == [len(CSV), 1], "as `activity prepare` finds them"
+    with remote.local(next(iter(units))) as here:
+        assert Path(here.path).read_bytes() == CSV
     for name in target.names(""):
         target.remove(name)
     assert target.names("") == []
