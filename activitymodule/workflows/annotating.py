@@ -48,9 +48,16 @@ class Annotator:
     without a truth yet is left for later."""
 
     def __init__(
-        self, config: Settings, address: str, client: requests.Session, error_rate: float, seed: int
+        self,
+        config: Settings,
+        address: str,
+        client: requests.Session,
+        console: Job,
+        *,
+        error_rate: float,
+        seed: int,
     ) -> None:
-        self._config, self._address, self._client = config, address, client
+        self._config, self._address, self._client, self._console = config, address, client, console
         self._error_rate, self._dice = error_rate, random.Random(seed)
         self._activities: set[str] = set()
 
@@ -108,8 +115,10 @@ class Annotator:
             )
             answer.raise_for_status()
         except requests.RequestException as error:
+            ended = self._console.exit_code
+            why = error if ended is None else f"it ended with {ended}: {self._console.last_line()}"
             raise ServiceUnavailableError(
-                f"the console at {self._address} does not take labels: {error}"
+                f"the console at {self._address} does not take labels: {why}"
             ) from error
         return answer.content
 
@@ -132,7 +141,7 @@ def annotator(config: Settings, logs: Path, error_rate: float, seed: int = 0) ->
         # of the page that the answers come from; without it the console takes no answer
         client.headers["origin"] = address
         _sign_in(client, address, password, job)
-        yield Annotator(own, address, client, error_rate, seed)
+        yield Annotator(own, address, client, job, error_rate=error_rate, seed=seed)
 
 
 def _sign_in(client: requests.Session, address: str, password: str, job: Job) -> None:
