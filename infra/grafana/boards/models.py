@@ -31,17 +31,27 @@ DASHBOARD = dashboard(
             none="no windows",
         ),
         stat(
+            "Decided",
+            "Share of the windows of the last minute whose activity is precise enough by its thresholds.",
+            prom("avg(activity_decided_share)"),
+            unit="percentunit",
+            none="no windows",
+            w=3,
+        ),
+        stat(
             "Drift alarms, open",
             "Measures that exceed their thresholds, by the last `activity drift --record` or DAG drift_report.",
             prom("sum(activity_drift_alarms) or vector(0)", instant=True),
             unit="short",
             thresholds=steps((1, "red")),
+            w=3,
         ),
         stat(
             "Retrainings under way",
             "Retrainings that run or wait for approval.",
             prom("sum(activity_retrainings_under_way)", instant=True),
             unit="short",
+            w=3,
         ),
         stat(
             "Waits for approval",
@@ -49,6 +59,7 @@ DASHBOARD = dashboard(
             prom("max(activity_retraining_waits_seconds)", instant=True),
             unit="s",
             thresholds=steps((1, "orange"), (86400, "red")),
+            w=3,
         ),
         series(
             "Activities",
