@@ -24,7 +24,7 @@ from activitymodule.workflows.background import Job, running
 from activitymodule.workflows.labelling import OracleCount, Truth
 
 NAME = "annotator-1"
-_START_SECONDS = 90.0
+_START_SECONDS = 180.0
 _TIMEOUT = 30.0  # of a request
 _POLL_SECONDS = 0.5
 _KEPT_BACK = 15  # items without a truth yet that are held, at most
