@@ -193,8 +193,10 @@ def test_the_page_fills_every_password_of_a_role(cloud: str) -> None:
     assert roles == set(re.findall(r'"(\w+)"', listed[0]))
     assert "STORE_OWNER_PASSWORD" in text
     page = (ROOT.parents[1] / "docs" / "cloud.md").read_text().split("## Google Cloud")[cloud == "gcp"]
+    boxes = (ROOT / "gcp" / "modules" / "store" / "main.tf").read_text()
     for role in roles:
         assert role in page, role
+        assert cloud == "aws" or f'"store-{role}-password"' in boxes, role
     assert page.count("sql/roles.sql") >= 1
 
 

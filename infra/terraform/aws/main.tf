@@ -13,8 +13,8 @@ locals {
   })
 }
 
-# One key for all that is kept. Who may use it is said by the roles' own policies; the log service, which has no
-# role, is let in here.
+# One key for all that is kept. Who may use it is said by the roles' own policies; the log service and alarms, which
+# have no role, are let in here.
 resource "aws_kms_key" "this" {
   description             = "${var.name}: lake, broker, store, images, logs, secrets"
   enable_key_rotation     = true
@@ -41,6 +41,14 @@ resource "aws_kms_key" "this" {
           }
         }
       },
+      {
+        Sid       = "Alarms"
+        Effect    = "Allow"
+        Principal = { Service = "cloudwatch.amazonaws.com" }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
+        Resource  = "*"
+        Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
+      },
     ]
   })
 }
@@ -57,6 +65,7 @@ module "network" {
   cidr          = var.vpc_cidr
   zones         = var.availability_zones
   nat_per_zone  = var.nat_per_zone
+  endpoints     = var.private_endpoints
   allowed_cidrs = var.allowed_cidrs
   log_days      = var.log_days
   kms_key_arn   = aws_kms_key.this.arn
@@ -123,11 +132,38 @@ module "engine" {
   store_secret_arns = values(module.store.spark_secret_arns)
   log_days          = var.log_days
   kms_key_arn       = aws_kms_key.this.arn
+  partition         = local.partition
+  account_id        = local.account_id
+  region            = var.region
 
   broker_statements = concat(
     module.broker.statements.read,
     var.synthetic_fleet ? module.broker.statements.send_all : [],
   )
+}
+
+module "warehouse" {
+  source         = "./modules/warehouse"
+  name           = var.name
+  account_id     = local.account_id
+  capacity       = var.redshift_capacity
+  lake_arn       = module.lake.bucket_arns["lake"]
+  folders        = ["daily", "predictions", "warehouse"]
+  subnets        = module.network.private_subnets
+  security_group = module.network.security_groups["warehouse"]
+  kms_key_arn    = aws_kms_key.this.arn
+}
+
+module "alarms" {
+  count       = length(var.alarm_emails) == 0 ? 0 : 1
+  source      = "./modules/alarms"
+  name        = var.name
+  dollars     = var.budget_dollars
+  emails      = var.alarm_emails
+  store       = module.store.identifier
+  cluster     = var.name
+  brokers     = var.availability_zones * var.kafka_brokers_per_zone
+  kms_key_arn = aws_kms_key.this.arn
 }
 
 module "entrance" {

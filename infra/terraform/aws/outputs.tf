@@ -40,7 +40,7 @@ output "spark_secret_arns" {
 
 output "settings" {
   description = "Variables that a process of ours needs beside config.aws.yaml; without secrets."
-  value       = local.settings
+  value       = merge(local.settings, local.warehouse_settings)
 }
 
 output "spark" {
@@ -50,6 +50,11 @@ output "spark" {
     job_role_arn   = module.engine.job_role_arn
     log_group      = module.engine.log_group
   }
+}
+
+output "redshift_copy_role_arn" {
+  description = "The role a namespace of Redshift reads the lake by; make it the default role of a namespace that is not made here."
+  value       = module.warehouse.copy_role_arn
 }
 
 output "admin_task" {

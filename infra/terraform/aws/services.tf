@@ -21,9 +21,16 @@ locals {
     ACTIVITY_CLOUD__APPLICATION       = var.name
     ACTIVITY_CLOUD__ROLE              = module.engine.job_role_arn
     ACTIVITY_CLOUD__DATABASE          = replace(var.name, "-", "_")
+    ACTIVITY_CLOUD__SERVICE_ROLE      = module.engine.service_role
+    ACTIVITY_CLOUD__INSTANCE_PROFILE  = module.engine.instance_profile
+    ACTIVITY_CLOUD__SUBNETS           = jsonencode(module.network.private_subnets)
+    ACTIVITY_CLOUD__SECURITY_GROUPS   = jsonencode([module.network.security_groups["engine"]])
     # kafka-python and pyarrow ask this variable for the region, and no other
     AWS_DEFAULT_REGION = var.region
   }
+
+  # where no workgroup is made here, cloud.redshift may name another
+  warehouse_settings = var.redshift_capacity == null ? {} : { ACTIVITY_CLOUD__REDSHIFT = module.warehouse.address }
 
   secret = module.store.services_secret_arn
 
@@ -210,7 +217,7 @@ module "orchestration" {
   })
 
   # as activitymodule/embedded/airflow.py has it, but for the addresses
-  environment = merge(local.roles["airflow"].environment, {
+  environment = merge(local.roles["airflow"].environment, local.warehouse_settings, {
     AIRFLOW_HOME                                        = "/tmp/airflow"
     AIRFLOW__CORE__DAGS_FOLDER                          = "/opt/activity/airflow/dags"
     AIRFLOW__CORE__EXECUTOR                             = "LocalExecutor"
@@ -266,8 +273,9 @@ module "orchestration" {
 
   target = { group_arn = module.entrance.target_groups["airflow"], container = "api-server", port = 8080 }
 
-  # retraining keeps its snapshots in the lake; retention deletes there, and checkpoints that were set aside
-  statements = concat(local.lake_statements, [
+  # retraining keeps its snapshots in the lake; retention deletes there, and checkpoints that were set aside; DAGs submit
+  # jobs and load the warehouse
+  statements = concat(local.lake_statements, module.engine.submitting_statements, module.warehouse.loading_statements, [
     {
       Effect   = "Allow"
       Action   = ["s3:ListBucket", "s3:GetBucketLocation"]

@@ -66,6 +66,12 @@ variable "nat_per_zone" {
   default     = false
 }
 
+variable "private_endpoints" {
+  description = "Whether AWS's interfaces (images, logs, secrets, keys, Kafka's and EMR's rights) are reached by endpoints in the VPC and not by NAT; each costs by the hour and zone."
+  type        = bool
+  default     = false
+}
+
 variable "allowed_cidrs" {
   description = "Who may reach the console through the public load balancer. There is no default: name your networks."
   type        = list(string)
@@ -283,5 +289,37 @@ variable "log_days" {
   validation {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365], var.log_days)
     error_message = "log_days must be a number of days CloudWatch offers: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180 or 365."
+  }
+}
+
+# ---- warehouse
+
+variable "redshift_capacity" {
+  description = "RPUs of Redshift Serverless at first and at the most. Null: no workgroup is made, only the role it needs. Needs three zones."
+  type        = object({ base = number, most = number })
+  default     = null
+
+  validation {
+    condition     = var.redshift_capacity == null ? true : var.redshift_capacity.base >= 8 && var.redshift_capacity.most >= var.redshift_capacity.base
+    error_message = "redshift_capacity needs base >= 8 and most >= base."
+  }
+}
+
+# ---- what it costs, and what runs full
+
+variable "alarm_emails" {
+  description = "Who is told by mail of budget and full disks; each address must confirm. Empty: no alarms and no budget."
+  type        = list(string)
+  default     = []
+}
+
+variable "budget_dollars" {
+  description = "Budget of a month, told at 80 % and when the forecast passes it. Null: none."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.budget_dollars == null ? true : var.budget_dollars > 0
+    error_message = "budget_dollars must be above 0."
   }
 }

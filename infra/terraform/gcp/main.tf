@@ -19,8 +19,8 @@ locals {
 
 resource "google_project_service" "this" {
   for_each = toset([
-    "artifactregistry", "compute", "dataproc", "managedkafka", "run", "secretmanager", "servicenetworking",
-    "sqladmin", "storage",
+    "artifactregistry", "bigquery", "billingbudgets", "compute", "dataproc", "managedkafka", "monitoring", "run",
+    "secretmanager", "servicenetworking", "sqladmin", "storage",
   ])
   project            = var.project
   service            = "${each.key}.googleapis.com"
@@ -97,13 +97,41 @@ module "images" {
 }
 
 module "engine" {
-  source  = "./modules/engine"
-  project = var.project
-  account = local.accounts["engine"]
-  buckets = { for name in ["lake", "checkpoints", "staging"] : name => module.lake.buckets[name] }
+  source     = "./modules/engine"
+  name       = var.name
+  project    = var.project
+  account    = local.accounts["engine"]
+  submitters = { orchestration = local.accounts["orchestration"] }
+  buckets    = { for name in ["lake", "checkpoints", "staging"] : name => module.lake.buckets[name] }
   store_secrets = [
     for name in ["store-scorer-password", "store-generator-password", "registry-password"] : module.store.secrets[name]
   ]
+}
+
+module "warehouse" {
+  source        = "./modules/warehouse"
+  project       = var.project
+  region        = var.region
+  dataset       = replace(var.name, "-", "_")
+  loaders       = { for name in ["orchestration", "admin"] : name => local.accounts[name] }
+  force_destroy = var.force_destroy
+  kms_key       = var.kms_key
+
+  depends_on = [google_project_service.this]
+}
+
+module "alarms" {
+  count           = length(var.alarm_emails) == 0 ? 0 : 1
+  source          = "./modules/alarms"
+  name            = var.name
+  project         = var.project
+  project_number  = data.google_project.this.number
+  emails          = var.alarm_emails
+  billing_account = var.billing_account
+  amount          = var.budget_amount
+  store           = module.store.instance
+
+  depends_on = [google_project_service.this]
 }
 
 module "entrance" {

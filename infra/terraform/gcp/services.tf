@@ -28,6 +28,8 @@ locals {
     ACTIVITY_CLOUD__PROJECT           = var.project
     ACTIVITY_CLOUD__REGION            = var.region
     ACTIVITY_CLOUD__ROLE              = module.engine.account
+    ACTIVITY_CLOUD__SUBNETS           = jsonencode([module.network.subnet])
+    ACTIVITY_CLOUD__BIGQUERY          = module.warehouse.address
   }
 
   secrets = module.store.secrets

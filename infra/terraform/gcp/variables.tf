@@ -47,7 +47,7 @@ variable "labels" {
 }
 
 variable "kms_key" {
-  description = "Key of lake, broker, store and images: projects/P/locations/L/keyRings/R/cryptoKeys/K, in this region. Null: all is encrypted with Google's own keys. With a key, first let the service agents of these services use it."
+  description = "Key of lake, broker, store, images and warehouse: projects/P/locations/L/keyRings/R/cryptoKeys/K, in this region. Null: all is encrypted with Google's own keys. With a key, first let the service agents of these services use it."
   type        = string
   default     = null
 
@@ -217,4 +217,29 @@ variable "run_services" {
   description = "Whether console, MLflow and Airflow run. False for the first apply with an image: their databases must be made first."
   type        = bool
   default     = true
+}
+
+# ---- what it costs, and what runs full
+
+variable "alarm_emails" {
+  description = "Who is told by mail of budget and full disk. Empty: no alarm and no budget."
+  type        = list(string)
+  default     = []
+}
+
+variable "billing_account" {
+  description = "Billing account of the budget. Null: no budget. Who applies needs roles/billing.costsManager on it."
+  type        = string
+  default     = null
+}
+
+variable "budget_amount" {
+  description = "Budget of a month in whole units of the account's currency, told at 80 % and when the forecast passes it."
+  type        = number
+  default     = 500
+
+  validation {
+    condition     = var.budget_amount > 0 && floor(var.budget_amount) == var.budget_amount
+    error_message = "budget_amount must be a whole number above 0."
+  }
 }

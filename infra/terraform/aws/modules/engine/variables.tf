@@ -52,3 +52,18 @@ variable "log_days" {
   description = "How long logs are kept."
   type        = number
 }
+
+variable "partition" {
+  description = "Partition of AWS."
+  type        = string
+}
+
+variable "account_id" {
+  description = "The account."
+  type        = string
+}
+
+variable "region" {
+  description = "Region of jobs and clusters."
+  type        = string
+}

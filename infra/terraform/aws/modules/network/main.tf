@@ -7,13 +7,16 @@ data "aws_availability_zones" "available" {
 locals {
   zones = slice(data.aws_availability_zones.available.names, 0, var.zones)
   nats  = var.nat_per_zone ? var.zones : 1
+
+  # AWS's policy of EMR's service role asks for it where clusters on EC2 are made
+  for_emr = { for-use-with-amazon-emr-managed-policies = "true" }
 }
 
 resource "aws_vpc" "this" {
   cidr_block           = var.cidr
   enable_dns_support   = true
   enable_dns_hostnames = true
-  tags                 = { Name = var.name }
+  tags                 = merge(local.for_emr, { Name = var.name })
 }
 
 # The group that comes with a VPC lets everything through: take its rules away.
@@ -41,7 +44,7 @@ resource "aws_subnet" "private" {
   vpc_id            = aws_vpc.this.id
   cidr_block        = cidrsubnet(var.cidr, 4, count.index + 8)
   availability_zone = local.zones[count.index]
-  tags              = { Name = "${var.name}-private-${local.zones[count.index]}" }
+  tags              = merge(local.for_emr, { Name = "${var.name}-private-${local.zones[count.index]}" })
 }
 
 resource "aws_eip" "nat" {
@@ -101,6 +104,19 @@ resource "aws_vpc_endpoint" "s3" {
   tags              = { Name = "${var.name}-s3" }
 }
 
+resource "aws_vpc_endpoint" "interfaces" {
+  for_each = toset(var.endpoints ? [
+    "ecr.api", "ecr.dkr", "emr-serverless", "elasticmapreduce", "glue", "kms", "logs", "redshift-data", "secretsmanager", "sts",
+  ] : [])
+  vpc_id              = aws_vpc.this.id
+  service_name        = "com.amazonaws.${var.region}.${each.key}"
+  vpc_endpoint_type   = "Interface"
+  subnet_ids          = aws_subnet.private[*].id
+  security_group_ids  = [aws_security_group.this["endpoints"].id]
+  private_dns_enabled = true
+  tags                = { Name = "${var.name}-${each.key}" }
+}
+
 # ---- who may speak to whom
 
 locals {
@@ -111,6 +127,9 @@ locals {
     engine   = "Spark"
     broker   = "Kafka"
     store    = "PostgreSQL"
+    # Redshift is spoken to by the Data API, so nobody connects to it
+    warehouse = "Redshift"
+    endpoints = "AWS's interfaces inside the VPC"
   }
 
   # who -> whom, and the port
@@ -126,6 +145,11 @@ locals {
     engine-broker     = { from = "engine", to = "broker", port = 9098 }
     services-to-https = { from = "services", to = null, port = 443 }
     engine-to-https   = { from = "engine", to = null, port = 443 }
+
+    services-endpoints  = { from = "services", to = "endpoints", port = 443 }
+    engine-endpoints    = { from = "engine", to = "endpoints", port = 443 }
+    warehouse-to-https  = { from = "warehouse", to = null, port = 443 }
+    warehouse-endpoints = { from = "warehouse", to = "endpoints", port = 443 }
   }
   within = { for way, ends in local.ways : way => ends if ends.to != null }
 }

@@ -19,6 +19,6 @@ output "private_subnets" {
 }
 
 output "security_groups" {
-  description = "Security groups by what stands in them: entrance, inside, services, engine, broker, store."
+  description = "Security groups by what stands in them: entrance, inside, services, engine, broker, store, warehouse, endpoints."
   value       = { for name, group in aws_security_group.this : name => group.id }
 }

@@ -23,6 +23,11 @@ variable "nat_per_zone" {
   type        = bool
 }
 
+variable "endpoints" {
+  description = "Whether AWS's interfaces have endpoints in the VPC."
+  type        = bool
+}
+
 variable "allowed_cidrs" {
   description = "Who may reach the public load balancer."
   type        = list(string)

@@ -1,3 +1,8 @@
+output "identifier" {
+  description = "The instance, as metrics name it."
+  value       = aws_db_instance.this.identifier
+}
+
 output "host" {
   description = "For store.host."
   value       = aws_db_instance.this.address

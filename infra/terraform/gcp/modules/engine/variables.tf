@@ -17,3 +17,13 @@ variable "store_secrets" {
   description = "Secrets with the passwords of the roles of Spark's jobs."
   type        = list(string)
 }
+
+variable "name" {
+  description = "Name of the deployment."
+  type        = string
+}
+
+variable "submitters" {
+  description = "Service accounts (addresses) that submit batches, by name."
+  type        = map(string)
+}

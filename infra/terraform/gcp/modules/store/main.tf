@@ -51,7 +51,8 @@ resource "google_sql_database_instance" "this" {
 resource "google_secret_manager_secret" "this" {
   for_each = toset([
     "store-password", "store-generator-password", "store-scorer-password", "store-console-password",
-    "store-airflow-password", "store-registry-password", "store-reader-password", "admin-password", "console-secret", "airflow-password",
+    "store-airflow-password", "store-registry-password", "store-reader-password", "store-sender-password", "admin-password",
+    "console-secret", "airflow-password",
     "airflow-database", "airflow-fernet", "airflow-jwt", "airflow-session",
     "registry-password",
   ])
