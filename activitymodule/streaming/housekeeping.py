@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 
@@ -39,14 +40,11 @@ class Housekeeping:
     def note_progress(self, query: StreamingQuery) -> None:
         """Log and record panes that came later than the watermark."""
         late = 0
-        for progress in query.recentProgress:
-            if progress["batchId"] <= self._last_batch:
-                continue
-            self._last_batch = progress["batchId"]
-            dropped = sum(operator["numRowsDroppedByWatermark"] for operator in progress["stateOperators"])
+        for batch_id, dropped in _dropped_after(query, self._last_batch):
+            self._last_batch = max(self._last_batch, batch_id)
             if dropped:
                 late += dropped
-                self._unrecorded.setdefault(str(query.id), {})[progress["batchId"]] = dropped
+                self._unrecorded.setdefault(str(query.id), {})[batch_id] = dropped
         if late:
             self.dropped_late += late
             log(
@@ -92,6 +90,18 @@ class Housekeeping:
             self._next_days = now + _TIDY_SECONDS
             if not isinstance(error, StoreUnavailableError):
                 log(f"could not make the partitions of the next days: {error}; trying again in a minute")
+
+
+def _dropped_after(query: StreamingQuery, last_batch: int) -> Iterator[tuple[int, int]]:
+    """(batch, panes it dropped for the watermark) of the batches after that one, the newest first.
+
+    Read in Java: `query.recentProgress` makes JSON and Python objects of a hundred batches, each time it is asked.
+    """
+    for progress in reversed(query._jsq.recentProgress()):
+        batch_id = int(progress.batchId())
+        if batch_id <= last_batch:
+            return
+        yield batch_id, sum(int(one.numRowsDroppedByWatermark()) for one in progress.stateOperators())
 
 
 def _make_days_ahead(connection: Connection) -> None:

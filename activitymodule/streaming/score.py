@@ -292,21 +292,25 @@ class ScoringJob:
                 archiver.wait(self._stop.is_set)
                 return
             archiver.start()
-            self._note_work(sink)
+            worked = self._note_work(sink)
             self._housekeeping.note_progress(self._query)
             self._housekeeping.tidy()
-            # an outage is logged once; a query that fails for it is started again by _recover
-            if self._store.check() and self._broker.check():
+            # an outage is logged once; a query that fails for it is started again by _recover. A batch that ended
+            # since has used both, which spares a connection to each
+            if worked or (self._store.check() and self._broker.check()):
                 lease.check()
                 self._topic.check()
             if deadline is not None and time.monotonic() >= deadline:
                 return
 
-    def _note_work(self, sink: BatchSink) -> None:
-        if sink.smoother.finished > self._finished:
+    def _note_work(self, sink: BatchSink) -> bool:
+        """Whether a batch was finished since this was asked."""
+        worked = sink.smoother.finished > self._finished
+        if worked:
             self._finished = sink.smoother.finished
             self._store.work_done()
             self._broker.work_done()
+        return worked
 
     def _recover(self, spark: SparkSession, sink: BatchSink, error: Exception) -> None:
         """After a failed query: wait for a missing service. Raises the error that ends the job, where one does."""
