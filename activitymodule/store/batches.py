@@ -12,15 +12,21 @@ from activitymodule.store.queries import execute, fetch_all, fetch_one, fetch_ro
 
 _KEPT = 100_000  # records of batches kept
 
-_BEGIN = """
-INSERT INTO batches (query_id, batch_id, topic, topic_id, offsets, model_version, energy_version)
-VALUES (%(query_id)s, %(batch_id)s, %(topic)s, %(topic_id)s, %(offsets)s::jsonb, %(model_version)s,
-        %(energy_version)s)
-ON CONFLICT (query_id, batch_id) DO NOTHING
-"""
-_READ = """
-SELECT query_id, batch_id, topic, offsets, model_version, energy_version, started_at, finished_at
-FROM batches WHERE query_id = %s AND batch_id = %s
+_OF_RECORD = "query_id, batch_id, topic, offsets, model_version, energy_version, started_at, finished_at"
+# The stream does not wait for the disk: whatever is committed later, the rows of the batch among it, is safe only once
+# this is, too.
+_BEGIN = f"""
+SET LOCAL synchronous_commit TO off;
+WITH begun AS (
+    INSERT INTO batches (query_id, batch_id, topic, topic_id, offsets, model_version, energy_version)
+    VALUES (%(query_id)s, %(batch_id)s, %(topic)s, %(topic_id)s, %(offsets)s::jsonb, %(model_version)s,
+            %(energy_version)s)
+    ON CONFLICT (query_id, batch_id) DO NOTHING
+    RETURNING {_OF_RECORD}
+)
+SELECT {_OF_RECORD}, false FROM begun
+UNION ALL
+SELECT {_OF_RECORD}, true FROM batches WHERE query_id = %(query_id)s AND batch_id = %(batch_id)s
 """
 # The rows are committed already. Losing this in a crash of PostgreSQL only makes a restart read them again, so the
 # stream does not wait for the disk.
@@ -130,10 +136,9 @@ def begin_batch(
         "model_version": model_version,
         "energy_version": energy_version,
     }
-    replayed = execute(connection, _BEGIN, values) == 0
-    row = fetch_one(connection, _READ, (query_id, batch_id))
+    row = fetch_one(connection, _BEGIN, values)
     stored = {int(number): (int(first), int(until)) for number, (first, until) in row[3].items()}
-    return BatchRecord(row[0], row[1], row[2], stored, row[4], row[5], row[6], row[7], replayed)
+    return BatchRecord(*row[:3], stored, *row[4:])
 
 
 def _json(offsets: Mapping[int, tuple[int, int]]) -> str:
