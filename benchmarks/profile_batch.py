@@ -45,12 +45,12 @@ def middle(values: list[float]) -> dict[str, float]:
     }
 
 
-def clocks_in(sink: Any, spent: dict[str, list[float]]) -> None:
+def clocks_in(sink: Any, scoring_task: Any, spent: dict[str, list[float]]) -> None:
     """Time the driver's calls in a batch, and send the timed tasks in place of the plain ones."""
     import timed_worker
 
     sink.worker.decode = timed_worker.decode  # one module, which windowing.py uses too
-    sink.worker.score = timed_worker.score
+    scoring_task.score = timed_worker.score
 
     def timed(name: str, function: Any) -> Any:
         def run(*args: Any, **named: Any) -> Any:
@@ -69,10 +69,10 @@ def clocks_in(sink: Any, spent: dict[str, list[float]]) -> None:
 
 
 def job_of(settings: Any, once: bool, seconds: float | None) -> tuple[Any, dict[str, list[float]]]:
-    from activitymodule.streaming import score, sink
+    from activitymodule.streaming import score, scoring_task, sink
 
     spent: dict[str, list[float]] = defaultdict(list)
-    clocks_in(sink, spent)
+    clocks_in(sink, scoring_task, spent)
     return score.ScoringJob(settings, score.Options(once=once, seconds=seconds, archive=False)), spent
 
 

@@ -16,7 +16,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-import activitymodule.streaming.worker
+import activitymodule.streaming.scoring_task
 from activitymodule.models.onnx.session import preload
 
 __all__ = ["Acknowledging", "activitymodule"]

@@ -7,6 +7,7 @@ the model versions with which it began.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from pyspark import Broadcast
 from pyspark.sql import DataFrame, SparkSession
@@ -25,6 +26,7 @@ from activitymodule.streaming.offsets import offset_ranges, progress_offsets
 from activitymodule.streaming.queue.marks import Marking, Marks
 from activitymodule.streaming.queue.selection import QueueSelector
 from activitymodule.streaming.resuming import Start
+from activitymodule.streaming.scoring_task import Batch, ScoringTask
 from activitymodule.streaming.smoother import Smoother
 from activitymodule.telemetry.excluded import Excluded
 
@@ -49,14 +51,17 @@ class BatchSink:
         self._connection = connection
         self._queue = queue
         self._broadcast: tuple[str, Broadcast[BundleBytes]] | None = None
+        self._task: tuple[Champion, Excluded, ScoringTask] | None = None
         self.smoother = Smoother(config)
         self._start = Start("", {}, None)
+        self._query: tuple[str, Any] | None = None  # its id and Java's StreamExecution
         self.windows = 0
         self.batches = 0
 
     def begins(self, start: Start) -> None:
         """A query is about to start here."""
         self._start = start
+        self._query = None
 
     def write(self, windows: DataFrame, batch_id: int) -> None:
         """Score one batch. Smoothing and the queue's transaction run beside the next batch."""
@@ -67,17 +72,7 @@ class BatchSink:
             self._config, partial(self._begin, query_id, batch_id, offsets, serving)
         )
         serving = self._begun_with(record, serving)
-        scorer = worker.Scorer(
-            self._config,
-            self._broadcast_of(serving),
-            serving.classifier.version,
-            batch_id,
-            query_id,
-            marking,
-            serving.calibrations,
-            shut,
-        )
-        counts = windows.mapInArrow(partial(worker.score, scorer=scorer), worker.COUNT_SCHEMA).collect()
+        counts = self._task_of(serving, shut).run(windows, Batch(batch_id, query_id, marking))
         raise_returned(row["error"] for row in counts)
         self._connection.run(self._config, partial(mark_written, query_id=query_id, batch_id=batch_id))
         count = sum(row["windows"] for row in counts)
@@ -134,15 +129,32 @@ class BatchSink:
 
     def _identity(self) -> tuple[str, dict[int, tuple[int, int]]]:
         """The query's id and this batch's offsets: partition -> (from, until), as Spark is about to commit them."""
+        query_id, execution = self._query = self._query or self._find_query()
+        topic = self._config.kafka.topic
+        return query_id, offset_ranges(
+            progress_offsets(execution.committedOffsets(), topic) or self._start.begins,
+            progress_offsets(execution.availableOffsets(), topic),
+        )
+
+    def _find_query(self) -> tuple[str, Any]:
         for query in self._spark.streams.active:
             if query.name == QUERY:
-                execution = query._jsq.streamingQuery()
-                topic = self._config.kafka.topic
-                return query.id, offset_ranges(
-                    progress_offsets(execution.committedOffsets(), topic) or self._start.begins,
-                    progress_offsets(execution.availableOffsets(), topic),
-                )
+                return query.id, query._jsq.streamingQuery()
         raise ActivityError("the query ended while its batch was about to begin")
+
+    def _task_of(self, serving: Champion, shut: Excluded) -> ScoringTask:
+        """The task that scores with this champion; the last one is kept."""
+        if self._task is None or self._task[0] is not serving or self._task[1] != shut:
+            scorer = worker.Scorer(
+                self._config,
+                self._broadcast_of(serving),
+                serving.classifier.version,
+                batch_id=-1,
+                calibrations=serving.calibrations,
+                excluded=shut,
+            )
+            self._task = (serving, shut, ScoringTask(scorer))
+        return self._task[2]
 
     def _broadcast_of(self, serving: Champion) -> Broadcast[BundleBytes]:
         key = serving.bundle.key
