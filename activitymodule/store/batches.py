@@ -138,7 +138,7 @@ def begin_batch(
     }
     row = fetch_one(connection, _BEGIN, values)
     stored = {int(number): (int(first), int(until)) for number, (first, until) in row[3].items()}
-    return BatchRecord(*row[:3], stored, *row[4:])
+    return BatchRecord(row[0], row[1], row[2], stored, row[4], row[5], row[6], row[7], row[8])
 
 
 def _json(offsets: Mapping[int, tuple[int, int]]) -> str:

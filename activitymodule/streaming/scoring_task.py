@@ -16,6 +16,7 @@ import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.util import PythonEvalType
 
 from activitymodule.streaming import worker
@@ -59,7 +60,7 @@ class ScoringTask:
     """Scores batches by one scorer, but for its batch."""
 
     def __init__(self, scorer: worker.Scorer) -> None:
-        function = F.pandas_udf(
+        function = pandas_udf(  # type: ignore[call-overload]  # a kind that only Spark itself uses
             partial(score, scorer=scorer),
             worker.COUNT_SCHEMA,
             PythonEvalType.SQL_MAP_ARROW_ITER_UDF,  # as DataFrame.mapInArrow does each time
