@@ -28,7 +28,6 @@ from pyspark.sql.functions import col
 from sklearn.pipeline import Pipeline
 
 from activitymodule.behaviour.linear import LinearClassifier
-from activitymodule.settings import Settings, location
 
 FILE = "mllib.zip"
 """The model as MLlib saves it: unpack it, then `PipelineModel.load(folder)`."""
@@ -91,9 +90,9 @@ def probabilities(spark: SparkSession, model: PipelineModel, X: np.ndarray) -> n
     return np.array([row["p"] for row in sorted(asked, key=lambda row: row["row"])])
 
 
-def saved(config: Settings, model: PipelineModel) -> bytes:
-    """MLlib's model as one file: saved in the lake, where all of the cluster can write, and packed."""
-    address = f"{location(config.lake.folder)}/models/wear-baseline-{uuid4().hex}"
+def saved(folder: str, model: PipelineModel) -> bytes:
+    """MLlib's model as one file, saved and packed. folder : a path or address where all of the cluster can write"""
+    address = f"{folder}/models/wear-baseline-{uuid4().hex}"
     model.write().overwrite().save(address)
     files, base = fs.FileSystem.from_uri(address)
     with tempfile.TemporaryDirectory() as local:

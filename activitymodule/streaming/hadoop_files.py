@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from activitymodule.errors import ServiceUnavailableError
@@ -18,6 +19,15 @@ class HadoopFiles:
         context = spark.sparkContext
         self._jvm: Any = context._jvm
         self._configuration: Any = context._jsc.hadoopConfiguration()
+
+    def knows(self, address: str) -> bool:
+        """Whether Spark has a file system for this path or address."""
+        scheme = address.partition("://")[0] if "://" in address else "file"
+        try:
+            self._jvm.org.apache.hadoop.fs.FileSystem.getFileSystemClass(scheme, self._configuration)
+        except Py4JJavaError:
+            return False
+        return True
 
     def names(self, folder: str) -> list[str]:
         """Names of the entries of a folder, sorted; [] where there is no such folder.

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+from pyarrow import fs
+from pyspark.sql import SparkSession
+
 from activitymodule import files
-from activitymodule.errors import ActivityError
+from activitymodule.errors import ActivityError, ServiceUnavailableError
 from activitymodule.lake import preprocess
 from activitymodule.lake.preprocess import Ingestion
 from activitymodule.settings import Settings, location, resolve
+from activitymodule.streaming.hadoop_files import HadoopFiles
 from activitymodule.streaming.session import spark_session
 from activitymodule.streaming.spark_errors import explained_spark
 from activitymodule.telemetry import mapping
@@ -77,6 +84,46 @@ def prepare(
         if len(reader.left_out) > MOST_LEFT_OUT:
             say(f"  left out: {len(reader.left_out) - MOST_LEFT_OUT:,} more columns and files")
     with explained_spark(config):
-        ingestion = preprocess.prepare(spark_session(config, "prepare"), source, where, target)
+        spark = spark_session(config, "prepare")
+        with _writable(spark, target) as place:
+            made = preprocess.prepare(spark, source, where, place)
+    ingestion = replace(made, out=target)
     preprocess.report(ingestion, resolve(config.reports.folder) / SUMMARY)
     return ingestion
+
+
+@contextmanager
+def _writable(spark: SparkSession, target: str) -> Iterator[str]:
+    """Where Spark writes what is to be at `target`: there, or, where Spark has no file system for the address (EMR and
+    Dataproc have), in a folder of this machine, which is copied to the address in the end."""
+    if HadoopFiles(spark).knows(target):
+        yield target
+        return
+    with tempfile.TemporaryDirectory(prefix="activity-prepared-") as folder:
+        yield folder
+        try:
+            _publish(Path(folder), target)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise ServiceUnavailableError(
+                f"{target} cannot be written: {error}; some of its partitions may be the former ones, until the "
+                "command has run again"
+            ) from error
+
+
+def _publish(folder: Path, address: str) -> None:
+    """Copy a folder of partitions to an address, each in place of the one that is there; others stay."""
+    system, base = fs.FileSystem.from_uri(address)
+    for partition in sorted({file.parent for file in folder.rglob("*.parquet")}):
+        place = f"{base}/{partition.relative_to(folder).as_posix()}"
+        there = system.get_file_info(fs.FileSelector(place, allow_not_found=True))
+        for file in sorted(partition.glob("*.parquet")):
+            fs.copy_files(
+                str(file),
+                f"{place}/{file.name}",
+                source_filesystem=fs.LocalFileSystem(),
+                destination_filesystem=system,
+            )
+        # afterwards, so that readings are never missing; Spark gives files of each run names of their own
+        for info in there:
+            if info.type == fs.FileType.File:
+                system.delete_file(info.path)

@@ -51,7 +51,7 @@ def test_numbers_and_files_of_the_baseline_answer_as_mllib(
     export.check(again)
     np.testing.assert_array_equal(again.predict_proba(X)[:, 1], answers)
 
-    wear_baseline.write(tmp_path, wear_baseline.saved(settings, fitted.mllib))
+    wear_baseline.write(tmp_path, wear_baseline.saved(settings.lake.folder, fitted.mllib))
     folder = wear_baseline.unpack(tmp_path, tmp_path / "unpacked")
     kept = PipelineModel.load(str(folder))
     np.testing.assert_allclose(wear_baseline.probabilities(spark, kept, X), answers, atol=1e-6)

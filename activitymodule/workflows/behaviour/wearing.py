@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from activitymodule.behaviour.wearing.samples import Samples, cuts_of, samples_o
 from activitymodule.behaviour.wearing.splits import Split, split_of
 from activitymodule.lake import wear_baseline
 from activitymodule.models.kinds import WEAR_BASELINE, WEAR_RETENTION
-from activitymodule.settings import Settings
+from activitymodule.settings import Settings, location
+from activitymodule.streaming.hadoop_files import HadoopFiles
 from activitymodule.streaming.session import spark_session
 from activitymodule.workflows.behaviour.keeping import Kept, Made, keep, reachable
 from activitymodule.workflows.behaviour.records import load
@@ -120,7 +122,10 @@ def _baseline(
     try:
         judged = wear_baseline.fit_baseline(spark, X[split.train], samples.stops[split.train], columns)
         ships = wear_baseline.fit_baseline(spark, X, samples.stops, columns)
-        packed = wear_baseline.saved(config, ships.mllib)
+        with tempfile.TemporaryDirectory(prefix="activity-mllib-") as here:
+            # a Spark without the lake's file system runs on this machine alone
+            lake = location(config.lake.folder)
+            packed = wear_baseline.saved(lake if HadoopFiles(spark).knows(lake) else here, ships.mllib)
     finally:
         spark.stop()
     return _Trained(
