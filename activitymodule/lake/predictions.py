@@ -87,8 +87,10 @@ def days(config: Settings) -> list[LakeDay]:
     """The days that the lake has, oldest first; [] where it has none."""
     lake = _Lake(config)
     with lake.explained():
-        found = lake.files.get_file_info(fs.FileSelector(lake.base, allow_not_found=True))
-        names = (_DAY.fullmatch(info.base_name) for info in found)
+        # by their files: Arrow lists no folders of Cloud Storage but for all that is below
+        found = lake.files.get_file_info(fs.FileSelector(lake.base, allow_not_found=True, recursive=True))
+        paths = (info.path.split("/") for info in found if info.base_name == _FILE)
+        names = (_DAY.fullmatch(path[-2]) for path in paths)
         read = (lake.read(date.fromisoformat(name[1])) for name in names if name)
         return sorted(filter(None, read), key=lambda one: one.day)
 

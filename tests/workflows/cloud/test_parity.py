@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 from day_records import day_records
 from own_google import OwnGoogle
@@ -21,7 +22,7 @@ from own_objects import OwnObjects
 from own_settings import replaced
 from pyarrow import fs
 
-from activitymodule.lake import daily
+from activitymodule.lake import daily, predictions
 from activitymodule.lake.folder import LakeFolder
 from activitymodule.settings import Settings, resolve
 from activitymodule.store.connection import session
@@ -192,3 +193,15 @@ def test_partitions_are_published_in_place_of_their_own(
         "date=2026-03-01/part-first.parquet",
         "date=2026-03-02/part-second.parquet",
     ]
+
+
+@pytest.mark.parametrize("scheme", ["file", "s3", "gs"])
+def test_past_predictions_are_found_wherever_they_lie(addresses: dict[str, str], scheme: str) -> None:
+    settings = replaced(Settings(), lake={"folder": f"{addresses[scheme]}/found"})
+    lake = LakeFolder(settings, predictions.FOLDER)
+    for day in ("2026-03-01", "2026-03-02"):
+        path = f"{lake.base}/date={day}/predictions.parquet"
+        with lake.partial(path) as partial:
+            pq.write_table(predictions.SCHEMA.empty_table(), partial, filesystem=lake.files)
+            lake.publish(partial, path)
+    assert [one.day for one in predictions.days(settings)] == [date(2026, 3, 1), date(2026, 3, 2)]
