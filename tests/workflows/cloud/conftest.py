@@ -64,3 +64,12 @@ def case(request: pytest.FixtureRequest) -> Case:
         return Batches(request.getfixturevalue("google"))
     faulty = request.getfixturevalue("faulty")
     return Serverless(faulty) if request.param == "emr" else Cluster(faulty)
+
+
+@pytest.fixture(autouse=True)
+def no_lookup_of_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Google's library asks an address of its own in which regions an account may be used: not from a test."""
+    monkeypatch.setattr(
+        "google.oauth2.service_account.Credentials._build_regional_access_boundary_lookup_url",
+        lambda *_, **__: None,
+    )
