@@ -274,7 +274,9 @@ def test_what_the_scorer_tells_reaches_the_topic_and_a_webhook(observed: Observe
             assert wait_until(lambda: len(taking.taken) >= 2 or sent.done(), 180, pause=0.2)
         finally:
             sender.stop()
-    assert sent.result().delivered == len(taking.taken) >= 2
+        # a sender that is stopped may leave to the next one what a webhook already has
+        both = [sent.result(), Sender(own, once=True).run()]
+    assert sum(one.delivered for one in both) == len(taking.taken) >= 2
     with session(own, read_only=True) as connection:
         told = {str(event.id): json.loads(event.message()) for event in all_events(connection)}
     assert [told[event["id"]] for event in taking.taken] == taking.taken
@@ -284,7 +286,7 @@ def test_what_the_scorer_tells_reaches_the_topic_and_a_webhook(observed: Observe
         client.seek_to_beginning(*parts)
         ends = {part: end for part, end in client.end_offsets(parts).items() if end}
         topic = [json.loads(one.value) for records in read_until(client, own, ends) for one in records]
-    assert len(topic) == sent.result().sent
+    assert len(topic) == sum(one.sent for one in both)
     assert {event["id"] for event in taking.taken} <= {event["id"] for event in topic} <= {*told}
 
 
