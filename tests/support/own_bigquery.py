@@ -278,7 +278,7 @@ class OwnGoogle:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self.tokens = 0
+        self.tokens: set[str] = set()  # given out, each good to the end
         self.objects = OwnObjects()
         self.forget()
 
@@ -292,8 +292,9 @@ class OwnGoogle:
     def token(self) -> Answer:
         if self.token_refusal:
             return 400, {"error": "invalid_grant", "error_description": self.token_refusal}
-        self.tokens += 1
-        return 200, {"access_token": f"token-{self.tokens}", "expires_in": 3600, "token_type": "Bearer"}
+        given = f"token-{len(self.tokens) + 1}"
+        self.tokens.add(f"Bearer {given}")
+        return 200, {"access_token": given, "expires_in": 3600, "token_type": "Bearer"}
 
     def answer(self, method: str, path: str, body: dict[str, Any], token: str) -> Answer:
         """The answer of BigQuery."""
@@ -317,7 +318,7 @@ class OwnGoogle:
         with self._lock:
             try:
                 self.refuse(f"{method} {path}")
-                if token != f"Bearer token-{self.tokens}":
+                if token not in self.tokens:
                     raise RefusalError("authError", "Request had invalid authentication credentials.", 401)
                 for verb, pattern, do in routes:
                     if verb == method and (found := re.fullmatch(pattern, path)):
