@@ -95,9 +95,7 @@ def _replace_month(
         if after.equals(before):
             return None
         if len(after):
-            with lake.partial(path) as partial:
-                pq.write_table(after, partial, filesystem=lake.files, compression="zstd")
-                lake.publish(partial, path)
+            lake.write_table(path, after)
         else:
             lake.files.delete_file(path)
     return Change(month, len(before), len(after))

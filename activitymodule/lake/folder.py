@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyarrow import fs
 
 from activitymodule.errors import ServiceUnavailableError
@@ -53,6 +54,12 @@ class LakeFolder:
             _sync(os.path.dirname(path))
         else:
             self.files.move(partial, path)
+
+    def write_table(self, path: str, table: pa.Table) -> None:
+        """Write a Parquet file; it appears whole or not at all, in place of one that is there."""
+        with self.partial(path) as partial:
+            pq.write_table(table, partial, filesystem=self.files, compression="zstd")
+            self.publish(partial, path)
 
 
 def _sync(path: str) -> None:

@@ -20,10 +20,8 @@ TRUTH = ("history-truth", "truth.parquet")
 def write(config: Settings, place: tuple[str, str], table: pa.Table) -> None:
     """Replace one of the two files at once."""
     lake = LakeFolder(config, place[0])
-    path = f"{lake.base}/{place[1]}"
-    with lake.explained(), lake.partial(path) as partial:
-        pq.write_table(table, partial, filesystem=lake.files, compression="zstd")
-        lake.publish(partial, path)
+    with lake.explained():
+        lake.write_table(f"{lake.base}/{place[1]}", table)
 
 
 def read(config: Settings, place: tuple[str, str]) -> pa.Table:

@@ -7,19 +7,18 @@ store's count and hash of its rows, of the model versions the hash of all.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from activitymodule.days import columns as days
 from activitymodule.lake import predictions
 from activitymodule.lake.folder import LakeFolder
 from activitymodule.registry.versions import DIGEST, ModelVersion, versions
+from activitymodule.serving.exports import sha256_of
 from activitymodule.serving.record import names, promoted
 from activitymodule.settings import Settings
 from activitymodule.store import label_days
@@ -89,7 +88,7 @@ def _of_registry(config: Settings, table: Table, marks: Marks, due: Due) -> list
         for one in sorted(versions(config, name), key=lambda one: int(one.version))
         for key in ((one.name, one.version),)
     ]
-    mark = hashlib.sha256(json.dumps(rows, default=str).encode()).hexdigest()
+    mark = sha256_of(json.dumps(rows, default=str).encode())
     part = Part(f"{STAGING}/{table.name}.parquet", mark)
     if due(part):
         _write(config, table, part.name, rows)
@@ -113,26 +112,25 @@ def _write(config: Settings, table: Table, name: str, rows: Iterable[Sequence[ob
     """Write a part; it appears whole or not at all."""
     columns = list(zip(*rows, strict=True)) or [()] * len(table.schema)
     arrays = [pa.array(column, one.type) for column, one in zip(columns, table.schema, strict=True)]
-    lake = LakeFolder(config, STAGING)
-    path = f"{lake.base}/{name.removeprefix(f'{STAGING}/')}"
-    with lake.explained(), lake.partial(path) as written:
-        whole = pa.table(arrays, schema=table.schema)
-        pq.write_table(whole, written, filesystem=lake.files, compression="zstd")
-        lake.publish(written, path)
-
-
-def _delete(config: Settings, name: str) -> None:
-    lake = LakeFolder(config, STAGING)
-    path = f"{lake.base}/{name.removeprefix(f'{STAGING}/')}"
+    lake, path = _staged(config, name)
     with lake.explained():
-        if lake.is_file(path):
-            lake.files.delete_file(path)
+        lake.write_table(path, pa.table(arrays, schema=table.schema))
+
+
+def _staged(config: Settings, name: str) -> tuple[LakeFolder, str]:
+    """Where a part lies that is written to be loaded."""
+    lake = LakeFolder(config, STAGING)
+    return lake, f"{lake.base}/{name.removeprefix(f'{STAGING}/')}"
 
 
 def loaded(config: Settings, part: Part) -> None:
     """A part is in the warehouse, or gone: what was written for it is deleted."""
-    if part.name.startswith(f"{STAGING}/"):
-        _delete(config, part.name)
+    if not part.name.startswith(f"{STAGING}/"):
+        return
+    lake, path = _staged(config, part.name)
+    with lake.explained():
+        if lake.is_file(path):
+            lake.files.delete_file(path)
 
 
 @dataclass(frozen=True)
