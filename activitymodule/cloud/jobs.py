@@ -72,7 +72,7 @@ class Leftover:
 
 
 class Engine(Protocol):
-    """A service that runs Spark. Every method raises what `aws.explained` or `google.called` raise."""
+    """A service that runs Spark. Every method raises what `aws.explained` or `google.Google.call` raise."""
 
     python: str
     """The interpreter of driver and executors, "" for the image's own."""
