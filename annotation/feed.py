@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from nicegui import ui
 
 from activitymodule.errors import ActivityError
+from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection
 from activitymodule.store.live import Pulse, take_pulse
 from activitymodule.store.views import Latency, activity_counts, dead_letters_last_hour, live_latency
@@ -27,6 +29,7 @@ MINUTES = 30
 RECENT = 8  # of the newest predictions
 _TURN_SECONDS = 2.0
 _SLOW_SECONDS = 6.0  # between looks at Kafka and the dead letters
+_AT_ONCE_SECONDS = 180  # of a first look, and of each further one into the past
 _AGAIN_SECONDS = 120  # a turn counts so far back anew: late windows, and those that are open
 
 
@@ -42,6 +45,7 @@ class Snapshot:
     dead_letters_last_hour: int | None = None
     counts: dict[int, dict[str, int]] = field(default_factory=dict)
     latency: dict[int, Latency] = field(default_factory=dict)
+    known_since: int | None = None  # what was before is not read yet: a part with each look, newest first
 
     def buckets(self) -> list[int]:
         """The buckets of the chart, oldest first; the newest is still filling and is left out."""
@@ -110,27 +114,45 @@ class Feed:
 
     @staticmethod
     def _store(before: Snapshot) -> Snapshot:
-        config = context.settings()
-        live_seconds = float(config.windows.length_seconds)
+        return context.read(partial(look_again, config=context.settings(), before=before))
 
-        def work(connection: Connection) -> Snapshot:
-            pulse = take_pulse(
-                connection,
-                config.kafka.topic,
-                recent=RECENT,
-                live_seconds=live_seconds,
-                least_coverage=config.windows.least_coverage,
-            )
-            oldest = int(pulse.at.timestamp()) - MINUTES * 60 - BUCKET_SECONDS
-            since = _bucket(max(oldest, max(before.counts, default=0) - _AGAIN_SECONDS))
-            counts = {b: c for b, c in before.counts.items() if oldest <= b < since}
-            counts |= activity_counts(connection, since, BUCKET_SECONDS)
-            since = _bucket(max(oldest, max(before.latency, default=0) - BUCKET_SECONDS))
-            latency = {b: v for b, v in before.latency.items() if oldest <= b < since}
-            latency |= live_latency(connection, since, BUCKET_SECONDS, live_seconds)
-            return replace(before, at=pulse.at, pulse=pulse, trouble=None, counts=counts, latency=latency)
 
-        return context.read(work)
+def look_again(connection: Connection, config: Settings, before: Snapshot) -> Snapshot:
+    """The snapshot after `before`, as far as the store knows. The past of the charts comes in parts, the newest first:
+    at no look more than some minutes of windows are read."""
+    live_seconds = float(config.windows.length_seconds)
+    pulse = take_pulse(
+        connection,
+        config.kafka.topic,
+        recent=RECENT,
+        live_seconds=live_seconds,
+        least_coverage=config.windows.least_coverage,
+    )
+    now = int(pulse.at.timestamp())
+    oldest, newest = now - MINUTES * 60 - BUCKET_SECONDS, _bucket(now - _AT_ONCE_SECONDS)
+    known, last = before.known_since, before
+    if known is None or before.at.timestamp() < newest:  # nobody has looked for minutes
+        known, last = newest, replace(before, counts={}, latency={})
+    since = _bucket(max(oldest, max(last.counts, default=newest) - _AGAIN_SECONDS))
+    counts = {b: c for b, c in last.counts.items() if oldest <= b < since}
+    counts |= activity_counts(connection, since, BUCKET_SECONDS)
+    since = _bucket(max(oldest, max(last.latency, default=newest) - BUCKET_SECONDS))
+    latency = {b: v for b, v in last.latency.items() if oldest <= b < since}
+    latency |= live_latency(connection, since, BUCKET_SECONDS, live_seconds)
+    if known > oldest:
+        since = max(_bucket(oldest), known - _AT_ONCE_SECONDS)
+        counts |= activity_counts(connection, since, BUCKET_SECONDS, known)
+        latency |= live_latency(connection, since, BUCKET_SECONDS, live_seconds, known)
+        known = since
+    return replace(
+        before,
+        at=pulse.at,
+        pulse=pulse,
+        trouble=None,
+        counts=counts,
+        latency=latency,
+        known_since=known,
+    )
 
 
 def _bucket(seconds: int) -> int:

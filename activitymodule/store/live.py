@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from activitymodule.models.calibration import UNFAMILIAR
 from activitymodule.store.audit import HELD_BACK, HIDDEN
@@ -194,11 +194,36 @@ def take_pulse(
 _OF_LATE = (
     "SELECT count(DISTINCT device_id) FROM predictions WHERE processed_at > now() - interval '10 minutes'"
 )
+# The recursion hops from watch to watch along the primary key: two look-ups a watch, however many windows each has. A
+# hop lands on the first window of the day, as it would else pass all of the watch's windows before `since`.
+_SINCE = """
+WITH RECURSIVE watches (device_id) AS (
+    (SELECT device_id FROM predictions WHERE window_start >= %(day)s ORDER BY device_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT p.device_id FROM predictions p
+            WHERE p.device_id > watches.device_id AND p.window_start >= %(day)s ORDER BY p.device_id LIMIT 1)
+    FROM watches WHERE watches.device_id IS NOT NULL
+)
+SELECT count(*) FROM watches
+WHERE EXISTS (SELECT FROM predictions p WHERE p.device_id = watches.device_id AND p.window_start > %(since)s)
+"""
 
 
 def watches_of_late(connection: Connection) -> int:
     """Watches whose windows were scored in the last ten minutes."""
     return int(fetch_value(connection, _OF_LATE))
+
+
+def watches_since(connection: Connection, since: datetime) -> int:
+    """Watches with a window that began after a time."""
+    day = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return int(fetch_value(connection, _SINCE, {"since": since, "day": day}))
+
+
+def watches_at_last(connection: Connection) -> int:
+    """Watches with a window in the ten minutes up to the newest one, however long ago that was."""
+    newest = fetch_value(connection, "SELECT max(window_start) FROM predictions")
+    return 0 if newest is None else watches_since(connection, newest - timedelta(minutes=10))
 
 
 def count_dead_letters(connection: Connection) -> int:

@@ -9,6 +9,7 @@ from typing import cast
 
 from activitymodule.store.audit import HELD_BACK, HIDDEN
 from activitymodule.store.connection import Connection
+from activitymodule.store.live import watches_since
 from activitymodule.store.queries import fetch_all, fetch_one, fetch_row, fetch_value
 
 UNCERTAIN_BELOW = 0.6
@@ -38,8 +39,7 @@ SELECT
   (SELECT model_version FROM batches WHERE model_version IS NOT NULL ORDER BY started_at DESC LIMIT 1),
   newest.at,
   extract(epoch FROM clock_timestamp() - newest.at)::double precision,
-  -- a constant: the planner leaves out the partitions of other days
-  (SELECT count(DISTINCT device_id) FROM predictions WHERE window_start > %(hour_ago)s),
+  %(watches)s,
   (SELECT count(*) FROM queue_items WHERE closed_at IS NULL AND expires_at > clock_timestamp()),
   (SELECT count(*) FROM queue_items),
   (SELECT count(*) FROM gold_labels WHERE label IS NOT NULL),
@@ -54,8 +54,8 @@ FROM (SELECT max(processed_at) FROM predictions) AS newest (at)
 
 def overview(connection: Connection, classifier: str, annotator: str) -> Overview:
     """The state of the loop now; `labelled_this_hour` is of `annotator`."""
-    hour_ago = datetime.now(UTC) - timedelta(hours=1)
-    values = {"classifier": classifier, "annotator": annotator, "hour_ago": hour_ago}
+    watches = watches_since(connection, datetime.now(UTC) - timedelta(hours=1))
+    values = {"classifier": classifier, "annotator": annotator, "watches": watches}
     return Overview(*fetch_one(connection, _OVERVIEW, values))
 
 
@@ -156,11 +156,13 @@ def newest_labels(connection: Connection) -> list[str]:
 
 # ---- the fleet over the last half hour ----------------------------------------------------------------------------
 
+_NO_END = float("inf")
 _COUNTS = """
 SELECT floor(extract(epoch FROM window_start) / %(bucket)s)::bigint * %(bucket)s AS bucket,
        coalesce(smoothed_activity, activity) AS activity, count(*) AS n
 FROM predictions
-WHERE window_start >= to_timestamp(%(since)s) AND window_start <= now() AND activity IS NOT NULL
+WHERE window_start >= to_timestamp(%(since)s) AND window_start < least(to_timestamp(%(until)s), now())
+  AND activity IS NOT NULL
 GROUP BY 1, 2
 """
 _LATENCY = """
@@ -168,7 +170,7 @@ SELECT floor(extract(epoch FROM processed_at) / %(bucket)s)::bigint * %(bucket)s
        percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (
            ORDER BY extract(epoch FROM processed_at - received_at)::double precision) AS seconds, count(*) AS n
 FROM predictions
-WHERE processed_at >= to_timestamp(%(since)s) AND coverage >= 0.99
+WHERE processed_at >= to_timestamp(%(since)s) AND processed_at < to_timestamp(%(until)s) AND coverage >= 0.99
   AND processed_at - received_at <= make_interval(secs => %(live_seconds)s)
 GROUP BY 1
 """
@@ -183,22 +185,25 @@ class Latency:
     windows: int
 
 
-def activity_counts(connection: Connection, since: int, bucket_seconds: int) -> dict[int, dict[str, int]]:
-    """Windows by start and activity since a Unix time: bucket (Unix seconds) -> activity -> windows."""
+def activity_counts(
+    connection: Connection, since: int, bucket_seconds: int, until: float = _NO_END
+) -> dict[int, dict[str, int]]:
+    """Windows by start and activity in [since, until), Unix times: bucket (Unix seconds) -> activity -> windows."""
     counts: dict[int, dict[str, int]] = {}
-    for bucket, activity, n in fetch_all(connection, _COUNTS, {"bucket": bucket_seconds, "since": since}):
+    values = {"bucket": bucket_seconds, "since": since, "until": until}
+    for bucket, activity, n in fetch_all(connection, _COUNTS, values):
         counts.setdefault(bucket, {})[activity] = n
     return counts
 
 
 def live_latency(
-    connection: Connection, since: int, bucket_seconds: int, live_seconds: float
+    connection: Connection, since: int, bucket_seconds: int, live_seconds: float, until: float = _NO_END
 ) -> dict[int, Latency]:
-    """Latency of complete windows by when they were written, since a Unix time: bucket (Unix seconds) -> Latency.
+    """Latency of complete windows by when they were written, in [since, until): bucket (Unix seconds) -> Latency.
 
     Windows that waited in Kafka for more than live_seconds are a backlog, and left out.
     """
-    values = {"bucket": bucket_seconds, "since": since, "live_seconds": live_seconds}
+    values = {"bucket": bucket_seconds, "since": since, "until": until, "live_seconds": live_seconds}
     return {bucket: Latency(p50, p95, n) for bucket, (p50, p95), n in fetch_all(connection, _LATENCY, values)}
 
 

@@ -9,7 +9,8 @@ from activitymodule.errors import ActivityError
 from activitymodule.settings import Settings
 from activitymodule.streaming.log import log
 from activitymodule.streaming.session import details
-from activitymodule.streaming.spark_errors import cause, memory_advice, out_of_memory
+from activitymodule.streaming.spark_errors import cause, out_of_memory
+from activitymodule.streaming.state_size import memory_advice
 
 FAILURES_ALLOWED = 5
 """In as many minutes, while every service answers, before the job gives up."""

@@ -15,10 +15,13 @@ from pyspark.sql import SparkSession
 
 from activitymodule.errors import ConfigError, ServiceUnavailableError
 from activitymodule.settings import Settings, resolve
+from activitymodule.streaming.state_size import heap_bytes
 
 _LOGGING = Path(__file__).with_name("log4j2.properties")
 # Throughput over pauses (they stay far below a micro-batch), and room for what a batch makes and forgets.
-_JAVA = "-XX:+UseParallelGC -XX:NewRatio=1 -Xms1g"
+# Without memory it ends at once, with a line that names the error: one that goes on has lost threads at random.
+_JAVA = "-XX:+UseParallelGC -XX:NewRatio=1 -XX:+ExitOnOutOfMemoryError"
+_FIRST_HEAP = 2**30  # bytes that it begins with, where it may have so many
 # Spark 4.1 moved the classes that write checkpoints
 _SPARK = tuple(map(int, version("pyspark").split(".")[:2]))
 _CHECKPOINTING = "org.apache.spark.sql.execution.streaming" + (".checkpointing" if _SPARK >= (4, 1) else "")
@@ -74,21 +77,24 @@ def class_archive_options(config: Settings, archive_to: Path | None = None) -> s
 
 
 @contextmanager
-def _stderr_to(log: Path | None) -> Iterator[None]:
-    """Redirect stderr of the JVM that is started meanwhile to a file, for as long as it lives: its warnings are not
+def _output_to(log: Path | None) -> Iterator[None]:
+    """Redirect what the JVM that is started meanwhile prints to a file, for as long as it lives: its warnings are not
     for the user of the command."""
     if log is None:
         yield
         return
+    sys.stdout.flush()
     sys.stderr.flush()
-    kept = os.dup(2)
+    kept = [(number, os.dup(number)) for number in (1, 2)]
     with log.open("ab") as out:
-        os.dup2(out.fileno(), 2)
+        for number, _ in kept:
+            os.dup2(out.fileno(), number)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        for number, before in kept:
+            os.dup2(before, number)
+            os.close(before)
 
 
 def submitted() -> bool:
@@ -99,6 +105,11 @@ def submitted() -> bool:
 def details(config: Settings) -> str:
     """Where Spark's details of an error are."""
     return "above" if submitted() else f"in {resolve(config.local.folder) / 'logs'}"
+
+
+def jvm_log(config: Settings, app_name: str) -> Path:
+    """What the Java process of a job printed, where this process started it."""
+    return resolve(config.local.folder) / "logs" / f"{app_name}.jvm.log"
 
 
 def spark_options(config: Settings, app_name: str) -> dict[str, str]:
@@ -137,7 +148,7 @@ def spark_session(
     Under spark-submit, master, memory and jars are the submission's; otherwise they come from the config.
     Raises ServiceUnavailableError where Java or the connector is missing, ConfigError where Spark refuses.
     """
-    jvm_log = None
+    printed = None
     options = spark_options(config, app_name)
     if not submitted():
         _java_is_there()
@@ -153,7 +164,8 @@ def spark_session(
             "spark.sql.warehouse.dir": str(warehouse / "warehouse"),
             "spark.jars": ",".join(str(jar) for jar in jars),
             "spark.driver.extraJavaOptions": (
-                f"{_JAVA} {class_archive_options(config, archive_classes_to)} "
+                f"{_JAVA} -Xms{min(_FIRST_HEAP, heap_bytes(config))} "
+                f"{class_archive_options(config, archive_classes_to)} "
                 f"-Dlog4j2.configurationFile={_LOGGING} -Dactivity.log={logs / (app_name + '.spark.log')}"
             ),
         }
@@ -163,7 +175,7 @@ def spark_session(
             if bare:
                 options["spark.hadoop.fs.file.impl"] = _BARE_FILE_SYSTEM
                 options["spark.driver.extraClassPath"] = str(bare[0])
-        jvm_log = logs / f"{app_name}.jvm.log"
+        printed = jvm_log(config, app_name)
         # the workers must be this very Python, whatever is on PATH
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     if scoring:
@@ -174,10 +186,10 @@ def spark_session(
     for key, value in options.items():
         builder = builder.config(key, value)
     try:
-        with _stderr_to(jvm_log):
+        with _output_to(printed):
             session = builder.getOrCreate()
     except (PySparkException, RuntimeError) as error:
-        where = f" (details in {jvm_log})" if jvm_log else ""
+        where = f" (details in {printed})" if printed else ""
         raise ConfigError(f"Spark did not start: {str(error).splitlines()[0]}{where}") from error
     session.sparkContext.setLogLevel("ERROR" if submitted() else "WARN")
     return session

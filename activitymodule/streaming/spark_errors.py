@@ -8,7 +8,7 @@ import socket
 import socketserver
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from py4j.protocol import Py4JError
@@ -17,7 +17,8 @@ from pyspark.errors import PySparkException
 
 from activitymodule.errors import ActivityError, JavaEndedError
 from activitymodule.settings import Settings
-from activitymodule.streaming.session import details
+from activitymodule.streaming.session import details, jvm_log
+from activitymodule.streaming.state_size import memory_advice
 
 _PYTHON_ERROR = re.compile(r"^(?:[\w$]+\.)*([\w$]*(?:Error|Exception|Interrupt)): (\S.*)$")
 _JAVA_CLASS = re.compile(r"^(?:[\w$]+\.)+[\w$]+: ")  # in front of a message
@@ -27,6 +28,8 @@ _REASON = re.compile(r"Caused by: (.+)")
 _OF_TASK = re.compile(r"most recent failure: Lost task .*? executor \w+\): (.+)")
 _OF_CALL = re.compile(r"Py4JJavaError: .*\n\s*: (.+)")
 _OUT_OF_MEMORY = "OutOfMemoryError"
+_TERMINATING = re.compile(r"Terminating due to java\.lang\.(OutOfMemoryError: .+)")
+_SHUTS_DOWN_SECONDS = 30.0
 # of Java's process: Spark ends it so after an error for want of memory, Java itself where its options say so
 _EXITS_OUT_OF_MEMORY = (52, 3)
 
@@ -60,17 +63,7 @@ def cause(error: BaseException) -> str:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether a failure comes of Java's memory."""
-    return _OUT_OF_MEMORY in str(error)
-
-
-def memory_advice(config: Settings) -> str:
-    """What to set where Java's memory does not suffice."""
-    spark = config.spark
-    rocksdb = ", set spark.state_store to rocksdb" if spark.state_store == "memory" else ""
-    return (
-        f"raise spark.driver_memory (now {spark.driver_memory}){rocksdb}, or lower windows.watermark_minutes (now "
-        f"{config.windows.watermark_minutes:g}): each watch's open windows are kept in memory for so long"
-    )
+    return _OUT_OF_MEMORY in str(error) or _OUT_OF_MEMORY in cause(error)
 
 
 def java_runs(patience_seconds: float = 0.0) -> bool:
@@ -85,10 +78,11 @@ def java_runs(patience_seconds: float = 0.0) -> bool:
     if process is not None:
         try:
             process.wait(patience_seconds)
+            return False
         except subprocess.TimeoutExpired:
-            return True
-        return False
-    # under spark-submit Java is the parent of this process
+            pass
+    # One that shuts down takes seconds to end, and no calls meanwhile. Under spark-submit Java is the parent of this
+    # process
     at = gateway.gateway_parameters
     try:
         socket.create_connection((at.address, at.port), 2).close()
@@ -112,7 +106,10 @@ def explained_spark(config: Settings) -> Iterator[None]:
         if not java_runs(patience_seconds=1.0):
             raise _ended(config) from error
         if isinstance(error, PySparkException | Py4JError):
-            raise ActivityError(f"Spark failed: {cause(error)} (details {details(config)})") from error
+            first = cause(error)
+            if out_of_memory(error):
+                first = f"Java's memory does not suffice ({first}): {memory_advice(config)}"
+            raise ActivityError(f"Spark failed: {first} (details {details(config)})") from error
         raise
 
 
@@ -126,10 +123,14 @@ def _handle_error(server: socketserver.BaseServer, request: Any, client_address:
 
 
 def _ended(config: Settings) -> JavaEndedError:
-    process = getattr(SparkContext._gateway, "proc", None)
-    code = process.returncode if process is not None else None
+    process: subprocess.Popen[bytes] | None = getattr(SparkContext._gateway, "proc", None)
+    code = None
+    if process is not None:
+        with suppress(subprocess.TimeoutExpired):
+            code = process.wait(_SHUTS_DOWN_SECONDS)
     if code in _EXITS_OUT_OF_MEMORY:
-        how, advice = "ran out of memory and ended", f"{memory_advice(config)}; then run the command again"
+        how = f"ran out of memory ({_last_words(config)}) and ended"
+        advice = f"{memory_advice(config)}; then run the command again"
     else:
         how = f"was killed (signal {-code})" if code is not None and code < 0 else "ended"
         how += ", as happens where memory runs out"
@@ -137,3 +138,11 @@ def _ended(config: Settings) -> JavaEndedError:
     return JavaEndedError(
         f"Spark's Java process {how}; what is stored is not affected: {advice} (details {details(config)})"
     )
+
+
+def _last_words(config: Settings) -> str:
+    """The error for which Java ended, as it printed it itself."""
+    context = SparkContext._active_spark_context
+    log = jvm_log(config, str(context.appName)) if context is not None else None
+    text = log.read_text(encoding="utf-8", errors="replace") if log is not None and log.is_file() else ""
+    return (_TERMINATING.findall(text) or [_OUT_OF_MEMORY])[-1]

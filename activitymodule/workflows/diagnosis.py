@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import stat
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,9 @@ from activitymodule.errors import ActivityError, ServiceUnavailableError
 from activitymodule.kafka import topics
 from activitymodule.learning import doubt
 from activitymodule.settings import Settings, load, project_root, read_env_file, resolve
-from activitymodule.store.connection import connect
+from activitymodule.store.connection import connect, session
+from activitymodule.store.live import watches_at_last
+from activitymodule.streaming import state_size
 from activitymodule.streaming.jars import NEEDED, read_lock, sha256, wrong
 from activitymodule.streaming.java import find_java, java_version
 from activitymodule.workflows.archiving import archive_report
@@ -95,11 +97,8 @@ def _disk(config: Settings) -> Finding:
 
 def _memory(config: Settings) -> Finding:
     memory = psutil.virtual_memory()
-    text = config.spark.driver_memory.strip().lower()
-    unit = {"k": 2**-10, "m": 1, "g": 2**10, "t": 2**20}.get(text[-1:], 0)
-    spark = float(text[:-1]) * unit if unit and re.fullmatch(r"[0-9]+(\.[0-9]+)?", text[:-1]) else 1024
     # beside the heaps: Spark's Python workers, PostgreSQL and MLflow
-    needed = spark + config.local.kafka_memory_megabytes + 1500
+    needed = state_size.heap_bytes(config) / 2**20 + config.local.kafka_memory_megabytes + 1500
     available, total = memory.available / 2**30, memory.total / 2**30
     result = f"{available:.1f} of {total:.1f} GB free, {needed / 1024:.1f} GB needed at most"
     if memory.total / 2**20 < needed:
@@ -136,6 +135,14 @@ def _services(config: Settings) -> Iterator[Finding]:
             who = who_listens(service.port)
             result = f"not started, and port {service.port} is taken" + (f" by {who}" if who else "")
             yield Finding(service.title, "bad", result, f"stop that, or set {variable}")
+
+
+def _open_windows(config: Settings) -> Iterator[Finding]:
+    """Whether the scorer's memory holds the open windows of the watches that the store knows."""
+    with session(config, read_only=True) as connection:
+        watches = watches_at_last(connection)
+    if trouble := state_size.warning(config, watches):
+        yield Finding("open windows", "note", trouble, "raise ACTIVITY_SPARK__DRIVER_MEMORY")
 
 
 def _archive(config: Settings) -> Iterator[Finding]:
@@ -199,6 +206,8 @@ def examine() -> list[Finding]:
     findings.append(safely("memory", lambda: _memory(config)))
     try:
         findings += [*_services(config), *_archive(config)]
+        with suppress(ActivityError):  # a store that cannot be asked has its own finding
+            findings += _open_windows(config)
     except ActivityError as error:
         findings.append(Finding("services", "bad", str(error), "correct that setting"))
     findings.append(safely("models", lambda: _models(config)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from queued import make_item, rows
 
 from activitymodule.store import participants, views
 from activitymodule.store.audit import HELD_BACK
-from activitymodule.store.live import take_pulse
+from activitymodule.store.live import take_pulse, watches_at_last, watches_since
 from activitymodule.store.predictions import PredictionRows, write_predictions
 from activitymodule.store.queue import put
 
@@ -152,6 +152,7 @@ def test_of_an_audit_window_nothing_is_shown_before_its_label(
 def test_one_watch_and_the_overview(connection: Any, make_rows: Callable[..., PredictionRows]) -> None:
     assert views.last_hour_of(connection, "watch-00000") == []
     assert views.recent_watches(connection) == []
+    assert watches_at_last(connection) == 0
     empty = views.overview(connection, "m", "anna")
     assert (empty.trained_version, empty.serving_version, empty.newest_at, empty.queued) == (
         "1",
@@ -166,12 +167,28 @@ def test_one_watch_and_the_overview(connection: Any, make_rows: Callable[..., Pr
     assert views.recent_watches(connection) == devices
     windows = views.last_hour_of(connection, devices[0])
     assert len(windows) == 5
+    # another watch ended a window earlier, and one a day before
+    write_predictions(connection, make_rows(1, 4, device="early-"))
+    write_predictions(connection, make_rows(1, 1, device="before-", first=-8640))
+    assert watches_at_last(connection) == 3
+    second = timedelta(seconds=1)
+    starts = [windows[k].window_start - second for k in (0, 4)]
+    assert [watches_since(connection, at) for at in (*starts, starts[1] + 2 * second)] == [3, 2, 0]
+    assert watches_since(connection, starts[0] - timedelta(days=2)) == 4
+    change(connection, "DELETE FROM predictions WHERE device_id NOT LIKE 'watch-%'")
     assert [one.window_start for one in windows] == sorted(one.window_start for one in windows)
     for bout in views.bouts_of(connection, devices[0], windows[0].window_start):
         assert bout.bout_start < bout.bout_end
     assert participants.worn_now_by(connection, devices[0]) is None
     assert views.overview(connection, "m", "anna").newest_at is not None
     counts = views.activity_counts(connection, 0, 30)
+    middle = sorted(counts)[1]
+    older, newer = (
+        views.activity_counts(connection, 0, 30, middle),
+        views.activity_counts(connection, middle, 30),
+    )
+    assert {**older, **newer} == counts
+    assert max(older) < middle <= min(newer)
     assert sum(n for one in counts.values() for n in one.values()) == sum(
         one.activity is not None for one in views.list_predictions(connection, views.Filter(), limit=100)
     )
