@@ -23,6 +23,7 @@ BEGIN
             ('activity_scorer', 'predictions', 'SELECT, INSERT, UPDATE'),
             ('activity_scorer', 'batches', 'SELECT, INSERT, UPDATE, DELETE'),
             ('activity_scorer', 'archive_state', 'SELECT, INSERT, UPDATE, DELETE'),
+            ('activity_scorer', 'late_windows', 'SELECT, INSERT, UPDATE, DELETE'),
             ('activity_scorer', 'dead_letters', 'SELECT, INSERT'),
             ('activity_scorer', 'model_versions', 'SELECT, INSERT, UPDATE'),
             ('activity_scorer', 'model_checks', 'SELECT, INSERT, UPDATE'),

@@ -45,8 +45,15 @@ def score(
     )
     job.run()
     if as_json:
+        state_windows, state_bytes = job.state
         output.print_json(
-            {"windows": job.windows, "batches": job.batches, "panes_too_late": job.dropped_late}
+            {
+                "windows": job.windows,
+                "batches": job.batches,
+                "panes_too_late": job.dropped_late,
+                "state_windows": state_windows,
+                "state_bytes": state_bytes,
+            }
         )
     else:
         typer.echo(f"scored {job.windows:,} windows in {job.batches:,} batches", err=True)

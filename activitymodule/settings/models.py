@@ -83,7 +83,7 @@ class Windows(Section):
     rate_hz: int = Field(10, ge=5, le=100)
     least_coverage: float = Field(0.5, ge=0, le=1)
     queue_coverage: float = Field(0.9, ge=0, le=1)
-    watermark_minutes: float = Field(10, gt=0)
+    watermark_minutes: float = Field(2, gt=0)
 
     @model_validator(mode="after")
     def _slide_divides_length(self) -> Windows:
@@ -126,6 +126,7 @@ class Archive(Section):
     enabled: bool = True
     folder: str = "lake/archive"
     interval_seconds: float = Field(60, gt=0)
+    backfill_minutes: float | None = Field(5, gt=0)
 
 
 class Lake(Section):

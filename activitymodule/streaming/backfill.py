@@ -1,7 +1,8 @@
 """Backfill: scores windows for which the archive has more readings than the store.
 
 Readings that came later than the watermark, or while the job was down longer than the broker keeps messages, are in
-the archive and not in the store. This job scores them by the same path as the stream.
+the archive and not in the store. This job scores them by the same path as the stream: the scorer itself does so with
+late windows (late.py), `activity backfill` with all that are asked for.
 """
 
 from __future__ import annotations
@@ -10,20 +11,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
+from itertools import pairwise
 
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from activitymodule.errors import ModelError
 from activitymodule.settings import Settings
-from activitymodule.store.connection import transact
+from activitymodule.store.connection import Connection, transact
+from activitymodule.store.late import Waiting, forget_late, waiting_late
 from activitymodule.store.smoothing import refresh_smoothed
 from activitymodule.store.telling import Teller
 from activitymodule.streaming import archive, worker
 from activitymodule.streaming.causes import cause_of, raise_returned
-from activitymodule.streaming.champion import ChampionWatch, record_versions
+from activitymodule.streaming.champion import Champion, ChampionWatch, record_versions
 from activitymodule.streaming.windowing import panes_of, windows_of
+from activitymodule.windows.grouping import WINDOWS_SCHEMA
 
+_CLOSE_US = 60_000_000
+_MOST_SPANS = 50
 BACKFILL_BATCH = -1  # batch_id of rows that no batch of the stream wrote
 
 
@@ -59,33 +66,98 @@ def backfill(
     panes = panes_of(messages, config)
     if devices:
         panes = panes.filter(panes.device_id.isin(*devices))
+    return _scored(config, windows_of(panes, config), serving, again=again)
+
+
+def backfill_late(
+    spark: SparkSession, config: Settings, serving: Champion, *, at_most: int = 20_000
+) -> BackfillReport | None:
+    """Score windows with readings that came later than the watermark; None where none waits that is archived.
+
+    Only those messages of the archive are read that arrived while readings of such windows did. The windows are no
+    longer noted once they are scored and smoothed: what is broken off is done again, and changes nothing then.
+    at_most : windows at once
+    """
+    topic = config.kafka.topic
+    waiting = transact(config, partial(waiting_late, topic=topic, limit=at_most))
+    if not waiting:
+        return None
+    spans = _arrivals(waiting, round(config.telemetry.future_seconds * 1e6))
+    days = [datetime.fromtimestamp(us // 1_000_000, UTC).date() for us in (spans[0][0], spans[-1][1])]
+    arrived = " OR ".join(
+        f"timestamp BETWEEN timestamp_micros({first}) AND timestamp_micros({until})" for first, until in spans
+    )
+    messages = (
+        archive.read(spark, config, *days).filter(arrived).coalesce(1)
+    )  # the other cores are the stream's
+    keys = F.broadcast(
+        spark.createDataFrame(
+            [(one.window.device_id, one.window.window_us) for one in waiting],
+            "device_id string, window_us long",
+        )
+    )
+    panes = panes_of(messages, config).join(keys.select("device_id").distinct(), "device_id", "left_semi")
+    windows = windows_of(panes, config).join(keys, ["device_id", "window_us"], "left_semi")
+    return _scored(config, windows.select(*WINDOWS_SCHEMA.names), serving, done=waiting)
+
+
+def _arrivals(waiting: Sequence[Waiting], ahead_us: int) -> list[tuple[int, int]]:
+    """When messages of these windows arrived: (from, until), in order, joined where they lie close together."""
+    joined: list[tuple[int, int]] = []
+    for first, until in sorted(span for one in waiting for span in one.arrivals(ahead_us)):
+        if joined and first <= joined[-1][1] + _CLOSE_US:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], until))
+        else:
+            joined.append((first, until))
+    while len(joined) > _MOST_SPANS:
+        gaps = [after[0] - before[1] for before, after in pairwise(joined)]
+        k = gaps.index(min(gaps))
+        joined[k : k + 2] = [(joined[k][0], joined[k + 1][1])]
+    return joined
+
+
+def _scored(
+    config: Settings,
+    windows: DataFrame,
+    serving: Champion,
+    *,
+    again: bool = False,
+    done: Sequence[Waiting] = (),
+) -> BackfillReport:
+    """Score those of the windows that the store lacks, smooth them, and forget the late ones that are done by it."""
+    bundle = windows.sparkSession.sparkContext.broadcast(serving.bundle)
     scorer = worker.Scorer(
         config,
-        spark.sparkContext.broadcast(serving.bundle),
+        bundle,
         serving.classifier.version,
         BACKFILL_BATCH,
         calibrations=serving.calibrations,
         past=True,
     )
     started = datetime.now(UTC)
-    scored = windows_of(panes, config).mapInArrow(
+    scored = windows.mapInArrow(
         partial(worker.score_missing, scorer=scorer, again=again), worker.BACKFILL_SCHEMA
     )
     try:
         counts = scored.collect()
     except PySparkException as error:
         raise cause_of(error) from error
+    finally:
+        bundle.unpersist()
     raise_returned(row["error"] for row in counts)
-    transact(
-        config,
-        lambda connection: refresh_smoothed(
+
+    def finish(connection: Connection) -> None:
+        refresh_smoothed(
             connection,
             batch_id=BACKFILL_BATCH,
             scoring=config.scoring,
             since=started,
             teller=Teller.of(config),
-        ),
-    )
+        )
+        if done:
+            forget_late(connection, config.kafka.topic, done)
+
+    transact(config, finish)
     return BackfillReport(
         windows_in_archive=sum(row["seen"] for row in counts),
         windows_scored=sum(row["windows"] for row in counts),

@@ -38,9 +38,9 @@ from activitymodule.synthesis.faults import Run
 from activitymodule.synthesis.fleet import Slice, Stream, sending
 
 DAY_SECONDS = 86_400
-# A batch is sent in pieces of this much simulated time: all watches stay within it, well inside the
-# watermark.
-PIECE_SECONDS = 300
+# A batch is sent in pieces of this much simulated time: all watches stay within it, so that none is later than the
+# watermark, which is as long by default.
+PIECE_SECONDS = 120
 _TRIGGER = "250 milliseconds"
 _SINK = {"kafka.linger.ms": "20", "kafka.batch.size": "262144"}
 

@@ -16,13 +16,17 @@ from activitymodule.store.connection import Connection, transact
 from activitymodule.store.drift import forget_minutes, merge_minutes
 from activitymodule.store.prediction_days import make_days_ahead
 from activitymodule.streaming.log import log
+from activitymodule.streaming.state_size import too_large
 
 _TIDY_SECONDS = 60.0
 _DAYS_SECONDS = 3600.0
 
 
 class Housekeeping:
-    """Call `note_progress` and `tidy` every second or so. dropped_late : panes after the watermark so far."""
+    """Call `note_progress` and `tidy` every second or so.
+
+    dropped_late : panes after the watermark so far; state_windows, state_bytes : the most that the state had
+    """
 
     def __init__(self, config: Settings) -> None:
         self._config = config
@@ -31,14 +35,17 @@ class Housekeeping:
         self._last_batch = -1
         self._unrecorded: dict[str, dict[int, int]] = {}  # query -> batch -> panes
         self._logged: str | None = None
+        self._warned = False
         self.dropped_late = 0
+        self.state_windows = self.state_bytes = 0
 
     def query_started(self) -> None:
         """A query that was started again counts its batches anew."""
         self._last_batch = -1
 
     def note_progress(self, query: StreamingQuery) -> None:
-        """Log and record panes that came later than the watermark."""
+        """Log and record panes that came later than the watermark; warn where the state gets too large."""
+        self._note_state(query)
         late = 0
         for batch_id, dropped in _dropped_after(query, self._last_batch):
             self._last_batch = max(self._last_batch, batch_id)
@@ -47,15 +54,30 @@ class Housekeeping:
                 self._unrecorded.setdefault(str(query.id), {})[batch_id] = dropped
         if late:
             self.dropped_late += late
+            minutes = self._config.archive.backfill_minutes
+            how = "`activity backfill` scores them" if minutes is None else "they are scored from the archive"
+            within = "" if minutes is None else f" every {minutes:g} minutes"
             log(
                 f"{late:,} panes came later than the watermark of {self._config.windows.watermark_minutes:g} "
-                "minutes; `activity backfill` scores them"
+                f"minutes; {how}{within}"
             )
         # kept where the store takes no writes now
         while self._unrecorded:
             query_id, late_by_batch = next(iter(self._unrecorded.items()))
             transact(self._config, partial(_record_late, query_id, late_by_batch))
             del self._unrecorded[query_id]
+
+    def _note_state(self, query: StreamingQuery) -> None:
+        progress = query._jsq.lastProgress()
+        for one in progress.stateOperators() if progress is not None else ():
+            self.state_windows = max(self.state_windows, int(one.numRowsTotal()))
+            self.state_bytes = max(self.state_bytes, int(one.memoryUsedBytes()))
+        if self._warned:
+            return
+        whose = f"the open windows ({self.state_windows:,})"
+        if trouble := too_large(self._config, self.state_bytes, whose):
+            self._warned = True
+            log(trouble)
 
     def tidy(self) -> None:
         """Once a minute: merge the workers' counts for drift monitoring, and delete old ones. Once an hour: make the

@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -35,6 +36,7 @@ from activitymodule.kafka.failures import of_java
 from activitymodule.settings import Settings, make_private
 from activitymodule.store.connection import place
 from activitymodule.store.health import why_not_connected, why_not_writable
+from activitymodule.store.live import watches_at_last
 from activitymodule.store.locks import ScorerLease, SessionLock
 from activitymodule.store.smoothing import refresh_unfinished
 from activitymodule.store.telling import Teller
@@ -46,6 +48,7 @@ from activitymodule.streaming.checkpoint import checkpoint_path, set_aside
 from activitymodule.streaming.connections import KeptConnection
 from activitymodule.streaming.hadoop_files import HadoopFiles
 from activitymodule.streaming.housekeeping import Housekeeping
+from activitymodule.streaming.late import LateWindows
 from activitymodule.streaming.log import log
 from activitymodule.streaming.messages import kafka_messages
 from activitymodule.streaming.queue.selection import QueueSelector
@@ -54,6 +57,7 @@ from activitymodule.streaming.resuming import Start, TopicWatch, data_loss, star
 from activitymodule.streaming.session import spark_session
 from activitymodule.streaming.sink import QUERY, BatchSink
 from activitymodule.streaming.spark_errors import explained_spark, java_runs
+from activitymodule.streaming.state_size import warning
 from activitymodule.streaming.windowing import panes_of, windows_of
 
 _GONE_SECONDS = 60.0  # how long a topic that was deleted may stay away
@@ -102,6 +106,7 @@ class ScoringJob:
         self._queue = QueueSelector(config, eager=options.once)
         self._sink: BatchSink | None = None
         self._archiver: Archiver | None = None
+        self._late: LateWindows | None = None
         self._query: StreamingQuery | None = None
 
     @property
@@ -118,6 +123,11 @@ class ScoringJob:
     def dropped_late(self) -> int:
         """Panes that came later than the watermark so far."""
         return self._housekeeping.dropped_late
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """Windows that Spark's state held at most so far, and its bytes."""
+        return self._housekeeping.state_windows, self._housekeeping.state_bytes
 
     # ---- life -------------------------------------------------------------------------------------------
 
@@ -139,20 +149,28 @@ class ScoringJob:
         with ScorerLease(config, config.kafka.topic) as lease:
             if not (self._wait_for_topic() and self._wait_for_champion()):
                 return
+            self._warn_of_memory()
             if changed := make_private(config):
                 log(f"other users could read {changed:,} files and folders of the project; only you can now")
             with explained_spark(config):
                 self._run(spark_session(config, f"score-{config.kafka.topic}", scoring=True), lease)
+
+    def _warn_of_memory(self) -> None:
+        with suppress(ServiceUnavailableError):  # it is waited for where it is needed
+            if trouble := warning(self._config, self._connection.run(self._config, watches_at_last)):
+                log(trouble)
 
     def _run(self, spark: SparkSession, lease: SessionLock) -> None:
         config = self._config
         self._take_signals()
         self._champion.start()
         self._sink = BatchSink(config, spark, self._champion, self._connection, self._queue)
+        archives = self._options.archive and config.archive.enabled
+        self._late = LateWindows(spark, config, self._champion, wanted=archives)
         self._archiver = Archiver(
             spark,
             config,
-            wanted=self._options.archive and config.archive.enabled,
+            wanted=archives,
             once=self._options.once,
             forget=self._options.forget_offsets,
         )
@@ -164,7 +182,7 @@ class ScoringJob:
                         return
                     self._start_query(spark, self._sink)
                     self._archiver.start()
-                    self._until_stopped(self._sink, self._archiver, lease, deadline)
+                    self._until_stopped(self._sink, self._archiver, self._late, lease, deadline)
                     return
                 except Exception as error:
                     if not java_runs(patience_seconds=1.0):
@@ -173,6 +191,7 @@ class ScoringJob:
         finally:
             self._champion.stop()
             _stop_queries(spark)
+            self._late.stop()
             self._archiver.stop()
             self._sink.close()
             self._connection.drop()
@@ -271,13 +290,19 @@ class ScoringJob:
             fail_on_loss=not self._options.accept_data_loss,
             at_most=self._config.scoring.max_offsets_per_trigger,
         )
-        panes = panes_of(messages, self._config, start.topic_id).withWatermark(
+        note_late = self._late is not None and self._late.wanted
+        panes = panes_of(messages, self._config, start.topic_id, note_late=note_late).withWatermark(
             "stamp", f"{self._config.windows.watermark_minutes * 60:.0f} seconds"
         )
         return windows_of(panes, self._config)
 
     def _until_stopped(
-        self, sink: BatchSink, archiver: Archiver, lease: SessionLock, deadline: float | None
+        self,
+        sink: BatchSink,
+        archiver: Archiver,
+        late: LateWindows,
+        lease: SessionLock,
+        deadline: float | None,
     ) -> None:
         """Watch the query until the work is done or the job was asked to stop. Raises what the query failed with."""
         assert self._query is not None
@@ -290,11 +315,13 @@ class ScoringJob:
                     raise ActivityError("the query of the scoring job was ended by another program")
                 self._topic.check(now=True)
                 archiver.wait(self._stop.is_set)
+                late.score()
                 return
             archiver.start()
             worked = self._note_work(sink)
             self._housekeeping.note_progress(self._query)
             self._housekeeping.tidy()
+            late.step()
             # an outage is logged once; a query that fails for it is started again by _recover. A batch that ended
             # since has used both, which spares a connection to each
             if worked or (self._store.check() and self._broker.check()):

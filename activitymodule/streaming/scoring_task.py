@@ -28,11 +28,16 @@ _PROPERTY = "activity.batch"
 
 @dataclass(frozen=True)
 class Batch:
-    """What differs from batch to batch. marking : how to mark what may be queued; None: not at all"""
+    """What differs from batch to batch.
+
+    marking : how to mark what may be queued; None: not at all. late_before_us : Spark takes no reading any more of
+    windows that had ended by then, UTC microseconds; 0: all are taken, or what is late is not noted
+    """
 
     batch_id: int
     query_id: str
     marking: Marking | None
+    late_before_us: int = 0
 
     def text(self) -> str:
         """As the property of a job."""
@@ -48,12 +53,23 @@ class Batch:
 
 def score(batches: Iterator[pa.RecordBatch], scorer: worker.Scorer) -> Iterator[pa.RecordBatch]:
     """`worker.score` with what Spark's job says of the batch."""
-    context = TaskContext.get()
-    assert context is not None
-    batch = Batch.of(context.getLocalProperty(_PROPERTY) or "")
+    batch = _batch_of_task()
+    assert batch is not None
     return worker.score(
         batches, replace(scorer, batch_id=batch.batch_id, query_id=batch.query_id, marking=batch.marking)
     )
+
+
+def late_before_us() -> int:
+    """That of the batch that this task is of; 0 where it is of none."""
+    batch = _batch_of_task()
+    return batch.late_before_us if batch is not None else 0
+
+
+def _batch_of_task() -> Batch | None:
+    context = TaskContext.get()
+    text = context.getLocalProperty(_PROPERTY) if context is not None else None
+    return Batch.of(text) if text else None
 
 
 class ScoringTask:

@@ -65,14 +65,14 @@ class BatchSink:
 
     def write(self, windows: DataFrame, batch_id: int) -> None:
         """Score one batch. Smoothing and the queue's transaction run beside the next batch."""
-        query_id, offsets = self._identity()
+        query_id, offsets, late_before_us = self._identity()
         serving = self._champion.current
         assert serving is not None
         record, marking, shut = self._connection.run(
             self._config, partial(self._begin, query_id, batch_id, offsets, serving)
         )
         serving = self._begun_with(record, serving)
-        counts = self._task_of(serving, shut).run(windows, Batch(batch_id, query_id, marking))
+        counts = self._task_of(serving, shut).run(windows, Batch(batch_id, query_id, marking, late_before_us))
         raise_returned(row["error"] for row in counts)
         self._connection.run(self._config, partial(mark_written, query_id=query_id, batch_id=batch_id))
         count = sum(row["windows"] for row in counts)
@@ -127,14 +127,16 @@ class BatchSink:
         assert record.model_version is not None
         return self._champion.load_version(record.model_version, record.energy_version)
 
-    def _identity(self) -> tuple[str, dict[int, tuple[int, int]]]:
-        """The query's id and this batch's offsets: partition -> (from, until), as Spark is about to commit them."""
+    def _identity(self) -> tuple[str, dict[int, tuple[int, int]], int]:
+        """The query's id; this batch's offsets, partition -> (from, until), as Spark is about to commit them; its
+        watermark, UTC microseconds: Spark drops late readings by this one or by that of the batch before."""
         query_id, execution = self._query = self._query or self._find_query()
         topic = self._config.kafka.topic
-        return query_id, offset_ranges(
+        offsets = offset_ranges(
             progress_offsets(execution.committedOffsets(), topic) or self._start.begins,
             progress_offsets(execution.availableOffsets(), topic),
         )
+        return query_id, offsets, 1000 * int(execution.lastExecution().offsetSeqMetadata().batchWatermarkMs())
 
     def _find_query(self) -> tuple[str, Any]:
         for query in self._spark.streams.active:

@@ -25,6 +25,7 @@ from activitymodule.settings import Settings
 from activitymodule.store.connection import Connection
 from activitymodule.store.dead_letters import PAYLOAD_BYTES, DeadLetters, write_dead_letters
 from activitymodule.store.devices import ModelCache
+from activitymodule.store.late import note_late
 from activitymodule.store.participants import excluded
 from activitymodule.store.people import UNKNOWN_PERSON, Person, people_at, people_for
 from activitymodule.store.predictions import PredictionRows, readings_stored, write_predictions
@@ -37,6 +38,7 @@ from activitymodule.telemetry.excluded import NOTHING_EXCLUDED, Excluded
 from activitymodule.windows.assembling import LOW_COVERAGE, NO_FEATURES, assemble
 from activitymodule.windows.features import features
 from activitymodule.windows.frame import KnownModels
+from activitymodule.windows.late import late_windows
 from activitymodule.windows.panes import arrival_us, decode_panes
 
 T = TypeVar("T")
@@ -86,9 +88,15 @@ def _payloads(values: pa.BinaryArray, rows: np.ndarray) -> list[bytes | None]:
 
 
 def decode(
-    batches: Iterator[pa.RecordBatch], config: Settings, topic_id: str | None = None
+    batches: Iterator[pa.RecordBatch],
+    config: Settings,
+    topic_id: str | None = None,
+    late_before: Callable[[], int] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Messages (value, MESSAGE_COLUMNS and perhaps topic_id) to panes; dead letters go to the store at once.
+
+    late_before : the end, UTC microseconds, of windows that Spark takes no reading of any more; windows with such
+    readings are noted, to be scored from the archive.
 
     Dead letters are committed before the task ends, so before the query commits its offsets; their key is the
     message's place in the topic and the topic's id, so a task that runs twice writes them once. The models that
@@ -113,6 +121,10 @@ def decode(
             _process.devices.learn(named, run)
         if dead.num_rows:
             _write_dead(batch, dead, config, topic_id)
+        if late_before is not None and (
+            late := late_windows(panes, config.windows, late_before(), int(kafka_us.min()))
+        ):
+            _process.connection.run(config, partial(note_late, topic=config.kafka.topic, windows=late))
         yield panes
 
 

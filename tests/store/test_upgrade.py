@@ -56,6 +56,7 @@ START = datetime.fromtimestamp(1_790_000_000, UTC)
 RENAMED = {"says": "summary", "wanted": "required_labels"}
 ADDED_TABLES = {
     "archive_state",
+    "late_windows",
     "model_checks",
     "model_exports",
     "device_calibrations",
