@@ -228,9 +228,21 @@ class Bench:
         finally:
             connection.close()
 
+    def _keep_logs(self) -> Path:
+        """Copy what the children, Spark and the services printed out of the folder, which `close` removes."""
+        kept = HERE / "results" / time.strftime("failed-%Y%m%dT%H%M%S")
+        for pattern in ("*.out", "*.err", "local/logs/*.log"):
+            for log in self.folder.glob(pattern):
+                target = kept / log.relative_to(self.folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(log, target)
+        return kept
+
     def close(self) -> None:
         for child in self.children:
             child.end(seconds=5)
+        if isinstance(sys.exc_info()[1], Exception):  # a failure is being handled
+            say(f"the logs of the failed run: {os.path.relpath(self._keep_logs())}")
         if self.stack is not None:
             with contextlib.suppress(Exception):
                 self.stack.down()
@@ -290,12 +302,12 @@ class Bench:
 
     # ---- topics and store
 
-    def make_topic(self, name: str) -> None:
-        """A topic whose messages carry the time at which the broker took them."""
+    def make_topic(self, name: str, partitions: int = 0) -> None:
+        """A topic whose messages carry the time at which the broker took them. partitions : 0: as the settings say"""
         admin = KafkaAdminClient(bootstrap_servers=self.servers)
         try:
             config = {"message.timestamp.type": "LogAppendTime"}
-            topic = NewTopic(name, self.settings.kafka.partitions, 1, topic_configs=config)
+            topic = NewTopic(name, partitions or self.settings.kafka.partitions, 1, topic_configs=config)
             admin.create_topics([topic])
         finally:
             admin.close()

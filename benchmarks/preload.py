@@ -113,8 +113,8 @@ def fill(args: argparse.Namespace) -> dict[str, object]:
     kinds = pools()
     watches = names(args.devices)
     began = time.monotonic()
-    for step in range(args.seconds * RATE_HZ + 1):
-        stamp = stamp_of(args.start + step / RATE_HZ)
+    for step in range(args.seconds * args.rate + 1):
+        stamp = stamp_of(args.start + step / args.rate)
         for number, watch in enumerate(watches):
             rest = kinds[number % len(kinds)][(step + 97 * number) % POOL]
             sender.send(watch, f'{{"device_id":"{watch}","stamp":"{stamp}",{rest}')
@@ -169,6 +169,7 @@ def main() -> None:
         verb.add_argument("--devices", type=int, required=True)
         verb.add_argument("--seconds", type=int, required=True, help="of readings")
         if job is fill:
+            verb.add_argument("--rate", type=int, default=RATE_HZ, help="readings a second of each")
             verb.add_argument("--start", type=int, required=True, help="epoch seconds of the first reading")
         verb.set_defaults(job=job)
     args = parser.parse_args()
