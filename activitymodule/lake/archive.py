@@ -28,6 +28,7 @@ import pyarrow.compute as pc
 from pyarrow import fs
 
 from activitymodule.errors import ServiceUnavailableError
+from activitymodule.lake.folder import entries, remove_folder
 from activitymodule.settings import Settings, Telemetry, location
 from activitymodule.telemetry.excluded import Excluded
 
@@ -176,7 +177,7 @@ class ArrowFiles:
     def infos(self, folder: str) -> list[fs.FileInfo]:
         """The entries of a folder; [] where there is no such folder."""
         with self._explained():
-            return list(self.system.get_file_info(fs.FileSelector(folder, allow_not_found=True)))
+            return entries(self.system, folder)
 
     def read(self, path: str) -> bytes:
         """As in Files."""
@@ -192,7 +193,7 @@ class ArrowFiles:
     def delete(self, folder: str) -> None:
         """Delete a folder with all that is in it."""
         with self._explained():
-            self.system.delete_dir(folder)
+            remove_folder(self.system, folder)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

@@ -19,7 +19,6 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from pyarrow import fs
 
 from activitymodule.days.columns import SCHEMA
 from activitymodule.lake.folder import LakeFolder
@@ -59,10 +58,7 @@ def month_of(day: date) -> Month:
 
 def months(config: Settings, folder: str = DAILY) -> list[Month]:
     """The months that the lake has, oldest first."""
-    lake = LakeFolder(config, folder)
-    with lake.explained():
-        found = lake.files.get_file_info(fs.FileSelector(lake.base, allow_not_found=True, recursive=True))
-    names = (_MONTH.fullmatch(info.path) for info in found if info.type == fs.FileType.File)
+    names = (_MONTH.fullmatch(path) for path in LakeFolder(config, folder).paths_below())
     return sorted(Month(int(name[1]), int(name[2])) for name in names if name)
 
 

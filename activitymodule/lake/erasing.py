@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from activitymodule.lake.archive import without_excluded
-from activitymodule.lake.folder import LakeFolder
+from activitymodule.lake.folder import LakeFolder, entries, remove_folder
 from activitymodule.learning.gold import PREFIX
 from activitymodule.settings import Telemetry
 from activitymodule.telemetry.traces import Traces
@@ -46,10 +46,7 @@ class Folder(LakeFolder):
 
     def paths(self) -> list[str]:
         """The files below it, checksums of others left out."""
-        with self.explained():
-            found = self.files.get_file_info(fs.FileSelector(self.base, recursive=True, allow_not_found=True))
-        paths = (info.path for info in found if info.is_file)
-        return sorted(path for path in paths if not path.endswith(".crc"))
+        return sorted(path for path in self.paths_below() if not path.endswith(".crc"))
 
     def area(self, path: str) -> str:
         """Which part of the folder a file is in, for reports: without names of people."""
@@ -209,9 +206,9 @@ class Eraser:
         self._folder.files.delete_file(path)
         folder = os.path.dirname(path)
         while _NAMED.fullmatch(os.path.basename(folder)) or os.path.basename(folder).startswith("date="):
-            if self._folder.files.get_file_info(fs.FileSelector(folder, recursive=True)):
+            if entries(self._folder.files, folder):
                 break
-            self._folder.files.delete_dir(folder)
+            remove_folder(self._folder.files, folder)
             folder = os.path.dirname(folder)
 
     def _without_checksum(self, path: str) -> None:

@@ -14,6 +14,35 @@ from activitymodule.errors import ServiceUnavailableError
 from activitymodule.settings import Settings, location
 
 
+def files_below(files: fs.FileSystem, folder: str) -> list[fs.FileInfo]:
+    """The files below a folder, however deep; [] where there is no such folder."""
+    found = files.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
+    return [info for info in found if info.is_file]
+
+
+def entries(files: fs.FileSystem, folder: str) -> list[fs.FileInfo]:
+    """The files and folders in a folder; [] where there is no such folder.
+
+    Of Cloud Storage Arrow lists only folders that have an object of their own, which neither Spark nor gcloud makes:
+    there a folder is what names of files below have in common.
+    """
+    if files.type_name != "gcs":
+        return list(files.get_file_info(fs.FileSelector(folder, allow_not_found=True)))
+    found: dict[str, fs.FileInfo] = {}
+    for info in files_below(files, folder):
+        name, _, deeper = info.path.removeprefix(f"{folder}/").partition("/")
+        found[name] = fs.FileInfo(f"{folder}/{name}", fs.FileType.Directory) if deeper else info
+    return list(found.values())
+
+
+def remove_folder(files: fs.FileSystem, folder: str) -> None:
+    """Delete a folder with all that is in it; nothing where there is none."""
+    files.delete_dir_contents(folder, missing_dir_ok=True)
+    # in object storage it may be gone with its last file
+    if files.get_file_info(folder).type == fs.FileType.Directory:
+        files.delete_dir(folder)
+
+
 class LakeFolder:
     """A folder within `lake.folder`: its file system and its path there."""
 
@@ -29,6 +58,11 @@ class LakeFolder:
             yield
         except (OSError, pa.ArrowInvalid) as error:
             raise ServiceUnavailableError(f"the lake at {self.address} cannot be used: {error}") from error
+
+    def paths_below(self) -> list[str]:
+        """The paths of all files in it, however deep; [] where there is no such folder."""
+        with self.explained():
+            return [info.path for info in files_below(self.files, self.base)]
 
     def is_file(self, path: str) -> bool:
         """Whether there is a file."""

@@ -22,10 +22,9 @@ import pyarrow.csv
 import pyarrow.dataset as ds
 import pyarrow.json
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from activitymodule.errors import DataError
-from activitymodule.lake.folder import LakeFolder
+from activitymodule.lake.folder import LakeFolder, remove_folder
 from activitymodule.settings import Settings
 from activitymodule.store.prediction_columns import COLUMNS
 
@@ -86,11 +85,9 @@ class _Lake(LakeFolder):
 def days(config: Settings) -> list[LakeDay]:
     """The days that the lake has, oldest first; [] where it has none."""
     lake = _Lake(config)
+    paths = (path.split("/") for path in lake.paths_below())
+    names = (_DAY.fullmatch(path[-2]) for path in paths if path[-1] == _FILE)
     with lake.explained():
-        # by their files: Arrow lists no folders of Cloud Storage but for all that is below
-        found = lake.files.get_file_info(fs.FileSelector(lake.base, allow_not_found=True, recursive=True))
-        paths = (info.path.split("/") for info in found if info.base_name == _FILE)
-        names = (_DAY.fullmatch(path[-2]) for path in paths)
         read = (lake.read(date.fromisoformat(name[1])) for name in names if name)
         return sorted(filter(None, read), key=lambda one: one.day)
 
@@ -236,5 +233,5 @@ def delete_days_before(config: Settings, day: date, *, dry_run: bool = False) ->
     old = [one for one in days(config) if one.day < day]
     with lake.explained():
         for one in [] if dry_run else old:
-            lake.files.delete_dir(os.path.dirname(one.path))
+            remove_folder(lake.files, os.path.dirname(one.path))
     return old

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from activitymodule.errors import DataError, NotFoundError, ServiceUnavailableError
+from activitymodule.lake.folder import entries
 from activitymodule.learning.training_set import TrainingSet
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import PERSON_COLUMNS, PersonColumns
@@ -77,7 +78,7 @@ class _Lake:
     def places(self, beginning: str) -> list[str]:
         """Files of a folder whose path in the lake begins so."""
         folder = beginning.rpartition("/")[0]
-        found = self.files.get_file_info(fs.FileSelector(self.path(folder), allow_not_found=True))
+        found = entries(self.files, self.path(folder))
         places = (f"{folder}/{info.base_name}" for info in found if info.is_file)
         return [place for place in places if place.startswith(beginning)]
 

@@ -28,6 +28,7 @@ from pyspark.sql.functions import col
 from sklearn.pipeline import Pipeline
 
 from activitymodule.behaviour.linear import LinearClassifier
+from activitymodule.lake.folder import remove_folder
 
 FILE = "mllib.zip"
 """The model as MLlib saves it: unpack it, then `PipelineModel.load(folder)`."""
@@ -100,7 +101,7 @@ def saved(folder: str, model: PipelineModel) -> bytes:
         whole.mkdir()
         fs.copy_files(base, str(whole), source_filesystem=files)
         packed = _packed(whole)
-    files.delete_dir(base)
+    remove_folder(files, base)
     return packed
 
 

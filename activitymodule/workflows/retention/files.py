@@ -16,6 +16,7 @@ from pyarrow import fs
 
 from activitymodule.errors import ServiceUnavailableError
 from activitymodule.lake import archive
+from activitymodule.lake.folder import entries, files_below, remove_folder
 from activitymodule.registry.versions import cache_folder
 from activitymodule.settings import Settings, location, resolve
 from activitymodule.store.retention import Amount
@@ -51,29 +52,31 @@ def checkpoints_set_aside(config: Settings, before: datetime) -> tuple[fs.FileSy
     address = location(config.spark.checkpoints)
     try:
         files, base = fs.FileSystem.from_uri(address)
-        found = files.get_file_info(fs.FileSelector(base, allow_not_found=True))
+        found = entries(files, base)
     except (OSError, pa.ArrowInvalid) as error:
         raise ServiceUnavailableError(f"the checkpoints at {address} cannot be listed: {error}") from error
     old = []
     for info in found:
         if match := _SET_ASIDE.fullmatch(info.base_name):
-            at = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-        elif _FLEET.fullmatch(info.base_name) and info.mtime is not None:
-            at = info.mtime
+            at: datetime | None = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        elif _FLEET.fullmatch(info.base_name):
+            at = _changed_at(files, info)
         else:
             continue
-        if at < before:
+        if at is not None and at < before:
             old.append(info.path)
     return files, sorted(old)
 
 
+def _changed_at(files: fs.FileSystem, folder: fs.FileInfo) -> datetime | None:
+    """When a folder, or what is in it, changed last: object storage has no time of a folder."""
+    if folder.mtime is not None:
+        return folder.mtime
+    return max((one.mtime for one in files_below(files, folder.path) if one.mtime is not None), default=None)
+
+
 def _amount_of_checkpoints(files: fs.FileSystem, old: list[str]) -> Amount:
-    sizes = (
-        info.size or 0
-        for path in old
-        for info in files.get_file_info(fs.FileSelector(path, recursive=True))
-        if info.is_file
-    )
+    sizes = (info.size or 0 for path in old for info in files_below(files, path))
     return Amount(len(old), sum(sizes))
 
 
@@ -85,7 +88,7 @@ def _delete_checkpoints(run: Run, limit: int) -> Amount:
     files, old = checkpoints_set_aside(run.config, run.before(limit))
     amount = _amount_of_checkpoints(files, old)
     for path in old:
-        files.delete_dir(path)
+        remove_folder(files, path)
     return amount
 
 

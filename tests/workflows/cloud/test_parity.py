@@ -1,4 +1,4 @@
-"""The batch pipeline on a folder and on S3: only settings differ, and the reports are the same bytes.
+"""The batch pipeline on a folder, S3 and Cloud Storage: only settings differ, and the reports are the same bytes.
 
 The archive stays in a folder: Spark reads it, and its file systems for addresses are EMR's and Dataproc's.
 """
@@ -22,8 +22,8 @@ from own_objects import OwnObjects
 from own_settings import replaced
 from pyarrow import fs
 
-from activitymodule.lake import daily, predictions
-from activitymodule.lake.folder import LakeFolder
+from activitymodule.lake import archive, daily, predictions
+from activitymodule.lake.folder import LakeFolder, entries, files_below, remove_folder
 from activitymodule.settings import Settings, resolve
 from activitymodule.store.connection import session
 from activitymodule.store.prediction_days import make_days
@@ -32,6 +32,7 @@ from activitymodule.streaming.session import spark_session
 from activitymodule.workflows import days, preparing
 from activitymodule.workflows.reports import run
 from activitymodule.workflows.retention import run as retention
+from activitymodule.workflows.retention.files import checkpoints_set_aside
 
 HEADER = (
     "stamp,pitch,roll,user_acceleration_x,user_acceleration_y,user_acceleration_z,user_activity_label\n"
@@ -153,7 +154,7 @@ def test_the_pipeline_gives_the_same_bytes_wherever_it_runs(
     windows(settings["file"], SECOND)
     moved = LakeFolder(settings["file"], "predictions")
     found = {}
-    for kind in ("file", "s3"):
+    for kind in addresses:
         place = addresses[kind]
         recorded(f"{place}/raw", people=2)
         if kind != "file":
@@ -168,11 +169,62 @@ def test_the_pipeline_gives_the_same_bytes_wherever_it_runs(
         date(2026, 3, 20),
     }
     assert {"index.html", "metrics.json", "ingestion_summary.json", "dashboard/people.parquet"} <= set(report)
-    summary = json.loads((resolve(settings["s3"].reports.folder) / "ingestion_summary.json").read_text())
-    assert summary["casas"]["path"] == "s3://raw/place/raw"
-    assert found["s3"][0].equals(readings)
-    assert found["s3"][1].equals(records)
-    assert found["s3"][2] == report
+    for kind in ("s3", "gs"):
+        summary = json.loads((resolve(settings[kind].reports.folder) / "ingestion_summary.json").read_text())
+        assert summary["casas"]["path"] == f"{kind}://raw/place/raw"
+        assert found[kind][0].equals(readings)
+        assert found[kind][1].equals(records)
+        assert found[kind][2] == report
+
+
+def put(files: fs.FileSystem, path: str) -> None:
+    """A file, and in object storage nothing else."""
+    if files.type_name == "local":
+        files.create_dir(os.path.dirname(path), recursive=True)
+    with files.open_output_stream(path) as stream:
+        stream.write(b"12345")
+
+
+@pytest.mark.parametrize("scheme", ["file", "s3", "gs"])
+def test_a_folder_is_there_where_a_file_is_below_it(addresses: dict[str, str], scheme: str) -> None:
+    files, base = files_at(f"{addresses[scheme]}/folders")
+    assert entries(files, base) == []
+    for name in ("a/deep/x", "a/y", "ab/x", "z"):
+        put(files, f"{base}/{name}")
+    assert {one.path.removeprefix(f"{base}/"): one.is_file for one in entries(files, base)} == {
+        "a": False,
+        "ab": False,
+        "z": True,
+    }
+    assert {one.base_name for one in files_below(files, f"{base}/a")} == {"x", "y"}
+    for _ in range(2):  # what is gone is no error
+        remove_folder(files, f"{base}/a")
+    assert {one.base_name for one in entries(files, base)} == {"ab", "z"}
+
+
+@pytest.mark.parametrize("scheme", ["file", "s3", "gs"])
+def test_retention_finds_dates_and_checkpoints_wherever_they_lie(
+    addresses: dict[str, str], scheme: str
+) -> None:
+    place = f"{addresses[scheme]}/kept"
+    settings = replaced(
+        Settings(),
+        archive={"folder": f"{place}/archive"},
+        spark={"checkpoints": f"{place}/checkpoints"},
+        kafka={"topic": "t"},
+    )
+    files, base = files_at(place)
+    for day in ("2026-03-01", "2026-03-02"):
+        put(files, f"{base}/archive/t/date={day}/messages-0-0-5-x.parquet")
+    old, fleet = "score-t.set-aside-20260301T000000", f"generate-{'0' * 32}"
+    for folder in ("score-t", old, fleet):
+        put(files, f"{base}/checkpoints/{folder}/deep/1")
+    gone = archive.delete_days_before(settings, date(2026, 3, 2))
+    assert [(one.day, one.files, one.bytes) for one in gone] == [(date(2026, 3, 1), 1, 5)]
+    assert [one.day for one in archive.archived_days(settings)] == [date(2026, 3, 2)]
+    for before, names in ((SECOND, [old]), (datetime.now(UTC) + timedelta(days=1), [fleet, old])):
+        found = checkpoints_set_aside(settings, before)[1]
+        assert [os.path.basename(path) for path in found] == names
 
 
 @pytest.mark.parametrize("scheme", ["s3", "gs"])

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import pyarrow as pa
-from pyarrow import fs
 
 from activitymodule.cloud.bigquery import BigQuery
 from activitymodule.cloud.redshift import Redshift, Value
 from activitymodule.cloud.s3 import Bucket
 from activitymodule.errors import ConfigError
-from activitymodule.lake.folder import LakeFolder
+from activitymodule.lake.folder import LakeFolder, files_below
 from activitymodule.settings import Settings
 from activitymodule.workflows.cloud.warehouse.tables import File, Table
 
@@ -153,9 +152,9 @@ class BigQueryTarget:
         """Size and time of writing, which Cloud Storage gives each new content."""
         lake = LakeFolder(self._config, folder)
         with lake.explained():
-            found = lake.files.get_file_info(fs.FileSelector(lake.base, recursive=True, allow_not_found=True))
+            found = files_below(lake.files, lake.base)
         above = len(lake.base) - len(folder)
-        return {one.path[above:]: f"{one.size}-{one.mtime_ns}" for one in found if one.is_file}
+        return {one.path[above:]: f"{one.size}-{one.mtime_ns}" for one in found}
 
     def make(self, tables: Sequence[Table]) -> None:
         """Tables have a partition for each day, so that replacing a part reads no other."""
