@@ -1,17 +1,19 @@
 """infra/terraform: formatted, and whole: what is used is declared, and what is declared is used and explained.
 
-Terraform itself (or OpenTofu) checks the format, and with a provider's schema everything else; where none is
-installed, that part is skipped. The rest is read from the text.
+Terraform itself (or OpenTofu) checks the format; where none is installed, that part is skipped. The rest is read from
+the text, by a parser of HCL where its structure counts.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,6 +21,8 @@ import yaml
 ROOT = Path(__file__).parents[2] / "infra" / "terraform"
 MODULES = sorted({file.parent for file in ROOT.rglob("*.tf") if ".terraform" not in file.parts})
 ROOTS = [ROOT / "aws", ROOT / "gcp"]
+ARGUMENTS = json.loads(Path(__file__).with_name("terraform_arguments.json").read_text())
+META = {"count", "for_each", "depends_on", "provider"}
 
 
 def named(folder: Path) -> str:
@@ -54,12 +58,76 @@ def test_it_is_formatted() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.fixture(scope="session")
+def parse() -> Callable[[str], Any]:
+    """A parser of HCL: text -> blocks."""
+    query = pytest.importorskip("hcl2.query", reason="python-hcl2 is not installed; run ./init.sh")
+    return query.DocumentView.parse
+
+
+def wrong(body: Any, taken: dict[str, Any], where: str) -> Iterator[str]:
+    """What a block has that its type does not take, and what it lacks."""
+    given = set()
+    for one in body.attributes():
+        given.add(one.name)
+        if one.name not in taken["arguments"].keys() | META:
+            yield f"{where} has no argument {one.name}"
+    for block in body.blocks():
+        dynamic = block.block_type == "dynamic"
+        name = block.name_labels[0] if dynamic else block.block_type
+        given.add(name)
+        if name in taken["blocks"]:
+            inner = block.blocks("content")[0] if dynamic else block
+            yield from wrong(inner, taken["blocks"][name], f"{where}.{name}")
+        # some arguments may be written as blocks, such as the routes of a table
+        elif name not in taken["arguments"].keys() | {"lifecycle"}:
+            yield f"{where} has no block {name}"
+    required = {name for name, needed in taken["arguments"].items() if needed}
+    required |= {name for name, block in taken["blocks"].items() if block["required"]}
+    yield from (f"{where} lacks {name}" for name in sorted(required - given))
+
+
 @pytest.mark.parametrize("folder", MODULES, ids=named)
-def test_brackets_are_balanced(folder: Path) -> None:
-    for file in folder.glob("*.tf"):
-        bare = re.sub(r'"(?:[^"\\]|\\.)*"|#.*', "", file.read_text())
-        for opening, closing in ("{}", "[]", "()"):
-            assert bare.count(opening) == bare.count(closing), f"{file.name}: {opening}{closing}"
+def test_resources_have_the_arguments_of_their_types(folder: Path, parse: Callable[[str], Any]) -> None:
+    """By the schemas of the providers, which tests/support/terraform_arguments.py took from published bindings."""
+    found = []
+    for file in sorted(folder.glob("*.tf")):
+        tree = parse(file.read_text())
+        for kind in ("resource", "data"):
+            for block in tree.blocks(kind):
+                of_type, name = block.name_labels
+                found += wrong(block, ARGUMENTS[f"{kind} {of_type}"], f"{file.name}: {of_type}.{name}")
+    assert found == []
+
+
+def test_the_check_of_arguments_can_fail(parse: Callable[[str], Any]) -> None:
+    good = 'bucket = "a"\n  rule {\n    object_ownership = "b"\n  }'
+    for text, fault in (
+        (good, None),
+        (good.replace("bucket", "bukket"), "has no argument bukket"),
+        (good.replace("rule", "rules"), "has no block rules"),
+        ('bucket = "a"', "lacks rule"),
+        (good.replace("object_ownership", "ownership"), "rule has no argument ownership"),
+        (
+            'bucket = "a"\n  dynamic "rule" {\n    for_each = []\n    content {}\n  }',
+            "rule lacks object_ownership",
+        ),
+    ):
+        name = "aws_s3_bucket_ownership_controls"
+        (block,) = parse(f'resource "{name}" "x" {{\n  {text}\n}}\n').blocks("resource")
+        found = list(wrong(block, ARGUMENTS[f"resource {name}"], "x"))
+        assert bool(found) == bool(fault)
+        assert fault is None or any(fault in one for one in found), found
+
+
+@pytest.mark.parametrize("folder", MODULES, ids=named)
+def test_what_is_referred_to_of_a_resource_is_one_of_its_values(folder: Path) -> None:
+    text = without_comments(folder)
+    pattern = r"(?<![\w.\"/-])(data\.)?((?:aws|google)_\w+)\.\w+(?:\[[^\]]*\])?\.(\w+)"
+    for data, of_type, value in re.findall(pattern, text):
+        taken = ARGUMENTS[f"{'data' if data else 'resource'} {of_type}"]
+        known = {*taken["exports"], *taken["arguments"], *taken["blocks"], "id"}
+        assert value in known, f"{data}{of_type} has no {value}"
 
 
 @pytest.mark.parametrize("folder", MODULES, ids=named)
