@@ -8,7 +8,6 @@ the library.
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -20,17 +19,9 @@ from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound, R
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
-from activitymodule.cloud.google import SCOPES, in_short, sign_in_refused, signed_in
+from activitymodule.cloud.google import SCOPES, busy, refusal, signed_in
 from activitymodule.cloud.redshift import Value
-from activitymodule.errors import (
-    ActivityError,
-    ConfigError,
-    NotAllowedError,
-    NotFoundError,
-    QuotaError,
-    ServiceUnavailableError,
-    StoreError,
-)
+from activitymodule.errors import ActivityError, ConfigError, NotFoundError
 
 Job = bigquery.LoadJob | bigquery.QueryJob
 
@@ -47,19 +38,10 @@ _TYPES = {
     pa.string(): "STRING",
     pa.date32(): "DATE",
 }
-_REGION = re.compile(r"in different locations|not found in location|does not support location", re.IGNORECASE)
-_SIGN_IN = {"authError", "required", "unauthorized", "invalidCredentials"}
-_REFUSED = {"accessDenied", "forbidden", "insufficientPermissions", "accessNotConfigured"}
-_QUOTA = {"quotaExceeded", "billingTierLimitExceeded", "billingNotEnabled", "dailyLimitExceeded"}
-_BUSY = {
-    "rateLimitExceeded",
-    "jobRateLimitExceeded",
-    "backendError",
-    "internalError",
-    "badGateway",
-    "timeout",
-}
-_BUSY_CODES = {408, 429, 500, 502, 503, 504}
+_ROLES = (
+    "bigquery.jobUser on the project, bigquery.dataEditor on the dataset and storage.objectViewer on the lake's "
+    "bucket"
+)
 
 
 class BigQuery:
@@ -185,7 +167,7 @@ class BigQuery:
             if earlier and (failed or not done()):
                 failed = self._failure(begin(f"{key}_{uuid.uuid4().hex[:8]}"))
         if failed is not None:
-            raise _meant(what, 200, *failed)
+            raise _refusal(what, 200, *failed)
 
     def _failure(self, job: Job) -> tuple[str, str] | None:
         """Wait for a job; reason and message of its failure, None where it succeeded."""
@@ -218,35 +200,10 @@ def explained(what: str) -> Iterator[None]:
             yield
     except GoogleAPICallError as error:
         reason = str(error.errors[0].get("reason", "")) if error.errors else ""
-        raise _meant(what, int(error.code or 0), reason, str(error.message)) from error
+        raise _refusal(what, int(error.code or 0), reason, str(error.message)) from error
     except RetryError as error:
-        raise _busy(what, str(error.cause or error)) from error
+        raise busy(what, str(error.cause or error)) from error
 
 
-def _meant(what: str, code: int, reason: str, message: str) -> ActivityError:
-    """Code : of HTTP, 200 for the failure of a job"""
-    said = f"{what}: BigQuery answers {reason or code} ({in_short(message)})"
-    if _REGION.search(message):
-        return ConfigError(f"{said}; make the dataset in the location of the lake's bucket, and load again")
-    if reason in _QUOTA:
-        return QuotaError(f"{said}; wait until the quota is renewed, or ask for a higher one")
-    if reason in _BUSY or code in _BUSY_CODES:
-        return _busy(what, f"{reason or code}: {in_short(message)}")
-    if code == 401 or reason in _SIGN_IN:
-        return sign_in_refused(what, message)
-    if code == 403 or reason in _REFUSED:
-        return NotAllowedError(
-            f"{said}; give this account bigquery.jobUser on the project, bigquery.dataEditor on the dataset and "
-            "storage.objectViewer on the lake's bucket"
-        )
-    if code == 404 or reason == "notFound":
-        return NotFoundError(f"{said}; what is named must be there: make it, or correct cloud.bigquery")
-    if code == 200:
-        return StoreError(f"{said}; nothing of it has an effect, and the next load tries again")
-    return ConfigError(said)
-
-
-def _busy(what: str, why: str) -> ServiceUnavailableError:
-    return ServiceUnavailableError(
-        f"{what}: BigQuery cannot do it now ({in_short(why)}); it was repeated: wait, and run the command again"
-    )
+def _refusal(what: str, code: int, reason: str, message: str) -> ActivityError:
+    return refusal(what, code, reason, message, roles=_ROLES, setting="cloud.bigquery")

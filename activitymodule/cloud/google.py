@@ -29,6 +29,7 @@ from activitymodule.errors import (
     QuotaError,
     ServiceUnavailableError,
     SignInRefusedError,
+    StoreError,
 )
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
@@ -44,6 +45,27 @@ _AGAIN = Retry(
 _PERMISSION = re.compile(
     r"(?<![@\w.-])([a-z]+\.[a-zA-Z]+\.[a-zA-Z]+)(?![\w.])"
 )  # such as dataproc.batches.create
+_REGION = re.compile(r"in different locations|not found in location|does not support location", re.IGNORECASE)
+# reasons of BigQuery, and what other interfaces have as status
+_SIGN_IN = {"UNAUTHENTICATED", "authError", "required", "unauthorized", "invalidCredentials"}
+_REFUSED = {
+    "PERMISSION_DENIED",
+    "accessDenied",
+    "forbidden",
+    "insufficientPermissions",
+    "accessNotConfigured",
+}
+_MISSING = {"NOT_FOUND", "notFound"}
+_QUOTA = {"quotaExceeded", "billingTierLimitExceeded", "billingNotEnabled", "dailyLimitExceeded"}
+_BUSY = {
+    "rateLimitExceeded",
+    "jobRateLimitExceeded",
+    "backendError",
+    "internalError",
+    "badGateway",
+    "timeout",
+}
+_BUSY_CODES = {408, 429, 500, 502, 503, 504}
 _Answer = TypeVar("_Answer", bound="Answer")
 
 
@@ -100,7 +122,8 @@ class Google:
         try:
             if found.ok:
                 return answer.model_validate_json(found.content or b"{}")
-            raise _of_answer(what, found.status_code, _Failure.model_validate_json(found.content).error)
+            error = _Failure.model_validate_json(found.content).error
+            raise refusal(what, found.status_code, error.status, error.message)
         except ValidationError as error:
             raise ServiceUnavailableError(
                 f"{what}: {self.address} answers {found.status_code} with what no interface of Google's does"
@@ -121,45 +144,66 @@ def signed_in(what: str) -> Iterator[None]:
             "`gcloud auth application-default login`"
         ) from error
     except RefreshError as error:
-        raise sign_in_refused(what, str(error)) from error
+        raise _sign_in_refused(what, str(error)) from error
     except (TransportError, RequestException) as error:
         raise ServiceUnavailableError(
-            f"{what}: Google Cloud does not answer ({in_short(str(error))})"
+            f"{what}: Google Cloud does not answer ({_in_short(str(error))})"
         ) from error
     except GoogleAuthError as error:
-        raise NotAllowedError(f"{what}: {in_short(str(error))}") from error
+        raise NotAllowedError(f"{what}: {_in_short(str(error))}") from error
 
 
-def sign_in_refused(what: str, why: str) -> SignInRefusedError:
-    """The error of credentials that are wrong or have expired."""
+def _sign_in_refused(what: str, why: str) -> SignInRefusedError:
     return SignInRefusedError(
-        f"{what}: the credentials are wrong or have expired ({in_short(why)}): sign in again, and repeat"
+        f"{what}: the credentials are wrong or have expired ({_in_short(why)}): sign in again, and repeat"
     )
 
 
-def in_short(message: str) -> str:
+def _in_short(message: str) -> str:
     """A message of Google's on one line."""
     return " ".join(message.split())[:300]
 
 
-def _of_answer(what: str, code: int, error: _Status) -> ActivityError:
-    said = f"{what}: Google answers {error.status or code} ({in_short(error.message)})"
-    match error.status, code:
-        case "UNAUTHENTICATED", _:
-            return sign_in_refused(what, error.message)
-        case "PERMISSION_DENIED", _:
-            right = _PERMISSION.search(error.message)
-            return NotAllowedError(
-                f"{said}; give this account a role with {right[1] if right else 'that permission'}"
-            )
-        case "NOT_FOUND", _:
-            return NotFoundError(said)
-        case "ALREADY_EXISTS", _:
-            return AlreadyThereError(said)
-        case _, 429 | 500 | 502 | 503 | 504:
-            return ServiceUnavailableError(
-                f"{said}; it was repeated several times: wait, and run the command again"
-            )
-        case _ if "quota" in error.message.lower():
-            return QuotaError(f"{said}; wait until others have ended, or ask for a higher quota")
+def busy(what: str, why: str) -> ServiceUnavailableError:
+    """The error of a service that cannot do now what it can do later."""
+    return ServiceUnavailableError(
+        f"{what}: Google cannot do it now ({_in_short(why)}); it was repeated several times: wait, and run the command "
+        "again"
+    )
+
+
+def refusal(
+    what: str,
+    code: int,
+    reason: str,
+    message: str,
+    *,
+    roles: str = "a role with that permission",
+    setting: str = "",
+) -> ActivityError:
+    """What an answer of Google's means. what : was asked of it
+
+    code : of HTTP, 200 for the failure of a job of BigQuery; reason : of BigQuery, or the status of others
+    roles : that are needed, where the message names no permission; setting : that names what must be there
+    """
+    said = f"{what}: Google answers {reason or code} ({_in_short(message)})"
+    if _REGION.search(message):
+        return ConfigError(f"{said}; make the dataset in the location of the lake's bucket, and load again")
+    if reason in _QUOTA:
+        return QuotaError(f"{said}; wait until the quota is renewed, or ask for a higher quota")
+    if reason in _BUSY or code in _BUSY_CODES:
+        return busy(what, f"{reason or code}: {message}")
+    if reason in _SIGN_IN or code == 401:
+        return _sign_in_refused(what, message)
+    if reason in _REFUSED or code == 403:
+        right = _PERMISSION.search(message)
+        return NotAllowedError(f"{said}; give this account {f'a role with {right[1]}' if right else roles}")
+    if reason in _MISSING or code == 404:
+        return NotFoundError(f"{said}; make it, or correct {setting}" if setting else said)
+    if reason == "ALREADY_EXISTS":
+        return AlreadyThereError(said)
+    if code == 200:
+        return StoreError(f"{said}; nothing of it has an effect, and the next load tries again")
+    if "quota" in message.lower():
+        return QuotaError(f"{said}; wait until others have ended, or ask for a higher quota")
     return ConfigError(said)

@@ -23,12 +23,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from own_google import PROJECT, service_account
 from own_objects import OwnObjects
 from own_tables import OwnTables
 
-PROJECT, DATASET = "a-project", "activity"
+DATASET = "activity"
 Answer = tuple[int, Any]
 _DUCK = {
     "INTEGER": "BIGINT",
@@ -366,24 +365,9 @@ def own_google(folder: Path) -> Iterator[OwnGoogle]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"own": own}))
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
-    key = rsa.generate_private_key(public_exponent=65537, key_size=1024).private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    account = {
-        "type": "service_account",
-        "project_id": PROJECT,
-        "private_key_id": "a-key",
-        "private_key": key.decode(),
-        "client_email": f"loader@{PROJECT}.iam.gserviceaccount.com",
-        "client_id": "1",
-        "token_uri": f"{address}/token",
-    }
-    (folder / "account.json").write_text(json.dumps(account))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
-            "GOOGLE_APPLICATION_CREDENTIALS": str(folder / "account.json"),
+            "GOOGLE_APPLICATION_CREDENTIALS": service_account(folder, address),
             "BIGQUERY_EMULATOR_HOST": address,
             "CLOUD_STORAGE_EMULATOR_ENDPOINT": own.objects.address,
             "NO_PROXY": "127.0.0.1",

@@ -39,6 +39,11 @@ def trust(service: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
+def make_role(name: str, service: str) -> None:
+    """A role that a service may use."""
+    boto3.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust(f"{service}.amazonaws.com"))
+
+
 def settings_for(scheme: str, **cloud: Any) -> Settings:
     """Settings with something staged."""
     target_at(f"{scheme}raw/jobs").write_whole(CURRENT, staged(scheme).model_dump_json().encode())
@@ -74,9 +79,7 @@ class Serverless:
     look = "emr-serverless GetJobRun"
 
     def make(self) -> Settings:
-        boto3.client("iam").create_role(
-            RoleName="activity-engine", AssumeRolePolicyDocument=trust("emr-serverless.amazonaws.com")
-        )
+        make_role("activity-engine", "emr-serverless")
         # moto knows no emr-spark-8.0.0
         image = f"{ACCOUNT}.dkr.ecr.{AWS_REGION}.amazonaws.com/activity/spark:1"
         more = {"role": ROLE, "image": image, "release": "emr-7.9.0", "security_groups": ["sg-1"]}
@@ -109,9 +112,9 @@ class Cluster:
     look = "elasticmapreduce DescribeStep"
 
     def make(self) -> Settings:
+        make_role("EMR_DefaultRole", "elasticmapreduce")
+        make_role("EMR_EC2_DefaultRole", "ec2")
         iam = boto3.client("iam")
-        for name, service in (("EMR_DefaultRole", "elasticmapreduce"), ("EMR_EC2_DefaultRole", "ec2")):
-            iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust(f"{service}.amazonaws.com"))
         iam.create_instance_profile(InstanceProfileName="EMR_EC2_DefaultRole")
         iam.add_role_to_instance_profile(
             InstanceProfileName="EMR_EC2_DefaultRole", RoleName="EMR_EC2_DefaultRole"

@@ -144,6 +144,24 @@ def _handler(google: OwnGoogle) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+def service_account(folder: Path, address: str) -> str:
+    """The path of a file with credentials, whose tokens are given at an address."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    account = {
+        "type": "service_account",
+        "project_id": PROJECT,
+        "private_key_id": "1",
+        "private_key": key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode(),
+        "client_email": f"engine@{PROJECT}.iam.gserviceaccount.com",
+        "client_id": "1",
+        "token_uri": f"{address}/token",
+    }
+    (folder / "account.json").write_text(json.dumps(account))
+    return str(folder / "account.json")
+
+
 @contextmanager
 def own_google(folder: Path) -> Iterator[OwnGoogle]:
     """A Dataproc and a Cloud Storage with the bucket `raw`, which google-auth and Arrow find by the environment."""
@@ -154,23 +172,10 @@ def own_google(folder: Path) -> Iterator[OwnGoogle]:
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     google.address = f"http://127.0.0.1:{server.server_port}"
-    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
-    account = {
-        "type": "service_account",
-        "project_id": PROJECT,
-        "private_key_id": "1",
-        "private_key": key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode(),
-        "client_email": "engine@a-project.iam.gserviceaccount.com",
-        "client_id": "1",
-        "token_uri": f"{google.address}/token",
-    }
-    (folder / "account.json").write_text(json.dumps(account))
     storage = create_server("127.0.0.1", 0, in_memory=True, default_bucket=google.bucket)
     storage.start()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(folder / "account.json"))
+        patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", service_account(folder, google.address))
         patch.setenv("CLOUD_STORAGE_EMULATOR_ENDPOINT", f"http://127.0.0.1:{storage._api._httpd.server_port}")
         patch.setenv("NO_PROXY", "127.0.0.1")
         try:
