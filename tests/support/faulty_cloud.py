@@ -24,13 +24,15 @@ _LABEL = re.compile(r"\\\{[^}]+\\\}")
 
 @dataclass
 class Fault:
-    """An answer in place of moto's. call : a pattern of `SERVICE OPERATION`; times : after so many it is over."""
+    """An answer in place of moto's. call : a pattern of `SERVICE OPERATION`; times : after so many it is over; after :
+    so many calls that pass before."""
 
     call: str
     status: int
     code: str
     message: str = "it is so"
     times: int = 1
+    after: int = 0
 
 
 @dataclass
@@ -50,6 +52,9 @@ class FaultyCloud:
     def fault(self, call: str) -> Fault | None:
         for one in self.faults:
             if re.fullmatch(one.call, call) and one.times:
+                if one.after:
+                    one.after -= 1
+                    continue
                 one.times -= 1
                 return one
         return None

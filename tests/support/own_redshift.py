@@ -23,11 +23,13 @@ _COPY = re.compile(r"COPY (\w+) FROM '([^']+)' IAM_ROLE default FORMAT AS PARQUE
 
 
 class OwnRedshift(OwnTables):
-    """A database, and a client of it. after_call : asked when a call was carried out, before its answer goes back"""
+    """A database, and a client of it. after_call : asked when a call was carried out, before its answer goes back;
+    refuse : the code of an error in place of an operation, None: it is carried out"""
 
     def __init__(self) -> None:
         super().__init__("redshift")
         self.after_call: Callable[[], None] = lambda: None
+        self.refuse: Callable[[str], str | None] = lambda operation: None
         self._results: dict[str, dict[str, Any]] = {}
         self.client: BaseClient = boto3.client(
             "redshift-data",
@@ -41,6 +43,9 @@ class OwnRedshift(OwnTables):
     def _answer(self, model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
         body = json.loads(params["body"])
         answer: dict[str, Any]
+        if (code := self.refuse(model.name)) is not None:
+            refused = {"Error": {"Code": code, "Message": "it is so"}}
+            return SimpleNamespace(status_code=400, headers={}, raw=None), refused
         if model.name == "DescribeStatement":
             answer = {"Id": body["Id"], **self._results[body["Id"]]["status"]}
         elif model.name == "GetStatementResult":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 from faulty_cloud import FaultyCloud, faulty_cloud
 from own_cloud import own_cloud
 from own_engines import Batches, Case, Cluster, Serverless, backend
@@ -55,6 +58,21 @@ def faulty(before_aws: FaultyCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator
     assert problems == [], "botocore's models have it otherwise"
     for service in ("emr", "emr-serverless", "iam", "glue"):
         backend(service).reset()
+
+
+@pytest.fixture(autouse=True)
+def one_client_of_a_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands make each client once: making one takes as long as several calls of it, and a test is many commands."""
+    made: dict[object, BaseClient] = {}
+    real = boto3.client
+
+    def client(service: str, **options: Any) -> BaseClient:
+        named = {key: value for key, value in os.environ.items() if key.startswith("AWS_")}
+        key = str((service, options, named))
+        made[key] = made.get(key) or real(service, **options)
+        return made[key]
+
+    monkeypatch.setattr(boto3, "client", client)
 
 
 @pytest.fixture(params=["emr", "emr-ec2", "dataproc"])

@@ -13,7 +13,15 @@ import pytest
 from lake_files import day_file, prediction_file
 from own_settings import replaced
 
-from activitymodule.errors import ConfigError, StoreError
+from activitymodule.errors import (
+    ActivityError,
+    ConfigError,
+    NotAllowedError,
+    QuotaError,
+    ServiceUnavailableError,
+    SignInRefusedError,
+    StoreError,
+)
 from activitymodule.settings import Settings
 from activitymodule.workflows.cloud.warehouse import loading
 from activitymodule.workflows.cloud.warehouse.loading import LoadReport, replacing
@@ -243,3 +251,38 @@ def test_what_is_missing_is_said(part: dict[str, Any], match: str) -> None:
 def test_texts_are_quoted() -> None:
     target = RedshiftTarget.__new__(RedshiftTarget)
     assert target.text("it's") == "'it''s'"
+
+
+@pytest.mark.parametrize("call", ["BatchExecuteStatement", "DescribeStatement"])
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("AccessDeniedException", NotAllowedError),
+        ("ThrottlingException", ServiceUnavailableError),
+        ("ExpiredTokenException", SignInRefusedError),
+        ("ActiveStatementsExceededException", QuotaError),
+    ],
+)
+def test_what_redshift_refuses_is_one_sentence_and_goes_on(
+    redshift_warehouse: Any, call: str, code: str, error: type[ActivityError]
+) -> None:
+    """Refused as the statement is asked for, or as it is waited for: then it has an effect, and is not repeated."""
+    own = redshift_warehouse
+    own.put(*day_file(JANUARY, ["p1"]))
+    load(own)
+    own.put(*day_file(JANUARY, ["p1", "p2"]))
+    before = len(own.tables.transactions)
+
+    def refuse(operation: str) -> str | None:
+        copied = any("COPY" in one for part in own.tables.transactions[before:] for one in part)
+        return code if operation == call and copied == (call == "DescribeStatement") else None
+
+    own.tables.refuse = refuse
+    with pytest.raises(error) as caught:
+        load(own)
+    assert "\n" not in str(caught.value)
+    assert counts(own)[0] == {"BatchExecuteStatement": 1, "DescribeStatement": 2}[call]
+    own.tables.refuse = lambda operation: None
+    load(own)
+    assert counts(own)[0] == 2
+    assert ledger(own) == [(1, 1, 1), (2, 2, 2)]
