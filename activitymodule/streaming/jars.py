@@ -4,7 +4,7 @@ jars.lock names each file with its SHA-256 in the form `sha256sum -c` reads, aft
 coordinate. Files are downloaded into a folder beside the target, which takes the target's place when every hash is
 right. init.sh runs `python -m activitymodule.streaming.jars` once packages are installed. With --lock it resolves the
 coordinates below by Ivy, which pyspark brings, and writes the list anew; with --spark42 it fetches the connector of
-Spark 4.2.
+Spark 4.2, with --s3 Hadoop's file system for S3, for a Spark that is not EMR's.
 
 Files come from Maven Central, at the address that Ivy has; MAVEN_URL names another repository, IVYSETTINGS a settings
 file for Ivy.
@@ -38,7 +38,10 @@ from activitymodule.streaming.java import find_java
 # kafka-clients: 3.9.0, which the connector asks for, has CVE-2026-35554 and CVE-2025-27817.
 # The local file system of com.globalmentor forks no process for each file it writes, as Hadoop's own does.
 # Kafka's jars bring no logging backend; without one the broker logs nothing.
+# hadoop-aws: of the version of Hadoop that pyspark brings. It asks for all of AWS's SDK in one file of 500 MB; the
+# modules that it uses are named in its place.
 _BARE_FILE_SYSTEM = ("com.globalmentor", "hadoop-bare-naked-local-fs", "0.1.0")
+_AWS = "2.29.52"  # as Hadoop 3.4.2 has it
 COORDINATES = {
     "spark": (
         ("org.apache.spark", "spark-sql-kafka-0-10_2.13", "4.0.0"),
@@ -53,7 +56,14 @@ COORDINATES = {
         ("org.apache.spark", "spark-sql-kafka-0-10_2.13", "4.2.0"),
         _BARE_FILE_SYSTEM,
     ),
+    "s3": (
+        ("org.apache.hadoop", "hadoop-aws", "3.4.1"),
+        ("software.amazon.awssdk", "s3-transfer-manager", _AWS),
+        ("software.amazon.awssdk", "sts", _AWS),
+    ),
 }
+_ALONE = {"hadoop-aws"}
+"""Artifacts without what they depend on."""
 NEEDED = ("kafka", "spark")
 _ROOT_IN_IVY = re.compile(rb"https://[\w.-]+/maven2/")
 TRIES = 3
@@ -199,6 +209,7 @@ def _resolve(coordinate: tuple[str, str, str], target: Path, cache: Path) -> Non
         *[str(find_java()), "-jar", str(_ivy()), "-cache", str(cache), "-confs", "default"],
         *(["-settings", settings] if settings else []),
         *["-dependency", *coordinate],
+        *(["-notransitive"] if coordinate[1] in _ALONE else []),
         *["-retrieve", str(target / "[organisation]=[artifact]=[revision].[ext]")],
     ]
     ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
@@ -252,7 +263,8 @@ def main() -> int:
         if "--lock" in sys.argv[1:]:
             write_lock(root, say)
         else:
-            fetch(root, say, ("spark42",) if "--spark42" in sys.argv[1:] else NEEDED)
+            others = [name for name in ("spark42", "s3") if f"--{name}" in sys.argv[1:]]
+            fetch(root, say, others or NEEDED)
     except ActivityError as error:
         say(str(error))
         return error.exit_code
