@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, RetryAction, RetryRule, dag, task
+from airflow.sdk import CronTriggerTimetable, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from activitymodule.errors import LASTING
 from activitymodule.orchestration.names import ASSIGN_PERSONAS, XCom
+from activitymodule.orchestration.retries import retries
 from activitymodule.settings import load
 
 CONFIG = load()
@@ -29,12 +29,7 @@ CONFIG = load()
     dagrun_timeout=timedelta(hours=2),
     tags=["activity", "days"],
     doc_md=__doc__,
-    default_args={
-        "retries": 2,
-        "retry_delay": timedelta(minutes=5),
-        "retry_exponential_backoff": 2.0,
-        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([*LASTING], action=RetryAction.FAIL)]),
-    },
+    default_args=retries(pause=timedelta(minutes=5)),
 )
 def assign_personas() -> None:
     """The DAG."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
+from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
-from activitymodule.errors import LASTING
 from activitymodule.orchestration.names import BUILD_DAYS, XCom
 from activitymodule.orchestration.params import refuse_unknown
+from activitymodule.orchestration.retries import retries
 from activitymodule.settings import load
 
 CONFIG = load()
@@ -34,12 +34,7 @@ PARAMS = {
     params=PARAMS,
     tags=["activity", "days"],
     doc_md=__doc__,
-    default_args={
-        "retries": 2,
-        "retry_delay": timedelta(minutes=5),
-        "retry_exponential_backoff": 2.0,
-        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([*LASTING], action=RetryAction.FAIL)]),
-    },
+    default_args=retries(pause=timedelta(minutes=5)),
 )
 def build_days() -> None:
     """The DAG."""

@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
+from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
-from activitymodule.errors import LASTING
 from activitymodule.orchestration.names import DRIFT_REPORT, RETRAIN, XCom
 from activitymodule.orchestration.params import refuse_unknown
+from activitymodule.orchestration.retries import retries
 from activitymodule.settings import load
 
 log = logging.getLogger(__name__)
@@ -52,12 +52,7 @@ PARAMS = {
     params=PARAMS,
     tags=["activity", "monitoring"],
     doc_md=__doc__,
-    default_args={
-        "retries": 2,
-        "retry_delay": timedelta(seconds=30),
-        "retry_exponential_backoff": 2.0,
-        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([*LASTING], action=RetryAction.FAIL)]),
-    },
+    default_args=retries(pause=timedelta(seconds=30)),
 )
 def drift_report() -> None:
     """The DAG."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, RetryAction, RetryRule, dag, task
+from airflow.sdk import CronTriggerTimetable, dag, task
 
-from activitymodule.errors import LASTING
 from activitymodule.orchestration.names import LOAD_WAREHOUSE, XCom
+from activitymodule.orchestration.retries import retries
 from activitymodule.settings import load
 
 CONFIG = load()
@@ -28,12 +28,7 @@ CONFIG = load()
     dagrun_timeout=timedelta(hours=12),
     tags=["activity", "cloud"],
     doc_md=__doc__,
-    default_args={
-        "retries": 2,
-        "retry_delay": timedelta(minutes=5),
-        "retry_exponential_backoff": 2.0,
-        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([*LASTING], action=RetryAction.FAIL)]),
-    },
+    default_args=retries(pause=timedelta(minutes=5)),
 )
 def load_warehouse() -> None:
     """The DAG."""

@@ -11,11 +11,11 @@ import shlex
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
+from airflow.sdk import Param, dag, task
 
-from activitymodule.errors import LASTING
 from activitymodule.orchestration.names import PREPROCESS_ON_EMR, XCom, token_of
 from activitymodule.orchestration.params import refuse_unknown
+from activitymodule.orchestration.retries import retries
 from activitymodule.settings import load
 
 CONFIG = load()
@@ -42,12 +42,7 @@ PARAMS = {
     params=PARAMS,
     tags=["activity", "recordings", "cloud"],
     doc_md=__doc__,
-    default_args={
-        "retries": 2,
-        "retry_delay": timedelta(minutes=5),
-        "retry_exponential_backoff": 2.0,
-        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([*LASTING], action=RetryAction.FAIL)]),
-    },
+    default_args=retries(pause=timedelta(minutes=5)),
 )
 def preprocess_on_emr() -> None:
     """The DAG."""

@@ -12,6 +12,7 @@ from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
 from activitymodule.errors import ActivityError
 from activitymodule.orchestration.names import RETENTION, XCom
+from activitymodule.orchestration.retries import retries
 from activitymodule.settings import load
 
 CONFIG = load()
@@ -36,7 +37,7 @@ CONFIG = load()
     },
     tags=["activity", "store"],
     doc_md=__doc__,
-    default_args={"retries": 2, "retry_delay": timedelta(minutes=5), "retry_exponential_backoff": 2.0},
+    default_args=retries(pause=timedelta(minutes=5)),
 )
 def retention() -> None:
     """The DAG."""

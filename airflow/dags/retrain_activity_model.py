@@ -21,17 +21,14 @@ from airflow.sdk import (
     Asset,
     AssetOrTimeSchedule,
     CronTriggerTimetable,
-    ExceptionRetryPolicy,
     Param,
-    RetryAction,
-    RetryRule,
     dag,
     task,
 )
 
-from activitymodule.errors import LASTING
 from activitymodule.orchestration.names import APPROVAL, LABELS, LABELS_URI, RETRAIN, XCom
 from activitymodule.orchestration.params import refuse_unknown
+from activitymodule.orchestration.retries import retries
 from activitymodule.settings import load
 
 log = logging.getLogger(__name__)
@@ -125,12 +122,8 @@ It would replace version {{ ti.xcom_pull(task_ids='gate')['champion'] }}. Run {{
     tags=["activity", "learning"],
     doc_md=__doc__,
     default_args={
-        "retries": 3,
-        "retry_delay": timedelta(seconds=10),
-        "retry_exponential_backoff": 3.0,
+        **retries(3, pause=timedelta(seconds=10), growth=3.0),
         "max_retry_delay": timedelta(minutes=10),
-        # a wrong setting, wrong data and a missing model stay so: no retry
-        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([*LASTING], action=RetryAction.FAIL)]),
         "execution_timeout": timedelta(hours=3),
         "on_failure_callback": _failed,
     },

@@ -12,17 +12,14 @@ from typing import Any
 from airflow.sdk import (
     Asset,
     DeltaTriggerTimetable,
-    ExceptionRetryPolicy,
     Param,
-    RetryAction,
-    RetryRule,
     dag,
     task,
 )
 
-from activitymodule.errors import LASTING
 from activitymodule.orchestration.names import LABELS, LABELS_URI, WATCH_LABELS
 from activitymodule.orchestration.params import refuse_unknown
+from activitymodule.orchestration.retries import retries
 from activitymodule.settings import load
 
 CONFIG = load()
@@ -57,12 +54,7 @@ PARAMS = {
     params=PARAMS,
     tags=["activity", "learning"],
     doc_md=__doc__,
-    default_args={
-        "retries": 2,
-        "retry_delay": timedelta(seconds=30),
-        "retry_exponential_backoff": 2.0,
-        "retry_policy": ExceptionRetryPolicy(rules=[RetryRule([*LASTING], action=RetryAction.FAIL)]),
-    },
+    default_args=retries(pause=timedelta(seconds=30)),
 )
 def watch_labels() -> None:
     """The DAG."""
