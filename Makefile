@@ -19,9 +19,9 @@ export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/bytecode
 
 # test processes share the cores: more threads in numpy and LightGBM only make them wait for each other
-unit coverage unit-on test test-services: export OMP_NUM_THREADS ?= 1
+unit coverage unit-on tests test-services: export OMP_NUM_THREADS ?= 1
 
-.PHONY: help init up down demo demo-loop report rerun-all-force check unit coverage unit-on test test-services test-docker test-spark42 wheel-check \
+.PHONY: help init up down demo demo-loop report rerun-all-force check unit coverage unit-on test tests test-services test-docker test-spark42 wheel-check \
 	soak bench lock release audit docs pictures clean
 
 help: ## this list
@@ -67,7 +67,11 @@ coverage: init ## the unit tests with their coverage; fails below 90 % in the pa
 unit-on: init ## the unit tests on other Pythons, each in an environment of its own: make unit-on PYTHON=3.13
 	@.ci/unit-on $(PYTHON)
 
-test: check ## check, then all tests but the long ones, two files at a time
+test: init ## check, and beside it all tests but the long ones, two files at a time
+	@$(MAKE) --no-print-directory -j2 check tests
+
+# mypy has one process, so that it fits beside the first tests
+tests: init
 	$(BIN)/pytest -m "not soak and not docker" --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 test-services: init ## the tests that make unit leaves out, but the long ones

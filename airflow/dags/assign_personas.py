@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from activitymodule.orchestration.names import ASSIGN_PERSONAS, XCom
+from activitymodule.orchestration.params import refuse_unknown
 from activitymodule.orchestration.retries import retries
 from activitymodule.settings import load
 
@@ -35,8 +37,9 @@ def assign_personas() -> None:
     """The DAG."""
 
     @task
-    def assign() -> XCom:
+    def assign(params: Any = None) -> XCom:
         """All participants."""
+        refuse_unknown(ASSIGN_PERSONAS, params, ())
         # scikit-learn and PyArrow take seconds, and the DAG processor reads this file every minute
         from activitymodule.workflows.behaviour import personas
 

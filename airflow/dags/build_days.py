@@ -42,10 +42,10 @@ def build_days() -> None:
     @task
     def build(params: Any = None) -> XCom:
         """All days that are due."""
+        refuse_unknown(BUILD_DAYS, params, PARAMS)
         # Spark and PyArrow take seconds, and the DAG processor reads this file every minute
         from activitymodule.workflows import days
 
-        refuse_unknown(BUILD_DAYS, params, PARAMS)
         first, last = (date.fromisoformat(params[name]) if params[name] else None for name in PARAMS)
         return days.build(CONFIG, first, last, say=print).model_dump(mode="json")
 

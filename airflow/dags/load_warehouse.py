@@ -7,10 +7,12 @@ The same as `activity warehouse load`. A run that is interrupted is done again b
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, dag, task
 
 from activitymodule.orchestration.names import LOAD_WAREHOUSE, XCom
+from activitymodule.orchestration.params import refuse_unknown
 from activitymodule.orchestration.retries import retries
 from activitymodule.settings import load
 
@@ -34,8 +36,9 @@ def load_warehouse() -> None:
     """The DAG."""
 
     @task
-    def load_files() -> XCom:
+    def load_files(params: Any = None) -> XCom:
         """All parts that are due."""
+        refuse_unknown(LOAD_WAREHOUSE, params, ())
         # boto3 and PyArrow take seconds, and the DAG processor reads this file every minute
         from activitymodule.workflows.cloud.warehouse import loading
 

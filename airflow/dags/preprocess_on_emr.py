@@ -50,10 +50,10 @@ def preprocess_on_emr() -> None:
     @task
     def run(params: Any = None, run_id: Any = None) -> XCom:
         """Starts the job, and waits for its end."""
+        refuse_unknown(PREPROCESS_ON_EMR, params, PARAMS)
         # boto3 takes a second, and the DAG processor reads this file every minute
         from activitymodule.workflows.cloud import running
 
-        refuse_unknown(PREPROCESS_ON_EMR, params, PARAMS)
         request = running.Request(
             "preprocess",
             tuple(shlex.split(params["words"] or "")),

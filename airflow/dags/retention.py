@@ -12,10 +12,19 @@ from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
 from activitymodule.errors import ActivityError
 from activitymodule.orchestration.names import RETENTION, XCom
+from activitymodule.orchestration.params import refuse_unknown
 from activitymodule.orchestration.retries import retries
 from activitymodule.settings import load
 
 CONFIG = load()
+PARAMS = {
+    "dry_run": Param(
+        False,
+        type="boolean",
+        title="Dry run",
+        description="Only count what would go; delete nothing.",
+    )
+}
 
 
 @dag(
@@ -27,14 +36,7 @@ CONFIG = load()
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),
-    params={
-        "dry_run": Param(
-            False,
-            type="boolean",
-            title="Dry run",
-            description="Only count what would go; delete nothing.",
-        )
-    },
+    params=PARAMS,
     tags=["activity", "store"],
     doc_md=__doc__,
     default_args=retries(pause=timedelta(minutes=5)),
@@ -45,6 +47,7 @@ def retention() -> None:
     @task
     def apply(params: Any = None) -> XCom:
         """All kinds, one after the other; fails where one of them could not be done."""
+        refuse_unknown(RETENTION, params, PARAMS)
         # PyArrow takes seconds, and the DAG processor reads this file every minute
         from activitymodule.workflows.retention import run
 

@@ -191,17 +191,10 @@ def test_a_run_from_the_rest_interface_to_a_new_champion(own: Stack, weak_model:
     assert airflow.run_of(settings, RETRAIN, run_id).state == "success"
     assert [run.run_id for run in airflow.runs(settings, RETRAIN)] == [run_id]
 
-    # new labels, said from outside, set off a run by themselves, and its check ends it
+    # new labels, said from outside, set off a run by themselves
     airflow.announce_labels(settings, 60)
     assert until(lambda: len(airflow.runs(settings, RETRAIN)) == 2)
-    newest = airflow.runs(settings, RETRAIN)[0]
-    assert newest.kind == "asset_triggered"
-    assert until(
-        lambda: (
-            [run["state"] for run in runs_in_store(settings) if run["run_id"] == newest.run_id]
-            == ["unneeded"]
-        )
-    )
+    assert airflow.runs(settings, RETRAIN)[0].kind == "asset_triggered"
 
     own.down()
     assert marked(str(own.folder)) == []

@@ -16,7 +16,8 @@ from activitymodule.orchestration.names import LABELS, RETRAIN
 from activitymodule.settings import project_root
 
 LOOK = """
-import json, sys
+import inspect, json, sys
+from activitymodule.errors import ConfigError
 from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -39,6 +40,15 @@ for dag in bag.dags.values():
     }
 heavy = ("pyspark", "sklearn", "mlflow", "psycopg2", "kafka", "numpy", "pandas", "pyarrow", "lightgbm")
 found["heavy"] = [name for name in heavy if name in sys.modules]
+found["refusals"] = {}
+for dag in bag.dags.values():
+    for one in dag.roots:
+        if "params" not in inspect.signature(one.python_callable).parameters:
+            continue
+        try:
+            one.python_callable(params={**dag.params.dump(), "forse": True})
+        except ConfigError as error:
+            found["refusals"][dag.dag_id] = str(error)
 found["ours"] = sorted(name for name in sys.modules if name.startswith("activitymodule"))
 print("ANSWER " + json.dumps(found))
 """
@@ -148,6 +158,13 @@ def test_the_retraining_is_one_line_of_steps_with_a_callback_on_failure(bag: dic
         "settle": ["report"],
         "report": [],
     }
+
+
+def test_a_param_that_a_dag_does_not_have_is_refused(bag: dict[str, Any]) -> None:
+    """Before the first task does anything: a mistyped `dry_run` deletes nothing."""
+    assert bag["refusals"].keys() == bag["dags"].keys()
+    assert all("'forse'" in said for said in bag["refusals"].values())
+    assert "did you mean force?" in bag["refusals"][RETRAIN]
 
 
 def test_new_labels_trigger_the_retraining(bag: dict[str, Any]) -> None:

@@ -42,8 +42,6 @@ def test_a_run_that_is_not_needed_ends_at_its_check_with_the_reason(
     airflow_settings: Settings, weak_model: Path, try_dag: Callable[..., Any]
 ) -> None:
     settings = airflow_settings
-    first = try_dag(RETRAIN, "2026-11-01T03:00:00+00:00").result()
-    assert ended_at_its_check(settings, first) == "no_champion"
     version = register(settings, settings.registry.classifier, weak_model, {})
     serve(settings, version)
     # forced, with labels of which none may be learned from: they all evaluate
@@ -51,16 +49,6 @@ def test_a_run_that_is_not_needed_ends_at_its_check_with_the_reason(
     forced = try_dag(RETRAIN, "2026-11-01T04:00:00+00:00", force=True).result()
     assert ended_at_its_check(settings, forced) == "nothing_to_learn"
     assert serving(settings) == version.version
-
-
-def test_a_run_with_a_param_that_the_dag_does_not_have_is_refused(
-    airflow_settings: Settings, try_dag: Callable[..., Any]
-) -> None:
-    trial = try_dag(RETRAIN, "2026-11-01T05:00:00+00:00", forse=True)
-    run = trial.result()
-    assert (run["state"], run["tasks"]["check"]) == ("failed", "failed")
-    assert "has no Param 'forse'; did you mean force?" in trial.log.read_text()
-    assert runs_in_store(airflow_settings) == []
 
 
 def test_a_run_that_failed_and_was_killed_continues_and_promotes(

@@ -29,7 +29,7 @@ from activitymodule.store.queries import fetch_one
 from activitymodule.store.retraining import begin_run, finish_run
 from activitymodule.store.users import add_token
 
-WATCHES = 20
+WATCHES = 40
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +89,7 @@ def observed(
                 # so many that of those whom two people label alike one is of the audit share
                 and count("SELECT count(*) FROM queue_items WHERE stratum = 'audit'") >= 8
                 # complete windows, enough for a drift report
-                and count("SELECT coalesce(sum(windows), 0) FROM feature_minutes") >= 2 * WATCHES
+                and count("SELECT coalesce(sum(windows), 0) FROM feature_minutes") >= WATCHES
                 and count("SELECT count(*) FROM dead_letters") > 0
             ),
             900,

@@ -12,7 +12,7 @@ from activitymodule.models.bundle import ModelBytes, ScoringModel, load_model
 from activitymodule.models.export import check_size
 from activitymodule.settings import Windows
 
-_SPEED_WINDOWS = 2048
+_SPEED_WINDOWS = 1024
 _SPEED_TRIES = 3
 
 
