@@ -137,7 +137,7 @@ def _services(config: Settings) -> Iterator[Finding]:
             yield Finding(service.title, "bad", result, f"stop that, or set {variable}")
 
 
-def _open_windows(config: Settings) -> Iterator[Finding]:
+def open_windows(config: Settings) -> Iterator[Finding]:
     """Whether the scorer's memory holds the open windows of the watches that the store knows."""
     with session(config, read_only=True) as connection:
         watches = watches_at_last(connection)
@@ -207,7 +207,7 @@ def examine() -> list[Finding]:
     try:
         findings += [*_services(config), *_archive(config)]
         with suppress(ActivityError):  # a store that cannot be asked has its own finding
-            findings += _open_windows(config)
+            findings += open_windows(config)
     except ActivityError as error:
         findings.append(Finding("services", "bad", str(error), "correct that setting"))
     findings.append(safely("models", lambda: _models(config)))

@@ -16,8 +16,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 
 def test_late_readings_are_scored_by_the_next_scorer(fresh_settings, champion, job):
-    """Some are of a window of which the store has a part already, some of new ones."""
-    settings = replaced(fresh_settings, archive={"interval_seconds": 1, "backfill_minutes": 60})
+    """Some are of a window of which the store has a part already, some of new ones. The next scorer goes on with the
+    checkpoint of one whose watermark was longer."""
+    settings = replaced(
+        fresh_settings,
+        archive={"interval_seconds": 1, "backfill_minutes": 60},
+        windows={"watermark_minutes": 5},
+    )
     ledger = Ledger()
     start = (int(time.time()) - 7200) // 10 * 10 * 1000
 
@@ -45,7 +50,8 @@ def test_late_readings_are_scored_by_the_next_scorer(fresh_settings, champion, j
     assert stored(settings) == before
     scorer.kill()
 
-    scorer = job(replaced(settings, archive={"backfill_minutes": 0.01}), "score")
+    later = replaced(settings, archive={"backfill_minutes": 0.01}, windows={"watermark_minutes": 2})
+    scorer = job(later, "score")
     until(lambda: rows(settings, noted) == [(0, 0)], "the late windows", running=scorer)
     assert_ledger(settings, ledger)
     assert rows(settings, "select count(*) from predictions where smoothed_activity is null") == [(0,)]
