@@ -129,7 +129,7 @@ def _million(result: Json) -> list[str]:
         *lines,
         "",
         f"The job costs {ours[0]:.1f} us of CPU a reading and {ours[1]:.0f} us a window, broker and store",
-        f"{services[0]:.1f} and {services[1]:.0f}. One PostgreSQL does not write so many: shard the watches over",
+        f"{services[0]:.1f} and {services[1]:.0f}. One PostgreSQL has not so many cores: shard the watches over",
         "several topics, each with a scorer and a store of its own (`kafka.topic`, `store.database`). Messages of ten",
         "readings make Kafka's part a tenth. Partitions: about one for each core that scores; a state that does not",
         "fit: `spark.state_store: rocksdb`.",
@@ -173,7 +173,7 @@ def draw(result: Json) -> None:
             right.plot(watches, state, "o-", color=colour)
     for axes, title in ((left, "readings scored a second"), (right, "state, MB")):
         axes.set_xscale("log")
-        axes.set_ylim(0)
+        axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
         axes.set_xlabel("watches")
         axes.set_title(title, fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
