@@ -32,6 +32,7 @@ except ActivityError as error:
 """
 
 
+@pytest.mark.integration  # it takes some seconds
 def test_java_without_memory_ends_with_its_own_error_and_the_settings_that_help(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FILLS_THE_HEAP, str(tmp_path)], capture_output=True, text=True, check=False
