@@ -19,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CHANGELOG, INIT, PYPROJECT = "CHANGELOG.md", "activitymodule/__init__.py", "pyproject.toml"
+CHANGED = (CHANGELOG, INIT, PYPROJECT)
 UNRELEASED = "## [Unreleased]\n"
 IMAGES = ("activity", "activity-console", "activity-airflow")
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?")
@@ -145,7 +146,7 @@ def check_champion(because: str) -> str:
 
 
 def release(version: str, because: str, images: bool) -> None:
-    """All of it. Raises ReleaseError; what was written before stays for the person to look at."""
+    """All of it. Raises ReleaseError, and then the checkout is as it was; dist/ stays to be looked at."""
     if not _VERSION.fullmatch(version):
         raise ReleaseError(f"{version!r} is no version such as 0.2.0")
     if run("git", "status", "--porcelain"):
@@ -154,12 +155,16 @@ def release(version: str, because: str, images: bool) -> None:
         raise ReleaseError(f"there is a tag v{version} already")
     with_section((ROOT / CHANGELOG).read_text(), version, "")  # fail before anything is built
     checked = check_champion(because)
-    set_version(version)
-    folder = build(version)
-    if images:
-        run("./init.sh", "--docker")
-        for name in IMAGES:
-            run("docker", "tag", f"{name}:latest", f"{name}:{version}")
+    try:
+        set_version(version)
+        folder = build(version)
+        if images:
+            run("./init.sh", "--docker")
+            for name in IMAGES:
+                run("docker", "tag", f"{name}:latest", f"{name}:{version}")
+    except BaseException:
+        run("git", "checkout", "--quiet", "--", *CHANGED)
+        raise
     run("git", "commit", "--quiet", "--all", "--message", f"release: {version}")
     told = section((ROOT / CHANGELOG).read_text(), version) + (
         f"\nReleased because: {because}\n" if because else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -54,3 +55,37 @@ def test_the_workflow_builds_the_images_that_a_release_names(script: ModuleType)
     compose = (ROOT / "docker-compose.yml").read_text()
     assert f"for image in {' '.join(script.IMAGES)}; do" in workflow
     assert set(re.findall(r":-(activity[a-z-]*):latest", compose)) == set(script.IMAGES)
+
+
+def test_the_source_archive_holds_what_the_wheel_takes_from_it():
+    hatch = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
+    held = [path.removeprefix("/") for path in hatch["sdist"]["include"]]
+    for taken in (*hatch["wheel"]["force-include"], *hatch["wheel"]["packages"]):
+        assert any(taken == one or taken.startswith(f"{one}/") for one in held), taken
+
+
+def test_a_release_that_fails_leaves_the_checkout_as_it_was(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    written = {
+        "CHANGELOG.md": CHANGELOG,
+        "activitymodule/__init__.py": '__version__ = "0.1.0"\n',
+        "pyproject.toml": 'version = "0.1.0"\n',
+        ".gitignore": ".venv\n",
+    }
+    for name, text in written.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for name, code in (("activity", 0), ("uv", 2)):  # the check passes, and then the wheel cannot be built
+        command = tmp_path / ".venv" / "bin" / name
+        command.parent.mkdir(parents=True, exist_ok=True)
+        command.write_text(f"#!/bin/sh\nexit {code}\n")
+        command.chmod(0o755)
+    monkeypatch.setattr(script, "ROOT", tmp_path)
+    git = ("git", "-c", "user.name=anna", "-c", "user.email=anna@example.org")
+    for arguments in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "-m", "first")):
+        script.run(*git, *arguments)
+    with pytest.raises(script.ReleaseError, match="uv build"):
+        script.release("0.2.0", "", images=False)
+    assert {name: (tmp_path / name).read_text() for name in written} == written
+    assert script.run("git", "status", "--porcelain") == script.run("git", "tag", "--list") == ""
