@@ -9,19 +9,28 @@ import pytest
 
 
 @contextmanager
-def own_cloud() -> Iterator[str]:
-    """The address of a server of moto's, whose buckets and jobs are forgotten at the end."""
+def moto_server() -> Iterator[str]:
+    """The address of a server of moto's."""
     server_module = pytest.importorskip(
         "moto.server", reason="moto is not installed: pip install 'moto[server]'"
     )
-    from moto.moto_api._internal.models import moto_api_backend
-
     server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+@contextmanager
+def own_cloud(address: str) -> Iterator[None]:
+    """The server at an address is AWS within the block; its buckets and jobs are forgotten at the end."""
+    from moto.moto_api._internal.models import moto_api_backend
+
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ENDPOINT_URL": address,
             "AWS_ACCESS_KEY_ID": "nobody",
             "AWS_SECRET_ACCESS_KEY": "nothing",
             "AWS_DEFAULT_REGION": "eu-central-1",
@@ -29,7 +38,6 @@ def own_cloud() -> Iterator[str]:
         }.items():
             patch.setenv(name, value)
         try:
-            yield f"http://{host}:{port}"
+            yield
         finally:
-            server.stop()
             moto_api_backend.reset()

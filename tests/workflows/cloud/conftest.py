@@ -10,19 +10,25 @@ import boto3
 import pytest
 from botocore.client import BaseClient
 from faulty_cloud import FaultyCloud, faulty_cloud
-from own_cloud import own_cloud
+from own_cloud import moto_server, own_cloud
 from own_engines import Batches, Case, Cluster, Serverless, backend
 from own_google import OwnGoogle, own_google
 
 
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    with moto_server() as address:
+        yield address
+
+
 @pytest.fixture(scope="module")
-def aws() -> Iterator[str]:
-    """The address of moto's server, which has the bucket `raw`."""
-    with own_cloud() as address:
+def aws(moto: str) -> Iterator[str]:
+    """The address of moto's server, which has the bucket `raw` and nothing else."""
+    with own_cloud(moto):
         boto3.client("s3").create_bucket(
             Bucket="raw", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
         )
-        yield address
+        yield moto
 
 
 @pytest.fixture(scope="module")

@@ -54,15 +54,20 @@ def with_topics() -> bool:
     return False
 
 
+@pytest.fixture(scope="module")
+def objects() -> Iterator[OwnObjects]:
+    objects = OwnObjects()
+    yield objects
+    objects.end()
+
+
 @pytest.fixture
 def addresses(
-    aws: str, all_of_google: OwnGoogle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[dict[str, str]]:
+    aws: str, all_of_google: OwnGoogle, objects: OwnObjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
     """A place of each kind, found by pyarrow in this process and in Spark's workers, which start afterwards."""
-    objects = OwnObjects()
     monkeypatch.setenv("CLOUD_STORAGE_EMULATOR_ENDPOINT", objects.address)
-    yield {"file": str(tmp_path / "place"), "s3": "s3://raw/place", "gs": "gs://raw/place"}
-    objects.end()
+    return {"file": str(tmp_path / "place"), "s3": "s3://raw/place", "gs": "gs://raw/place"}
 
 
 @pytest.fixture

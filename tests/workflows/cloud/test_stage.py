@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import boto3
 import pytest
 from own_settings import replaced
+from web_archive import Page, web_archive
 
 from activitymodule.errors import ConfigError
 from activitymodule.settings import Settings, project_root
@@ -84,6 +87,49 @@ def test_a_verb_runs_from_what_is_staged(aws: str, tmp_path: Path) -> None:
     assert (tmp_path / "activity" / "config.yaml").read_bytes() == (
         project_root() / "config.yaml"
     ).read_bytes()
+
+
+def test_init_brings_raw_data_and_code_into_the_bucket(aws: str, tmp_path: Path) -> None:
+    """The script itself, twice, in this checkout, which is set up already."""
+    root = project_root()
+    locked = hashlib.sha256((root / "requirements.lock").read_bytes()).hexdigest()
+    if (root / ".venv" / ".requirements.sha256").read_text().split()[0] != locked:
+        pytest.skip("this checkout is not set up; run ./init.sh")
+    (tmp_path / "jars").mkdir()
+    (tmp_path / "jars" / "one.jar").write_bytes(b"1")
+    recordings = io.BytesIO()
+    with zipfile.ZipFile(recordings, "w") as archive:
+        archive.writestr("p1.csv", "1")
+    with web_archive() as web:
+        web.pages["c01.zip"] = Page(recordings.getvalue())
+        files = [{"name": "c01.zip", "address": web.address("c01.zip")}]
+        (tmp_path / "manifest.json").write_text(json.dumps({"files": files}))
+        variables = {
+            "ACTIVITY_CLOUD__STAGING": "s3://raw/init",
+            "ACTIVITY_FETCH__MANIFESTS": json.dumps({"casas": str(tmp_path / "manifest.json")}),
+            "ACTIVITY_SPARK__JARS": str(tmp_path / "jars"),
+            "DOCKER_HOST": "tcp://127.0.0.1:1",  # images are not built
+        }
+        written, asked = [], []
+        for _ in range(2):
+            done = subprocess.run(
+                ["./init.sh", "--stage", "casas"],
+                cwd=root,
+                env=os.environ | variables,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            found = boto3.resource("s3").Bucket("raw").objects.filter(Prefix="init/")
+            written.append({one.key.removeprefix("init/"): one.last_modified for one in found})
+            asked.append(sum(web.asked.values()))
+    assert asked[0] == asked[1] > 0, "the second run fetches nothing"
+    first, second = written
+    assert {"raw/casas/c01/p1.csv", "raw/casas/_fetched/c01.zip.json", "staged/current.json"} <= set(first)
+    kinds = {key.split("/")[1] for key in first if key.startswith("staged/")}
+    assert {"code", "jars", "spark"} <= kinds
+    assert {key for key in second if first.get(key) != second[key]} <= {"staged/current.json"}
 
 
 @pytest.mark.parametrize("place", [None, "folder", "²", "s3://"])
