@@ -18,6 +18,7 @@ class HadoopFiles:
     def __init__(self, spark: SparkSession) -> None:
         context = spark.sparkContext
         self._jvm: Any = context._jvm
+        self._gateway: Any = context._gateway
         self._configuration: Any = context._jsc.hadoopConfiguration()
 
     def knows(self, address: str) -> bool:
@@ -39,8 +40,11 @@ class HadoopFiles:
             return []
         if not system.getFileStatus(path).isDirectory():
             raise ServiceUnavailableError(f"{folder} is a file and should be a folder; move it away")
-        # as one string: a call for each of a day's files would take a second
-        paths = self._jvm.org.apache.hadoop.fs.FileUtil.stat2Paths(system.listStatus(path))
+        # as one string: a call for each of a day's files would take a second. Of one folder S3's file system gives an
+        # array of a class of its own, which py4j hands to no method; of an array of folders it is Hadoop's
+        folders = self._gateway.new_array(self._jvm.org.apache.hadoop.fs.Path, 1)
+        folders[0] = path
+        paths = self._jvm.org.apache.hadoop.fs.FileUtil.stat2Paths(system.listStatus(folders))
         text = self._jvm.org.apache.commons.lang3.ArrayUtils.toString(paths)[1:-1]
         return sorted(one.rpartition("/")[2] for one in text.split(",") if one)
 
