@@ -60,9 +60,10 @@ DRIVERS = {"scorer", "generator"}
 
 @pytest.fixture(scope="session")
 def helm() -> str:
-    program = os.environ.get("HELM") or shutil.which("helm")
+    of_go = Path(os.environ.get("GOPATH") or Path.home() / "go") / "bin"
+    program = os.environ.get("HELM") or shutil.which("helm") or shutil.which("helm", path=str(of_go))
     if program is None:
-        pytest.skip("there is no helm here: put it on PATH, or its path into HELM")
+        pytest.skip("there is no helm here; go install helm.sh/helm/v4/cmd/helm@v4.3.1, or name it in HELM")
     return program
 
 
