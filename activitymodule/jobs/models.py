@@ -6,6 +6,7 @@ from typing import Literal
 
 import typer
 
+from activitymodule.errors import ReleaseBlockedError
 from activitymodule.jobs import (
     model_exports,
     models_compare,
@@ -113,7 +114,10 @@ def promote(
     check`, unless --because says why it serves all the same. Who did it and why is recorded.
     """
     config = settings()
-    made = promotion.promote_by_hand(config, kind, version, by_whom=store.who(), why=why, because=because)
+    try:
+        made = promotion.promote_by_hand(config, kind, version, by_whom=store.who(), why=why, because=because)
+    except ReleaseBlockedError as blocked:
+        raise ReleaseBlockedError(f"{blocked}: --because 'THE REASON'") from None
     _print_champion(model_versions.row_of(made), as_json)
 
 

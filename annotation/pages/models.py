@@ -177,7 +177,8 @@ def _act_button(what: str, kind: str, version: ModelVersion | None, who: User) -
             try:
                 now = await context.run(promote)
             except ReleaseBlockedError as blocked:
-                because = await _reason("Promote all the same", target, f"{blocked}.")
+                told = str(blocked)
+                because = await _reason("Promote all the same", target, f"{told[:1].upper()}{told[1:]}.")
                 if not because:
                     button.enable()
                     return

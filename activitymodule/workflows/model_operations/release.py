@@ -87,7 +87,7 @@ def require_release(report: ReleaseReport, because: str) -> str:
     if not because.strip():
         raise ReleaseBlockedError(
             f"version {report.version} of {report.name} fails the release check ({told}); it is promoted all the same "
-            "only with a reason (--because), which is kept"
+            "only with a reason, which is kept"
         )
     return f"in spite of the release check ({told}), because {because.strip()}"
 
