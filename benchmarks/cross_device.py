@@ -2,8 +2,8 @@
 
 Trains on recordings of one watch and scores prepared recordings of others, of which no label is used: with the profile
 of their `device_model`, and as if the watch were unknown. Two recipes: that of the settings, and one without copies and
-without the network. `--set 'TITLE=PATH=REGEX'` takes only people whose name matches. JSON on stdout; with --document,
-the table between the marks of that file is written anew.
+without the network. `--set 'TITLE=PATH=REGEX'` takes only people whose name matches; --folder keeps the models, and
+takes those that are there. JSON on stdout; with --document, the table between the marks of that file is written anew.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ BEFORE, AFTER = "without copies", "as shipped"
 FIGURES = ("accuracy", "macro_f1", "confidence", "coverage")
 
 
-def measured(train_on: str, sets: list[str], seeds: list[int]) -> Json:
+def measured(train_on: str, sets: list[str], seeds: list[int], kept: Path | None) -> Json:
     """Figures by recipe, set and profile, one a seed; of the people of the training, held out, as well."""
     from activitymodule.models.bundle import BundleBytes, load_bundle
     from activitymodule.workflows.training import Request, train
 
     shipped = settings.load({})
-    plain = shipped.models.augmentation.model_copy(update={"copies": 0})
+    plain = shipped.models.augmentation.model_copy(update={"copies": ()})
     models = shipped.models.model_copy(update={"classifier": "trees_and_linear", "augmentation": plain})
     recipes = {AFTER: shipped, BEFORE: shipped.model_copy(update={"models": models})}
     others = [_windows(one, shipped) for one in sets]
@@ -42,11 +42,13 @@ def measured(train_on: str, sets: list[str], seeds: list[int]) -> Json:
     for recipe, config in recipes.items():
         for seed in seeds:
             with tempfile.TemporaryDirectory() as temporary:
-                folder = Path(temporary)
-                (outcome,) = train(Request(what="activity", data=train_on, seed=seed, folder=folder), config)
+                folder = (kept or Path(temporary)) / f"{recipe} {seed}"
+                if not (folder / "activity" / "metrics.json").is_file():
+                    folder.mkdir(parents=True, exist_ok=True)
+                    train(Request(what="activity", data=train_on, seed=seed, folder=folder), config)
                 model = load_bundle(BundleBytes.read(folder / "activity", version="1"))
                 megabytes = (folder / "activity" / "model.skops").stat().st_size / 1e6
-            report = outcome.metrics.as_json()
+                report = json.loads((folder / "activity" / "metrics.json").read_text(encoding="utf-8"))
             confidence = (
                 sum(p["confidence"] * p["windows"] for p in report["reliability"]) / report["windows"]
             )
@@ -118,9 +120,9 @@ def document(figures: Json) -> str:
     """The figures as Markdown."""
     rows = figures["rows"]
     seeds = len(figures["seeds"])
+    over = f"Means over {seeds} seeds, the least and the greatest in brackets." if seeds > 1 else "One seed."
     lines = [
-        f"Trained on {figures['data']}; of the other sets no label is used. Means over {seeds} seeds, the least and "
-        "the greatest in brackets.",
+        f"Trained on {figures['data']}; of the other sets no label is used. {over}",
         "",
         "| set | profile | recipe | accuracy | macro-F1 | mean confidence | conformal coverage |",
         "|---|---|---|---|---|---|---|",
@@ -154,9 +156,10 @@ def main() -> None:
         "--set", action="append", default=[], help="TITLE=PATH[=REGEX] of prepared recordings"
     )
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="keep the models there, and take those that are there")
     parser.add_argument("--document", type=Path)
     arguments = parser.parse_args()
-    figures = measured(arguments.train, arguments.set, list(range(1, arguments.seeds + 1)))
+    figures = measured(arguments.train, arguments.set, list(range(1, arguments.seeds + 1)), arguments.folder)
     if arguments.document:
         write_between(arguments.document, MARKS, document(figures))
     print(json.dumps(figures, indent=1))

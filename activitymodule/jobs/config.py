@@ -56,6 +56,10 @@ def values(config: Settings, sources: list[tuple[str, dict[str, Any]]]) -> list[
         shown = "(set)" if isinstance(value, SecretStr) else value
         if isinstance(value, dict):
             shown = {key: "(set)" if _secret(key, text) else text for key, text in value.items()}
+        if isinstance(value, tuple):
+            shown = [
+                one.model_dump(exclude_defaults=True) if isinstance(one, BaseModel) else one for one in value
+            ]
         found.append(Value(".".join(path), shown, origin))
     return found
 

@@ -18,7 +18,6 @@ from sklearn.metrics import roc_auc_score
 from activitymodule.errors import NotEnoughDataError
 from activitymodule.models.activity import feature_names
 from activitymodule.models.calibration import expected_calibration_error
-from activitymodule.models.contract import classifier_pipeline
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.evaluation.held_out import (
     Spread,
@@ -29,7 +28,7 @@ from activitymodule.models.evaluation.held_out import (
 )
 from activitymodule.models.evaluation.scores import accuracy, label_scores, macro_f1
 from activitymodule.models.export import dump
-from activitymodule.models.families import classifier_family
+from activitymodule.models.families import classifier_family, classifier_of
 from activitymodule.models.training import columns_of, with_copies
 from activitymodule.settings import Settings
 
@@ -186,7 +185,7 @@ def _fit(
     task: _Task, X: np.ndarray, truth: np.ndarray, weight: np.ndarray | None, n_labels: int, seed: int
 ) -> _Fold:
     """One family on one fold; in a process of its own."""
-    pipeline = classifier_pipeline(classifier_family(task.family)(seed=seed))
+    pipeline = classifier_of(task.family, feature_names(), seed)
     weighted = {} if weight is None else {"model__sample_weight": weight[task.learn]}
     begin = time.process_time()
     pipeline.fit(X[task.learn], truth[task.learn], **weighted)

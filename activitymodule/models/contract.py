@@ -5,7 +5,8 @@ sklearn estimator: parameters of `__init__` are stored as given, `fit` learns, l
 consists of numbers, strings and arrays, so that skops can store it; a further type must be named in
 `trusted_types`. A family whose code does not check what it is given (C++ that would end the process) has a method
 `check`, called once after loading, which raises ModelError or ValueError where an attribute cannot be right. The same
-data and seed give the same model.
+data and seed give the same model. A classifier with a parameter `exchange` is given the places of the features with
+the axes x and y exchanged (windows/exchange), None where there are none.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from activitymodule.errors import DataError, NotEnoughDataError
 from activitymodule.models.augmentation import copies_of_runs
 from activitymodule.models.energy import PERSON_COLUMNS, PersonColumns
-from activitymodule.settings import Augmentation, Windows
+from activitymodule.settings import Augmentation, RunCopy, Windows
 from activitymodule.telemetry.profiles import model_name
 from activitymodule.windows.assembling import assemble
 from activitymodule.windows.features import FEATURE_NAMES, features
@@ -169,7 +169,7 @@ def windows_of_readings(
     with neither an activity nor an energy are passed over.
     people : one row a `device_id` with the columns of PersonColumns; stands in for those columns of `readings`
     mirror : a sign for each axis of the acceleration, to see what a model makes of the other wrist
-    augmentation : how many copies follow the windows, and what may differ in them; by default none
+    augmentation : which copies follow the windows; by default none
     """
     if people is not None:
         readings = _with_people(readings, people)
@@ -210,11 +210,11 @@ def windows_of_readings(
     parts = [_windows_of_runs(runs, windows)]
     if augmentation is not None:
         labelled = runs.take(np.flatnonzero(activity >= 0))
-        copies = (labelled.copied(k, augmentation, windows.rate_hz) for k in range(augmentation.copies))
-        for copy in (_windows_of_runs(copied, windows) for copied in copies):
+        for copy in augmentation.copies:
+            made = _windows_of_runs(labelled.copied(copy, windows.rate_hz), windows)
             # a run that is long enough only as a slower copy has no window of its own
-            copy = copy.take(np.flatnonzero(np.isin(copy.run, parts[0].run)))
-            parts.append(replace(copy, copied=np.ones(len(copy), bool)))
+            made = made.take(np.flatnonzero(np.isin(made.run, parts[0].run)))
+            parts.append(replace(made, copied=np.ones(len(made), bool)))
     return concatenated(parts, empty=True)
 
 
@@ -240,13 +240,9 @@ class _Runs:
         kept = {f.name: getattr(self, f.name)[..., rows] for f in fields(self)}
         return _Runs(**kept)
 
-    def copied(self, number: int, augmentation: Augmentation, rate_hz: int) -> _Runs:
+    def copied(self, copy: RunCopy, rate_hz: int) -> _Runs:
         """A copy of each run; its energy is not known."""
-        starts = np.flatnonzero(np.diff(self.run, prepend=-1))
-        names = [
-            f"{self.person[k]}\n{self.activity[k]}\n{self.records['stamp_us'][k]}" for k in starts.tolist()
-        ]
-        records, origin = copies_of_runs(self.records, self.run, names, number, augmentation, rate_hz)
+        records, origin = copies_of_runs(self.records, self.run, copy, rate_hz)
         copies = replace(self.take(origin), records=records)
         copies.known[0] = np.nan
         return copies

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import inspect
+from collections.abc import Sequence
+
+from sklearn.pipeline import Pipeline
 
 from activitymodule.errors import ConfigError
 from activitymodule.models.activity import TreesAndLinear
-from activitymodule.models.contract import Classifier, Regressor
+from activitymodule.models.contract import Classifier, Regressor, classifier_pipeline
 from activitymodule.models.energy import BoostedTrees
 from activitymodule.models.network import TreesLinearAndNetwork
 from activitymodule.models.textbook.kernel import SupportVectors
@@ -14,6 +18,7 @@ from activitymodule.models.textbook.linear import LogisticRegression
 from activitymodule.models.textbook.neighbours import KNearestNeighbours
 from activitymodule.models.textbook.perceptron import Perceptron
 from activitymodule.models.textbook.trees import DecisionTree, RandomForest
+from activitymodule.windows.exchange import exchange_of
 
 TEXTBOOK: dict[str, type[Classifier]] = {
     "logistic_regression": LogisticRegression,
@@ -39,3 +44,11 @@ def classifier_family(name: str) -> type[Classifier]:
     near = difflib.get_close_matches(name, CLASSIFIERS, 1, 0.5)
     meant = f"did you mean {near[0]}?" if near else f"known are: {', '.join(sorted(CLASSIFIERS))}"
     raise ConfigError(f"{name!r} is not a model family; {meant}")
+
+
+def classifier_of(name: str, feature_names: Sequence[str], seed: int) -> Pipeline:
+    """The whole classifier of a family, not fitted, for windows with these features. Raises ConfigError."""
+    family = classifier_family(name)
+    if "exchange" in inspect.signature(family).parameters:
+        return classifier_pipeline(family(seed=seed, exchange=exchange_of(feature_names)))  # type: ignore[call-arg]
+    return classifier_pipeline(family(seed=seed))

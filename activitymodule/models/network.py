@@ -7,13 +7,16 @@ thresholds lie on single features; the linear model and the network lose less, a
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from typing_extensions import override
 
 from activitymodule.models.activity import TreesAndLinear, softmax
+from activitymodule.windows.exchange import exchanged
 
 
 class TreesLinearAndNetwork(TreesAndLinear):
@@ -21,12 +24,19 @@ class TreesLinearAndNetwork(TreesAndLinear):
 
     X : ndarray of shape (n_windows, n_features), finite. The linear model and the network see standard scores
     clipped at +-`clip_sd`. tree_share : weight of the trees in the mean; the other two share the rest.
+
+    exchange : places of the features with the axes x and y exchanged (windows/exchange). With them a window is
+    classified as it came and with x and y exchanged, and the answers are weighted by a second network that tells
+    recorded windows from exchanged ones; frame_margin : how much, in log odds, the frame that came is preferred.
+    Without them a window is classified as it came.
     """
+
+    exchange: Sequence[int] | None = None  # of model files of earlier versions
 
     def __init__(
         self,
-        rounds: int = 300,
-        learning_rate: float = 0.04,
+        rounds: int = 150,
+        learning_rate: float = 0.08,
         leaves: int = 7,
         least_windows_a_leaf: int = 20,
         feature_share: float = 0.1,
@@ -39,7 +49,12 @@ class TreesLinearAndNetwork(TreesAndLinear):
         hidden: int = 64,
         weight_penalty: float = 1.0,
         epochs: int = 25,
-        tree_share: float = 0.4,
+        tree_share: float = 0.25,
+        exchange: Sequence[int] | None = None,
+        frame_hidden: int = 32,
+        frame_penalty: float = 0.3,
+        frame_epochs: int = 15,
+        frame_margin: float = 6.0,
     ) -> None:
         super().__init__(
             rounds,
@@ -58,47 +73,114 @@ class TreesLinearAndNetwork(TreesAndLinear):
         self.weight_penalty = weight_penalty
         self.epochs = epochs
         self.tree_share = tree_share
+        self.exchange = exchange
+        self.frame_hidden = frame_hidden
+        self.frame_penalty = frame_penalty
+        self.frame_epochs = frame_epochs
+        self.frame_margin = frame_margin
 
     @override
     def fit(
         self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> TreesLinearAndNetwork:
         super().fit(X, y, sample_weight)
-        network = MLPClassifier(
-            (self.hidden,),
-            alpha=self.weight_penalty,
-            batch_size=min(128, len(X)),
-            max_iter=self.epochs,
-            n_iter_no_change=self.epochs,
-            random_state=self.seed,
-        )
-        with warnings.catch_warnings():
-            # the number of epochs is the recipe, not a limit
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            network.fit(self._standardised(np.asarray(X)).astype(np.float32), y, sample_weight)
+        scores = self._standardised(np.asarray(X)).astype(np.float32)
+        network = _network(scores, y, sample_weight, self.hidden, self.weight_penalty, self.epochs, self.seed)
         (self.hidden_weights_, outer), (self.hidden_bias_, bias) = network.coefs_, network.intercepts_
         if len(self.classes_) == 2:
             # one output for the odds, as two
             outer, bias = np.hstack([np.zeros_like(outer), outer]), np.concatenate([np.zeros(1), bias])
         self.output_weights_, self.output_bias_ = outer, bias
+        if self.exchange is not None:
+            self._fit_frames(scores, np.asarray(X), sample_weight)
         return self
+
+    def _fit_frames(self, scores: np.ndarray, X: np.ndarray, sample_weight: np.ndarray | None) -> None:
+        """Learn to tell windows from themselves with x and y exchanged."""
+        assert self.exchange is not None
+        other = self._standardised(exchanged(X, self.exchange)).astype(np.float32)
+        is_other = np.repeat([0, 1], len(X))
+        weight = None if sample_weight is None else np.tile(sample_weight, 2)
+        network = _network(
+            np.concatenate([scores, other]),
+            is_other,
+            weight,
+            self.frame_hidden,
+            self.frame_penalty,
+            self.frame_epochs,
+            self.seed,
+        )
+        (self.frame_hidden_weights_, outer), (self.frame_hidden_bias_, _) = (
+            network.coefs_,
+            network.intercepts_,
+        )
+        self.frame_output_weights_ = outer[:, 0]
 
     @override
     def check(self) -> None:
         """Raises ModelError where the trees cannot be read, ValueError where shapes or numbers cannot be right."""
         super().check()
         inputs, classes, hidden = self.n_features_in_, len(self.classes_), len(self.hidden_bias_)
-        self._check_shapes(
-            {
-                "hidden_weights_": (inputs, hidden),
-                "output_weights_": (hidden, classes),
-                "output_bias_": (classes,),
+        shapes: dict[str, tuple[int, ...]] = {
+            "hidden_weights_": (inputs, hidden),
+            "output_weights_": (hidden, classes),
+            "output_bias_": (classes,),
+        }
+        if self.exchange is not None:
+            of_frames = len(self.frame_hidden_bias_)
+            shapes |= {
+                "exchange": (inputs + 2,),
+                "frame_hidden_weights_": (inputs, of_frames),
+                "frame_output_weights_": (of_frames,),
             }
-        )
+        self._check_shapes(shapes)
+        if self.exchange is not None:
+            places = np.asarray(self.exchange)
+            most = np.append(np.full(inputs, inputs), [inputs - 1] * 2)
+            if places.dtype.kind != "i" or ((places < 0) | (places > most)).any():
+                raise ValueError("exchange names a feature that is not there")
 
     @override
     def _mean(self, X: np.ndarray) -> np.ndarray:
         scores = self._standardised(X)
+        if self.exchange is None:
+            return self._in_frame(X, scores)
+        other = exchanged(X, self.exchange)
+        of_other = self._standardised(other)
+        share = expit(self._odds(scores) - self._odds(of_other) - self.frame_margin)[:, None]
+        return (1 - share) * self._in_frame(X, scores) + share * self._in_frame(other, of_other)
+
+    def _odds(self, scores: np.ndarray) -> np.ndarray:
+        """Log odds, up to a constant, that windows are in the other frame, (n_windows,)."""
+        hidden = np.maximum(scores @ self.frame_hidden_weights_ + self.frame_hidden_bias_, 0)
+        return np.asarray(hidden @ self.frame_output_weights_)
+
+    def _in_frame(self, X: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Probabilities of windows in the frame that they are in."""
         hidden = np.maximum(scores @ self.hidden_weights_ + self.hidden_bias_, 0)
         smooth = (softmax(hidden @ self.output_weights_ + self.output_bias_) + self._linear(scores)) / 2
         return np.asarray(self.tree_share * self._trees(X) + (1 - self.tree_share) * smooth)
+
+
+def _network(
+    scores: np.ndarray,
+    y: np.ndarray,
+    sample_weight: np.ndarray | None,
+    hidden: int,
+    penalty: float,
+    epochs: int,
+    seed: int,
+) -> MLPClassifier:
+    """A network of one hidden layer, fitted to standard scores."""
+    network = MLPClassifier(
+        (hidden,),
+        alpha=penalty,
+        batch_size=min(128, len(scores)),
+        max_iter=epochs,
+        n_iter_no_change=epochs,
+        random_state=seed,
+    )
+    with warnings.catch_warnings():
+        # the number of epochs is the recipe, not a limit
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return network.fit(scores, y, sample_weight)

@@ -15,7 +15,6 @@ from sklearn.pipeline import Pipeline
 from activitymodule.errors import NotEnoughDataError
 from activitymodule.models.activity import feature_names
 from activitymodule.models.calibration import WIDE_ALPHA, conformal_quantile
-from activitymodule.models.contract import classifier_pipeline
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import COLUMNS, energy_matrix, energy_pipeline, with_gaps
 from activitymodule.models.evaluation.held_out import (
@@ -30,7 +29,7 @@ from activitymodule.models.evaluation.held_out import (
 from activitymodule.models.evaluation.slices import AGE_BAND, DEVICE_MODEL, Slicing, age_band
 from activitymodule.models.export import Card, ScoredWindows, libraries
 from activitymodule.models.familiarity import Familiarity, familiarity_of
-from activitymodule.models.families import classifier_family
+from activitymodule.models.families import classifier_family, classifier_of
 from activitymodule.models.recalibration import Recalibration, by_held_out
 from activitymodule.models.thresholds import Thresholds, choose_thresholds
 from activitymodule.settings import Settings
@@ -124,7 +123,7 @@ def train_activity(
             "a classifier needs windows of at least two activities; the training data has one"
         )
     probabilities, *others = held_out_probabilities(
-        lambda: classifier_pipeline(family(seed=seed)),
+        lambda: classifier_of(config.models.classifier, names, seed),
         X,
         every_truth,
         data.person,
@@ -151,7 +150,7 @@ def train_activity(
     weighted = {} if weight is None else {"model__sample_weight": weight}
     if evaluate_only:
         return ActivityTraining(None, card, report, probabilities, truth, thresholds=thresholds)
-    pipeline = classifier_pipeline(family(seed=seed)).set_params(**chosen)
+    pipeline = classifier_of(config.models.classifier, names, seed).set_params(**chosen)
     pipeline.fit(X, every_truth, **weighted)
     examples = _means(X[~data.copied], truth)
     card = _with_examples(card, examples, pipeline.predict_proba(examples))
@@ -215,8 +214,8 @@ def fit_activity(
     labels, truth = np.unique(data.activity, return_inverse=True)
     weight = with_copies(data, weight, config)
     weighted = {} if weight is None else {"model__sample_weight": weight}
-    family = classifier_family(config.models.classifier)
-    pipeline = classifier_pipeline(family(seed=seed)).fit(columns_of(data.features, names), truth, **weighted)
+    pipeline = classifier_of(config.models.classifier, names, seed)
+    pipeline.fit(columns_of(data.features, names), truth, **weighted)
     return ActivityFit(pipeline, tuple(str(label) for label in labels), names)
 
 

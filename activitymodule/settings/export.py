@@ -18,6 +18,8 @@ def reveal(model: BaseModel) -> dict[str, Any]:
         value = getattr(model, name)
         if isinstance(value, BaseModel):
             values[name] = reveal(value)
+        elif isinstance(value, tuple) and any(isinstance(one, BaseModel) for one in value):
+            values[name] = [reveal(one) for one in value]
         else:
             values[name] = value.get_secret_value() if isinstance(value, SecretStr) else value
     return values

@@ -135,26 +135,47 @@ class Lake(Section):
     folder: str = "lake"
 
 
+class RunCopy(Section):
+    """One copy of every recorded run: at another tempo or size, or with x and y exchanged."""
+
+    tempo: float = Field(1.0, ge=0.1, le=10)
+    size: float = Field(1.0, ge=0.1, le=10)
+    swapped: bool = False
+
+
 class Augmentation(Section):
-    """Copies of recorded runs as another person, wrist or watch would have made them (models/augmentation)."""
+    """Copies of recorded runs as another person or watch would have made them (models/augmentation)."""
 
-    copies: int = Field(4, ge=0, le=50)
-    weight: float = Field(0.25, gt=0, le=1)
+    copies: tuple[RunCopy, ...] = Field(
+        (
+            RunCopy(tempo=0.75, size=0.7),
+            RunCopy(tempo=0.85),
+            RunCopy(tempo=1.15),
+            RunCopy(size=0.6),
+            RunCopy(size=1.4),
+        ),
+        max_length=50,
+    )
+    weight: float = Field(0.5, gt=0, le=1)
     most_windows: int = Field(12_000, ge=0)
-    tempo: tuple[float, float] = (0.75, 1.15)
-    size: tuple[float, float] = (0.6, 1.4)
-    tempo_change: float = Field(0.0, ge=0, le=2)
-    size_change: float = Field(0.0, ge=0, le=2)
-    turn_degrees: float = Field(5, ge=0, le=180)
-    swapped: float = Field(0.2, ge=0, le=1)
-    noise_g: float = Field(0.0, ge=0, le=1)
 
-    @field_validator("tempo", "size")
+    @model_validator(mode="before")
     @classmethod
-    def _a_range(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if not 0.1 <= value[0] <= value[1] <= 10:
-            raise ValueError("a range is [least, greatest], from 0.1 to 10")
-        return value
+    def _of_random_copies(cls, given: object) -> object:
+        """Settings of versions that drew copies at random: what stays the same, or the key that replaces one."""
+        if not isinstance(given, dict):
+            return given
+        if given.get("copies") == 0:
+            given = given | {"copies": []}
+        drawn = sorted({"tempo", "size", "swapped"} & set(given))
+        gone = sorted({"tempo_change", "size_change", "turn_degrees", "noise_g"} & set(given))
+        if drawn or gone or isinstance(given.get("copies"), int):
+            named = ", ".join([*drawn, *gone]) or "a number of copies"
+            raise ValueError(
+                f"copies are no longer drawn at random ({named}); list them in models.augmentation.copies, such as "
+                "[{tempo: 0.75, size: 0.7}, {swapped: true}]"
+            )
+        return given
 
 
 class Models(Section):

@@ -84,7 +84,7 @@ def load_readings(data: str, config: Settings, people: Collection[str]) -> pa.Ta
 
 def _augmentation(data: str, setting: Augmentation) -> Augmentation:
     """The setting; one copy of synthesised runs at the most, which are many and differ from each other already."""
-    return setting.model_copy(update={"copies": min(setting.copies, 1)}) if data == "synthetic" else setting
+    return setting.model_copy(update={"copies": setting.copies[:1]}) if data == "synthetic" else setting
 
 
 def public_name(data: str) -> str:

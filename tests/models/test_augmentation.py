@@ -8,16 +8,16 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from activitymodule.errors import ConfigError
-from activitymodule.models.augmentation import Change, changed, drawn
+from activitymodule.models.augmentation import changed
 from activitymodule.models.dataset import TrainingWindows, concatenated, thinned, windows_of_readings
 from activitymodule.models.evaluation.held_out import held_out_probabilities
 from activitymodule.models.training import train_activity
-from activitymodule.settings import Augmentation, Settings, Windows, build
+from activitymodule.settings import Augmentation, RunCopy, Settings, Windows, build, load
 from activitymodule.windows.packing import CHANNELS, RECORD
 
 WINDOWS = Windows()
 START_US = 1_700_000_000_000_000
-TWO = Augmentation(copies=2)
+TWO = Augmentation(copies=(RunCopy(tempo=0.8, size=0.7), RunCopy(swapped=True)))
 
 
 def a_run(seconds: float = 40, hertz: float = 1.0) -> np.ndarray:
@@ -33,10 +33,6 @@ def a_run(seconds: float = 40, hertz: float = 1.0) -> np.ndarray:
     return records
 
 
-def copy_of(records: np.ndarray, change: Change) -> tuple[np.ndarray, np.ndarray]:
-    return changed(records, change, 10, np.random.default_rng(0))
-
-
 def frequency(values: np.ndarray) -> float:
     power = np.abs(np.fft.rfft(values - values.mean())) ** 2
     return float(power.argmax() * 10 / len(values))
@@ -45,7 +41,7 @@ def frequency(values: np.ndarray) -> float:
 @pytest.mark.parametrize("tempo", [0.8, 1.0, 1.25])
 def test_tempo_stretches_time(tempo: float) -> None:
     records = a_run()
-    copy, origin = copy_of(records, Change(tempo=tempo))
+    copy, origin = changed(records, RunCopy(tempo=tempo), 10)
     assert len(copy) == pytest.approx(len(records) / tempo, abs=2)
     assert frequency(copy["values"][:, 0]) == pytest.approx(tempo, abs=0.06)
     assert (np.diff(copy["stamp_us"]) == 100_000).all()
@@ -56,36 +52,33 @@ def test_tempo_stretches_time(tempo: float) -> None:
     assert np.isnan(copy["values"][:, CHANNELS.index("rotation_rate_x")]).all()
 
 
-def test_tempo_and_size_change_within_a_run() -> None:
-    records = a_run(120)
-    copy, origin = copy_of(records, Change(tempo_change=0.2, size_change=0.5))
-    # all of the run, whatever its tempo
-    assert origin[-1] >= len(records) - 3
-    swing = copy["values"][: len(copy) // 100 * 100, 0].reshape(-1, 100)
-    assert swing.std(1).max() > 1.3 * swing.std(1).min()
-    assert len({frequency(block) for block in swing}) > 1
-
-
 def test_size_scales_the_movement_and_leaves_gravity() -> None:
-    copy, _ = copy_of(a_run(), Change(size=0.5))
+    copy, _ = changed(a_run(), RunCopy(size=0.5), 10)
     assert copy["values"][:, 0].mean() == pytest.approx(1, abs=1e-3)
     assert np.ptp(copy["values"][:, 0]) == pytest.approx(0.5, abs=0.05)
 
 
-def test_the_frame_turns_every_vector_and_keeps_its_length() -> None:
+def test_x_and_y_are_exchanged_and_the_rotation_with_them() -> None:
     records = a_run()
-    change = drawn(Augmentation(tempo=(1, 1), size=(1, 1), swapped=1), np.random.default_rng(3))
-    copy, _ = copy_of(records, Change(frame=change.frame))
-    length = np.linalg.norm(copy["values"][:, :3], axis=1)
-    np.testing.assert_allclose(length, np.linalg.norm(records["values"][:, :3], axis=1), rtol=1e-5)
-    # x became y, but for the turn on the wrist
-    assert copy["values"][:, 1].mean() > 0.9
+    records["values"][:, 3:6] = [1, 2, 3]
+    copy, _ = changed(records, RunCopy(swapped=True), 10)
+    np.testing.assert_allclose(copy["values"][:, :3], records["values"][:, [1, 0, 2]], rtol=1e-6)
+    # axes that change places are a mirror, in which a rotation turns the other way
+    np.testing.assert_array_equal(copy["values"][:, 3:6], np.tile([-2.0, -1.0, -3.0], (len(copy), 1)))
+
+
+def test_a_copy_without_a_change_is_the_run() -> None:
+    records = a_run()
+    copy, origin = changed(records, RunCopy(), 10)
+    np.testing.assert_allclose(copy["values"], records["values"], rtol=1e-6)
+    np.testing.assert_array_equal(copy["stamp_us"], records["stamp_us"])
+    np.testing.assert_array_equal(origin, np.arange(len(records)))
 
 
 def test_nothing_is_made_up_for_a_gap() -> None:
     records = a_run(20)
     holed = np.concatenate([records[:50], records[65:]])
-    copy, _ = copy_of(holed, Change(tempo=0.5))
+    copy, _ = changed(holed, RunCopy(tempo=0.5), 10)
     assert np.diff(copy["stamp_us"]).max() >= 2_500_000
 
 
@@ -166,6 +159,20 @@ def test_figures_are_of_originals(toy: TrainingWindows, config: Settings) -> Non
     assert trained.pipeline is not None
 
 
-def test_a_range_that_is_none_is_refused() -> None:
+def test_a_tempo_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError):
-        build({"models": {"augmentation": {"tempo": [1.2, 0.8]}}})
+        build({"models": {"augmentation": {"copies": [{"tempo": 0}]}}})
+
+
+def test_settings_of_random_copies_say_what_replaces_them() -> None:
+    assert build({"models": {"augmentation": {"copies": 0}}}).models.augmentation.copies == ()
+    for old in ({"copies": 4}, {"tempo": [0.75, 1.15]}, {"turn_degrees": 5}):
+        with pytest.raises(ConfigError, match=r"models\.augmentation\.copies"):
+            build({"models": {"augmentation": old}})
+
+
+def test_shipped_copies_reach_other_tempos_and_sizes() -> None:
+    copies = load({}).models.augmentation.copies
+    assert copies == Augmentation().copies
+    assert min(copy.tempo for copy in copies) < 1 < max(copy.tempo for copy in copies)
+    assert min(copy.size for copy in copies) < 1 < max(copy.size for copy in copies)

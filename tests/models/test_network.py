@@ -9,7 +9,12 @@ from activitymodule.models import export
 from activitymodule.models.activity import softmax
 from activitymodule.models.boosting import booster_of
 from activitymodule.models.contract import classifier_pipeline
+from activitymodule.models.families import classifier_of
 from activitymodule.models.network import TreesLinearAndNetwork
+from activitymodule.windows.exchange import exchanged
+
+EXCHANGE = [1, 0, 2, 12, *range(4, 12), 0, 2]
+"""x and y are the columns 0 and 1; the column 3 becomes the hypot of the columns 0 and 2."""
 
 
 def small(labels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -45,3 +50,48 @@ def test_it_is_stored_repeatable_and_checked() -> None:
     loaded["model"].output_bias_ = np.zeros(2)
     with pytest.raises(ValueError, match="output_bias_"):
         export.check(loaded)
+
+
+def in_one_frame(labels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Windows whose frame shows: x is larger than y."""
+    X, y = small(labels)
+    X[:, 0] += 4
+    X[:, 3] = np.hypot(X[:, 1], X[:, 2])  # so that exchanged twice is as before
+    return X, y
+
+
+def test_a_window_is_classified_in_the_frame_that_is_likelier() -> None:
+    X, y = in_one_frame(3)
+    one = TreesLinearAndNetwork(rounds=20).fit(X, y)
+    both = TreesLinearAndNetwork(rounds=20, exchange=EXCHANGE, frame_epochs=100, frame_margin=1).fit(X, y)
+    other = exchanged(X, EXCHANGE)
+    np.testing.assert_allclose(both.predict_proba(X), one.predict_proba(X), atol=0.1)
+    away = np.abs(both.predict_proba(other) - both.predict_proba(X)).mean()
+    assert away < np.abs(one.predict_proba(other) - one.predict_proba(X)).mean() / 2
+    np.testing.assert_allclose(both.predict_proba(other).sum(1), 1)
+    # with a large margin a window stays as it came
+    both.frame_margin = 1e3
+    np.testing.assert_allclose(both.predict_proba(other), one.predict_proba(other), atol=1e-9)
+
+
+def test_frames_are_stored_and_checked_and_files_without_them_are_read() -> None:
+    X, y = in_one_frame(2)
+    pipeline = classifier_pipeline(TreesLinearAndNetwork(rounds=5, exchange=EXCHANGE)).fit(X, y)
+    loaded = export.load(export.dump(pipeline), "a model")
+    assert np.array_equal(loaded.predict_proba(X), pipeline.predict_proba(X))
+    export.check(loaded)
+    for wrong in (EXCHANGE[:-1], [*EXCHANGE[:-1], 12], [-1, *EXCHANGE[1:]], [0.5, *EXCHANGE[1:]]):
+        loaded["model"].exchange = wrong
+        with pytest.raises(ValueError, match="exchange"):
+            export.check(loaded)
+    before = classifier_pipeline(TreesLinearAndNetwork(rounds=5)).fit(X, y)
+    answers = before.predict_proba(X)
+    del before["model"].exchange
+    del before["model"].frame_margin
+    export.check(before)
+    assert np.array_equal(before.predict_proba(X), answers)
+
+
+def test_a_family_without_frames_is_made_as_before() -> None:
+    assert classifier_of("trees_linear_and_network", ["x", "y"], 1)["model"].exchange is None
+    assert classifier_of("trees_and_linear", ["x", "y"], 1)["model"].seed == 1

@@ -154,6 +154,9 @@ def _columns(graph: Graph, how: object, place: Sequence[int], wanted: str) -> st
 
 
 def _classifier(graph: Graph, model: TreesAndLinear, wanted: str) -> None:
+    frames = isinstance(model, TreesLinearAndNetwork) and model.exchange is not None
+    if frames:
+        wanted = _in_both_frames(graph, model, wanted)
     raw = _small_trees(graph, model.trees_, model.n_features_in_, len(model.classes_), wanted)
     trees = graph.cast(graph.add("Softmax", raw, axis=1), onnx.TensorProto.FLOAT)
     scores = _standardised(graph, model, wanted)
@@ -167,9 +170,39 @@ def _classifier(graph: Graph, model: TreesAndLinear, wanted: str) -> None:
         mean = _weighted(graph, [(trees, share), (network, (1 - share) / 2), (linear, (1 - share) / 2)])
     else:
         mean = _weighted(graph, [(trees, 0.5), (linear, 0.5)])
+    if frames:
+        mean = _of_frames(graph, model, scores, mean)
     sharp = graph.add("Pow", mean, graph.constant(model.power, np.float32))
     total = graph.add("ReduceSum", sharp, graph.constant([1], np.int64), keepdims=1)
     graph.add("Div", sharp, total, name=OUTPUT)
+
+
+def _in_both_frames(graph: Graph, model: TreesLinearAndNetwork, wanted: str) -> str:
+    """The windows as they came, and after them all with x and y exchanged (windows/exchange), (2 n, n_features)."""
+    assert model.exchange is not None
+    *places, x, z = model.exchange
+    squares = []
+    for column in (x, z):
+        taken = graph.add("Gather", wanted, graph.constant([column], np.int64), axis=1)
+        squares.append(graph.add("Mul", taken, taken))
+    wide = graph.add("Concat", wanted, graph.add("Sqrt", graph.add("Add", *squares)), axis=1)
+    other = graph.add("Gather", wide, graph.constant(places, np.int64), axis=1)
+    return graph.add("Concat", wanted, other, axis=0)
+
+
+def _of_frames(graph: Graph, model: TreesLinearAndNetwork, scores: str, mean: str) -> str:
+    """The answers in both frames (2 n, n_labels), weighted by how likely each frame is, (n, n_labels)."""
+    hidden = graph.add(
+        "Relu",
+        _affine(graph, "frame_hidden", scores, model.frame_hidden_weights_, model.frame_hidden_bias_),
+    )
+    weights = graph.constant(-model.frame_output_weights_[:, None], np.float32)
+    odds = graph.add("Reshape", graph.add("MatMul", hidden, weights), graph.constant([2, -1, 1], np.int64))
+    margin = graph.constant(np.array([0, -model.frame_margin])[:, None, None], np.float32)
+    share = graph.add("Softmax", graph.add("Add", odds, margin), axis=0)
+    answers = graph.add("Reshape", mean, graph.constant([2, -1, len(model.classes_)], np.int64))
+    weighted = graph.add("Mul", answers, share)
+    return graph.add("ReduceSum", weighted, graph.constant([0], np.int64), keepdims=0)
 
 
 def _regressor(graph: Graph, model: BoostedTrees, wanted: str) -> None:

@@ -3,8 +3,9 @@
 Trees stay as they are: they compare and add, and ONNX Runtime has no operator for trees of integers. The scale of the
 scores is that of their bounds (they are clipped), so it needs no windows, and an answer depends on its window alone;
 ONNX Runtime's dynamic quantising would take the scale from the batch. The network's second layer, a fiftieth of the
-weights, stays in single precision: its inputs have no bounds. Weights have seven bits, whose sums no processor
-saturates: answers are the same on all of them.
+weights, stays in single precision: its inputs have no bounds. So does the network that weighs the frames, whose errors
+would be those of whole answers. Weights have seven bits, whose sums no processor saturates: answers are the same on all
+of them.
 """
 
 from __future__ import annotations

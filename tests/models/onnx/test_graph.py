@@ -30,6 +30,7 @@ from activitymodule.models.trees import read_trees
 onnx = pytest.importorskip("onnx", reason="needs the packages of activitymodule[onnx]")
 
 INPUTS = 14
+EXCHANGE = [1, 0, 2, INPUTS, *range(4, INPUTS), 0, 2]
 
 
 def small(labels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -69,6 +70,7 @@ def at_thresholds(pipeline: Pipeline, X: np.ndarray) -> np.ndarray:
     [
         TreesAndLinear(rounds=12),
         TreesLinearAndNetwork(rounds=12, epochs=3),
+        TreesLinearAndNetwork(rounds=12, epochs=3, exchange=EXCHANGE, frame_margin=0.5),
         TreesAndLinear(rounds=12, leaves=20, least_windows_a_leaf=5),  # too many splits for a table
         TreesAndLinear(rounds=3, least_windows_a_leaf=300),  # leaves alone
     ],
