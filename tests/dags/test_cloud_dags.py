@@ -48,36 +48,27 @@ def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnGoogl
         yield own
 
 
+@pytest.mark.parametrize("state", ["SUCCESS", pytest.param("FAILED", marks=pytest.mark.soak)])
 def test_a_job_is_followed_to_its_end_and_one_that_fails_is_not_started_again(
-    emr: Serverless, airflow_settings: Settings, try_dag: Callable[..., Any]
+    emr: Serverless, airflow_settings: Settings, try_dag: Callable[..., Any], state: str
 ) -> None:
     made = emr.make()
-    cloud = reveal(made)["cloud"] | {"poll_seconds": 0.2}
-    settings = replaced(airflow_settings, cloud=cloud)
-    trials = {
-        state: try_dag(
-            PREPROCESS_ON_EMR, f"2026-03-0{day}T00:00:00+00:00", settings, words=f"casas s3://raw/{state}"
-        )
-        for day, state in enumerate(("SUCCESS", "FAILED"), 1)
-    }
-    assert wait_until(lambda: len(emr.runs()) == 2, 120, pause=0.2)
-    states = {}
-    for run in emr.runs():
-        arguments = run.job_driver["sparkSubmit"]["entryPointArguments"]
-        assert arguments[:2] == ["prepare", "casas"]
-        states[run.client_token] = arguments[2].removeprefix("s3://raw/")
-    for job in running.jobs(made, 2):
-        (run,) = (one for one in emr.runs() if one.id == job.id)
-        emr.log(job, "stdout", '{"readings": 5}\n')
-        emr.log(job, "stderr", "OutOfMemoryError\n")
-        emr.set(job, states[run.client_token], "stage 3 failed")
-    for state, trial in trials.items():
-        ended = trial.result()
-        assert (ended["state"], ended["tasks"]) == (state.lower(), {"run": state.lower()})
-        assert states[token_of(PREPROCESS_ON_EMR, ended["run_id"])] == state
-    assert "{'readings': 5}" in trials["SUCCESS"].log.read_text()
-    assert "OutOfMemoryError" in trials["FAILED"].log.read_text()
-    assert len(emr.runs()) == 2
+    settings = replaced(airflow_settings, cloud=reveal(made)["cloud"] | {"poll_seconds": 0.2})
+    trial = try_dag(PREPROCESS_ON_EMR, "2026-03-01T00:00:00+00:00", settings, words="casas s3://raw/other")
+    assert wait_until(emr.runs, 120, pause=0.2)
+    (job,) = running.jobs(made, 2)
+    emr.log(job, "stdout", '{"readings": 5}\n')
+    emr.log(job, "stderr", "OutOfMemoryError\n")
+    emr.set(job, state, "stage 3 failed")
+    ended = trial.result()
+    assert (ended["state"], ended["tasks"]) == (state.lower(), {"run": state.lower()})
+    (run,) = emr.runs()
+    assert run.client_token == token_of(PREPROCESS_ON_EMR, ended["run_id"])
+    assert run.job_driver["sparkSubmit"]["entryPointArguments"] == [
+        *("prepare", "casas", "s3://raw/other", "--json")
+    ]
+    last = {"SUCCESS": "{'readings': 5}", "FAILED": "OutOfMemoryError"}[state]
+    assert last in trial.log.read_text()
 
 
 def test_what_is_new_is_loaded(
