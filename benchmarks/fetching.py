@@ -62,7 +62,7 @@ def measure(port: int, folder: Path, files: int, blocks: int) -> tuple[float, fl
         "NO_PROXY": "127.0.0.1",
     }
     words = [sys.executable, "-m", "activitymodule", "fetch", "casas", "--to", str(folder / "raw"), "--json"]
-    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, encoding="utf-8") as process:
         assert process.stdout is not None
         text = process.stdout.read()
         _, status, used = os.wait4(process.pid, 0)
@@ -90,7 +90,9 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where to fetch to; a temporary folder unless given")
     asked = parser.parse_args()
     blocks = round(asked.gigabytes * 1e9 / len(BLOCK) / asked.files)
-    with subprocess.Popen([sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        [sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, encoding="utf-8"
+    ) as server:
         try:
             assert server.stdout is not None
             port = int(server.stdout.readline())
