@@ -10,9 +10,10 @@ from sklearn.pipeline import Pipeline
 from activitymodule.errors import ModelError, ModelMisfitError
 from activitymodule.models.export import Card
 from activitymodule.models.kinds import KINDS
-from activitymodule.models.onnx.session import SOURCE, OnnxModel
+from activitymodule.models.onnx.parity import BOUNDS, ONNX
+from activitymodule.models.onnx.session import FORM, SOURCE, OnnxModel
 
-_ALIKE = 1e-3  # how far answers to the windows on a card may be off, absolutely and of their size
+_ALIKE = 1e-3
 
 
 def try_answers(model: Pipeline, card: Card, what: str) -> None:
@@ -51,9 +52,12 @@ def ask(model: Pipeline, card: Card, inputs: np.ndarray) -> np.ndarray:
     return np.asarray(model.predict(inputs))
 
 
-def compare(model: Pipeline, card: Card) -> str | None:
+def compare(model: Pipeline, card: Card, alike: float = _ALIKE) -> str | None:
     """How far its answers to the windows on its card are from those of its training; None where they are alike, or
-    where the card has no windows."""
+    where the card has no windows.
+
+    alike : how far they may be off, absolutely and of their size
+    """
     if card.scored is None or not card.scored.inputs:
         return None
     inputs = np.array(card.scored.inputs, float)
@@ -63,7 +67,7 @@ def compare(model: Pipeline, card: Card) -> str | None:
     found = ask(model, card, inputs).reshape(len(inputs), -1)
     if found.shape != expected.shape:
         return f"it answers with {found.shape[1]} numbers a window, {expected.shape[1:]} stand on its card"
-    if np.allclose(found, expected, rtol=_ALIKE, atol=_ALIKE):
+    if np.allclose(found, expected, rtol=alike, atol=alike):
         return None
     return (
         f"its answers to the {len(inputs)} windows on its card differ by {np.abs(found - expected).max():.2g} from "
@@ -79,6 +83,7 @@ def onnx_twin(content: bytes, model: bytes, card: Card, what: str) -> OnnxModel:
             f"the export of {what} to ONNX was made from another model file; export it again"
         )
     try_answers(made, card, f"the export of {what} to ONNX")
-    if differs := compare(made, card):
+    allowed = BOUNDS.get(made.metadata.get(FORM, ONNX), BOUNDS[ONNX]).each
+    if differs := compare(made, card, max(_ALIKE, allowed)):
         raise ModelMisfitError(f"the export of {what} to ONNX does not fit: {differs}; export it again")
     return made

@@ -25,7 +25,7 @@ def small(n=300, k=12, labels=3, seed=0):
 
 
 def test_it_learns_what_can_be_learned(trained):
-    assert trained.report.macro_f1 > 0.9
+    assert trained.report.macro_f1 > 0.85
     assert trained.report.labels == ("climbing", "resting", "rowing")
     assert trained.report.people == 8
 

@@ -21,7 +21,8 @@ import numpy as np
 from activitymodule.deferred import deferred_imports
 from activitymodule.errors import ModelNotConvertibleError
 from activitymodule.models.onnx.graph import CLIPPED, needed
-from activitymodule.models.onnx.session import INPUT
+from activitymodule.models.onnx.parity import INT8
+from activitymodule.models.onnx.session import FORM, INPUT
 
 with contextlib.suppress(ImportError), deferred_imports(("onnx.", "onnxruntime.")):
     import onnx
@@ -70,6 +71,7 @@ def quantised(content: bytes) -> bytes:
             extra_options={"OpTypesToExcludeOutputQuantization": ["MatMul"], "ActivationSymmetric": True},
         )
         made = onnx.load(path)
+    onnx.helper.set_model_props(made, {**{one.key: one.value for one in made.metadata_props}, FORM: INT8})
     onnx.checker.check_model(made, full_check=True)
     return made.SerializeToString(deterministic=True)
 

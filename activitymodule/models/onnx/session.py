@@ -17,7 +17,7 @@ with contextlib.suppress(ImportError), deferred_imports(("onnxruntime.",)):
     import onnxruntime
 
 INPUT, OUTPUT = "inputs", "outputs"
-SOURCE = "source_sha256"
+SOURCE, FORM = "source_sha256", "format"
 """The key of the metadata with the SHA-256 of the model file that a graph was made from."""
 
 _ROWS = 128  # at once: what they need stays in the processor's cache
