@@ -3,8 +3,9 @@
 BIN := .venv/bin
 # no setting: how long `make demo` runs; empty: until Ctrl-C
 DEMO_SECONDS ?=
-# no setting: each has PostgreSQL, Kafka and a registry of its own and runs Spark, some 6 GB in all
-TEST_PROCESSES ?= 2
+# no setting: each has PostgreSQL, Kafka and a registry of its own and runs Spark, some 3 GB; two leave a quarter of two
+# cores idle, as tests wait for services
+TEST_PROCESSES ?= 3
 
 # no setting: the versions of Python of `make unit-on`
 PYTHON ?= 3.12 3.13
@@ -57,17 +58,17 @@ check: init ## ruff, mypy and import-linter
 	PYTHONPATH=airflow $(BIN)/lint-imports --config airflow/.importlinter
 
 unit: init ## every test that needs no service: under 90 s
-	$(BIN)/pytest -m "$(UNIT)" --numprocesses $(TEST_PROCESSES) --dist loadfile --durations 5
+	$(BIN)/pytest -m "$(UNIT)" --numprocesses 2 --dist loadfile --durations 5
 
 coverage: init ## the unit tests with their coverage; fails below 90 % in the packages up to learning
-	$(BIN)/pytest -m "$(UNIT)" --numprocesses $(TEST_PROCESSES) --dist loadfile --durations 5 --cov --cov-report=
+	$(BIN)/pytest -m "$(UNIT)" --numprocesses 2 --dist loadfile --durations 5 --cov --cov-report=
 	$(BIN)/coverage report --sort=cover
 	$(BIN)/coverage report --format=total --fail-under=90 --include=$(FLOORS)
 
 unit-on: init ## the unit tests on other Pythons, each in an environment of its own: make unit-on PYTHON=3.13
 	@.ci/unit-on $(PYTHON)
 
-test: init ## check, and beside it all tests but the long ones, two files at a time
+test: init ## check, and beside it all tests but the long ones, three files at a time
 	@$(MAKE) --no-print-directory -j2 check tests
 
 # mypy has one process, so that it fits beside the first tests
