@@ -3,9 +3,9 @@
 BIN := .venv/bin
 # no setting: how long `make demo` runs; empty: until Ctrl-C
 DEMO_SECONDS ?=
-# no setting: each has PostgreSQL, Kafka and a registry of its own and runs Spark, some 3 GB; two leave a quarter of two
-# cores idle, as tests wait for services
-TEST_PROCESSES ?= 3
+# no setting: each has PostgreSQL, Kafka and a registry of its own and runs Spark, some 3 GB; three take as long on
+# two cores
+TEST_PROCESSES ?= 2
 
 # no setting: the versions of Python of `make unit-on`
 PYTHON ?= 3.12 3.13
@@ -68,7 +68,7 @@ coverage: init ## the unit tests with their coverage; fails below 90 % in the pa
 unit-on: init ## the unit tests on other Pythons, each in an environment of its own: make unit-on PYTHON=3.13
 	@.ci/unit-on $(PYTHON)
 
-test: init ## check, and beside it all tests but the long ones, three files at a time
+test: init ## check, and beside it all tests but the long ones, two files at a time
 	@$(MAKE) --no-print-directory -j2 check tests
 
 # mypy has one process, so that it fits beside the first tests

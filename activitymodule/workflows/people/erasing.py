@@ -112,7 +112,11 @@ def _remove(config: Settings, erasure: Erasure, folders: Sequence[Folder], step:
         transact(config, partial(_remove_rows, erasure=erasure, table=table))
     transact(config, lambda connection: _remove_rest(config, connection, erasure))
     step("searching what is left")
-    _check_files(config, erasure, folders)
+    if _files_left(config, erasure, folders):
+        # a batch of the archive that began before the withdrawal has written one since
+        for folder in folders:
+            _remove_files(config, erasure, folder)
+        _check_files(_files_left(config, erasure, folders))
     transact(config, lambda connection: _finish(connection, erasure))
 
 
@@ -214,8 +218,11 @@ def _remove_rest(config: Settings, connection: Connection, erasure: Erasure) -> 
     erasures.note(connection, erasure.erasure_id, "store: ingest_tokens", tokens)
 
 
-def _check_files(config: Settings, erasure: Erasure, folders: Sequence[Folder]) -> None:
-    left = [path for folder in folders for path in Eraser(folder, erasure.traces, config.telemetry).left()]
+def _files_left(config: Settings, erasure: Erasure, folders: Sequence[Folder]) -> list[str]:
+    return [path for folder in folders for path in Eraser(folder, erasure.traces, config.telemetry).left()]
+
+
+def _check_files(left: Sequence[str]) -> None:
     if left:
         shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
         raise ErasureUnfinishedError(

@@ -182,6 +182,8 @@ def test_an_erasure_goes_on_after_a_kill_and_leaves_nothing(settings: Settings, 
     snapshot = a_snapshot(settings, tmp_path / "model")
     stray = Path(settings.lake.folder) / "notes.txt"
     stray.write_text("anna runs on Mondays")
+    (archived,) = Path(archive_path(settings)).rglob("messages-*.parquet")
+    messages = archived.read_bytes()
 
     def killed(step: str) -> None:
         if step == "table predictions":
@@ -196,10 +198,15 @@ def test_an_erasure_goes_on_after_a_kill_and_leaves_nothing(settings: Settings, 
     building = SessionLock(settings, DAILY, "days", who="x", held="{holder}", patience_seconds=0)
     with building, pytest.raises(LockedError):
         erase(settings, "anna", by_whom="a test", patience_seconds=0)
-    report = erase(settings, "anna", by_whom="a test")
+
+    def archives_late(step: str) -> None:
+        if step == "searching what is left":
+            archived.with_name("messages-0-3-6-y.parquet").write_bytes(messages)
+
+    report = erase(settings, "anna", by_whom="a test", step=archives_late)
     assert report.resumed
     assert report.removed == {
-        "lake/archive": 2,
+        "lake/archive": 4,
         "lake/training": 1,
         "snapshots marked as no longer reproducible": 1,
         "store: annotations": 1,
