@@ -155,6 +155,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: `arguments` in place of the command line's. An error of this project is printed as one sentence
     and ends with the exit code of its class; ACTIVITY_DEBUG=1 shows its trace."""
     keep_private()
+    # products of matrices are small here, and several processes share the cores: threads of the linear algebra library
+    # would wait for each other. It is read when numpy is imported, so before a verb is.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _take_any_text()
     try:
         _refuse_bytes(sys.argv[1:] if arguments is None else arguments)
