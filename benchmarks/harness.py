@@ -46,6 +46,34 @@ def say(sentence: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {sentence}", file=sys.stderr, flush=True)
 
 
+@contextlib.contextmanager
+def as_command() -> Iterator[None]:
+    """The work of a benchmark: a failure is one sentence and exit code 1. SIGTERM unwinds as Ctrl-C does, so that the
+    stack goes down with us."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    except (BenchmarkError, OSError, ValueError) as error:
+        say(f"FAILED: {error}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@contextlib.contextmanager
+def kept(result: Json, place: Path) -> Iterator[None]:
+    """The result is written to this file at the end, also where a run fails."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BenchmarkError as error:
+        result["failed"] = str(error)
+        raise
+    finally:
+        place.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        say(f"the result: {os.path.relpath(place)}")
+
+
 def ensure_peer_environment() -> None:
     """.venv-bench from requirements.lock, made where it is missing or older than the lock."""
     stamp = ROOT / ".venv-bench" / "lock"

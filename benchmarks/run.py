@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -28,7 +27,17 @@ from pathlib import Path
 import psutil
 import report
 import stream
-from harness import HERE, PEER_PYTHON, ROOT, Bench, BenchmarkError, ensure_peer_environment, say
+from harness import (
+    HERE,
+    PEER_PYTHON,
+    ROOT,
+    Bench,
+    BenchmarkError,
+    as_command,
+    ensure_peer_environment,
+    kept,
+    say,
+)
 from summaries import Json, spread
 
 from activitymodule.registry.versions import champion, fetch
@@ -262,9 +271,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    # a SIGTERM unwinds as Ctrl-C does, so that the stack goes down with us
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
+    with as_command():
         if args.publish:
             report.publish(json.loads(args.publish.read_text(encoding="utf-8")), ROOT)
             say("wrote docs/performance.json and docs/performance.md")
@@ -272,22 +279,10 @@ def main() -> None:
             report.write(ROOT)
         else:
             place = args.json or RESULTS / time.strftime("%Y%m%dT%H%M%S.json")
-            place.parent.mkdir(parents=True, exist_ok=True)
             result: Json = {}
-            try:
+            with kept(result, place):
                 run(args, result)
-            except BenchmarkError as error:
-                result["failed"] = str(error)
-                raise
-            finally:
-                place.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-                say(f"the result: {os.path.relpath(place)}")
             print(report.markdown(result))
-    except (BenchmarkError, OSError, ValueError) as error:
-        say(f"FAILED: {error}")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -24,7 +23,7 @@ from pathlib import Path
 
 import psutil
 import scale_page
-from harness import Bench, BenchmarkError, Child, Watcher, ensure_peer_environment, say
+from harness import Bench, BenchmarkError, Child, Watcher, as_command, ensure_peer_environment, kept, say
 from run import RESULTS, machine, provide_champion
 from stream import an_hour_ago, warm_speed
 from summaries import Json, percentiles
@@ -273,30 +272,17 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure, or write the page."""
     args = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
+    with as_command():
         if args.publish:
             scale_page.publish(json.loads(args.publish.read_text(encoding="utf-8")))
         elif args.report:
             scale_page.write()
         else:
             place = args.json or RESULTS / time.strftime("scale-%Y%m%dT%H%M%S.json")
-            place.parent.mkdir(parents=True, exist_ok=True)
             result: Json = {}
-            try:
+            with kept(result, place):
                 run(args, result, place)
-            except BenchmarkError as error:
-                result["failed"] = str(error)
-                raise
-            finally:
-                place.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-                say(f"the result: {os.path.relpath(place)}")
             print("\n".join(scale_page.tables(result)))
-    except (BenchmarkError, OSError, ValueError) as error:
-        say(f"FAILED: {error}")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from activitymodule.models.kinds import KINDS
 from activitymodule.models.onnx.parity import BOUNDS, ONNX
 from activitymodule.models.onnx.session import FORM, SOURCE, OnnxModel
 
-_ALIKE = 1e-3
+_ALIKE = 1e-3  # between libraries
 
 
 def try_answers(model: Pipeline, card: Card, what: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
@@ -85,12 +86,12 @@ class TreesLinearAndNetwork(TreesAndLinear):
     ) -> TreesLinearAndNetwork:
         super().fit(X, y, sample_weight)
         scores = self._standardised(np.asarray(X)).astype(np.float32)
-        network = _network(scores, y, sample_weight, self.hidden, self.weight_penalty, self.epochs, self.seed)
-        (self.hidden_weights_, outer), (self.hidden_bias_, bias) = network.coefs_, network.intercepts_
-        if len(self.classes_) == 2:
-            # one output for the odds, as two
-            outer, bias = np.hstack([np.zeros_like(outer), outer]), np.concatenate([np.zeros(1), bias])
-        self.output_weights_, self.output_bias_ = outer, bias
+        layers = fit_layers(
+            scores, y, sample_weight, self.hidden, self.weight_penalty, self.epochs, self.seed
+        )
+        (self.hidden_weights_, self.hidden_bias_, self.output_weights_, self.output_bias_) = (
+            layers.with_output_of_each(len(self.classes_))
+        )
         if self.exchange is not None:
             self._fit_frames(scores, np.asarray(X), sample_weight)
         return self
@@ -101,7 +102,7 @@ class TreesLinearAndNetwork(TreesAndLinear):
         other = self._standardised(exchanged(X, self.exchange)).astype(np.float32)
         is_other = np.repeat([0, 1], len(X))
         weight = None if sample_weight is None else np.tile(sample_weight, 2)
-        network = _network(
+        layers = fit_layers(
             np.concatenate([scores, other]),
             is_other,
             weight,
@@ -110,11 +111,8 @@ class TreesLinearAndNetwork(TreesAndLinear):
             self.frame_epochs,
             self.seed,
         )
-        (self.frame_hidden_weights_, outer), (self.frame_hidden_bias_, _) = (
-            network.coefs_,
-            network.intercepts_,
-        )
-        self.frame_output_weights_ = outer[:, 0]
+        self.frame_hidden_weights_, self.frame_hidden_bias_ = layers.hidden_weights, layers.hidden_bias
+        self.frame_output_weights_ = layers.output_weights[:, 0]
 
     @override
     def check(self) -> None:
@@ -162,7 +160,26 @@ class TreesLinearAndNetwork(TreesAndLinear):
         return np.asarray(self.tree_share * self._trees(X) + (1 - self.tree_share) * smooth)
 
 
-def _network(
+class Layers(NamedTuple):
+    """Weights and biases of a network of one hidden layer: (n_features, n_hidden), (n_hidden,), (n_hidden, n_outputs),
+    (n_outputs,)."""
+
+    hidden_weights: np.ndarray
+    hidden_bias: np.ndarray
+    output_weights: np.ndarray
+    output_bias: np.ndarray
+
+    def with_output_of_each(self, classes: int) -> Layers:
+        """With an output for each class; two classes were fitted with one, for the odds."""
+        if classes != 2:
+            return self
+        weights = np.hstack([np.zeros_like(self.output_weights), self.output_weights])
+        return self._replace(
+            output_weights=weights, output_bias=np.concatenate([np.zeros(1), self.output_bias])
+        )
+
+
+def fit_layers(
     scores: np.ndarray,
     y: np.ndarray,
     sample_weight: np.ndarray | None,
@@ -170,8 +187,8 @@ def _network(
     penalty: float,
     epochs: int,
     seed: int,
-) -> MLPClassifier:
-    """A network of one hidden layer, fitted to standard scores."""
+) -> Layers:
+    """A network of one hidden layer, fitted by Adam to standard scores (n_windows, n_features), float32."""
     network = MLPClassifier(
         (hidden,),
         alpha=penalty,
@@ -183,4 +200,6 @@ def _network(
     with warnings.catch_warnings():
         # the number of epochs is the recipe, not a limit
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return network.fit(scores, y, sample_weight)
+        network.fit(scores, y, sample_weight)
+    (hidden_weights, output_weights), (hidden_bias, output_bias) = network.coefs_, network.intercepts_
+    return Layers(hidden_weights, hidden_bias, output_weights, output_bias)

@@ -55,11 +55,14 @@ class Housekeeping:
         if late:
             self.dropped_late += late
             minutes = self._config.archive.backfill_minutes
-            how = "`activity backfill` scores them" if minutes is None else "they are scored from the archive"
-            within = "" if minutes is None else f" every {minutes:g} minutes"
+            how = (
+                "`activity backfill` scores them"
+                if minutes is None
+                else f"they are scored from the archive every {minutes:g} minutes"
+            )
             log(
                 f"{late:,} panes came later than the watermark of {self._config.windows.watermark_minutes:g} "
-                f"minutes; {how}{within}"
+                f"minutes; {how}"
             )
         # kept where the store takes no writes now
         while self._unrecorded:

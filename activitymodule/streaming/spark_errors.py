@@ -129,7 +129,7 @@ def _ended(config: Settings) -> JavaEndedError:
         with suppress(subprocess.TimeoutExpired):
             code = process.wait(_SHUTS_DOWN_SECONDS)
     if code in _EXITS_OUT_OF_MEMORY:
-        how = f"ran out of memory ({_last_words(config)}) and ended"
+        how = f"ran out of memory ({_printed_error(config)}) and ended"
         advice = f"{memory_advice(config)}; then run the command again"
     else:
         how = f"was killed (signal {-code})" if code is not None and code < 0 else "ended"
@@ -140,7 +140,7 @@ def _ended(config: Settings) -> JavaEndedError:
     )
 
 
-def _last_words(config: Settings) -> str:
+def _printed_error(config: Settings) -> str:
     """The error for which Java ended, as it printed it itself."""
     context = SparkContext._active_spark_context
     log = jvm_log(config, str(context.appName)) if context is not None else None

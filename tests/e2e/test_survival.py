@@ -19,6 +19,7 @@ from ledger import (
     assert_ledger,
     everything_read,
     kill_a_python_worker,
+    messages_sent,
     reading,
     rows,
     stored,
@@ -129,7 +130,7 @@ def test_the_archive_stops_and_goes_on_and_then_java_is_killed(fresh_settings, c
 def test_a_fleet_whose_java_is_killed(fresh_settings, job):
     settings = fresh_settings
     fleet = job(settings, "generate", "--devices", "3", "--no-people")
-    until(lambda: sum(last for _, last in topic_ends(settings, settings.kafka.topic).values()), "messages")
+    until(lambda: messages_sent(settings), "messages")
     kill_java(fleet)
     assert fleet.wait(240) == JavaEndedError.exit_code
     assert fleet.output.count("signal 9") == 1

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from ledger import messages_sent
 from typer.testing import CliRunner
 from verbs import Verbs
 
 from activitymodule.errors import ConfigError
 from activitymodule.jobs.options import speed_of
 from activitymodule.jobs.replay import app
-from activitymodule.kafka.clients import consumer, topic_ends
+from activitymodule.kafka.clients import consumer
 from activitymodule.settings import Settings
 from activitymodule.telemetry.decoding import decode_messages
 
@@ -70,11 +71,6 @@ def test_replay(
     assert all(span["kcal_per_min"] is None and span["source"] == "wisdm" for span in spans)
 
 
-def arrived(settings: Settings) -> int:
-    """How many messages the topic holds."""
-    return sum(last for _, last in (topic_ends(settings, settings.kafka.topic) or {}).values())
-
-
 @pytest.mark.integration
 def test_interrupted(
     fresh_settings: Settings, environment_of: Callable[..., dict[str, str]], recording: Path
@@ -85,7 +81,7 @@ def test_interrupted(
         command, env=environment_of(fresh_settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 60
-    while not arrived(fresh_settings) and time.monotonic() < deadline:
+    while not messages_sent(fresh_settings) and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=60)

@@ -231,6 +231,11 @@ def dead_items(settings: Settings) -> int:
     return rows(settings, "select count(*) from dead_letters")[0][0]
 
 
+def messages_sent(settings: Settings) -> int:
+    """How many messages the topic has had."""
+    return sum(last for _, last in (topic_ends(settings, settings.kafka.topic) or {}).values())
+
+
 def everything_read(settings: Settings) -> bool:
     ends = topic_ends(settings, settings.kafka.topic) or {}
     done = rows(

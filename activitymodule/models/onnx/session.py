@@ -17,8 +17,10 @@ with contextlib.suppress(ImportError), deferred_imports(("onnxruntime.",)):
     import onnxruntime
 
 INPUT, OUTPUT = "inputs", "outputs"
-SOURCE, FORM = "source_sha256", "format"
+SOURCE = "source_sha256"
 """The key of the metadata with the SHA-256 of the model file that a graph was made from."""
+FORM = "format"
+"""The key with the format of an export that is not in full precision."""
 
 _ROWS = 128  # at once: what they need stays in the processor's cache
 

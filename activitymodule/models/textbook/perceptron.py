@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
 from typing_extensions import override
 
 from activitymodule.models.activity import softmax
+from activitymodule.models.network import fit_layers
 from activitymodule.models.textbook.base import TextbookClassifier
 
 
@@ -32,23 +29,11 @@ class Perceptron(TextbookClassifier):
 
     @override
     def _learn(self, X: np.ndarray, code: np.ndarray, weight: np.ndarray) -> None:
-        network = MLPClassifier(
-            (self.hidden,),
-            alpha=self.weight_penalty,
-            batch_size=min(128, len(X)),
-            max_iter=self.epochs,
-            n_iter_no_change=self.epochs,
-            random_state=self.seed,
+        scores = self._standardised(X).astype(np.float32)
+        layers = fit_layers(scores, code, weight, self.hidden, self.weight_penalty, self.epochs, self.seed)
+        (self.hidden_weights_, self.hidden_bias_, self.output_weights_, self.output_bias_) = (
+            layers.with_output_of_each(len(self.classes_))
         )
-        with warnings.catch_warnings():
-            # the number of epochs is the recipe, not a limit
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            network.fit(self._standardised(X).astype(np.float32), code, weight)
-        (self.hidden_weights_, outer), (self.hidden_bias_, bias) = network.coefs_, network.intercepts_
-        if len(self.classes_) == 2:
-            # one output for the odds, as two
-            outer, bias = np.hstack([np.zeros_like(outer), outer]), np.concatenate([np.zeros(1), bias])
-        self.output_weights_, self.output_bias_ = outer, bias
 
     @override
     def _raw(self, X: np.ndarray) -> np.ndarray:
