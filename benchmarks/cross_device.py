@@ -69,7 +69,7 @@ def measured(train_on: str, sets: list[str], seeds: list[int], kept: Path | None
                             title,
                             profile,
                             counts,
-                            _scored(model, data, title if profile == "yes" else None),
+                            _scored(model, data),
                         )
                     )
             print(f"{recipe}, seed {seed}: {megabytes:.1f} MB", file=sys.stderr)
@@ -98,15 +98,15 @@ def _windows(described: str, config):  # type: ignore[no-untyped-def]
     return title, {name: windows_of_readings(table, config.windows) for name, table in profiles.items()}
 
 
-def _scored(model, data, device_model: str | None) -> Json:  # type: ignore[no-untyped-def]
-    """Figures of a model on windows whose activities it knows; device_model : None where the watch is unknown."""
+def _scored(model, data) -> Json:  # type: ignore[no-untyped-def]
+    """Figures of a model on windows whose activities it knows."""
     import numpy as np
 
     from activitymodule.models.evaluation.scores import accuracy, confusion, macro_f1
 
     place = {label: k for k, label in enumerate(model.labels)}
     truth = np.array([place[label] for label in data.activity.tolist()])
-    scores = model.score(data.features, device_models=[device_model] * len(truth))
+    scores = model.score(data.features, device_models=data.device_model.tolist())
     counts = confusion(scores.probabilities.argmax(1), truth, len(model.labels))
     return {
         "accuracy": float(accuracy(counts)),

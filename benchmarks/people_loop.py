@@ -66,7 +66,7 @@ class Study:
         self.whose = dict(
             zip(*(readings.column(name).to_pylist() for name in ("device_id", "person")), strict=True)
         )
-        self.streamed = _named(simulation.streamed(readings, self.config.windows), self.every)
+        self.streamed = simulation.streamed(readings, self.config.windows)
         self.share = share
 
     @cached_property
@@ -91,11 +91,6 @@ def _thinned(base: TrainingWindows, most: int) -> TrainingWindows:
     kept = original[::2]
     copies = np.random.default_rng(0).permutation(copied)[: max(most - len(kept), 0)]
     return base.take(np.sort(np.concatenate([kept, copies])))
-
-
-def _named(windows: GoldWindows, every: TrainingWindows) -> GoldWindows:
-    """With the device model that the recordings have."""
-    return replace(windows, device_model=np.full(len(windows), every.device_model[0]))
 
 
 def of_split(study: Study, seed: int, folder: Path) -> Json:
@@ -207,11 +202,13 @@ def guarded(study: Study, weight: float) -> Json:
     training = with_labels(base, replace(asked, stratum=np.full(len(asked), "doubt")), greedy)
     sides = []
     features = np.concatenate([old.features, never.features])
+    models = np.concatenate([old.device_model, never.device_model])
     for name, fitted in (
         ("champion", fit_activity(base, config)),
         ("challenger", fit_activity(training.windows, greedy, weight=training.weights)),
     ):
-        sides.append(Candidate(name, fitted.labels, fitted.probabilities(features).astype(float), 1.0, 1e4))
+        found = fitted.probabilities(features, models).astype(float)
+        sides.append(Candidate(name, fitted.labels, found, 1.0, 1e4))
     watch = np.array(["the old watch"] * len(old) + [str(never.device_model[0])] * len(never))
     audit = Audit(
         label=np.concatenate([old.activity, never.label]),

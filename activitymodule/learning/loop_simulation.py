@@ -22,6 +22,7 @@ from activitymodule.learning.training_set import with_labels
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.training import ActivityFit, fit_activity
 from activitymodule.settings import Settings, Windows
+from activitymodule.telemetry.profiles import model_name
 from activitymodule.windows.assembling import assemble, complete
 from activitymodule.windows.features import features
 from activitymodule.windows.panes import windows_of
@@ -34,7 +35,7 @@ _SHARE = 0.9  # of a window that must be one activity, for its label to be known
 def streamed(readings: pa.Table, windows: Windows) -> GoldWindows:
     """Windows as the stream makes and queues them, with their true activity; those that mix activities are left out.
 
-    readings : canonical readings with `activity`, '' or null where it is not known
+    readings : canonical readings with `activity`, '' or null where it is not known, and perhaps `device_model`
     """
     paned = windows_of(readings, windows)
     batch = assemble(paned.window_start_us, paned.panes, windows)
@@ -50,7 +51,17 @@ def streamed(readings: pa.Table, windows: Windows) -> GoldWindows:
         stratum=np.full(len(rows), "", "<U8"),
         propensity=np.ones(len(rows)),
         features=features(batch.take(rows), windows),
+        device_model=_models(readings, device[rows]),
     )
+
+
+def _models(readings: pa.Table, device: np.ndarray) -> np.ndarray:
+    """The model of each watch as one of its readings names it, '' where none does: str (n,)."""
+    if "device_model" not in readings.column_names:
+        return np.full(len(device), "")
+    pairs = readings.select(["device_id", "device_model"]).drop_null()
+    named = dict(zip(*(pairs.column(name).to_pylist() for name in pairs.column_names), strict=True))
+    return np.array([model_name(named.get(one)) or "" for one in device.tolist()], str)
 
 
 def _labels(readings: pa.Table, device: np.ndarray, start_us: np.ndarray, windows: Windows) -> np.ndarray:
@@ -98,7 +109,7 @@ def labelled_in_turn(
     audit = np.argsort(drawn, kind="stable")[: round(labels * rules.audit_share)].tolist()
     standard = policy.limited(champion.standardised(windows.features))
     asking = Asking(Passing(windows.device_id.tolist(), windows.window_us, standard), rules, dice)
-    probabilities = champion.probabilities(windows.features)
+    probabilities = champion.probabilities(windows.features, windows.device_model)
     order: list[int] = []
     strata: list[str] = []
     taught: list[int] = []
@@ -148,7 +159,7 @@ class Point:
 
 def point(given: int, fitted: ActivityFit, never: TrainingWindows) -> Point:
     """A model's answers for the windows of people who were never asked."""
-    found = fitted.probabilities(never.features)
+    found = fitted.probabilities(never.features, never.device_model)
     right = np.array(fitted.labels)[found.argmax(1)] == never.activity
     return Point(given, fitted.labels, found, float(right.mean()))
 

@@ -129,7 +129,10 @@ class TreesAndLinear(KeepsBooster, ClassifierMixin, BaseEstimator):
         X = np.ascontiguousarray(X)
         if not len(X):
             return np.empty((0, len(self.classes_)))
-        sharp = self._mean(X) ** self.power
+        return self._sharpened(self._mean(X))
+
+    def _sharpened(self, mean: np.ndarray) -> np.ndarray:
+        sharp = mean**self.power
         return np.asarray(sharp / sharp.sum(1, keepdims=True))
 
     def predict(self, X: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from activitymodule.errors import ModelError, ModelMisfitError
+from activitymodule.models.contract import probabilities_of
 from activitymodule.models.export import Card
 from activitymodule.models.kinds import KINDS
 from activitymodule.models.onnx.parity import BOUNDS, ONNX
@@ -42,11 +43,14 @@ def try_answers(model: Pipeline, card: Card, what: str) -> None:
         )
 
 
-def ask(model: Pipeline, card: Card, inputs: np.ndarray) -> np.ndarray:
-    """Probabilities or distances (n, n_labels), or a number (n,), of the model's own inputs (n, n_inputs)."""
+def ask(model: Pipeline, card: Card, inputs: np.ndarray, frame_known: np.ndarray | None = None) -> np.ndarray:
+    """Probabilities or distances (n, n_labels), or a number (n,), of the model's own inputs (n, n_inputs).
+
+    frame_known : bool (n,), windows in the canonical frame, by default none; of a classifier
+    """
     match KINDS[card.kind].answers:
         case "probabilities":
-            return np.asarray(model.predict_proba(inputs.astype(np.float32)))
+            return probabilities_of(model, inputs.astype(np.float32), frame_known)
         case "distances":
             return np.asarray(model.transform(inputs))
     return np.asarray(model.predict(inputs))

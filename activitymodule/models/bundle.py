@@ -21,6 +21,7 @@ from activitymodule.models import export
 from activitymodule.models.answering import onnx_twin, try_answers
 from activitymodule.models.baseline import BASELINE_FILE, Baseline
 from activitymodule.models.calibration import conformal_sets, widened
+from activitymodule.models.contract import probabilities_of, weighs_frames
 from activitymodule.models.energy import WINDOW_COLUMNS, PersonColumns, energy_matrix
 from activitymodule.models.export import Card
 from activitymodule.models.familiarity import FAMILIARITY_FILE, Familiarity
@@ -30,6 +31,7 @@ from activitymodule.models.recalibration import LEAST_LABELS, Recalibration, by_
 from activitymodule.models.thresholds import THRESHOLD_FILE, Thresholds
 from activitymodule.settings import Windows
 from activitymodule.windows.catalogue import FEATURE_NAMES
+from activitymodule.windows.frame import in_known_frame
 
 __all__ = ["BundleBytes", "PersonColumns", "Scores", "ScoringModel", "load_bundle"]
 
@@ -180,12 +182,13 @@ class ScoringModel:
         features: np.ndarray,
         people: PersonColumns | None = None,
         device_models: Sequence[str | None] | None = None,
-        calibrations: Mapping[str, Recalibration] = NO_CALIBRATIONS,
+        calibrations: Mapping[str, Recalibration] | None = NO_CALIBRATIONS,
     ) -> Scores:
         """Score windows: features float32 (n_windows, len(FEATURE_NAMES)), in that order, NaN where missing.
 
-        device_models : of the watches (n_windows,), None where it is not known; calibrations : of this version by
-        device model, beside those of its card
+        device_models : of the watches (n_windows,), None where it is not known: by them answers are calibrated, and a
+        window of a model that has a profile is not asked about in another frame. calibrations : of this version by
+        device model, beside those of its card; None: answers are not calibrated
         """
         features = np.asarray(features, np.float32)
         if features.ndim != 2 or features.shape[1] != len(FEATURE_NAMES):
@@ -198,12 +201,15 @@ class ScoringModel:
             none = np.empty((0, len(self.labels)), np.float32)
             return Scores(none, none.astype(bool), np.empty(0, np.float32), np.empty(0, np.float32))
         own = features[:, self._columns]
-        probabilities = self._classifier.predict_proba(own).astype(np.float32)
+        frame_known = None if device_models is None else in_known_frame(device_models)
+        if frame_known is not None and not frame_known.any():
+            frame_known = None
+        probabilities = self._answers(own, frame_known).astype(np.float32)
         blank = np.isnan(own).all(1)
         probabilities[blank] = np.nan
         familiarity = np.full(n, np.nan, np.float32) if self.familiarity is None else self.familiarity(own)
         quantiles = widened(self._quantile, self._wide, familiarity)
-        if device_models is not None:
+        if device_models is not None and calibrations is not None:
             probabilities, quantiles = by_device_model(
                 probabilities,
                 quantiles,
@@ -215,6 +221,11 @@ class ScoringModel:
         in_set = conformal_sets(probabilities, quantiles)
         kcal_per_min = self._kcal_per_min(features, people, probabilities, blank)
         return Scores(probabilities, in_set, kcal_per_min, familiarity)
+
+    def _answers(self, own: np.ndarray, frame_known: np.ndarray | None) -> np.ndarray:
+        if isinstance(self._classifier, OnnxModel):
+            return self._classifier(own, frame_known)
+        return probabilities_of(self._classifier, own, frame_known)
 
     def standardised(self, features: np.ndarray) -> np.ndarray | None:
         """The classifier's features as standard scores of what it was trained on, float32 (n_windows, n_own), NaN
@@ -273,20 +284,25 @@ def load_bundle(
             stored.familiarity, Familiarity.from_bytes, lambda one: one.feature_names == card.feature_names
         ),
         _beside(stored.thresholds, Thresholds.from_json, lambda one: set(one.activities) == set(card.labels)),
-        fast_classifier=_fast(stored, card, notes),
-        fast_regressor=_fast(energy, energy_card, notes) if energy and energy_card else None,
+        fast_classifier=_fast(stored, classifier, card, notes),
+        fast_regressor=(
+            _fast(energy, regressor, energy_card, notes) if energy and regressor and energy_card else None
+        ),
     )
     made.notes = tuple(notes)
     return made
 
 
-def _fast(stored: ModelBytes, card: Card, notes: list[str]) -> OnnxModel | None:
+def _fast(stored: ModelBytes, model: Pipeline, card: Card, notes: list[str]) -> OnnxModel | None:
     """The model's export, which answers in its place; None, and a note where it cannot be used."""
     if stored.onnx is None:
         return None
     what = f"version {stored.version} of the {KINDS[card.kind].noun}"
     try:
-        return onnx_twin(stored.onnx, stored.content, card, what)
+        twin = onnx_twin(stored.onnx, stored.content, card, what)
+        if weighs_frames(model) and not twin.weighs_frames:
+            raise ModelMisfitError("its export cannot be told the frame of a window; export it again")
+        return twin
     except ModelError as error:
         notes.append(f"{what} is scored by scikit-learn: {error}")
         return None

@@ -6,7 +6,8 @@ consists of numbers, strings and arrays, so that skops can store it; a further t
 `trusted_types`. A family whose code does not check what it is given (C++ that would end the process) has a method
 `check`, called once after loading, which raises ModelError or ValueError where an attribute cannot be right. The same
 data and seed give the same model. A classifier with a parameter `exchange` is given the places of the features with
-the axes x and y exchanged (windows/exchange), None where there are none.
+the axes x and y exchanged (windows/exchange), None where there are none; with them its `predict_proba` has a parameter
+`frame_known`, the windows (n_windows,) that need not be asked about in the other frame.
 """
 
 from __future__ import annotations
@@ -64,6 +65,18 @@ def classifier_pipeline(model: Classifier) -> Pipeline:
     return Pipeline(
         [("impute", SimpleImputer(strategy="median", keep_empty_features=True)), ("model", model)]
     )
+
+
+def weighs_frames(model: Pipeline) -> bool:
+    """Whether a classifier asks about a window in both axis frames."""
+    return getattr(model.steps[-1][1], "exchange", None) is not None
+
+
+def probabilities_of(model: Pipeline, X: np.ndarray, frame_known: np.ndarray | None = None) -> np.ndarray:
+    """Probabilities (n_windows, n_classes) of a whole classifier; frame_known : bool (n_windows,), by default none."""
+    if frame_known is None or not weighs_frames(model):
+        return np.asarray(model.predict_proba(X))
+    return np.asarray(model.predict_proba(X, frame_known=frame_known))
 
 
 def trusted_types(family: type) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ class TreesLinearAndNetwork(TreesAndLinear):
     exchange : places of the features with the axes x and y exchanged (windows/exchange). With them a window is
     classified as it came and with x and y exchanged, and the answers are weighted by a second network that tells
     recorded windows from exchanged ones; frame_margin : how much, in log odds, the frame that came is preferred.
-    Without them a window is classified as it came.
+    Without them a window is classified as it came, as are windows whose frame is known.
     """
 
     exchange: Sequence[int] | None = None  # of model files of earlier versions
@@ -139,14 +139,23 @@ class TreesLinearAndNetwork(TreesAndLinear):
                 raise ValueError("exchange names a feature that is not there")
 
     @override
-    def _mean(self, X: np.ndarray) -> np.ndarray:
+    def predict_proba(self, X: np.ndarray, frame_known: np.ndarray | None = None) -> np.ndarray:
+        """As of TreesAndLinear. frame_known : bool (n_windows,), windows that are classified as they came"""
+        X = np.ascontiguousarray(X)
+        return self._sharpened(self._mean(X, frame_known)) if len(X) else super().predict_proba(X)
+
+    @override
+    def _mean(self, X: np.ndarray, frame_known: np.ndarray | None = None) -> np.ndarray:
         scores = self._standardised(X)
-        if self.exchange is None:
-            return self._in_frame(X, scores)
-        other = exchanged(X, self.exchange)
+        own = self._in_frame(X, scores)
+        if self.exchange is None or (frame_known is not None and frame_known.all()):
+            return own
+        ask = slice(None) if frame_known is None else ~frame_known
+        other = exchanged(X[ask], self.exchange)
         of_other = self._standardised(other)
-        share = expit(self._odds(scores) - self._odds(of_other) - self.frame_margin)[:, None]
-        return (1 - share) * self._in_frame(X, scores) + share * self._in_frame(other, of_other)
+        share = expit(self._odds(scores[ask]) - self._odds(of_other) - self.frame_margin)[:, None]
+        own[ask] = (1 - share) * own[ask] + share * self._in_frame(other, of_other)
+        return own
 
     def _odds(self, scores: np.ndarray) -> np.ndarray:
         """Log odds, up to a constant, that windows are in the other frame, (n_windows,)."""

@@ -64,7 +64,8 @@ class ActivityModel:
         """
         missing = [name for name in self._model.card.feature_names if name not in frame]
         if not missing:
-            return self._answer(self._model.score(_whole(frame)))
+            models = frame["device_model"].tolist() if "device_model" in frame else None
+            return self._answer(self._model.score(_whole(frame), device_models=models))
         if all(name in frame for name in _REQUIRED):
             return self._of_readings(frame)
         raise DataError(
@@ -75,6 +76,7 @@ class ActivityModel:
     def _of_readings(self, frame: pd.DataFrame) -> pd.DataFrame:
         now_us = time.time_ns() // 1000
         values = pa.array(_messages(frame), pa.binary())
+        said: dict[str, str] = {}
         panes, dead = decode_panes(
             values,
             np.full(len(values), now_us),
@@ -82,6 +84,7 @@ class ActivityModel:
             # recordings may be of any time
             limits=Telemetry(past_days=36_500, future_seconds=86_400 * 36_500),
             slide_seconds=self._windows.slide_seconds,
+            said=said,
         )
         if dead.num_rows:
             reasons = Counter(dead.column("reason").to_pylist()).most_common(3)
@@ -95,14 +98,15 @@ class ActivityModel:
         computed = features(assembled, self._windows)
         low = assembled.coverage < self._windows.least_coverage
         computed[low] = np.nan
-        scores = self._model.score(computed)
+        devices = batch.column("device_id").to_pylist()
+        scores = self._model.score(computed, device_models=[said.get(one) for one in devices])
         blank = np.isnan(scores.probabilities).any(1)
         reason = np.full(len(blank), None, object)
         reason[blank] = NO_FEATURES
         reason[low] = LOW_COVERAGE
         head = pd.DataFrame(
             {
-                "device_id": batch.column("device_id").to_pylist(),
+                "device_id": devices,
                 "window_start": pd.to_datetime(window_us, unit="us"),
                 "coverage": assembled.coverage.astype(float),
                 "reason": reason,

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from activitymodule.errors import NotEnoughDataError
 from activitymodule.models.activity import feature_names
 from activitymodule.models.calibration import WIDE_ALPHA, conformal_quantile
+from activitymodule.models.contract import probabilities_of
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import COLUMNS, energy_matrix, energy_pipeline, with_gaps
 from activitymodule.models.evaluation.held_out import (
@@ -34,6 +35,7 @@ from activitymodule.models.recalibration import Recalibration, by_held_out
 from activitymodule.models.thresholds import Thresholds, choose_thresholds
 from activitymodule.settings import Settings
 from activitymodule.windows.catalogue import FEATURE_NAMES, FEATURES_VERSION, MOTION_FAMILIES
+from activitymodule.windows.frame import in_known_frame
 
 FOLDS = 10
 _EXAMPLES = 8  # windows on a card
@@ -70,9 +72,11 @@ class ActivityFit:
     labels: tuple[str, ...]
     feature_names: tuple[str, ...]
 
-    def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """(n_windows, n_labels), of features (n_windows, len(FEATURE_NAMES))."""
-        return np.asarray(self.pipeline.predict_proba(columns_of(features, self.feature_names)))
+    def probabilities(self, features: np.ndarray, device_models: np.ndarray) -> np.ndarray:
+        """(n_windows, n_labels), of features (n_windows, len(FEATURE_NAMES)) and the models of the watches, str
+        (n_windows,)."""
+        columns = columns_of(features, self.feature_names)
+        return probabilities_of(self.pipeline, columns, in_known_frame(device_models.tolist()))
 
     def standardised(self, features: np.ndarray) -> np.ndarray:
         """Standard scores of the training, (n_windows, n_features)."""
@@ -133,6 +137,7 @@ def train_activity(
         progress,
         weight,
         data.copied,
+        in_known_frame(data.originals().device_model.tolist()),
     )
     known, truth = data.originals(), every_truth[~data.copied]
     chosen = {}
@@ -270,9 +275,11 @@ def _card(
     )
 
 
-def predicted_activities(pipeline: Pipeline, card: Card, features: np.ndarray) -> np.ndarray:
-    """The activities that a classifier predicts: str (n_windows,); features (n_windows, len(FEATURE_NAMES))."""
-    return np.array(card.labels)[pipeline.predict_proba(columns_of(features, card.feature_names)).argmax(1)]
+def predicted_activities(pipeline: Pipeline, card: Card, data: TrainingWindows) -> np.ndarray:
+    """The activities that a classifier predicts: str (n_windows,)."""
+    known = in_known_frame(data.device_model.tolist())
+    answers = probabilities_of(pipeline, columns_of(data.features, card.feature_names), known)
+    return np.array(card.labels)[answers.argmax(1)]
 
 
 def train_energy(

@@ -30,6 +30,23 @@ KnownModels = Mapping[str, KnownModel]
 NO_MODELS: KnownModels = {}
 
 
+def with_said(known: KnownModels, said: Mapping[str, str]) -> KnownModels:
+    """The models of watches after messages have named some, by device; what a person has decided stays."""
+    news = {
+        device: KnownModel(model, False)
+        for device, model in said.items()
+        if (one := known.get(device)) is None or not one.decided
+    }
+    return {**known, **news} if news else known
+
+
+def in_known_frame(device_models: Sequence[str | None]) -> np.ndarray:
+    """Which windows are of a watch whose device model has a profile, so that they are in the canonical frame: bool
+    (n_windows,). device_models : (n_windows,), None or '' where it is not known"""
+    known = {one: bool(one) and profile_of(one) is not None for one in set(device_models)}
+    return np.array([known[one] for one in device_models], bool)
+
+
 class ReadingModels(NamedTuple):
     """The profile of each reading. code : int ndarray of shape (n,), index into profiles; profiles[0] is None."""
 

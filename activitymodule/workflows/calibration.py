@@ -189,7 +189,7 @@ def _result(
     features = np.array([row.features for row in labels.rows], np.float32)
     place = {label: k for k, label in enumerate(model.labels)}
     truth = np.array([place.get(row.label, -1) for row in labels.rows])
-    alone = model.score(features).probabilities
+    alone = model.score(features, device_models=[name] * len(features), calibrations=None).probabilities
     # as it serves until it is calibrated by these labels
     scores = model.score(features, device_models=[name] * len(features))
     there = np.isfinite(alone).all(1)

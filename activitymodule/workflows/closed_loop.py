@@ -310,7 +310,8 @@ def measure(config: Settings, windows: TrainingWindows, versions: tuple[str, str
         features=windows.features,
         propensity=np.ones(len(windows)),
     )
-    before, after = (examine_version(config, version, windows.features) for version in versions)
+    models = windows.device_model.tolist()
+    before, after = (examine_version(config, version, windows.features, models) for version in versions)
     change = compare(before, after, audit, config.learning).macro_f1
     return Comparison(
         people=len(np.unique(windows.person)),

@@ -185,7 +185,7 @@ def _train_energy(
         (data,), origin, activities = run.load("synthetic", AS_WORN), "synthetic", None
         if classifier is not None and classifier.pipeline is not None:
             # the classifier has seen none of them
-            activities = predicted_activities(classifier.pipeline, classifier.card, data.features)
+            activities = predicted_activities(classifier.pipeline, classifier.card, data)
     if activities is None:
         labels, activities = _held_out_activities(run, data, run.folds(origin))
     rows = np.flatnonzero(np.isfinite(data.kcal_per_min))

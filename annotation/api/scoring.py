@@ -28,7 +28,7 @@ from activitymodule.store.people import Person, people_for
 from activitymodule.store.prediction_columns import answers as windows_of
 from activitymodule.streaming import worker
 from activitymodule.telemetry.excluded import Excluded
-from activitymodule.windows.frame import NO_MODELS, KnownModels
+from activitymodule.windows.frame import NO_MODELS, KnownModels, with_said
 from activitymodule.windows.grouping import group_panes
 from activitymodule.windows.panes import decode_panes
 from activitymodule.workflows.model_operations.rest_predictions import Recorder, Taken
@@ -135,11 +135,14 @@ def _score_batch(config: Settings, sender: Sender, body: bytes) -> Any:
 
 
 def windows_of_messages(
-    config: Settings, messages: list[bytes], known: KnownModels = NO_MODELS
+    config: Settings,
+    messages: list[bytes],
+    known: KnownModels = NO_MODELS,
+    said: dict[str, str] | None = None,
 ) -> tuple[pa.RecordBatch, pa.Table]:
     """Messages to windows as the stream groups them (grouping.WINDOWS_SCHEMA), and dead letters.
 
-    known : the models of watches by the store.
+    known : the models of watches by the store; said : gets those that messages name.
     """
     now_us = time.time_ns() // 1000
     panes, dead = decode_panes(
@@ -149,6 +152,7 @@ def windows_of_messages(
         limits=config.telemetry,
         slide_seconds=config.windows.slide_seconds,
         known=known,
+        said=said,
     )
     return group_panes(panes, config.windows), dead
 
@@ -163,10 +167,11 @@ def _read(
 ) -> tuple[KnownModels, pa.RecordBatch, pa.Table, dict[str, Person], Excluded]:
     """Messages as windows and dead letters, and what the store has of their watches. Raises HTTPException 403."""
     known = _devices.models(lambda work: work(connection))
-    batch, dead = windows_of_messages(config, messages, known)
+    said: dict[str, str] = {}
+    batch, dead = windows_of_messages(config, messages, known, said)
     watches = pc.unique(batch.column("device_id")).to_pylist()
     sender.check_devices(watches)
-    return known, batch, dead, people_for(connection, watches), excluded_of(connection)
+    return with_said(known, said), batch, dead, people_for(connection, watches), excluded_of(connection)
 
 
 def _score(config: Settings, sender: Sender, messages: list[bytes], *, one_watch: bool) -> Any:

@@ -75,6 +75,9 @@ def test_a_device_model_that_is_set_turns_what_is_scored(api: Console):
     listed = [one["device_id"] for one in api.client.get("/devices").json()]
     turned = api.client.post("/predict", content=body(readings)).json()["windows"]
     assert api.client.delete(f"/devices/{device}").json()["profile"] is None
+    naming = [one | {"device_model": "Empatica E4"} for one in json.loads(body(readings))]
+    named = api.client.post("/predict", content=json.dumps(naming)).json()["windows"]
+    assert named == turned, "a message that names the model says as much"
     after = api.client.post("/predict", content=body(readings)).json()["windows"]
     assert device in listed
     assert before == after

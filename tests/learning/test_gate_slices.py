@@ -79,15 +79,16 @@ def verdict(weight: float, old: int, new: int) -> Verdict:
     challenger = fit_activity(training.windows, config, weight=training.weights)
     parts = [people(OLD, range(20, 20 + old)), people(NEW, range(200, 200 + new))]
     features = np.concatenate([part.features for part in parts])
+    models = np.concatenate([part.device_model for part in parts])
     audit = Audit(
         label=np.concatenate([part.activity for part in parts]),
         person=np.concatenate([part.person for part in parts]),
         features=features,
         propensity=np.ones(len(features)),
-        slicings=(Slicing(DEVICE_MODEL, np.concatenate([part.device_model for part in parts])),),
+        slicings=(Slicing(DEVICE_MODEL, models),),
     )
     sides = [
-        Candidate(name, fitted.labels, fitted.probabilities(features).astype(float), 1.0, 1e4)
+        Candidate(name, fitted.labels, fitted.probabilities(features, models).astype(float), 1.0, 1e4)
         for name, fitted in (("1", champion()), ("2", challenger))
     ]
     return judge(*sides, audit, config.learning)

@@ -24,7 +24,8 @@ class Champion:
 
     labels = LABELS
 
-    def probabilities(self, features: np.ndarray) -> np.ndarray:
+    def probabilities(self, features: np.ndarray, device_models: np.ndarray) -> np.ndarray:
+        assert len(device_models) == len(features)
         share = 1 / (1 + np.exp(-features[:, :1].astype(float)))
         return np.hstack([share, (1 - share) / 2, (1 - share) / 2])
 

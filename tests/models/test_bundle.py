@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 from dataclasses import replace
@@ -18,6 +19,7 @@ from activitymodule.models.bundle import BundleBytes, ModelBytes, PersonColumns,
 from activitymodule.models.calibration import conformal_sets
 from activitymodule.models.energy import energy_matrix
 from activitymodule.settings import Models, Windows
+from activitymodule.windows.exchange import exchange_of, exchanged
 from activitymodule.windows.features import FEATURE_NAMES
 
 
@@ -41,6 +43,27 @@ def test_it_says_what_the_pipelines_say(model, toy, trained, trained_energy):
     assert np.array_equal(scores.kcal_per_min, trained_energy.pipeline.predict(X).astype(np.float32))
     assert (model.labels, model.version, model.energy_version) == (trained.card.labels, "7", "3")
     assert scores.probabilities.dtype == scores.kcal_per_min.dtype == np.float32
+
+
+def test_a_window_of_a_watch_with_a_profile_is_classified_as_it_came(model, toy, trained):
+    columns = [FEATURE_NAMES.index(name) for name in trained.card.feature_names]
+    features = toy.features.copy()
+    features[:, columns] = exchanged(features[:, columns], exchange_of(trained.card.feature_names))
+    one_frame = clone_without_exchange(trained.pipeline)
+    expected = one_frame.predict_proba(features[:, columns]).astype(np.float32)
+    watches = ["apple-watch", "Band 7", None, ""] * (len(features) // 4)
+    found, unknown = model.score(features, device_models=watches), model.score(features)
+    assert not np.allclose(unknown.probabilities, expected)
+    profiled = np.arange(len(features)) % 4 == 0
+    np.testing.assert_allclose(found.probabilities[profiled], expected[profiled], atol=1e-6)
+    assert np.array_equal(found.probabilities[~profiled], unknown.probabilities[~profiled])
+    assert np.array_equal(model.score(features, device_models=[None] * len(features)).in_set, unknown.in_set)
+
+
+def clone_without_exchange(pipeline):
+    model = copy.copy(pipeline["model"])
+    model.exchange = None
+    return Pipeline([*pipeline.steps[:-1], ("model", model)])
 
 
 def test_it_works_without_people_without_a_regressor_and_without_windows(model, folders, toy):

@@ -69,9 +69,13 @@ def test_a_window_is_classified_in_the_frame_that_is_likelier() -> None:
     away = np.abs(both.predict_proba(other) - both.predict_proba(X)).mean()
     assert away < np.abs(one.predict_proba(other) - one.predict_proba(X)).mean() / 2
     np.testing.assert_allclose(both.predict_proba(other).sum(1), 1)
-    # with a large margin a window stays as it came
-    both.frame_margin = 1e3
-    np.testing.assert_allclose(both.predict_proba(other), one.predict_proba(other), atol=1e-9)
+    # where the frame is known a window stays as it came
+    known = np.arange(len(X)) % 2 == 0
+    found = both.predict_proba(other, known)
+    np.testing.assert_allclose(found[known], one.predict_proba(other)[known], atol=1e-9)
+    np.testing.assert_allclose(found[~known], both.predict_proba(other)[~known], atol=1e-9)
+    assert np.array_equal(both.predict_proba(other, ~known & known), both.predict_proba(other))
+    np.testing.assert_allclose(both.predict_proba(other, known | ~known), one.predict_proba(other), atol=1e-9)
 
 
 def test_frames_are_stored_and_checked_and_files_without_them_are_read() -> None:

@@ -12,7 +12,7 @@ from activitymodule.settings import Telemetry, Windows
 from activitymodule.telemetry.decoding import decode_messages
 from activitymodule.telemetry.profiles import Axes, DeviceProfile
 from activitymodule.windows import packing
-from activitymodule.windows.frame import KnownModel, ReadingModels, turn
+from activitymodule.windows.frame import KnownModel, ReadingModels, in_known_frame, turn, with_said
 from activitymodule.windows.panes import decode_panes, panes_of_readings
 
 NOW_US = 1_700_000_060_000_000
@@ -110,6 +110,13 @@ def test_the_models_that_messages_name_are_told_by_device():
         pa.array(values), np.zeros(6), now_us=NOW_US, limits=Telemetry(), slide_seconds=10, said=said
     )
     assert said == {"a": "apple-watch", "b": "Band 7"}
+    decided, before = KnownModel("axivity-ax3", True), KnownModel("garmin", False)
+    known = with_said({"a": decided, "b": before, "c": before}, said)
+    assert known == {"a": decided, "b": KnownModel("Band 7", False), "c": before}
+
+
+def test_the_frame_of_a_watch_is_known_by_the_profile_of_its_model():
+    assert in_known_frame([APPLE, None, "", "Band 7", E4]).tolist() == [True, False, False, False, True]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,8 +17,17 @@ _SPEED_WINDOWS = 1024
 _SPEED_TRIES = 3
 
 
-def examine(stored: ModelBytes, features: np.ndarray, windows: Windows, *, max_megabytes: float) -> Candidate:
+def examine(
+    stored: ModelBytes,
+    features: np.ndarray,
+    windows: Windows,
+    *,
+    max_megabytes: float,
+    device_models: Sequence[str | None] | None = None,
+) -> Candidate:
     """Load a model as the scorer does, score `features` (n, len(FEATURE_NAMES)) with it, and measure its speed.
+
+    device_models : of the watches (n,). Both sides answer without calibration on device models.
 
     For a model that does not load, does not fit the features or does not answer, the result has the refusal.
     """
@@ -30,7 +40,8 @@ def examine(stored: ModelBytes, features: np.ndarray, windows: Windows, *, max_m
     try:
         pipeline, card = load_model(stored, "activity", windows)
         model = ScoringModel(pipeline, card, stored.version)
-        probabilities = model.score(features).probabilities.astype(np.float64)
+        scores = model.score(features, device_models=device_models, calibrations=None)
+        probabilities = scores.probabilities.astype(np.float64)
         if np.isnan(probabilities).any() and not np.isnan(features).all(1).any():
             raise ModelError(f"version {stored.version} gives no number for some windows; train it again")
     except ModelError as error:

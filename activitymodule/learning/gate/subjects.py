@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from activitymodule.models.evaluation.slices import Slicing
+from activitymodule.models.evaluation.slices import DEVICE_MODEL, Slicing
 
 WEIGHT_RATIO = 5.0  # no audit window weighs more than so many times the median one
 
@@ -27,6 +27,11 @@ class Audit:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    @property
+    def device_models(self) -> list[str] | None:
+        """Of the watches (n,), '' where it is not known; None where it is of none."""
+        return next((one.name.tolist() for one in self.slicings if one.kind == DEVICE_MODEL), None)
 
     def weights(self) -> np.ndarray:
         """Each window's weight, mean 1: the inverse of its propensity (which differs only where the audit share

@@ -16,6 +16,7 @@ from activitymodule.models.calibration import (
     expected_calibration_error,
     reliability,
 )
+from activitymodule.models.contract import probabilities_of
 from activitymodule.models.evaluation.scores import (
     LabelScores,
     accuracy,
@@ -138,6 +139,7 @@ def held_out_probabilities(
     progress: Callable[[int, int], None] | None = None,
     weight: np.ndarray | None = None,
     copied: np.ndarray | None = None,
+    frame_known: np.ndarray | None = None,
 ) -> list[np.ndarray]:
     """Probabilities of every original by a model that never saw its person; float64 (n_originals, n_labels) each.
 
@@ -146,6 +148,7 @@ def held_out_probabilities(
     is returned has one entry for X and one for each of them. A label that a fold's people lack gets 0.
     weight : (n_windows,), how much each counts in learning, for a pipeline whose last step is called `model`
     copied : bool (n_windows,), the copies of windows, by default none: learnt from with their person, tested on never
+    frame_known : bool (n_originals,), originals that are in the canonical frame, by default none
     """
     original = np.arange(len(truth)) if copied is None else np.flatnonzero(~copied)
     versions = [X[original], *X_test]
@@ -158,7 +161,8 @@ def held_out_probabilities(
         model = make().fit(X[learn], truth[learn], **weighted)
         classes = np.asarray(model.classes_, int)
         for probabilities, version in zip(out, versions, strict=True):
-            probabilities[np.ix_(test, classes)] = model.predict_proba(version[test])
+            known = None if frame_known is None else frame_known[test]
+            probabilities[np.ix_(test, classes)] = probabilities_of(model, version[test], known)
     if progress:
         progress(len(splits), len(splits))
     return out

@@ -27,7 +27,7 @@ from activitymodule.models.energy import BoostedTrees
 from activitymodule.models.export import Card
 from activitymodule.models.kinds import KINDS
 from activitymodule.models.network import TreesLinearAndNetwork
-from activitymodule.models.onnx.session import INPUT, OUTPUT, SOURCE
+from activitymodule.models.onnx.session import FRAME_KNOWN, INPUT, OUTPUT, SOURCE
 from activitymodule.models.trees import Tree, read_trees
 
 # `needed` says where it is missing; whoever trains nothing does not wait for it
@@ -40,6 +40,7 @@ CLIPPED = "clipped"
 _OPSETS = {"": 21, "ai.onnx.ml": 5}
 _IR_VERSION = 10
 _BRANCH_LEQ, _SUM, _NO_TRANSFORM = 0, 1, 0  # of TreeEnsemble
+_NEVER = 1e6  # log odds against a frame
 _MOST_TABLE_SPLITS = 8  # a table has 2 ** splits numbers
 
 
@@ -49,11 +50,18 @@ class Graph:
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
+        self.optional: list[Any] = []
 
     def constant(self, values: object, dtype: type) -> str:
         """The name of a constant."""
         name = f"constant{len(self.constants)}"
         self.constants.append(onnx.numpy_helper.from_array(np.asarray(values, dtype), name))
+        return name
+
+    def optional_input(self, name: str) -> str:
+        """A further input, float32 (n,), which is 0 for every window where it is not given."""
+        self.constants.append(onnx.numpy_helper.from_array(np.zeros(1, np.float32), name))
+        self.optional.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None]))
         return name
 
     def add(self, operator: str, *inputs: str, name: str = "", domain: str = "", **attributes: Any) -> str:
@@ -74,8 +82,9 @@ def to_onnx(pipeline: Pipeline, card: Card, content: bytes) -> bytes:
 
     content : of the model file, whose SHA-256 is kept. The graph takes `inputs` (n, len(card.feature_names)), float32
     of a classifier and float64 of a regressor, NaN where missing, and gives `outputs`: probabilities (n, n_labels),
-    float32, or kcal/min (n,), float64. Raises ModelNotConvertibleError for a family that has no graph, ConfigError
-    where the package is missing.
+    float32, or kcal/min (n,), float64. A classifier that weighs frames also takes `frame_known` (n,), float32,
+    1 where a window is in the canonical frame, by default 0. Raises ModelNotConvertibleError for a family that has no
+    graph, ConfigError where the package is missing.
     """
     needed()
     graph, number = Graph(), KINDS[card.kind].answers == "number"
@@ -95,7 +104,10 @@ def to_onnx(pipeline: Pipeline, card: Card, content: bytes) -> bytes:
         onnx.helper.make_graph(
             graph.nodes,
             card.kind,
-            [onnx.helper.make_tensor_value_info(INPUT, dtype, [None, len(card.feature_names)])],
+            [
+                onnx.helper.make_tensor_value_info(INPUT, dtype, [None, len(card.feature_names)]),
+                *graph.optional,
+            ],
             [onnx.helper.make_tensor_value_info(OUTPUT, dtype, shape)],
             graph.constants,
         ),
@@ -199,7 +211,10 @@ def _of_frames(graph: Graph, model: TreesLinearAndNetwork, scores: str, mean: st
     weights = graph.constant(-model.frame_output_weights_[:, None], np.float32)
     odds = graph.add("Reshape", graph.add("MatMul", hidden, weights), graph.constant([2, -1, 1], np.int64))
     margin = graph.constant(np.array([0, -model.frame_margin])[:, None, None], np.float32)
-    share = graph.add("Softmax", graph.add("Add", odds, margin), axis=0)
+    known = graph.add("Reshape", graph.optional_input(FRAME_KNOWN), graph.constant([1, -1, 1], np.int64))
+    never = graph.constant(np.array([0, -_NEVER])[:, None, None], np.float32)
+    margins = graph.add("Add", margin, graph.add("Mul", known, never))
+    share = graph.add("Softmax", graph.add("Add", odds, margins), axis=0)
     answers = graph.add("Reshape", mean, graph.constant([2, -1, len(model.classes_)], np.int64))
     weighted = graph.add("Mul", answers, share)
     return graph.add("ReduceSum", weighted, graph.constant([0], np.int64), keepdims=0)

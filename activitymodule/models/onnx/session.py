@@ -17,6 +17,8 @@ with contextlib.suppress(ImportError), deferred_imports(("onnxruntime.",)):
     import onnxruntime
 
 INPUT, OUTPUT = "inputs", "outputs"
+FRAME_KNOWN = "frame_known"
+"""The optional input of a classifier that asks about a window in both axis frames: 1 where that need not be."""
 SOURCE = "source_sha256"
 """The key of the metadata with the SHA-256 of the model file that a graph was made from."""
 FORM = "format"
@@ -39,6 +41,8 @@ def preload() -> None:
 class OnnxModel:
     """A model in ONNX: called with its inputs (n, n_inputs) it gives its outputs, (n, n_labels) or (n,).
 
+    weighs_frames : whether it can be told which windows are in the canonical frame
+
     content : of an ONNX file that this project made; nothing else may be loaded, for what reads it is C++. Raises
     ModelError where it does not load. Safe to share between threads.
     """
@@ -60,19 +64,25 @@ class OnnxModel:
                 f"a model in ONNX does not load ({_first_line(error)}); export it again"
             ) from None
         self._dtype = np.float64 if given.type == "tensor(double)" else np.float32
+        self.weighs_frames = FRAME_KNOWN in [one.name for one in self._session.get_overridable_initializers()]
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
 
-    def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        """The outputs of inputs, NaN where one is missing."""
-        rows = np.ascontiguousarray(inputs, self._dtype)
-        parts = [self._run(rows[first : first + _ROWS]) for first in range(0, max(len(rows), 1), _ROWS)]
+    def __call__(self, inputs: np.ndarray, frame_known: np.ndarray | None = None) -> np.ndarray:
+        """The outputs of inputs, NaN where one is missing. frame_known : bool (n,), by default none"""
+        given = {INPUT: np.ascontiguousarray(inputs, self._dtype)}
+        if frame_known is not None and self.weighs_frames:
+            given[FRAME_KNOWN] = frame_known.astype(np.float32)
+        parts = [
+            self._run({name: rows[first : first + _ROWS] for name, rows in given.items()})
+            for first in range(0, max(len(inputs), 1), _ROWS)
+        ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     predict_proba = predict = __call__
     """As a pipeline is asked, for who does not care which of them answers."""
 
-    def _run(self, rows: np.ndarray) -> np.ndarray:
-        return np.asarray(self._session.run([OUTPUT], {INPUT: rows})[0])
+    def _run(self, given: dict[str, np.ndarray]) -> np.ndarray:
+        return np.asarray(self._session.run([OUTPUT], given)[0])
 
 
 def _first_line(error: Exception) -> str:

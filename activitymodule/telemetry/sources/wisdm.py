@@ -65,7 +65,8 @@ class Wisdm:
     watch lying face up reads +9.8 there and -1 here). The mean over 2.1 s around a reading is the direction of
     gravity, hence pitch and roll; the rest is user acceleration. A run (a stretch of one activity) that is an exact
     copy of an earlier one of its file is removed (the file of person 1629 holds every run twice). Stamps begin at
-    2019-01-01T00:00Z; a run goes on by its time, and without one it starts a block of 5 min.
+    2019-01-01T00:00Z; a run goes on by its time, and without one it starts a block of 5 min. The watch was an LG G
+    Watch (`device_model` wear-os).
     """
 
     name = "wisdm"
@@ -204,6 +205,7 @@ def _chunk(stretch: _Stretch, code: str, unit: Unit, removed: dict[str, int]) ->
         "pitch": pitch,
         "roll": roll,
         **{f"user_acceleration_{axis}": user[:, i] for i, axis in enumerate("xyz")},
+        "device_model": np.full(n, "wear-os", object),
     }
     if activity:
         columns["activity"] = np.full(n, activity, object)

@@ -17,6 +17,7 @@ from activitymodule.learning.challenger import families_of, train_challenger, wr
 from activitymodule.models import export
 from activitymodule.models.baseline import BASELINE_FILE
 from activitymodule.models.canonical import content_sha256
+from activitymodule.models.contract import probabilities_of
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import energy_matrix
 from activitymodule.models.export import CARD_FILE, LINEAGE_FILE, METRICS_FILE, MODEL_FILE, Card
@@ -29,6 +30,7 @@ from activitymodule.serving.checking import checked
 from activitymodule.serving.exports import sha256_of
 from activitymodule.settings import Settings
 from activitymodule.windows.catalogue import FEATURE_NAMES
+from activitymodule.windows.frame import in_known_frame
 from activitymodule.workflows import training
 from activitymodule.workflows.promotion import model_name
 from activitymodule.workflows.requests import TrainingRequest, What
@@ -274,4 +276,5 @@ def _answers(folder: Path, windows: TrainingWindows) -> np.ndarray | None:
         return np.asarray(model.predict(energy_matrix(windows.features, FEATURE_NAMES, windows.people, code)))
     if not set(card.feature_names) <= set(FEATURE_NAMES):
         return None
-    return np.asarray(model.predict_proba(columns_of(windows.features, card.feature_names)))
+    known = in_known_frame(windows.device_model.tolist())
+    return probabilities_of(model, columns_of(windows.features, card.feature_names), known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 
@@ -43,8 +44,10 @@ def evaluate(config: Settings, run_id: str) -> EvaluationResult:
             rows = labels.gold_rows(connection, FEATURES_VERSION)
             groups = groups_for(connection, [row.device_id for row in rows])
         audit = audit_of(rows, groups)
-        champion = examine_version(config, serving, audit.features)
-        challenger = examine_version(config, made, audit.features)
+        champion, challenger = (
+            examine_version(config, version, audit.features, audit.device_models)
+            for version in (serving, made)
+        )
         arrays = {"label": audit.label, "person": audit.person, "propensity": audit.propensity}
         arrays |= {f"{_SLICES}{one.kind}": one.name for one in audit.slicings}
         for side, candidate in (("champion", champion), ("challenger", challenger)):
@@ -61,15 +64,20 @@ def evaluate(config: Settings, run_id: str) -> EvaluationResult:
         return save(config, run_id, "evaluate", result)
 
 
-def examine_version(config: Settings, version: str, features: np.ndarray) -> Candidate:
-    """One version of the classifier on `features` (n, len(FEATURE_NAMES)), or the reason why it does not serve."""
+def examine_version(
+    config: Settings, version: str, features: np.ndarray, device_models: Sequence[str] | None
+) -> Candidate:
+    """One version of the classifier on `features` (n, len(FEATURE_NAMES)) of watches of these models (n,), or the
+    reason why it does not serve."""
     try:
         # its size is a check of the gate
         found = checked(config, ModelVersion(config.registry.classifier, version), max_megabytes=float("inf"))
     except ModelError as error:
         return Candidate(version, refusal=str(error))
     limit = config.models.max_megabytes
-    candidate = examine(found.stored, features, config.windows, max_megabytes=limit)
+    candidate = examine(
+        found.stored, features, config.windows, max_megabytes=limit, device_models=device_models
+    )
     return replace(candidate, sha256=found.sha256)
 
 

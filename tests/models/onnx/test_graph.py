@@ -15,7 +15,12 @@ from sklearn.pipeline import Pipeline
 from activitymodule.errors import ModelError, ModelNotConvertibleError
 from activitymodule.models.activity import TreesAndLinear
 from activitymodule.models.bundle import BundleBytes, ScoringModel, load_bundle
-from activitymodule.models.contract import Classifier, classifier_pipeline
+from activitymodule.models.contract import (
+    Classifier,
+    classifier_pipeline,
+    probabilities_of,
+    weighs_frames,
+)
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.energy import COLUMNS, energy_pipeline
 from activitymodule.models.export import Card
@@ -80,14 +85,17 @@ def test_a_classifier_answers_as_its_pipeline(family: Classifier, labels: int) -
     pipeline = classifier_pipeline(family).fit(X, y)
     model = OnnxModel(to_onnx(pipeline, card_of(labels), b"the file"))
     probed = at_thresholds(pipeline, X)
-    expected, found = pipeline.predict_proba(probed), model(probed)
+    known = np.arange(len(probed)) % 3 == 0
+    expected, found = probabilities_of(pipeline, probed, known), model(probed, known)
+    np.testing.assert_allclose(model(probed), pipeline.predict_proba(probed), atol=2e-6)
+    assert model.weighs_frames == weighs_frames(pipeline) == (not np.allclose(model(probed), found))
     assert found.dtype == np.float32
     compared = parity(expected, found, ONNX)
     assert compared.failure is None
     assert compared.largest < 2e-6
     assert compared.same_activity == 1
     # a window's answer is its own, whatever it is scored with
-    alone = np.concatenate([model(probed[k : k + 1]) for k in range(130)])
+    alone = np.concatenate([model(probed[k : k + 1], known[k : k + 1]) for k in range(130)])
     np.testing.assert_allclose(alone, found[:130], atol=1e-6)
     assert model(probed[:0]).shape == (0, labels)
     assert model.metadata["labels"] == json.dumps(card_of(labels).labels)
@@ -163,7 +171,8 @@ def test_the_pair_scores_by_its_exports(
     features = toy.features.copy()
     features[3] = np.nan
     features[5, ::3] = np.nan
-    expected, found = plain.score(features, toy.people), model.score(features, toy.people)
+    watches = ["apple-watch" if k % 2 else None for k in range(len(features))]
+    expected, found = (one.score(features, toy.people, watches) for one in (plain, model))
     np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
     np.testing.assert_allclose(found.kcal_per_min, expected.kcal_per_min, atol=1e-5)
     np.testing.assert_array_equal(found.in_set, expected.in_set)
@@ -178,7 +187,9 @@ def test_an_export_that_does_not_fit_leaves_scikit_learn_serving(
     assert trained.pipeline is not None
     assert regressor is not None
     of_another = to_onnx(trained.pipeline, trained.card, b"another file")
-    for content in (of_another, b"no model", regressor.onnx):
+    before = onnx.load_from_string(classifier.onnx)  # as before a window's frame could be known
+    before.graph.input.pop()
+    for content in (of_another, b"no model", regressor.onnx, before.SerializeToString()):
         model = load_bundle(replace(exported, classifier=replace(classifier, onnx=content)))
         assert model.engines == {"activity": "sklearn", "energy": "onnx"}
         assert "scikit-learn" in model.notes[0]
