@@ -2,7 +2,8 @@
 
 Shapes of traffic: one reading a message (all fields), ten readings a message, some bad messages among them.
 The measures are ratios in the same run, since seconds of a shared machine say little: to the same columns
-made message by message with orjson (the slow path), and to orjson.loads alone, which makes no columns.
+made message by message with orjson (the slow path), to Arrow's reader without the scanner, and to orjson.loads alone,
+which makes no columns.
 Example: python benchmarks/decode.py --messages 50000 --repeat 5
 """
 
@@ -12,6 +13,7 @@ import argparse
 import json
 import statistics
 import time
+import unittest.mock
 from collections.abc import Callable
 
 import numpy as np
@@ -20,6 +22,7 @@ import pyarrow as pa
 
 from activitymodule import settings
 from activitymodule.telemetry import decoding
+from activitymodule.telemetry.decoding import fast
 from activitymodule.telemetry.schema import FIELDS
 from activitymodule.windows.panes import PANE_FIELDS, decode_panes
 
@@ -84,7 +87,18 @@ def measure(batch: list[bytes], readings: int, repeat: int) -> dict[str, float]:
             values, fields=PANE_FIELDS, now_us=NOW_US, limits=limits, newline_terminated=True, slowly=True
         )
 
-    works = (("plain", plain), ("one_by_one", one_by_one), ("panes", panes), ("table", table))
+    def arrow() -> None:
+        with unittest.mock.patch.object(fast, "_scanner", return_value=None):
+            panes()
+
+    panes()  # the scanner is compiled, or read from the disk
+    works = (
+        ("plain", plain),
+        ("one_by_one", one_by_one),
+        ("arrow", arrow),
+        ("panes", panes),
+        ("table", table),
+    )
     of = {name: seconds(work, repeat) for name, work in works}
     return {
         "messages": len(batch),
@@ -93,6 +107,7 @@ def measure(batch: list[bytes], readings: int, repeat: int) -> dict[str, float]:
         "table_readings_per_second": round(readings / of["table"]),
         "one_by_one_readings_per_second": round(readings / of["one_by_one"]),
         "orjson_loads_only_readings_per_second": round(readings / of["plain"]),
+        "panes_to_arrow": round(of["arrow"] / of["panes"], 2),
         "panes_to_one_by_one": round(of["one_by_one"] / of["panes"], 2),
         "panes_to_orjson_loads_only": round(of["plain"] / of["panes"], 2),
     }

@@ -1,7 +1,7 @@
-"""Messages to readings: whole batches by Arrow's JSON reader, message by message only where that fails.
+"""Messages to readings: whole batches by a scanner and Arrow's JSON reader, message by message only where they fail.
 
 Every item of every message ends as a reading or as a dead letter with a Reason. The fast path (`fast`, on
-`lines`) takes only what RFC 8259 leaves no doubt about and hands the rest to the slow path (`slow`); both
+`scanner` and `lines`) takes only what RFC 8259 leaves no doubt about and hands the rest to the slow path (`slow`); both
 share one `validation`. What a message becomes does not depend on its batch, to the last bit.
 """
 

@@ -13,7 +13,8 @@ from activitymodule.telemetry.reasons import Reason
 class Batch:
     """Messages as one data buffer and offsets.
 
-    starts, ends : int32 ndarray of shape (n,); `ends` leave out the line feed that is not part of a message.
+    data : uint8 ndarray; starts, ends : int32 ndarray of shape (n,); `ends` leave out the line feed that is not part
+    of a message.
     """
 
     def __init__(self, values: pa.BinaryArray, newline_terminated: bool) -> None:
@@ -22,21 +23,25 @@ class Batch:
         self.terminated = newline_terminated
         _, offsets, data = values.buffers()
         offsets = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
-        self._data = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+        self.data = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
         self.starts = offsets[:-1]
         self.ends = offsets[1:] - int(newline_terminated)
 
     def first_bytes(self, messages: np.ndarray) -> np.ndarray:
         """The first byte of each of these messages, which are not empty."""
-        return np.asarray(self._data[self.starts[messages]])
+        return np.asarray(self.data[self.starts[messages]])
 
     def last_bytes(self, messages: np.ndarray) -> np.ndarray:
         """The last byte of each of these messages, which are not empty."""
-        return np.asarray(self._data[self.ends[messages] - 1])
+        return np.asarray(self.data[self.ends[messages] - 1])
+
+    def opening_braces(self, start: int, stop: int) -> int:
+        """How many of them the data holds between two places."""
+        return int(np.count_nonzero(self.data[start:stop] == ord("{")))
 
     def message(self, index: int) -> bytes:
         """One message, without the line feed."""
-        return self._data[self.starts[index] : self.ends[index]].tobytes()
+        return self.data[self.starts[index] : self.ends[index]].tobytes()
 
 
 def as_binary(values: pa.Array | pa.ChunkedArray) -> pa.BinaryArray:

@@ -1,10 +1,12 @@
-"""The fast path: lines of JSON through Arrow's reader, cut at the lines that fail."""
+"""The fast path: large batches by the scanner; what it leaves as lines through Arrow's reader, cut where one fails."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Sequence
+from functools import cache
+from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +17,11 @@ from activitymodule.settings import Telemetry
 from activitymodule.telemetry.decoding.batch import Batch
 from activitymodule.telemetry.decoding.lines import EPOCH_STAMP, Lines
 from activitymodule.telemetry.decoding.results import columns_schema, one_chunk
+from activitymodule.telemetry.decoding.scanned import scanned
 from activitymodule.telemetry.schema import Field
 
 _CHUNK_BYTES = 32 << 20  # of one call of Arrow's reader
+_SCANNED = 2000  # fewer messages are read by Arrow before the scanner is imported
 _LEAF = 8  # fewer messages than this are not worth a call of Arrow's reader
 _BACKOFF = 32  # messages parsed one by one after a bad one near the start; doubles while they stay bad
 _SAFE_DEPTH = 1000  # orjson rejects 1,024; with fewer brackets than this nothing can be nested that deep
@@ -40,14 +44,29 @@ class FastReader:
         self.tables: list[pa.Table] = []
         self.left: list[np.ndarray] = []
 
+    def scan(self, messages: np.ndarray) -> np.ndarray:
+        """Read what the scanner takes, in chunks; the messages that it leaves."""
+        if len(messages) < _SCANNED or (scanner := _scanner()) is None:
+            return messages
+        left = []
+        for part in self._parts(messages):
+            table, taken = scanned(scanner, self._batch, part, self._schema, self._limits.max_items)
+            self.tables.append(table)
+            left.append(part[~taken])
+        return np.concatenate(left)
+
+    def _parts(self, messages: np.ndarray) -> list[np.ndarray]:
+        """These messages in chunks of a bounded size."""
+        sizes = np.cumsum((self._batch.ends - self._batch.starts)[messages], dtype=np.int64)
+        cuts = np.searchsorted(sizes, np.arange(_CHUNK_BYTES, int(sizes[-1]) + 1, _CHUNK_BYTES)) + 1
+        return np.split(messages, np.unique(cuts[cuts < len(messages)]))
+
     def read(self, messages: np.ndarray, in_arrays: bool) -> None:
         """Read messages of one shape, in chunks: objects, or arrays of objects."""
         if len(messages) < _LEAF:
             self.left.append(messages)
             return
-        sizes = np.cumsum((self._batch.ends - self._batch.starts)[messages], dtype=np.int64)
-        cuts = np.searchsorted(sizes, np.arange(_CHUNK_BYTES, int(sizes[-1]) + 1, _CHUNK_BYTES)) + 1
-        for part in np.split(messages, np.unique(cuts[cuts < len(messages)])):
+        for part in self._parts(messages):
             lines = Lines.of(self._batch, part, in_arrays)
             doubtful = lines.doubtful()
             if doubtful.any():
@@ -183,3 +202,13 @@ def _parsed(lines: Lines, start: int, stop: int, reading: list[pa.Field]) -> pa.
         read_options=paj.ReadOptions(use_threads=False, block_size=last - first + 1),
         parse_options=paj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
     )
+
+
+@cache
+def _scanner() -> ModuleType | None:
+    """The compiled scanner; None where numba is not installed: Arrow's reader then reads everything."""
+    try:
+        from activitymodule.telemetry.decoding import scanner  # half a second, and an optional extra
+    except ImportError:
+        return None
+    return scanner

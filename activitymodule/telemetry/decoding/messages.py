@@ -69,6 +69,7 @@ def decode_rows(
     reader = FastReader(batch, fields, limits)
     one_by_one = reject_unreadable(batch, limits, dead)
     if not slowly:
+        one_by_one = reader.scan(one_by_one)
         opening, closing = batch.first_bytes(one_by_one), batch.last_bytes(one_by_one)
         single = (opening == ord("{")) & (closing == ord("}"))
         array = (opening == ord("[")) & (closing == ord("]"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from activitymodule.settings import Telemetry
 from activitymodule.telemetry import decoding
-from activitymodule.telemetry.decoding import decode_messages, decode_rows
+from activitymodule.telemetry.decoding import decode_messages, decode_rows, fast
 from activitymodule.telemetry.decoding import messages as entry
 from activitymodule.telemetry.reasons import Reason
 from activitymodule.telemetry.schema import FIELDS
@@ -39,6 +40,13 @@ def run(messages: list[bytes | None], **options: Any) -> decoding.Decoded:
 
 def deep(opening: bytes, closing: bytes) -> bytes:
     return text(reading())[:-1] + b',"u":' + opening * 1100 + b"1" + closing * 1100 + b"}"
+
+
+@pytest.fixture(autouse=True, params=["scanner", "arrow"])
+def fast_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything here holds whichever of the fast path's readers comes first."""
+    monkeypatch.setattr(fast, "_SCANNED", 1 if request.param == "scanner" else sys.maxsize)
+    return str(request.param)
 
 
 BAD: list[tuple[Reason, bytes | None]] = [
