@@ -119,6 +119,19 @@ class _Connections(KafkaConnectionManager):
 
     _refused: Exception | None = None
 
+    async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
+        """A transport that hands on what it received before the end of a connection. A broker closes it right after
+        the answer to a wrong password, and kafka-python would forget an answer that it reads together with the end."""
+        transport = await super()._build_transport(node, timeout_at=timeout_at)
+        receive = transport._sock_recv  # noqa: SLF001 - kafka-python has no other place for it
+
+        def received() -> tuple[bytes, Exception | None]:
+            data, error = receive()
+            return data, None if data else error  # the next call finds the end again
+
+        transport._sock_recv = received  # noqa: SLF001
+        return transport
+
     def get_connection(self, node_id: Any, **options: Any) -> Any:
         """A connection to a node. Raises the error for which one was refused before."""
         if self._refused is not None:

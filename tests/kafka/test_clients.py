@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import select
+import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +13,9 @@ import pytest
 from google.auth.credentials import Credentials
 from google.auth.exceptions import RefreshError
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaConnectionError
 from kafka.net.sasl import get_sasl_mechanism
+from kafka.net.selector import NetworkSelector
 
 from activitymodule import settings as config
 from activitymodule.errors import ConfigError, ServiceUnavailableError
@@ -150,3 +154,23 @@ def test_missing_credentials_of_google_are_an_error() -> None:
 def test_another_oauthbearer_is_rejected() -> None:
     with pytest.raises(ConfigError):
         clients.client_options(of({"sasl.mechanism": "OAUTHBEARER"}))
+
+
+def test_an_answer_is_read_that_comes_together_with_the_end_of_the_connection() -> None:
+    """As a broker answers a wrong password: kafka-python would try again until its time is up."""
+    net = NetworkSelector()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connections = clients._Connections(net, bootstrap_servers=[f"127.0.0.1:{server.getsockname()[1]}"])
+        (node,) = connections.cluster.bootstrap_brokers()
+        transport = net.run(connections._build_transport, node)
+        accepted, _ = server.accept()
+        accepted.sendall(b"no")
+        accepted.close()
+        until_end = select.poll()
+        until_end.register(transport._sock, select.POLLRDHUP)
+        assert until_end.poll(10_000)
+        assert transport._sock_recv() == (b"no", None)
+        assert isinstance(transport._sock_recv()[1], KafkaConnectionError)
+    transport.close()
+    connections.close()
+    net.close()
