@@ -145,14 +145,10 @@ def test_windows_are_queued_once_whatever_happens_to_the_job(
     send(settings, first + 400, 20)
     until(lambda: len(stored(settings)) > 6 * 40, "new windows")
     live.kill()
-    live = job(settings, "score")
     send(settings, first + 600, 20)
-    until(lambda: everything_read(settings), "the job to read everything")
-    # the job before may have read everything
-    until(
-        lambda: rows(settings, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"), "the last job's lease"
-    )
-    assert live.interrupt() == 0
+    resumed = one_after_the_other(settings, "score", "--once")
+    assert resumed.returncode == 0, resumed.stderr
+    assert everything_read(settings)
     with connect(settings) as connection:
         found = stats(connection, Rules.of(settings))
         total = sum(counts.last_hour for counts in found.by_stratum.values())

@@ -57,5 +57,8 @@ def test_a_topic_created_again_is_told_and_read_from_its_start(
     assert letters == [(0, first), (0, topics.topic_id(settings, name))]
 
     rows(settings, "with gone as (delete from predictions where device_id = 'new-2' returning 1) select 1")
-    assert run(settings, "backfill").returncode == 0
-    assert_ledger(settings, ledger)  # from the archive, which has both topics; no letter a second time
+    for again in (False, True):
+        backfilled = run(settings, "backfill", "--json")
+        assert backfilled.returncode == 0, backfilled.stderr
+        assert (json.loads(backfilled.stdout)["windows_scored"] == 0) == again
+        assert_ledger(settings, ledger)  # from the archive, which has both topics; no letter a second time

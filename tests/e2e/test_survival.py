@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import psutil
 import pyarrow.parquet as pq
 import pytest
 from kafka import TopicPartition
@@ -19,6 +18,7 @@ from ledger import (
     assert_ledger,
     everything_read,
     kill_a_python_worker,
+    kill_java,
     messages_sent,
     reading,
     rows,
@@ -36,42 +36,22 @@ from activitymodule.workflows.archiving import archive_report
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 
-def test_driver_killed_again_and_again(fresh_settings, champion, job, one_after_the_other):
+def test_driver_killed(fresh_settings, champion, job):
     # as it comes, a batch follows the other at once
-    settings = replaced(fresh_settings, archive={"interval_seconds": 5}, scoring={"trigger_milliseconds": 0})
+    settings = replaced(fresh_settings, scoring={"trigger_milliseconds": 0})
     ledger = Ledger()
     load = Load(settings, ledger, devices=20)
     load.start()
-    dice = random.Random(3)
-    for _ in range(2):  # `make soak` does it for as long as one likes
-        scorer = job(settings, "score")
-        seen = len(stored(settings))
-        until(lambda seen=seen: len(stored(settings)) > seen, "new windows")
-        time.sleep(dice.uniform(0.2, 3))  # anywhere in a batch
-        scorer.kill()
     scorer = job(settings, "score")
+    until(lambda: stored(settings), "new windows", running=scorer)
+    time.sleep(random.Random(3).uniform(0.2, 3))  # anywhere in a batch; `make soak` does it again and again
+    scorer.kill()
+    seen = len(stored(settings))
+    scorer = job(settings, "score")
+    until(lambda: len(stored(settings)) > seen, "windows of the second job", running=scorer)
     load.finish()
-    until(lambda: everything_read(settings), "the job to read everything")
-
-    # a watch syncs two hours late, past the watermark: the stream drops its readings, the backfill scores them
-    late_start = (int(time.time()) - 7200) // 10 * 10 * 1000
-    late = [late_start + 100 * k for k in range(300)]
-    with producer(settings) as client:
-        for k in range(0, 300, 50):
-            batch = [reading("watch-late", s) for s in late[k : k + 50]]
-            client.send(settings.kafka.topic, json.dumps(batch).encode(), key=b"watch-late")
-    until(lambda: everything_read(settings), "the job to read the late readings")
-    until(lambda: "later than the watermark" in scorer.output, "the log of the late readings")
-    assert_ledger(settings, ledger)
-    until(lambda: archive_report(settings).behind == 0, "the archive")
+    until(lambda: everything_read(settings), "the job to read everything", running=scorer)
     assert scorer.interrupt() == 0
-
-    for stamp in late:
-        ledger.note("watch-late", stamp)
-    for again in (False, True):
-        backfilled = one_after_the_other(settings, "backfill", "--json")
-        assert backfilled.returncode == 0, backfilled.stderr
-        assert (json.loads(backfilled.stdout)["windows_scored"] == 0) == again
     assert_ledger(settings, ledger)
     full = rows(settings, "select count(*), count(activity) from predictions where coverage >= 0.9")[0]
     assert full[0] == full[1] > 20, "every window with enough readings has an activity"
@@ -121,7 +101,7 @@ def test_the_archive_stops_and_goes_on_and_then_java_is_killed(fresh_settings, c
     assert_ledger(settings, ledger)
     archived = list(folder.glob("date=*/messages-*.parquet"))
     assert sum(pq.read_metadata(path).num_rows for path in archived) == 200
-    kill_java(scorer)
+    kill_java(scorer.process.pid)
     assert scorer.wait(240) == JavaEndedError.exit_code
     assert scorer.output.count("signal 9") == 1
     assert "Traceback" not in scorer.output
@@ -131,38 +111,25 @@ def test_a_fleet_whose_java_is_killed(fresh_settings, job):
     settings = fresh_settings
     fleet = job(settings, "generate", "--devices", "3", "--no-people")
     until(lambda: messages_sent(settings), "messages")
-    kill_java(fleet)
+    kill_java(fleet.process.pid)
     assert fleet.wait(240) == JavaEndedError.exit_code
     assert fleet.output.count("signal 9") == 1
     assert "Traceback" not in fleet.output
     assert not list(Path(settings.spark.checkpoints).glob("generate-*"))
 
 
-def kill_java(job):
-    """kill -9 of the JVM alone, as where the system is out of memory."""
-    (java,) = [child for child in psutil.Process(job.process.pid).children() if child.name() == "java"]
-    java.kill()
-
-
-def test_second_scorer_is_refused(fresh_settings, job):
-    # without a champion the first one waits, with its lease: Spark is not needed
+def test_a_scorer_waits_for_a_champion_and_a_second_one_is_refused(fresh_settings, job, one_after_the_other):
+    # the first one waits with its lease: Spark is not needed
     first = job(fresh_settings, "score")
     until(lambda: rows(fresh_settings, "select 1 from pg_locks where locktype = 'advisory'"), "the lease")
-    second = job(fresh_settings, "score")
-    assert second.wait(240) == 5
-    assert "already" in second.output
-    assert "Traceback" not in second.output
+    second = one_after_the_other(fresh_settings, "score")
+    assert second.returncode == 5
+    assert "already" in second.stderr
+    assert "Traceback" not in second.stderr
+    until(lambda: "activity train" in first.output, "the advice to train one", running=first)
     assert first.process.poll() is None
-
-
-def test_waits_for_a_champion(fresh_settings, job):
-    registry = fresh_settings.registry.model_copy(update={"classifier": "nobody-trained-this"})
-    settings = fresh_settings.model_copy(update={"registry": registry})
-    scorer = job(settings, "score")
-    until(lambda: "activity train" in scorer.output, "the advice to train one")
-    assert scorer.process.poll() is None
-    assert scorer.interrupt() == 0
-    assert scorer.output.count("no champion") == 1
+    assert first.interrupt() == 0
+    assert first.output.count("no champion") == 1
 
 
 def send_some(settings: Settings, ledger: Ledger, begin_ms: int, count: int, device: str = "watch-a") -> None:

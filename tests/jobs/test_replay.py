@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from ledger import messages_sent
+from ledger import messages_sent, until
 from typer.testing import CliRunner
 from verbs import Verbs
 
 from activitymodule.errors import ConfigError
 from activitymodule.jobs.options import speed_of
 from activitymodule.jobs.replay import app
-from activitymodule.kafka.clients import consumer
+from activitymodule.kafka.clients import consumer, partitions, read_until
 from activitymodule.settings import Settings
 from activitymodule.telemetry.decoding import decode_messages
 
@@ -41,9 +41,12 @@ def recording(tmp_path: Path) -> Path:
 
 
 def read(settings: Settings, topic: str) -> list[Any]:
-    with consumer(settings, auto_offset_reset="earliest", consumer_timeout_ms=3000) as client:
-        client.subscribe([topic])
-        return list(client)
+    with consumer(settings) as client:
+        parts = partitions(client, settings, topic)
+        client.assign(parts)
+        client.seek_to_beginning(*parts)
+        ends = {part: end for part, end in client.end_offsets(parts).items() if end}
+        return [one for records in read_until(client, settings, ends) for one in records]
 
 
 @pytest.mark.integration
@@ -80,9 +83,8 @@ def test_interrupted(
     process = subprocess.Popen(
         command, env=environment_of(fresh_settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 60
-    while not messages_sent(fresh_settings) and time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()
+    until(lambda: messages_sent(fresh_settings) or process.poll() is not None, "messages", every=0.05)
+    assert process.poll() is None, process.communicate()
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors

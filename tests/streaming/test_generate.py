@@ -94,7 +94,7 @@ def test_same_seed_same_messages_whatever_makes_them(fresh_settings: Settings, s
 
     seen = []
     for number, (engine, partitions, piece, speed) in enumerate(
-        [("dbldatagen", 2, 300, 0), ("spark", 3, 45, 0), ("dbldatagen", 1, 300, 20), ("spark", 2, 300, 20)]
+        [("dbldatagen", 2, 300, 0), ("spark", 3, 45, 0), ("dbldatagen", 1, 300, 90), ("spark", 2, 300, 90)]
     ):
         settings = with_fleet(
             fresh_settings, devices=4, engine=engine, partitions=partitions, speed=speed, seed=9

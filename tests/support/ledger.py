@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -18,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+from forks import Fork
 from told import all_events, assert_in_order, stored_bouts, told_bouts
 
 from activitymodule.kafka.clients import producer, topic_ends
@@ -37,18 +36,10 @@ class Job:
     arguments: list[str]
     environment: dict[str, str]
     log: Path
-    process: subprocess.Popen[bytes] | None = None
+    process: Fork | None = None
 
     def start(self) -> Job:
-        with self.log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "activitymodule", *self.arguments],
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
+        self.process = Fork(self.arguments, self.environment, self.log)
         return self
 
     def kill(self) -> None:
@@ -285,3 +276,9 @@ def kill_a_python_worker(pid: int) -> None:
         return False
 
     until(kill_one, "a Python worker to kill", every=0.05)
+
+
+def kill_java(pid: int) -> None:
+    """kill -9 of the JVM of a job alone, as where the system is out of memory."""
+    (java,) = [child for child in psutil.Process(pid).children() if child.name() == "java"]
+    java.kill()
