@@ -123,7 +123,7 @@ class Supervisor:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         log.info("begins, process %d", os.getpid())
         self._write_state()
-        next_limit = 0.0
+        next_limit = next_look = 0.0
         try:
             while not self.ending:
                 wanted = read_wanted(self.folder)
@@ -134,6 +134,8 @@ class Supervisor:
                     next_limit = time.monotonic() + 10
                     for path in (self.folder / "logs").glob("*.log"):
                         limit_log(path)
+                if time.monotonic() > next_look:
+                    next_look = time.monotonic() + 1
                     if self.tied_to and not self.tied_to.alive():
                         log.info("process %d, which this stack is tied to, is gone", self.tied_to.pid)
                         self.ending = True

@@ -97,6 +97,13 @@ READY = {
     "reports": "figure img",
     "events": "section.panel tbody tr:nth-child(3)",
 }
+# nothing has come or moved since it was asked before
+_AT_REST = """() => {
+    const seen = document.body.innerHTML.length + " " + document.documentElement.scrollHeight;
+    const same = window.seenBefore === seen;
+    window.seenBefore = seen;
+    return same;
+}"""
 FOLDER = os.environ.get("PICTURES")
 ALL = bool(os.environ.get("PICTURES_ALL"))
 # a theme moves nothing: each width and each theme once is enough where nobody looks at the pictures
@@ -358,7 +365,7 @@ def test_every_page_fits_and_has_its_content(
         page.goto(console.address + path.format(watch=watch_of(console.made)))
         page.wait_for_selector(READY[name])
         page.wait_for_function("!document.body.innerText.includes('Loading ...')")
-        page.wait_for_timeout(600)
+        page.wait_for_function(_AT_REST, polling=150)
         stays_inside(page, view["width"])
         if ALL:
             keep(page, f"{name}-{place}-{theme}", view["height"] if name == "annotate" else 0)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -64,7 +62,7 @@ def archived(settings: Settings) -> set[bytes]:
 
 
 def test_the_stream_says_of_ingested_readings_what_rest_says_to_the_last_bit(
-    api: Console, environment_of: Callable[[Settings], dict[str, str]]
+    api: Console, one_after_the_other: Callable[..., Any]
 ):
     """/ingest, Kafka, Spark, the store: and /predict of the same readings. The counts for drift come along.
 
@@ -86,14 +84,7 @@ def test_the_stream_says_of_ingested_readings_what_rest_says_to_the_last_bit(
 
     gone = items[-1]["device_id"]
     withdraw_wearer(api, items[-5:])
-    ended = subprocess.run(
-        [sys.executable, "-m", "activitymodule", "score", "--once"],
-        env=environment_of(api.settings),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    ended = one_after_the_other(api.settings, "score", "--once")
     assert ended.returncode == 0, ended.stderr[-3000:]
     scored = api.client.post("/batch_predict", json={"messages": [items]}).json()
     rest = {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from console_process import PASSWORDS, Console, start_console
+from console_process import PASSWORDS, Console, answering
 from own_settings import replaced
 from verbs import Verbs
 from websockets.exceptions import InvalidStatus
@@ -172,7 +174,11 @@ def test_the_first_start_too_many_attempts_and_a_taken_port(
     )
     environment = environment_of(own)
 
-    process = start_console(own, environment, tmp_path / "console.log")
+    log = tmp_path / "console.log"
+    with log.open("wb") as out:  # the command itself
+        command = [sys.executable, "-m", "activitymodule", "console"]
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
+    answering(process, own, log)
     try:
         address = f"http://127.0.0.1:{own.console.port}"
         assert "activity users add NAME --role admin" in requests.get(f"{address}/signin", timeout=10).text

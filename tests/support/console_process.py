@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 from filled_queue import Scored
+from forks import Fork
 
 from activitymodule.embedded.processes import wait_until
 from activitymodule.settings import Settings
@@ -18,6 +18,7 @@ from activitymodule.store.connection import connect
 
 PASSWORDS = {"anna": "a-password-of-anna", "bob": "a-password-of-bob", "cleo": "a-password-of-cleo"}
 ROLES = {"anna": "admin", "bob": "annotator", "cleo": "annotator"}
+Running = TypeVar("Running", Fork, "subprocess.Popen[bytes]")
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Console:
     address: str
     settings: Settings
     made: Scored | None
-    process: subprocess.Popen[bytes]
+    process: Fork | subprocess.Popen[bytes]
     log: Path
 
     def connect(self) -> Any:
@@ -58,12 +59,13 @@ class Console:
         return self.process.wait(60)
 
 
-def start_console(settings: Settings, environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """`activity console` as a process; answers when this returns."""
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "activitymodule", "console"], env=environment, stdout=out, stderr=out
-        )
+def start_console(settings: Settings, environment: dict[str, str], log: Path) -> Fork:
+    """`activity console`; answers when this returns."""
+    return answering(Fork(["console"], environment, log), settings, log)
+
+
+def answering(process: Running, settings: Settings, log: Path) -> Running:
+    """The process of a console, as soon as it answers. It is ended where it does not."""
 
     def answers() -> bool:
         assert process.poll() is None, log.read_text()

@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 
 _IMPORTED = (
+    "annotation.app",
+    "annotation.connections",
+    "activitymodule.jobs.console",
     "activitymodule.streaming.generate",
     "activitymodule.streaming.score",
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pyarrow as pa
+from forks import Fork
 
 from activitymodule.settings import Settings
 from activitymodule.synthesis.history import training_readings
@@ -46,14 +46,7 @@ class Console:
 @contextmanager
 def serving(settings: Settings, environment: dict[str, str], token: str, log: Path) -> Iterator[Console]:
     """A console that answers, with its own process; it is ended with the block."""
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "activitymodule", "console"],
-            env=environment,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
+    process = Fork(["console"], environment, log)
     console = Console(settings, token, log)
     try:
         deadline = time.monotonic() + 240
