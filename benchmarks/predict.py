@@ -1,26 +1,36 @@
 """How long /predict of one window takes at a steady rate, beside the bare call of the model on the same window.
 
-    python benchmarks/predict.py [--rate 20] [--seconds 60] [--host http://127.0.0.1:18080]
+    python benchmarks/predict.py [--rate 20] [--seconds 300] [--host http://127.0.0.1:18080]
 
 Needs a running console with a champion, such as that of `activity demo`; adds a token for itself and revokes it at the
 end. Requests are sent at their times whether or not those before have an answer, and each is timed from its time, so
-that a queue counts. In between, the champion is called in this process: decode, features and model, and the model
-alone. Prints JSON: percentiles in milliseconds, and the medians' ratios.
+that a queue counts. Those during which a batch job ran on this machine (daily records, a report, a retraining) are
+counted apart. Before and after, the champion is called in this process: decode, features and model, and the model
+alone. Prints JSON: percentiles in milliseconds with the least and the greatest of stretches of 20 s, and ratios of
+medians.
 """
 
 from __future__ import annotations
 
+import os
+
+# before numpy: as `activity` does, one thread for linear algebra, as several processes share the cores
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import argparse
 import asyncio
 import json
-import os
 import secrets
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import httpx
 import numpy as np
+import psutil
 import pyarrow as pa
 
 from activitymodule.models.bundle import BundleBytes, ScoringModel, load_bundle
@@ -37,6 +47,13 @@ from activitymodule.windows.grouping import group_panes
 from activitymodule.windows.panes import decode_panes
 
 WINDOW_SECONDS = 10
+STRETCH_SECONDS = 20
+BATCH_JOBS = (
+    ["activitymodule", "days"],
+    ["activitymodule", "report"],
+    ["activitymodule.workflows.retraining"],
+)
+"""What follows `python -m` in their command lines."""
 
 
 def one_window(config: Settings) -> bytes:
@@ -90,29 +107,88 @@ class Bare:
         return 1000 * (time.perf_counter() - begin)
 
 
-async def load(
-    host: str, token: str, body: bytes, rate: float, seconds: float
-) -> tuple[list[float], Counter[int]]:
-    """Milliseconds of each request from the time it was due, and how often each status was the answer."""
-    took: list[float] = []
-    statuses: Counter[int] = Counter()
+@dataclass(frozen=True)
+class Answer:
+    """due : seconds since the first request; milliseconds : from then on; beside : whether a batch job ran then"""
+
+    due: float
+    milliseconds: float
+    status: int
+    beside: bool
+
+
+def batch_job_runs() -> bool:
+    """Whether one of BATCH_JOBS runs on this machine."""
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "-m" in words and any(words[words.index("-m") + 1 :][: len(job)] == job for job in BATCH_JOBS):
+            return True
+    return False
+
+
+async def load(host: str, token: str, body: bytes, rate: float, seconds: float) -> list[Answer]:
+    """The answers of `rate` requests a second, each sent at its time."""
+    answers: list[Answer] = []
+    beside = False
     headers = {"authorization": f"Bearer {token}"}
+
+    async def look() -> None:
+        nonlocal beside
+        while True:
+            beside = await asyncio.to_thread(batch_job_runs)
+            await asyncio.sleep(1)
+
     async with httpx.AsyncClient(base_url=host, headers=headers, timeout=30) as client:
         first = time.perf_counter() + 0.5
 
         async def one(due: float) -> None:
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            await asyncio.sleep(max(0.0, first + due - time.perf_counter()))
+            during = beside
             answer = await client.post("/predict", content=body)
-            statuses[answer.status_code] += 1
-            took.append(1000 * (time.perf_counter() - due))
+            took = 1000 * (time.perf_counter() - first - due)
+            answers.append(Answer(due, took, answer.status_code, during))
 
-        await asyncio.gather(*(one(first + k / rate) for k in range(int(rate * seconds))))
-    return took, statuses
+        looking = asyncio.create_task(look())
+        await asyncio.gather(*(one(k / rate) for k in range(int(rate * seconds))))
+        looking.cancel()
+    return answers
 
 
 def percentiles(took: list[float]) -> dict[str, float]:
     """p50, p95 and p99, rounded."""
     return {f"p{q}": round(float(np.percentile(took, q)), 2) for q in (50, 95, 99)}
+
+
+def summary(answers: list[Answer]) -> dict[str, object] | None:
+    """Counts and percentiles of answers, with the least and the greatest of whole stretches; None without answers."""
+    if not answers:
+        return None
+    stretches: dict[int, list[float]] = {}
+    for one in answers:
+        stretches.setdefault(int(one.due // STRETCH_SECONDS), []).append(one.milliseconds)
+    most = max(map(len, stretches.values()))
+    by_stretch = [percentiles(own) for own in stretches.values() if 2 * len(own) >= most]
+    return {
+        "requests": len(answers),
+        "statuses": dict(Counter(one.status for one in answers)),
+        "milliseconds": percentiles([one.milliseconds for one in answers]),
+        f"of_{STRETCH_SECONDS}_s": {
+            q: [min(own[q] for own in by_stretch), max(own[q] for own in by_stretch)] for q in by_stretch[0]
+        },
+    }
+
+
+@contextmanager
+def token_of(config: Settings) -> Iterator[str]:
+    """A token for the length of the block."""
+    name = f"benchmark-{secrets.token_hex(4)}"
+    with session(config) as connection:
+        token = add_token(connection, name)
+    try:
+        yield token
+    finally:
+        with session(config) as connection:
+            revoke_token(connection, name)
 
 
 def main() -> None:
@@ -121,35 +197,31 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--rate", type=float, default=20)
-    options.add_argument("--seconds", type=float, default=60)
+    options.add_argument("--seconds", type=float, default=300)
     options.add_argument("--host", default="")
     given = options.parse_args()
     config = settings()
     host = given.host or f"http://127.0.0.1:{config.console.port}"
     body = one_window(config)
     bare = Bare(config, body)
-    name = f"benchmark-{secrets.token_hex(4)}"
-    with session(config) as connection:
-        token = add_token(connection, name)
-    try:
+    calls: dict[str, list[float]] = {"model": [], "message_to_scores": []}
+
+    def call() -> None:
+        for _ in range(100):
+            calls["model"].append(bare.model_alone())
+            calls["message_to_scores"].append(bare.whole())
+
+    with token_of(config) as token:
         asyncio.run(load(host, token, body, given.rate, 3))  # loads the champion there
-        calls: dict[str, list[float]] = {"model": [], "message_to_scores": []}
-        for _ in range(100):
-            calls["model"].append(bare.model_alone())
-            calls["message_to_scores"].append(bare.whole())
-        took, statuses = asyncio.run(load(host, token, body, given.rate, given.seconds))
-        for _ in range(100):
-            calls["model"].append(bare.model_alone())
-            calls["message_to_scores"].append(bare.whole())
-    finally:
-        with session(config) as connection:
-            revoke_token(connection, name)
-    middle = float(np.median(took))
+        call()
+        answers = asyncio.run(load(host, token, body, given.rate, given.seconds))
+        call()
+    steady = [one for one in answers if not one.beside]
+    middle = float(np.median([one.milliseconds for one in steady or answers]))
     found = {
-        "requests": len(took),
         "rate_per_second": given.rate,
-        "statuses": dict(statuses),
-        "predict_milliseconds": percentiles(took),
+        "predict": summary(steady),
+        "predict_beside_batch_jobs": summary([one for one in answers if one.beside]),
         **{f"{call}_milliseconds": percentiles(times) for call, times in calls.items()},
         "ratio_to_model": round(middle / float(np.median(calls["model"])), 1),
         "ratio_to_message_to_scores": round(middle / float(np.median(calls["message_to_scores"])), 1),

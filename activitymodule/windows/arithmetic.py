@@ -13,6 +13,18 @@ def mean(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.add.reduce(values, axis=-1) * np.float32(1 / values.shape[-1]))
 
 
+def product(rows: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
+    """`rows @ weights`, (n, k), multiplied as `count` rows: BLAS adds up in another order where there are few.
+
+    rows : float32 (n, m), n at most `count`; weights : float32 (m, k)
+    """
+    if len(rows) == count:
+        return np.asarray(rows @ weights)
+    whole = np.zeros((count, rows.shape[1]), np.float32)
+    whole[: len(rows)] = rows
+    return np.asarray((whole @ weights)[: len(rows)])
+
+
 def sums_of_neighbours(values: np.ndarray, width: int) -> np.ndarray:
     """Sums over `width` neighbours along the last axis, by doubling: few passes, and no running error."""
     size = values.shape[-1] - width + 1

@@ -4,9 +4,9 @@ A family (windows.families) is computed from a whole chunk of windows at once. N
 the watch is mirrored (worn on the other wrist, or the other way round). What was not measured is NaN, and never
 spoils the features of another sensor. docs/features.md, made by `activity features --markdown`, lists every name.
 
-A window's features are the same to the last bit whatever other windows are in its batch: every chunk has the
-same shape (the last one is padded with zeros), so that the linear algebra, the Fourier transform
-and the vector code always run the same instructions over a row.
+A window's features are the same to the last bit whatever other windows are in its batch: chunks are padded with zeros
+to a multiple of 16 windows, so that the Fourier transform and the vector code always run the same instructions over a
+row, and matrices of one size are multiplied (arithmetic.product).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from activitymodule.telemetry.gravity import STANDARD_GRAVITY
 from activitymodule.windows.assembling import WindowBatch
 from activitymodule.windows.catalogue import COLUMNS, FAMILIES, FEATURE_NAMES, FEATURES_VERSION
 from activitymodule.windows.families.base import ACCELERATION, ROTATION
-from activitymodule.windows.grid import Grid, grid_of
+from activitymodule.windows.grid import Grid, grid_for, grid_of
 from activitymodule.windows.motion import motion
 from activitymodule.windows.packing import CHANNELS
 
@@ -40,11 +40,12 @@ def features(batch: WindowBatch, windows: Windows) -> np.ndarray:
     """
     grid = grid_of(windows.length_seconds, windows.rate_hz)
     out = np.empty((len(batch), len(FEATURE_NAMES)), np.float32)
-    block = np.empty((len(FEATURE_NAMES), grid.chunk), np.float32)
-    for start in range(0, len(batch), grid.chunk):
-        part = batch.grid[start : start + grid.chunk]
-        _chunk(part, grid, block)
-        out[start : start + grid.chunk] = block.T[: len(part)]
+    for start in range(0, len(batch), grid.most):
+        part = batch.grid[start : start + grid.most]
+        fitting = grid_for(len(part), grid)
+        block = np.empty((len(FEATURE_NAMES), fitting.chunk), np.float32)
+        _chunk(part, fitting, block)
+        out[start : start + grid.most] = block.T[: len(part)]
     return out
 
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from activitymodule.embedded.processes import lower_priority
+
 _END_SECONDS = 30.0
 
 
@@ -50,9 +52,15 @@ class Job:
 
 @contextmanager
 def running(
-    arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    gives_way: bool = False,
 ) -> Iterator[Job]:
     """A verb in a session of its own, so that Ctrl-C reaches this process alone, ended with the block.
+
+    gives_way : at a lower priority, for work that nobody waits for
 
     SIGTERM ends it in order (a script's background processes ignore SIGINT), SIGKILL what is left of its session.
     """
@@ -66,6 +74,8 @@ def running(
             stderr=out,
             start_new_session=True,
         )
+    if gives_way:
+        lower_priority(process.pid)
     job = Job(process, log)
     try:
         yield job

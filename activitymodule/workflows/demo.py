@@ -181,7 +181,7 @@ def _days(logs: Path) -> Iterator[None]:
         while not over.wait(after):
             after = _DAYS_EVERY
             for verb in (["days", "build"], ["report"]):
-                with running(verb, logs / f"demo-{verb[0]}.log", environment) as job:
+                with running(verb, logs / f"demo-{verb[0]}.log", environment, gives_way=True) as job:
                     while job.exit_code is None and not over.wait(0.3):
                         pass
                 if job.exit_code != 0:

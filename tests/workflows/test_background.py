@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -33,10 +34,12 @@ def test_it_ends_with_the_block_and_takes_its_children_along(
 ) -> None:
     script = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); print('up', flush=True); time.sleep(60)"
     monkeypatch.setattr(background, "command", lambda arguments: [sys.executable, "-c", script])
-    with running([], tmp_path / "a.log") as job:
+    with running([], tmp_path / "a.log", gives_way=True) as job:
         while "up" not in job.log.read_text():
             assert job.exit_code is None
         (child,) = psutil.Process(job.process.pid).children()
+        lowered = min(os.nice(0) + 10, 19)
+        assert [psutil.Process(job.process.pid).nice(), child.nice()] == [lowered, lowered]
     assert job.exit_code is not None
     deadline = time.monotonic() + 10
     while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:

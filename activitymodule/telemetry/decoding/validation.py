@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 from activitymodule.settings import Telemetry
 from activitymodule.telemetry.decoding.results import DeadLetters, Rows, one_chunk
 from activitymodule.telemetry.decoding.stamps import local_stamps, parse_stamps
-from activitymodule.telemetry.identifiers import WHOLE_DEVICE_ID
+from activitymodule.telemetry.identifiers import WHOLE_DEVICE_ID, is_device_id
 from activitymodule.telemetry.reasons import Reason
 from activitymodule.telemetry.schema import Field
 
 _LAST_MS = 253_402_300_799_999  # the end of the year 9999
+_FEW = 100  # texts: a call of Arrow's, which compiles its expression each time, takes longer
 
 
 def validate(
@@ -78,7 +79,11 @@ def _devices(checked: _Checked) -> tuple[pa.StringArray, np.ndarray]:
         absent = device.is_null().to_numpy(zero_copy_only=False)
         checked.reject(absent, Reason.NO_DEVICE_ID, lambda _: "the reading has no device_id")
     code = device.indices.fill_null(0).to_numpy()
-    well_formed = pc.match_substring_regex(device.dictionary, WHOLE_DEVICE_ID).to_numpy(zero_copy_only=False)
+    names = device.dictionary
+    if len(names) <= _FEW:
+        well_formed = np.array([is_device_id(name) for name in names.to_pylist()], bool)
+    else:
+        well_formed = pc.match_substring_regex(names, WHOLE_DEVICE_ID).to_numpy(zero_copy_only=False)
     if not well_formed.all():
         checked.reject(
             ~well_formed[code] & checked.good,
@@ -87,7 +92,7 @@ def _devices(checked: _Checked) -> tuple[pa.StringArray, np.ndarray]:
                 f"device_id {checked.table.column('device_id')[row].as_py()!a} has other characters or length"
             ),
         )
-    return device.dictionary, code
+    return names, code
 
 
 def _check_age(checked: _Checked, stamp_us: np.ndarray, now_us: int | np.ndarray, limits: Telemetry) -> None:

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft
 
+from activitymodule.windows.arithmetic import product
 from activitymodule.windows.families.base import (
     ACCELERATION,
     CHANNEL_TEXT,
@@ -85,7 +86,8 @@ def autocorrelation(m: Motion) -> list[np.ndarray]:
     grid, lags = m.grid, lags_of(m.grid)
     densities = with_sum_of_axes(power(m.centred, lags.padded))
     channels, windows, count = densities.shape
-    r = (densities.reshape(-1, count) @ lags.weights).reshape(channels, windows, -1)
+    r = product(densities.reshape(-1, count), lags.weights, channels * grid.most)
+    r = r.reshape(channels, windows, -1)
     r /= r[..., :1] + np.float32(1e-9)
     span = r[..., lags.first : lags.last + 1]
     inner = span[..., 1:-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from activitymodule.windows.arithmetic import TINY, mean
+from activitymodule.windows.arithmetic import TINY, mean, product
 from activitymodule.windows.families.base import AXES, ROTATION, Described, each, family
 from activitymodule.windows.grid import Grid
 from activitymodule.windows.spectra import power, spectra_of
@@ -35,7 +35,7 @@ def rotation(rates: np.ndarray, grid: Grid) -> list[np.ndarray]:
     densities = power(away * made.hann, grid.slots)
     densities[..., 0] = 0
     densities = densities[0] + densities[1] + densities[2]
-    sums = densities @ made.band_weights
+    sums = product(densities, made.band_weights, grid.most)
     total = sums[:, -2] + np.float32(1e-9)
     share = densities * (1 / total)[:, None]
     peak = np.argmax(densities[:, made.first_dominant :], axis=1) + made.first_dominant

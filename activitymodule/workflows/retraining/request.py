@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from activitymodule.embedded.processes import lower_priority
 from activitymodule.errors import ActivityError, RefusedError, ServiceUnavailableError
 from activitymodule.orchestration import client as airflow
 from activitymodule.orchestration.names import RETRAIN
@@ -105,6 +106,7 @@ def _start_job(config: Settings, run_id: str, options: Options, by_whom: str, wh
             cwd=project_root(),
             start_new_session=True,
         )
+    lower_priority(job.pid)
     content = {
         "settings": reveal(config),
         "run_id": run_id,
