@@ -81,8 +81,9 @@ def recipes(shipped: Augmentation) -> dict[str, Recipe]:
         "copies weigh 1": Recipe(changed(weight=1.0)),
         "and a copy at tempo .6, size .5": Recipe(changed(copies=(*shipped.copies, slow))),
         "and a copy with x and y exchanged": Recipe(changed(copies=(*shipped.copies, swapped))),
-        "trees weigh .1": Recipe(shipped, {"tree_share": 0.1}),
-        "trees weigh .4": Recipe(shipped, {"tree_share": 0.4}),
+        "linear and network alike": Recipe(shipped, {"linear_share": 0.375}),
+        "trees weigh .1": Recipe(shipped, {"tree_share": 0.1, "linear_share": 0.6}),
+        "trees weigh .4": Recipe(shipped, {"tree_share": 0.4, "linear_share": 0.4}),
     }
 
 

@@ -24,7 +24,8 @@ class TreesLinearAndNetwork(TreesAndLinear):
     """Weighted mean of LightGBM, a logistic regression and a network of one hidden layer, sharpened by a power.
 
     X : ndarray of shape (n_windows, n_features), finite. The linear model and the network see standard scores
-    clipped at +-`clip_sd`. tree_share : weight of the trees in the mean; the other two share the rest.
+    clipped at +-`clip_sd`. tree_share, linear_share : weights of the trees and of the linear model in the mean; the
+    network has the rest.
 
     exchange : places of the features with the axes x and y exchanged (windows/exchange). With them a window is
     classified as it came and with x and y exchanged, and the answers are weighted by a second network that tells
@@ -32,7 +33,9 @@ class TreesLinearAndNetwork(TreesAndLinear):
     Without them a window is classified as it came, as are windows whose frame is known.
     """
 
-    exchange: Sequence[int] | None = None  # of model files of earlier versions
+    # of model files of earlier versions
+    exchange: Sequence[int] | None = None
+    linear_share: float | None = None
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class TreesLinearAndNetwork(TreesAndLinear):
         weight_penalty: float = 1.0,
         epochs: int = 25,
         tree_share: float = 0.25,
+        linear_share: float | None = 0.5,
         exchange: Sequence[int] | None = None,
         frame_hidden: int = 32,
         frame_penalty: float = 0.3,
@@ -74,6 +78,7 @@ class TreesLinearAndNetwork(TreesAndLinear):
         self.weight_penalty = weight_penalty
         self.epochs = epochs
         self.tree_share = tree_share
+        self.linear_share = linear_share
         self.exchange = exchange
         self.frame_hidden = frame_hidden
         self.frame_penalty = frame_penalty
@@ -165,8 +170,14 @@ class TreesLinearAndNetwork(TreesAndLinear):
     def _in_frame(self, X: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Probabilities of windows in the frame that they are in."""
         hidden = np.maximum(scores @ self.hidden_weights_ + self.hidden_bias_, 0)
-        smooth = (softmax(hidden @ self.output_weights_ + self.output_bias_) + self._linear(scores)) / 2
-        return np.asarray(self.tree_share * self._trees(X) + (1 - self.tree_share) * smooth)
+        network = softmax(hidden @ self.output_weights_ + self.output_bias_)
+        of_trees, of_linear, of_network = self.shares()
+        return np.asarray(of_trees * self._trees(X) + of_linear * self._linear(scores) + of_network * network)
+
+    def shares(self) -> tuple[float, float, float]:
+        """The weights of the trees, the linear model and the network in the mean."""
+        linear = (1 - self.tree_share) / 2 if self.linear_share is None else self.linear_share
+        return self.tree_share, linear, 1 - self.tree_share - linear
 
 
 class Layers(NamedTuple):

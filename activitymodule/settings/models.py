@@ -157,7 +157,7 @@ class Augmentation(Section):
         max_length=50,
     )
     weight: float = Field(0.5, gt=0, le=1)
-    most_windows: int = Field(12_000, ge=0)
+    most_windows: int = Field(20_000, ge=0)
 
     @model_validator(mode="before")
     @classmethod

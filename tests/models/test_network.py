@@ -28,14 +28,14 @@ def small(labels: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("labels", [2, 3])
 def test_it_is_the_mean_of_its_three_parts(labels: int) -> None:
     X, y = small(labels)
-    model = TreesLinearAndNetwork(rounds=20, power=1.0, tree_share=0.5).fit(X, y)
+    model = TreesLinearAndNetwork(rounds=20, power=1.0, tree_share=0.5, linear_share=0.3).fit(X, y)
     z = np.clip((X - model.centre_) / model.scale_, -3, 3)
     trees = np.asarray(booster_of(model.trees_).predict(X))
     linear = softmax(z @ model.coefficients_.T + model.intercepts_)
     hidden = np.maximum(z @ model.hidden_weights_ + model.hidden_bias_, 0)
     network = softmax(hidden @ model.output_weights_ + model.output_bias_)
     assert (network.argmax(1) == y).mean() > 0.6
-    expected = 0.5 * trees + 0.25 * linear + 0.25 * network
+    expected = 0.5 * trees + 0.3 * linear + 0.2 * network
     np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-6)
 
 
@@ -88,10 +88,11 @@ def test_frames_are_stored_and_checked_and_files_without_them_are_read() -> None
         loaded["model"].exchange = wrong
         with pytest.raises(ValueError, match="exchange"):
             export.check(loaded)
-    before = classifier_pipeline(TreesLinearAndNetwork(rounds=5)).fit(X, y)
+    before = classifier_pipeline(TreesLinearAndNetwork(rounds=5, linear_share=None)).fit(X, y)
     answers = before.predict_proba(X)
     del before["model"].exchange
     del before["model"].frame_margin
+    del before["model"].linear_share
     export.check(before)
     assert np.array_equal(before.predict_proba(X), answers)
 

@@ -178,8 +178,7 @@ def _classifier(graph: Graph, model: TreesAndLinear, wanted: str) -> None:
             "Relu", _affine(graph, CLIPPED + "_hidden", scores, model.hidden_weights_, model.hidden_bias_)
         )
         network = _softmax_of(graph, "output", hidden, model.output_weights_, model.output_bias_)
-        share = model.tree_share
-        mean = _weighted(graph, [(trees, share), (network, (1 - share) / 2), (linear, (1 - share) / 2)])
+        mean = _weighted(graph, list(zip((trees, linear, network), model.shares(), strict=True)))
     else:
         mean = _weighted(graph, [(trees, 0.5), (linear, 0.5)])
     if frames:
