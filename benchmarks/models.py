@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from cross_device import AFTER
 from summaries import Json, write_between
 
 from activitymodule import settings
@@ -25,13 +26,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 MARKS = ("<!-- figures: made by benchmarks/models.py -->", "<!-- end of figures -->")
 
 
-def judged(data: str, seeds: list[int]) -> Json:
-    """Reports of the classifier on real people, one a seed, and of the regressor on synthesised people."""
+def judged(data: str, seeds: list[int], trained: Path | None) -> Json:
+    """Reports of the classifier on real people, one a seed, and of the regressor on synthesised people.
+
+    trained : folder of benchmarks/cross_device.py, whose reports are taken where it has the seed
+    """
     from activitymodule.workflows.training import Request, train
 
     config = settings.load({})
     reports = []
     for seed in seeds:
+        kept = trained and trained / f"{AFTER} {seed}" / "activity" / "metrics.json"
+        if kept and kept.is_file():
+            reports.append(json.loads(kept.read_text(encoding="utf-8")))
+            continue
         request = Request(what="activity", data=data, seed=seed, mirrored=True, evaluate_only=True)
         reports.append(train(request, config)[0].metrics.as_json())
         print(f"seed {seed}: macro-F1 {reports[-1]['macro_f1']:.4f}", file=sys.stderr)
@@ -87,7 +95,7 @@ def document(figures: Json) -> str:
     first = runs[0]
 
     def over_seeds(key: str) -> str:
-        values = [run[key] for run in runs]
+        values = [run[key] for run in runs if run[key] is not None] or [float("nan")]
         if min(values) == max(values):
             return f"{values[0]:.3f}"
         return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
@@ -155,12 +163,15 @@ def main() -> None:
         "--data", help="SOURCE:PATH of labelled recordings of real people; without: only speed"
     )
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--trained", type=Path, help="folder of cross_device.py: what it trained is not again"
+    )
     parser.add_argument("--windows", type=int, default=20_000)
     parser.add_argument("--document", type=Path)
     arguments = parser.parse_args()
     figures: Json = {}
     if arguments.data:
-        figures |= judged(arguments.data, list(range(1, arguments.seeds + 1)))
+        figures |= judged(arguments.data, list(range(1, arguments.seeds + 1)), arguments.trained)
     figures["speed"] = timed(arguments.windows)
     if arguments.document and arguments.data:
         write_between(arguments.document, MARKS, document(figures))
