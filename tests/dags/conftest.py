@@ -45,12 +45,19 @@ def airflow_tables(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> None
 
 @pytest.fixture
 def try_dag(airflow_tables: None, airflow_settings: Settings, tmp_path: Path) -> Callable[..., Trial]:
-    """A function: DAG, logical date, Params -> its trial. Airflow's tables are there."""
+    """A function: DAG, logical date, Params, perhaps runs before -> its trial. Airflow's tables are there."""
     write_configuration(airflow_settings)
     numbers = iter(range(100))
 
-    def begin(dag: str, at: str, settings: Settings | None = None, **conf: Any) -> Trial:
-        return Trial(settings or airflow_settings, dag, at, tmp_path / f"trial-{next(numbers)}.log", **conf)
+    def begin(
+        dag: str,
+        at: str,
+        settings: Settings | None = None,
+        before: tuple[tuple[str, dict[str, Any]], ...] = (),
+        **conf: Any,
+    ) -> Trial:
+        log = tmp_path / f"trial-{next(numbers)}.log"
+        return Trial(settings or airflow_settings, dag, [*before, (at, conf)], log)
 
     return begin
 

@@ -20,11 +20,13 @@ from datetime import datetime
 from airflow.dag_processing.dagbag import DagBag
 
 given = json.loads(sys.argv[1])
-dag = DagBag(given["folder"]).dags[given["dag"]]
-when = datetime.fromisoformat(given["at"])
-run = dag.test(run_conf=given["conf"], run_after=when, logical_date=when)
-states = {one.task_id: str(one.state) for one in run.get_task_instances()}
-print("ANSWER " + json.dumps({"run_id": run.run_id, "state": str(run.state), "tasks": states}))
+for at, conf in given["runs"]:
+    # a run leaves its Params in the DAG
+    dag = DagBag(given["folder"]).dags[given["dag"]]
+    when = datetime.fromisoformat(at)
+    run = dag.test(run_conf=conf, run_after=when, logical_date=when)
+    states = {one.task_id: str(one.state) for one in run.get_task_instances()}
+    print("ANSWER " + json.dumps({"run_id": run.run_id, "state": str(run.state), "tasks": states}))
 """
 
 
@@ -40,11 +42,13 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 class Trial:
-    """One `dag.test()` of a DAG, in a process of its own."""
+    """`dag.test()` of a DAG, in a process of its own: runs of a logical date and Params, one after the other."""
 
-    def __init__(self, settings: Settings, dag: str, at: str, log: Path, **conf: Any) -> None:
-        given = {"folder": str(dags_folder()), "dag": dag, "at": at, "conf": conf}
-        self.log = log
+    def __init__(
+        self, settings: Settings, dag: str, runs: list[tuple[str, dict[str, Any]]], log: Path
+    ) -> None:
+        given = {"folder": str(dags_folder()), "dag": dag, "runs": runs}
+        self.log, self._runs = log, len(runs)
         with log.open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", TRY, json.dumps(given)],
@@ -54,15 +58,18 @@ class Trial:
                 start_new_session=True,
             )
 
-    def result(self) -> dict[str, Any]:
-        """run_id, state, and the state of each task."""
+    def results(self) -> list[dict[str, Any]]:
+        """run_id, state, and the state of each task, of each run."""
         code = self.process.wait(300)
         said = self.log.read_text()
         print(said[-8000:])
         answers = [line.removeprefix(ANSWER) for line in said.splitlines() if line.startswith(ANSWER)]
-        assert answers, f"dag.test() ended with code {code}"
-        ended: dict[str, Any] = json.loads(answers[-1])
-        return ended
+        assert len(answers) == self._runs, f"dag.test() ended with code {code}"
+        return [json.loads(answer) for answer in answers]
+
+    def result(self) -> dict[str, Any]:
+        """That of the last run."""
+        return self.results()[-1]
 
 
 def replaced(settings: Settings, **sections: dict[str, Any]) -> Settings:
