@@ -180,6 +180,8 @@ def spark_session(
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     if scoring:
         options["spark.python.daemon.module"] = "activitymodule.streaming.daemon"
+        # each task would write and look up code for four projections of a few rows each
+        options["spark.sql.codegen.factoryMode"] = "NO_CODEGEN"
     options |= config.spark.options
 
     builder = SparkSession.builder

@@ -33,6 +33,9 @@ from activitymodule.telemetry.excluded import Excluded
 QUERY = "score"
 """Name of the query, and of its checkpoint."""
 
+_COMPILE = "spark.sql.codegen.wholeStage"
+_SMALL = 10_000  # messages: a batch of so many takes as long either way
+
 
 class BatchSink:
     """`begins` sets what the query reads, `write` is its foreachBatch. windows, batches : what was scored so far."""
@@ -55,6 +58,7 @@ class BatchSink:
         self.smoother = Smoother(config)
         self._start = Start("", {}, None)
         self._query: tuple[str, Any] | None = None  # its id and Java's StreamExecution
+        self._compiles = True  # whether Spark compiles its plans
         self.windows = 0
         self.batches = 0
 
@@ -62,10 +66,12 @@ class BatchSink:
         """A query is about to start here."""
         self._start = start
         self._query = None
+        self._compiles = True
 
     def write(self, windows: DataFrame, batch_id: int) -> None:
         """Score one batch. Smoothing and the queue's transaction run beside the next batch."""
         query_id, offsets, late_before_us = self._identity()
+        self._plan_next(windows.sparkSession, sum(until - begin for begin, until in offsets.values()))
         serving = self._champion.current
         assert serving is not None
         record, marking, shut = self._connection.run(
@@ -126,6 +132,14 @@ class BatchSink:
             return serving
         assert record.model_version is not None
         return self._champion.load_version(record.model_version, record.energy_version)
+
+    def _plan_next(self, session: SparkSession, messages: int) -> None:
+        """Have Spark compile the next batch's plan only after a large batch: for a small one that takes longer than it
+        saves. Batches of a live stream are alike."""
+        compiles = messages > _SMALL
+        if compiles != self._compiles and _COMPILE not in self._config.spark.options:
+            session.conf.set(_COMPILE, str(compiles).lower())
+            self._compiles = compiles
 
     def _identity(self) -> tuple[str, dict[int, tuple[int, int]], int]:
         """The query's id; this batch's offsets, partition -> (from, until), as Spark is about to commit them; its
