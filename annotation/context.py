@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from activitymodule.settings import Settings
@@ -39,19 +40,23 @@ _writing = _pool(read_only=False, statement_seconds=_WRITE_SECONDS)
 _threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="console")
 
 
-def read(work: Callable[[Connection], T]) -> T:
-    """`work(connection)` with a read-only connection. Blocks: pages await `run(read, work)`."""
-    return _reading.run(work)
+def read(work: Callable[[Connection], T], *, alone: bool = False) -> T:
+    """`work(connection)` with a read-only connection. Blocks: pages await `run(read, work)`.
+
+    alone : each statement is a transaction of its own, for what is asked often
+    """
+    return _reading.run(work, alone=alone)
 
 
-def write(work: Callable[[Connection], T]) -> T:
-    """`work(connection)` in one transaction. Blocks: pages await `run(write, work)`."""
-    return _writing.run(work)
+def write(work: Callable[[Connection], T], *, alone: bool = False) -> T:
+    """`work(connection)` in one transaction, or as for `read`. Blocks: pages await `run(write, work)`."""
+    return _writing.run(work, alone=alone)
 
 
-async def run(function: Callable[..., T], *arguments: Any) -> T:
+async def run(function: Callable[..., T], *arguments: Any, **named: Any) -> T:
     """A function that blocks, in a thread of the console's own."""
-    return await asyncio.get_running_loop().run_in_executor(_threads, function, *arguments)
+    work = partial(function, *arguments, **named)
+    return await asyncio.get_running_loop().run_in_executor(_threads, work)
 
 
 async def run_read(work: Callable[[Connection], T]) -> T:

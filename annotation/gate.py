@@ -134,7 +134,9 @@ class Gate:
                 why = "too many wrong tokens came from this address; try again later"
                 await _refuse(scope, receive, send, 429, why, int(seconds) + 1)
                 return
-            state["token"] = await context.run_write(lambda connection: token_grant(connection, token))
+            state["token"] = await context.run(
+                context.write, lambda connection: token_grant(connection, token), alone=True
+            )
             _wrong_tokens.seen(address, token, right=state["token"] is not None)
         if scope["type"] == "websocket":
             if not (same_origin(headers) and state["user"] and _own_page(scope, state["user"])):

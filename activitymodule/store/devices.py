@@ -31,8 +31,9 @@ WHERE device_id > %s AND (device_model IS NOT NULL OR wrist IS NOT NULL) ORDER B
 _MODELS = "SELECT device_id, device_model, source <> 'message' FROM devices WHERE device_id = ANY (%s)"
 # a row is stamped before its transaction commits: a minute is looked at again
 _NEWER = """
-SELECT device_id, device_model, source <> 'message' FROM devices
-WHERE updated_at > %s::timestamptz - interval '1 minute'
+SELECT clock.now::text, device_id, device_model, source <> 'message'
+FROM (SELECT clock_timestamp() AS now) clock
+LEFT JOIN devices ON updated_at > %s::timestamptz - interval '1 minute'
 """
 _SET = """
 INSERT INTO devices AS d (device_id, device_model, wrist, source) VALUES %s
@@ -204,8 +205,10 @@ class ModelCache:
             self._models = {**known, **{device: KnownModel(model, False) for device, model in news.items()}}
 
     def _read(self, connection: Connection) -> tuple[str, list[tuple[str, str | None, bool]]]:
-        now = fetch_one(connection, "SELECT clock_timestamp()::text")[0]
-        return str(now), fetch_all(connection, _NEWER, (self._newest,))
+        rows = fetch_all(connection, _NEWER, (self._newest,))
+        return rows[0][0], [
+            (device, model, decided) for _, device, model, decided in rows if device is not None
+        ]
 
     def _take(self, answer: tuple[str, list[tuple[str, str | None, bool]]]) -> None:
         self._newest, rows = answer

@@ -302,11 +302,14 @@ def token_grant(connection: Connection, token: str) -> Grant | None:
 
 def _note_use(connection: Connection, digest: bytes) -> None:
     """Record the use of a token; where the store takes no writes now the token is good all the same."""
-    execute(connection, "SAVEPOINT use")
+    within = not connection.autocommit  # a transaction, which must go on
+    if within:
+        execute(connection, "SAVEPOINT use")
     try:
         sql = "UPDATE ingest_tokens SET last_used_at = clock_timestamp() WHERE token_hash = %s"
         execute(connection, sql, (digest,))
     except psycopg2.Error as error:
         if connection.closed or not passes(error):
             raise
-        execute(connection, "ROLLBACK TO SAVEPOINT use")
+        if within:
+            execute(connection, "ROLLBACK TO SAVEPOINT use")

@@ -175,9 +175,9 @@ def _read(
 
 
 def _score(config: Settings, sender: Sender, messages: list[bytes], *, one_watch: bool) -> Any:
-    # one transaction: going to the store takes longer than the model
+    # one visit: going to the store takes longer than the model
     known, batch, dead, people, excluded = context.read(
-        lambda connection: _read(connection, config, sender, messages)
+        lambda connection: _read(connection, config, sender, messages), alone=True
     )
     refused, watches = refused_of(dead), len(pc.unique(batch.column("device_id")))
     if excluded:

@@ -79,8 +79,22 @@ def test_a_restart_goes_unnoticed_and_a_broken_connection_is_replaced(
     other.close()
 
 
-def test_a_read_only_pool_writes_nothing(fresh_settings: Settings) -> None:
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_read_only_pool_writes_nothing(fresh_settings: Settings, alone: bool) -> None:
     pool = make_pool(fresh_settings, read_only=True)
     with pytest.raises(ReadOnlyError):
-        pool.run(lambda connection: execute(connection, "DELETE FROM participants"))
+        pool.run(lambda connection: execute(connection, "DELETE FROM participants"), alone=alone)
     pool.close()
+
+
+def test_a_statement_alone_is_committed_whatever_follows(pool: Pool) -> None:
+    def fails(connection: object, name: str) -> None:
+        execute(connection, "INSERT INTO participants (participant) VALUES (%s)", (name,))
+        raise DataError("after it")
+
+    for name, alone in (("a", True), ("b", False)):  # by the same connection
+        with pytest.raises(DataError):
+            pool.run(lambda connection, name=name: fails(connection, name), alone=alone)
+    assert pool.run(lambda connection: fetch_all(connection, "SELECT participant FROM participants")) == [
+        ("a",)
+    ]
