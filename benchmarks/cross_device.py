@@ -17,9 +17,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+import pyarrow.dataset as ds
 from summaries import Json, write_between
 
 from activitymodule import settings
+from activitymodule.models.dataset import windows_of_readings
+from activitymodule.models.evaluation.held_out import confusions_of_people, over_people
+from activitymodule.models.evaluation.scores import accuracy, confusion, macro_f1
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -88,10 +93,6 @@ def _row(recipe: str, seed: int, title: str, profile: str, counts: Json, figures
 
 def _windows(described: str, config):  # type: ignore[no-untyped-def]
     """The title of a set, and its windows with and without the profile of its device model."""
-    import pyarrow.dataset as ds
-
-    from activitymodule.models.dataset import windows_of_readings
-
     title, path, *people = described.split("=", 2)
     readings = ds.dataset(path, format="parquet", partitioning="hive").to_table()
     if people:
@@ -105,11 +106,6 @@ def _windows(described: str, config):  # type: ignore[no-untyped-def]
 
 def _scored(model, data) -> Json:  # type: ignore[no-untyped-def]
     """Figures of a model on windows whose activities it knows."""
-    import numpy as np
-
-    from activitymodule.models.evaluation.held_out import confusions_of_people, over_people
-    from activitymodule.models.evaluation.scores import accuracy, confusion, macro_f1
-
     place = {label: k for k, label in enumerate(model.labels)}
     truth = np.array([place[label] for label in data.activity.tolist()])
     scores = model.score(data.features, device_models=data.device_model.tolist())

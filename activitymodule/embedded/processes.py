@@ -140,7 +140,7 @@ def lower_priority(pid: int) -> None:
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, pid, niceness)
         # a kernel that shares time among sessions first compares priorities within a session only
-        Path(f"/proc/{pid}/autogroup").write_text(f"{niceness}")
+        Path(f"/proc/{pid}/autogroup").write_text(f"{niceness}", encoding="ascii")
 
 
 def signal_group(pid: int, signum: int) -> None:

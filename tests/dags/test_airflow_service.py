@@ -63,6 +63,8 @@ def own(stack_settings: Settings, tmp_path: Path) -> Iterator[Stack]:
                 "statistics": None,
                 "labels_minutes": 10_000,
             },
+            # or the first run of watch_labels, which comes with the start, may set off a retraining beside the test's
+            learning={"min_labels": 10_000},
         )
     )
     yield stack
