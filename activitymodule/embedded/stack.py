@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psutil
 
 from activitymodule.embedded.catalogue import NAMES, services_of
 from activitymodule.embedded.processes import (
+    Identity,
     clean_environment,
     end,
     marked,
@@ -242,7 +243,9 @@ class Stack:
                 )
 
     def _spawn_supervisor(self, tied: bool) -> None:
-        given = {"settings": reveal(self.settings), "tied_to": os.getpid() if tied else None}
+        # who it is, and not its id alone: it may end before the supervisor looks
+        ours = Identity.of(os.getpid()) if tied else None
+        given = {"settings": reveal(self.settings), "tied_to": asdict(ours) if ours else None}
         with open(self.folder / "logs" / "supervisor.log", "ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "activitymodule.embedded.supervisor"],

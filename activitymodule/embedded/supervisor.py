@@ -126,6 +126,11 @@ class Supervisor:
         next_limit = next_look = 0.0
         try:
             while not self.ending:
+                if time.monotonic() > next_look:
+                    next_look = time.monotonic() + 1
+                    if self.tied_to and not self.tied_to.alive():
+                        log.info("process %d, which this stack is tied to, is gone", self.tied_to.pid)
+                        break
                 wanted = read_wanted(self.folder)
                 for charge in self.charges.values():
                     self._tend(charge, charge.service.name in wanted)
@@ -134,11 +139,6 @@ class Supervisor:
                     next_limit = time.monotonic() + 10
                     for path in (self.folder / "logs").glob("*.log"):
                         limit_log(path)
-                if time.monotonic() > next_look:
-                    next_look = time.monotonic() + 1
-                    if self.tied_to and not self.tied_to.alive():
-                        log.info("process %d, which this stack is tied to, is gone", self.tied_to.pid)
-                        self.ending = True
                 time.sleep(TICK_SECONDS)
         finally:
             self.stop_all()
@@ -284,7 +284,7 @@ def main() -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s", force=True
     )
-    tied_to = Identity.of(content["tied_to"]) if content["tied_to"] else None
+    tied_to = Identity(**content["tied_to"]) if content["tied_to"] else None
     with lock(folder / "stack.lock", wait=False) as held:
         if not held:
             log.info("another supervisor runs here; this one ends")

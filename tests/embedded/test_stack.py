@@ -11,6 +11,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -158,10 +159,15 @@ def test_a_stopped_service_stays_stopped_until_up(stack: Stack) -> None:
     assert topics.names(stack.settings)
 
 
-def test_a_service_whose_end_is_not_recorded_yet_is_not_healthy(own_stack: Stack) -> None:
+def an_ended_process() -> Identity | None:
     gone = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     ended = Identity.of(gone.pid)
     gone.communicate()
+    return ended
+
+
+def test_a_service_whose_end_is_not_recorded_yet_is_not_healthy(own_stack: Stack) -> None:
+    ended = an_ended_process()
     own_stack.folder.mkdir(parents=True)
     states = {"kafka": ServiceState("kafka", "healthy", process=ended)}
     write_state(own_stack.folder, StackState(Identity.of(os.getpid()), states))
@@ -297,6 +303,16 @@ def test_a_tied_stack_ends_with_its_process(own_stack: Stack) -> None:
     )
     assert done.returncode == -signal.SIGKILL
     assert wait_until(lambda: not own_stack.status().running and not marked(str(own_stack.folder)), 60)
+
+
+def test_a_supervisor_tied_to_a_process_that_is_gone_already_ends(own_stack: Stack) -> None:
+    ended = an_ended_process()
+    assert ended
+    own_stack.folder.mkdir(parents=True)
+    given = json.dumps({"settings": reveal(own_stack.settings), "tied_to": asdict(ended)})
+    command = [sys.executable, "-m", "activitymodule.embedded.supervisor"]
+    subprocess.run(command, input=given, text=True, check=True, timeout=60)
+    assert not own_stack.status().running
 
 
 def test_two_ups_at_once_make_one_stack(own_stack: Stack) -> None:
