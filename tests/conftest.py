@@ -177,14 +177,21 @@ def _end_at_once(folder: str) -> None:
     """Ends an embedded stack whose data nobody wants: in order, its services may take a minute."""
     import psutil
 
-    from activitymodule.embedded.processes import marked
+    from activitymodule.embedded.processes import marked, wait_until
+
+    def over(process: psutil.Process) -> bool:
+        try:
+            return process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
 
     ours = marked(folder)
     for process in ours:
         with contextlib.suppress(psutil.Error):
             # PostgreSQL gives its shared memory back, and ends at once all the same
             process.send_signal(signal.SIGQUIT if process.name() == "postgres" else signal.SIGKILL)
-    psutil.wait_procs(ours, timeout=10)
+    # a system may take seconds to see to those that have ended
+    wait_until(lambda: all(map(over, ours)), 10)
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ def swap_under_load(
 
 
 def test_swaps_under_load(fresh_settings, champion, trained, job, tmp_path):
-    swap_under_load(fresh_settings, champion, trained, job, tmp_path, swaps=2, watches=40)
+    swap_under_load(fresh_settings, champion, trained, job, tmp_path, swaps=2, watches=20)
 
 
 @pytest.mark.soak

@@ -19,7 +19,6 @@ from ledger import (
     everything_read,
     kill_a_python_worker,
     kill_java,
-    messages_sent,
     reading,
     rows,
     stored,
@@ -105,17 +104,6 @@ def test_the_archive_stops_and_goes_on_and_then_java_is_killed(fresh_settings, c
     assert scorer.wait(240) == JavaEndedError.exit_code
     assert scorer.output.count("signal 9") == 1
     assert "Traceback" not in scorer.output
-
-
-def test_a_fleet_whose_java_is_killed(fresh_settings, job):
-    settings = fresh_settings
-    fleet = job(settings, "generate", "--devices", "3", "--no-people")
-    until(lambda: messages_sent(settings), "messages")
-    kill_java(fleet.process.pid)
-    assert fleet.wait(240) == JavaEndedError.exit_code
-    assert fleet.output.count("signal 9") == 1
-    assert "Traceback" not in fleet.output
-    assert not list(Path(settings.spark.checkpoints).glob("generate-*"))
 
 
 def test_a_scorer_waits_for_a_champion_and_a_second_one_is_refused(fresh_settings, job, one_after_the_other):

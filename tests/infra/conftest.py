@@ -78,7 +78,7 @@ def observed(
                 return int(cursor.fetchone()[0])
 
         score = processes.verb("score", environment=environment)
-        processes.verb(
+        fleet = processes.verb(
             "generate", "--devices", str(WATCHES), "--faults", "malformed=.05",
             environment=environment_of(replaced(own, spark={"options": spark_options(fleet_ui)})),
         )  # fmt: skip
@@ -98,7 +98,7 @@ def observed(
         label_and_judge(connection, own)
         connection.close()
         processes.verb("console", environment=environment)
-        yield Observed(own, spark_ui, fleet_ui, token)
+        yield Observed(own, spark_ui, fleet_ui, token, processes, fleet)
 
 
 def spark_options(port: int) -> dict[str, str]:

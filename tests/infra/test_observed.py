@@ -18,6 +18,7 @@ import pytest
 import requests
 import yaml
 from grafana import Query, expanded, queries
+from ledger import kill_java
 from observed import Observed, Processes
 from own_settings import replaced
 from prometheus import ALERTS, FOLDER, names_in
@@ -28,6 +29,7 @@ from verbs import Verbs
 
 from activitymodule.embedded.postgres import Postgres
 from activitymodule.embedded.processes import any_free_port, wait_until
+from activitymodule.errors import JavaEndedError
 from activitymodule.kafka.clients import consumer, partitions, read_until
 from activitymodule.lake.erasing import Eraser, Folder
 from activitymodule.settings import Settings, location, project_root
@@ -290,7 +292,7 @@ def test_what_the_scorer_tells_reaches_the_topic_and_a_webhook(observed: Observe
     assert {event["id"] for event in taking.taken} <= {event["id"] for event in topic} <= {*told}
 
 
-# ---- the rights of a person, on the stream that goes on (last: what it removes is gone) ----------------------------
+# ---- the rights of a person, on the stream that goes on (what it removes is gone) -----------------------------------
 
 
 def test_a_person_is_exported_and_erased_while_their_watch_goes_on_sending(
@@ -324,3 +326,16 @@ def test_a_person_is_exported_and_erased_while_their_watch_goes_on_sending(
     with session(own, read_only=True) as connection:
         assert left(connection, traces) == {}
     assert files.left() == []
+
+
+# ---- a fleet without Java (last: it is gone) -------------------------------------------------------------------------
+
+
+def test_a_fleet_whose_java_is_killed(observed: Observed) -> None:
+    fleet = observed.fleet
+    kill_java(fleet.pid)
+    assert fleet.wait(240) == JavaEndedError.exit_code
+    output = observed.processes.output(fleet)
+    assert output.count("signal 9") == 1
+    assert "Traceback" not in output
+    assert not list(Path(observed.settings.spark.checkpoints).glob("generate-*"))

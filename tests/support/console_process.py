@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,9 +53,10 @@ class Console:
         assert answer.status_code == 303, answer.text
         return client
 
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+    def stop(self) -> None:
+        """At once: in order it would wait for its clients."""
+        self.process.kill()
+        self.process.wait(60)
 
 
 def start_console(settings: Settings, environment: dict[str, str], log: Path) -> Fork:

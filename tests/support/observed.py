@@ -63,12 +63,15 @@ class Processes:
 
 @dataclass(frozen=True)
 class Observed:
-    """A stream that runs: its settings, the ports of the scorer's and the fleet's Spark pages, a token for /metrics."""
+    """A stream that runs: its settings, the ports of the scorer's and the fleet's Spark pages, a token for /metrics,
+    its processes and the fleet among them."""
 
     settings: Settings
     spark_ui: int
     fleet_ui: int
     token: str
+    processes: Processes
+    fleet: subprocess.Popen[bytes]
 
 
 def start_cluster(processes: Processes, folder: Path) -> tuple[int, int]:

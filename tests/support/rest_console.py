@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,11 +60,10 @@ def serving(settings: Settings, environment: dict[str, str], token: str, log: Pa
             time.sleep(0.2)
         yield console
     finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
+        # in order it would wait for its clients
+        if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)
         print(log.read_text())
 
 

@@ -72,7 +72,8 @@ class Verbs:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._server is not None:
-            self._server.communicate(timeout=60)
+            self._server.kill()
+            self._server.communicate()
 
     def run(self, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
         """`activity ARGUMENTS` in this environment, without input."""
