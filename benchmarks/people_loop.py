@@ -305,7 +305,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="seed of the first split")
     parser.add_argument("--share", type=float, default=0.5, help="of the people who are asked")
     parser.add_argument(
-        "--windows", type=int, default=2400, help="of the training; those of all people are thinned"
+        "--windows", type=int, default=6000, help="of the training; those of all people are thinned"
     )
     parser.add_argument(
         "--guard", type=float, help="also try a challenger whose labels weigh so many times as much"
