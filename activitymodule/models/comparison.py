@@ -18,6 +18,7 @@ from sklearn.metrics import roc_auc_score
 from activitymodule.errors import NotEnoughDataError
 from activitymodule.models.activity import feature_names
 from activitymodule.models.calibration import expected_calibration_error
+from activitymodule.models.contract import probabilities_of
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.evaluation.held_out import (
     Spread,
@@ -31,6 +32,7 @@ from activitymodule.models.export import dump
 from activitymodule.models.families import classifier_family, classifier_of
 from activitymodule.models.training import columns_of, with_copies
 from activitymodule.settings import Settings
+from activitymodule.windows.frame import in_known_frame
 
 FOLDS = 5
 JOBS = 2
@@ -113,6 +115,7 @@ class _Task:
     family: str
     learn: np.ndarray
     test: np.ndarray
+    frame_known: np.ndarray  # of the windows to test on
     measured: bool
 
 
@@ -139,8 +142,9 @@ def compare_families(
     X, weight = columns_of(data.features, feature_names()), with_copies(data, None, config)
     original = np.flatnonzero(~data.copied)
     splits = folds_with_copies(data.person, original, folds)
+    frame_known = in_known_frame(data.originals().device_model.tolist())
     tasks = [
-        _Task(family, learn, original[test], k == 0)
+        _Task(family, learn, original[test], frame_known[test], k == 0)
         for family in families
         for k, (learn, test) in enumerate(splits)
     ]
@@ -191,7 +195,8 @@ def _fit(
     pipeline.fit(X[task.learn], truth[task.learn], **weighted)
     fitted = time.process_time()
     probabilities = np.zeros((len(task.test), n_labels))
-    probabilities[:, np.asarray(pipeline.classes_, int)] = pipeline.predict_proba(X[task.test])
+    answers = probabilities_of(pipeline, X[task.test], task.frame_known)
+    probabilities[:, np.asarray(pipeline.classes_, int)] = answers
     asked = time.process_time() - fitted
     return _Fold(
         task.family,

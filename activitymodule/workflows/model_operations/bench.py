@@ -22,6 +22,7 @@ from sklearn.pipeline import Pipeline
 
 from activitymodule.errors import ModelError, ModelNotConvertibleError, NotEnoughDataError
 from activitymodule.models.bundle import ModelBytes, load_model
+from activitymodule.models.contract import probabilities_of
 from activitymodule.models.dataset import TrainingWindows
 from activitymodule.models.evaluation.held_out import person_folds
 from activitymodule.models.evaluation.scores import accuracy, confusion, macro_f1
@@ -36,6 +37,7 @@ from activitymodule.registry.versions import ModelVersion, fetch
 from activitymodule.serving.checking import checked
 from activitymodule.serving.record import serving_version
 from activitymodule.settings import Settings
+from activitymodule.windows.frame import in_known_frame
 from activitymodule.workflows.model_operations.bench_process import SKLEARN
 from activitymodule.workflows.model_operations.exporting import inputs_of
 from activitymodule.workflows.requests import BenchRequest
@@ -296,9 +298,9 @@ def _answers(config: Settings, subject: _Subject, known: TrainingWindows) -> dic
     known = known.take(np.flatnonzero(np.isin(known.activity, card.labels)))
     if not len(known):
         raise NotEnoughDataError("no window has an activity that the version knows; name other --data")
-    inputs, place = inputs_of(card, known), {label: k for k, label in enumerate(card.labels)}
+    place = {label: k for k, label in enumerate(card.labels)}
     truth = np.array([place[label] for label in known.activity])
-    return _scored(_by_engine(pipeline, card, stored.content, inputs), truth, known.person)
+    return _scored(_by_engine(pipeline, card, stored.content, known), truth, known.person)
 
 
 def _refitted(config: Settings, data: TrainingWindows, say: Say) -> dict[str, Answers]:
@@ -313,7 +315,7 @@ def _refitted(config: Settings, data: TrainingWindows, say: Say) -> dict[str, An
         if fit.labels != labels:
             raise NotEnoughDataError("an activity is known of too few people to hold them out")
         test = test[~data.copied[test]]
-        for engine, answer in _by_engine(fit.pipeline, card, b"", inputs_of(card, data.take(test))).items():
+        for engine, answer in _by_engine(fit.pipeline, card, b"", data.take(test)).items():
             found[engine].append(answer)
         rows.append(test)
     tested = np.concatenate(rows)
@@ -323,9 +325,14 @@ def _refitted(config: Settings, data: TrainingWindows, say: Say) -> dict[str, An
     )
 
 
-def _by_engine(pipeline: Pipeline, card: Card, content: bytes, inputs: np.ndarray) -> dict[str, np.ndarray]:
-    made = {SKLEARN: np.asarray(pipeline.predict_proba(inputs))}
-    return made | {form: OnnxModel(own)(inputs) for form, own in _forms(pipeline, card, content).items()}
+def _by_engine(
+    pipeline: Pipeline, card: Card, content: bytes, windows: TrainingWindows
+) -> dict[str, np.ndarray]:
+    inputs, known = inputs_of(card, windows), in_known_frame(windows.device_model.tolist())
+    made = {SKLEARN: probabilities_of(pipeline, inputs, known)}
+    return made | {
+        form: OnnxModel(own)(inputs, known) for form, own in _forms(pipeline, card, content).items()
+    }
 
 
 def _scored(found: Mapping[str, np.ndarray], truth: np.ndarray, person: np.ndarray) -> dict[str, Answers]:
