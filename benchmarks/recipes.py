@@ -165,10 +165,11 @@ def main() -> None:
     parser.add_argument("--document", type=Path)
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    study, found = Study(given.train, given.set), {}
-    for k, (title, recipe) in enumerate(recipes(study.config.models.augmentation).items()):
+    study, found = None, {}
+    for k, (title, recipe) in enumerate(recipes(load({}).models.augmentation).items()):
         place = given.folder / f"{k}.json"
         if not place.is_file():
+            study = study or Study(given.train, given.set)
             place.write_text(json.dumps(study.measured(recipe, given.seed)), encoding="utf-8")
             print(title, place.read_text(encoding="utf-8"), file=sys.stderr, flush=True)
         found[title] = json.loads(place.read_text(encoding="utf-8"))
