@@ -58,9 +58,13 @@ def own(stack_settings: Settings, tmp_path: Path) -> Iterator[Stack]:
                 "uri": f"http://127.0.0.1:{any_free_port()}",
                 "password": f"%{secrets.token_urlsafe(12)}:@/",
                 "folder": str(folder / "airflow"),
+                # no DAG runs by its schedule; each would once as Airflow starts
                 "retrain": None,
                 "drift": None,
                 "statistics": None,
+                "retention": None,
+                "personas": None,
+                "days": None,
                 "labels_minutes": 10_000,
             },
         )
