@@ -5,6 +5,7 @@ The same as `activity days build`. A run that is interrupted is done again by th
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -43,6 +44,8 @@ def build_days() -> None:
     def build(params: Any = None) -> XCom:
         """All days that are due."""
         refuse_unknown(BUILD_DAYS, params, PARAMS)
+        # the process of this task, and Spark's: where stream and console share the machine, they go first
+        os.nice(10)
         # Spark and PyArrow take seconds, and the DAG processor reads this file every minute
         from activitymodule.workflows import days
 
