@@ -95,15 +95,19 @@ def document(figures: Json) -> str:
     first = runs[0]
 
     def over_seeds(key: str) -> str:
-        values = [run[key] for run in runs if run[key] is not None] or [float("nan")]
+        values = [run[key] for run in runs if run[key] is not None]
+        if not values:
+            return "not measured"
         if min(values) == max(values):
             return f"{values[0]:.3f}"
         return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
     people = first["macro_f1_over_people"]
+    over = f"Means over {len(runs)} seeds, the least and the greatest in brackets."
+    over = over if len(runs) > 1 else "One seed."
     lines = [
         f"Real people: {first['people']} of WISDM, {first['windows']} windows of 10 s at 10 Hz, {first['folds']} folds "
-        f"of whole people. Means over {len(runs)} seeds, the least and the greatest in brackets.",
+        f"of whole people. {over}",
         "",
         "| figure | held out |",
         "|---|---|",
