@@ -271,7 +271,8 @@ def test_two_replicas_answer_alike_and_both_are_counted(api: Console, environmen
     given = body(live(1, 1))
     lines, windows = len(logged(api)), sum(counted(api).values())
     second = replaced(api.settings, console={"port": any_free_port()})
-    with serving(second, environment_of(second), api.token, tmp_path / "second.log") as other:
+    # in order: what a process has counted since it last wrote it down is lost when it is killed
+    with serving(second, environment_of(second), api.token, tmp_path / "second.log", in_order=True) as other:
         one, two = (each.client.post("/predict", content=given).json() for each in (api, other))
         # who signed in at one replica is signed in at all
         cookies = api.signed_in("ann").cookies

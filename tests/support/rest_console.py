@@ -43,8 +43,10 @@ class Console:
 
 
 @contextmanager
-def serving(settings: Settings, environment: dict[str, str], token: str, log: Path) -> Iterator[Console]:
-    """A console that answers, with its own process; it is ended with the block."""
+def serving(
+    settings: Settings, environment: dict[str, str], token: str, log: Path, *, in_order: bool = False
+) -> Iterator[Console]:
+    """A console that answers, with its own process; it is ended with the block, in order or at once."""
     process = Fork(["console"], environment, log)
     console = Console(settings, token, log)
     try:
@@ -60,9 +62,9 @@ def serving(settings: Settings, environment: dict[str, str], token: str, log: Pa
             time.sleep(0.2)
         yield console
     finally:
-        # in order it would wait for its clients
+        # in order it waits for its clients
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGINT if in_order else signal.SIGKILL)
         process.wait(20)
         print(log.read_text())
 
