@@ -42,7 +42,7 @@ def measured(train_on: str, sets: list[str], seeds: list[int], kept: Path | None
     plain = shipped.models.augmentation.model_copy(update={"copies": ()})
     models = shipped.models.model_copy(update={"classifier": "trees_and_linear", "augmentation": plain})
     recipes = {AFTER: shipped, BEFORE: shipped.model_copy(update={"models": models})}
-    others = [_windows(one, shipped) for one in sets]
+    others = [windows_of_set(one, shipped) for one in sets]
     rows: list[Json] = []
     for seed in seeds:
         for recipe, config in recipes.items():
@@ -91,7 +91,7 @@ def _row(recipe: str, seed: int, title: str, profile: str, counts: Json, figures
     return row | {"windows": counts["windows"], "people": counts["people"]} | figures
 
 
-def _windows(described: str, config):  # type: ignore[no-untyped-def]
+def windows_of_set(described: str, config):  # type: ignore[no-untyped-def]
     """The title of a set, and its windows with and without the profile of its device model."""
     title, path, *people = described.split("=", 2)
     readings = ds.dataset(path, format="parquet", partitioning="hive").to_table()

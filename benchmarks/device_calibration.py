@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from cross_device import _windows
+from cross_device import windows_of_set
 from summaries import Json, write_between
 
 from activitymodule.models.activity import feature_names
@@ -50,7 +50,7 @@ def measured(train_on: str, sets: list[str], draws: int, folder: Path | None, fo
         model = load_bundle(BundleBytes.read(made / "activity", version="1"))
     rows: list[Json] = []
     for described in sets:
-        title, profiles = _windows(described, config)
+        title, profiles = windows_of_set(described, config)
         for profile, data in profiles.items():
             rows += [{"set": title, "profile": profile} | row for row in _of_set(model, data, draws, config)]
             print(f"{title}, profile {profile}: {len(data)} windows", file=sys.stderr)

@@ -21,7 +21,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from cross_device import _windows
+from cross_device import windows_of_set
 from sklearn.pipeline import Pipeline
 from summaries import Json, write_between
 
@@ -98,7 +98,7 @@ class Study:
             kind: [(copied := self.windows((one,))).take(copied.copied) for one in copies]
             for kind, copies in SIMULATED.items()
         }
-        self.others = dict(_windows(one, self.config) for one in sets)
+        self.others = dict(windows_of_set(one, self.config) for one in sets)
 
     def windows(self, copies: tuple[RunCopy, ...]) -> TrainingWindows:
         """Of all people of the training, with these copies."""
