@@ -13,16 +13,15 @@ def mean(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.add.reduce(values, axis=-1) * np.float32(1 / values.shape[-1]))
 
 
-def product(rows: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
-    """`rows @ weights`, (n, k), multiplied as `count` rows: BLAS adds up in another order where there are few.
+def product(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """`rows @ weights`, (n, k), each row summed in the same order wherever it stands.
 
-    rows : float32 (n, m), n at most `count`; weights : float32 (m, k)
+    BLAS does not promise that: on processors without AVX-512 its order depends on the number of rows and on a row's
+    place among them. Here one instruction works on many rows, so `n` has to be a multiple of a vector (grid.chunk is).
+
+    rows : float32 (n, m); weights : float32 (m, k)
     """
-    if len(rows) == count:
-        return np.asarray(rows @ weights)
-    whole = np.zeros((count, rows.shape[1]), np.float32)
-    whole[: len(rows)] = rows
-    return np.asarray((whole @ weights)[: len(rows)])
+    return np.einsum("mn,mk->kn", np.ascontiguousarray(rows.T), weights).T
 
 
 def sums_of_neighbours(values: np.ndarray, width: int) -> np.ndarray:

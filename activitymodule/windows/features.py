@@ -6,7 +6,7 @@ spoils the features of another sensor. docs/features.md, made by `activity featu
 
 A window's features are the same to the last bit whatever other windows are in its batch: chunks are padded with zeros
 to a multiple of 16 windows, so that the Fourier transform and the vector code always run the same instructions over a
-row, and matrices of one size are multiplied (arithmetic.product).
+row, and matrices are not multiplied by BLAS (arithmetic.product).
 """
 
 from __future__ import annotations

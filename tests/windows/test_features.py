@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -274,6 +276,16 @@ def test_a_window_is_the_same_to_the_bit_in_any_batch(seed, n, shape):
     draw = np.random.default_rng(seed)
     some = draw.permutation(n)[: draw.integers(1, n + 1)]
     assert fast.features(batch_of(grid[some]), windows).tobytes() == expected[some].tobytes()
+
+
+@pytest.mark.parametrize("processor", ["Nehalem", "Haswell"])
+def test_nor_does_it_depend_on_the_processor(processor):
+    """OpenBLAS adds up in an order of its own for each; which one it takes is read when a program starts."""
+    name = f"{__file__}::{test_a_window_is_the_same_to_the_bit_in_any_batch.__name__}"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name]
+    environment = {**os.environ, "OPENBLAS_CORETYPE": processor}
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_missing_sensor_spoils_nothing_but_its_own_features():

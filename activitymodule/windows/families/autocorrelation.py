@@ -86,7 +86,7 @@ def autocorrelation(m: Motion) -> list[np.ndarray]:
     grid, lags = m.grid, lags_of(m.grid)
     densities = with_sum_of_axes(power(m.centred, lags.padded))
     channels, windows, count = densities.shape
-    r = product(densities.reshape(-1, count), lags.weights, channels * grid.most)
+    r = product(densities.reshape(-1, count), lags.weights)
     r = r.reshape(channels, windows, -1)
     r /= r[..., :1] + np.float32(1e-9)
     span = r[..., lags.first : lags.last + 1]

@@ -35,7 +35,7 @@ def rotation(rates: np.ndarray, grid: Grid) -> list[np.ndarray]:
     densities = power(away * made.hann, grid.slots)
     densities[..., 0] = 0
     densities = densities[0] + densities[1] + densities[2]
-    sums = product(densities, made.band_weights, grid.most)
+    sums = product(densities, made.band_weights)
     total = sums[:, -2] + np.float32(1e-9)
     share = densities * (1 / total)[:, None]
     peak = np.argmax(densities[:, made.first_dominant :], axis=1) + made.first_dominant

@@ -64,7 +64,7 @@ def spectrum(m: Motion) -> list[np.ndarray]:
     densities = with_sum_of_axes(densities)
     channels, windows, count = densities.shape
     densities = densities.reshape(channels * windows, count)
-    sums = product(densities, made.band_weights, channels * grid.most)
+    sums = product(densities, made.band_weights)
     bands, total = sums[:, :-2], sums[:, -2] + np.float32(1e-9)
     share = densities * (1 / total)[:, None]
     entropy = np.einsum("rf,rf->r", share, np.log(share + np.float32(1e-12))) / -np.log(count)
