@@ -58,6 +58,10 @@ _SCHEMA = f"{_MESSAGES}, topic_id string"
 # the files of a batch appear when the driver renames them, so a task may put its own there at once
 _WRITING = {
     "compression": "zstd",
+    "parquet.compression.codec.zstd.level": "1",  # as small as by level 3, and quicker
+    # no two are alike, so that looking for one in a dictionary is in vain
+    "parquet.enable.dictionary#value": "false",
+    "parquet.enable.dictionary#offset": "false",
     "mapreduce.fileoutputcommitter.algorithm.version": "2",
     "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }

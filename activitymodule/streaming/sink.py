@@ -33,7 +33,9 @@ from activitymodule.telemetry.excluded import Excluded
 QUERY = "score"
 """Name of the query, and of its checkpoint."""
 
-_COMPILE = "spark.sql.codegen.wholeStage"
+# for a batch: whether its plan becomes a program, and whether each task's projections do
+_COMPILED = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
+_INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 _SMALL = 10_000  # messages: a batch of so many takes as long either way
 
 
@@ -137,8 +139,10 @@ class BatchSink:
         """Have Spark compile the next batch's plan only after a large batch: for a small one that takes longer than it
         saves. Batches of a live stream are alike."""
         compiles = messages > _SMALL
-        if compiles != self._compiles and _COMPILE not in self._config.spark.options:
-            session.conf.set(_COMPILE, str(compiles).lower())
+        if compiles != self._compiles:
+            for key, value in (_COMPILED if compiles else _INTERPRETED).items():
+                if key not in self._config.spark.options:
+                    session.conf.set(key, value)
             self._compiles = compiles
 
     def _identity(self) -> tuple[str, dict[int, tuple[int, int]], int]:
