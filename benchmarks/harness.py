@@ -320,6 +320,10 @@ class Bench:
         total = 0.0
         for name in self.stack.services:
             pid = self.stack.pid(name)
+            if (
+                pid is None
+            ):  # it does not run; psutil would take None for this very process, and all it started
+                continue
             with contextlib.suppress(psutil.Error):
                 root = psutil.Process(pid)
                 for process in (root, *root.children(recursive=True)):

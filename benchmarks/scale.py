@@ -1,7 +1,7 @@
 """What more watches cost: readings/s, CPU, state, memory and batch times of the scoring job by the number of watches.
 
-    python benchmarks/scale.py                                    ten points, some 40 minutes on a quiet machine
-    python benchmarks/scale.py --watches 1000,10000 --partitions  two of them, and no run by partitions
+    python benchmarks/scale.py                                    nine points, some 50 minutes on a quiet machine
+    python benchmarks/scale.py --watches 1000,10000 --partitions  without those by partitions
     python benchmarks/scale.py --small                            a minute or two: does it all still work?
     python benchmarks/scale.py --publish FILE                     a result becomes docs/scaling.json, page and figure
     python benchmarks/scale.py --report                           the page and figure of docs/scaling.json again
@@ -14,6 +14,7 @@ its logs are kept in benchmarks/results/. What is sent is more than the watermar
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -48,11 +49,17 @@ class Point:
     seconds: int
     state_store: str = "memory"
     partitions: int = 2
+    cores: int = 2
+
+    @property
+    def topic(self) -> str:
+        """What is sent; points that differ in state store or cores read the same."""
+        return f"scale-{self.watches}-{self.rate_hz}-{self.seconds}-{self.partitions}"
 
     @property
     def name(self) -> str:
-        """For topics and folders."""
-        return f"scale-{self.watches}-{self.rate_hz}-{self.state_store}-{self.partitions}"
+        """For folders and reports."""
+        return f"{self.topic}-{self.state_store}-{self.cores}"
 
 
 @dataclass(frozen=True)
@@ -96,16 +103,16 @@ class JavaWatcher(Watcher):
 
 def fill(bench: Bench, point: Point) -> tuple[int, int]:
     """Fill the topic of a point; the first second of its readings, and how many were sent."""
-    bench.make_topic(point.name, point.partitions)
+    bench.make_topic(point.topic, point.partitions)
     start = an_hour_ago()
     child = bench.peer(
         "preload",
-        *("fill", "--servers", bench.servers, "--topic", point.name, "--devices", str(point.watches)),
+        *("fill", "--servers", bench.servers, "--topic", point.topic, "--devices", str(point.watches)),
         *("--seconds", str(point.seconds), "--start", str(start), "--rate", str(point.rate_hz)),
     )
     child.wait(120 + point.watches * point.seconds * point.rate_hz / 20_000)
     told = child.lines()[-1]
-    say(f"{point.name}: sent {told['sent']:,} readings in {told['seconds']:.0f} s")
+    say(f"{point.topic}: sent {told['sent']:,} readings in {told['seconds']:.0f} s")
     return start, int(told["sent"])
 
 
@@ -113,9 +120,10 @@ def score(bench: Bench, point: Point) -> Child:
     """The job over the topic of a point."""
     return bench.activity(
         *("score", "--json", "--once", "--no-archive"),
-        ACTIVITY_KAFKA__TOPIC=point.name,
+        ACTIVITY_KAFKA__TOPIC=point.topic,
         ACTIVITY_SPARK__CHECKPOINTS=str(bench.folder / "checkpoints" / point.name),
         ACTIVITY_SPARK__STATE_STORE=point.state_store,
+        ACTIVITY_SPARK__MASTER=f"local[{point.cores},4]",
         ACTIVITY_SPARK__SHUFFLE_PARTITIONS=str(point.partitions),
         ACTIVITY_SCORING__MIN_PARTITIONS=str(point.partitions),
         ACTIVITY_WINDOWS__LEAST_COVERAGE="0.05",
@@ -138,9 +146,8 @@ def verify(bench: Bench, point: Point, start: int) -> int:
     return windows
 
 
-def measure(bench: Bench, point: Point) -> Measured:
-    """One point: the store is empty before and verified after."""
-    start, sent = fill(bench, point)
+def measure(bench: Bench, point: Point, start: int, sent: int) -> Measured:
+    """One point, whose topic is filled: the store is empty before and verified after."""
     bench.empty_store()
     services, busy, own = bench.service_cpu_seconds(), _busy(), time.process_time()
     began = time.monotonic()
@@ -163,7 +170,6 @@ def measure(bench: Bench, point: Point) -> Measured:
             "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname LIKE 'predictions%' AND relkind = 'r'"
         )
         store = float(cursor.fetchone()[0])
-    bench.drop_topic(point.name)
     told = child.lines()[-1]
     done = Measured(
         point=point,
@@ -204,16 +210,18 @@ def _late_ratio(batches: list[tuple[float, float, int]]) -> float:
 
 
 def points(args: argparse.Namespace) -> list[Point]:
-    """All that are asked for, the smallest first; by state store and by partitions at one number of watches each."""
+    """All that are asked for, those of one topic together; by state store, partitions and cores at one number of
+    watches each."""
 
     def at(watches: int, **other: object) -> Point:
-        rate = 10 if watches <= MOST_AT_FULL_RATE else 1
-        return Point(watches, rate, args.seconds, **other)  # type: ignore[arg-type]
+        full = watches <= MOST_AT_FULL_RATE
+        return Point(watches, *((10, args.full_seconds) if full else (1, args.seconds)), **other)  # type: ignore[arg-type]
 
     found = [at(watches) for watches in args.watches]
     found += [at(watches, state_store="rocksdb") for watches in args.rocksdb]
     found += [Point(args.partition_watches, 1, args.seconds, partitions=number) for number in args.partitions]
-    return list(dict.fromkeys(found))
+    found += [at(args.watches[0], cores=number) for number in args.cores]
+    return sorted(dict.fromkeys(found), key=lambda one: (one.watches * one.seconds * one.rate_hz, one.name))
 
 
 def run(args: argparse.Namespace, result: Json, place: Path) -> None:
@@ -236,9 +244,13 @@ def run(args: argparse.Namespace, result: Json, place: Path) -> None:
             "max_offsets_per_trigger": bench.settings.scoring.max_offsets_per_trigger,
         }
         provide_champion(bench, args.small)
-        for point in points(args):
-            result["points"].append(asdict(measure(bench, point)))
-            place.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        for topic, alike in itertools.groupby(points(args), key=lambda one: one.topic):
+            sent = None
+            for point in alike:
+                sent = sent or fill(bench, point)
+                result["points"].append(asdict(measure(bench, point, *sent)))
+                place.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            bench.drop_topic(topic)
     finally:
         bench.close()
 
@@ -253,18 +265,29 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     number = {"type": _numbers, "metavar": "N,N"}
-    parser.add_argument("--watches", default=[1000, 3000, 10_000, 30_000, 100_000], **number)
+    parser.add_argument("--watches", default=[1000, 10_000, 30_000, 100_000], **number)
     parser.add_argument("--rocksdb", default=[1000, 10_000], help="with the state in RocksDB", **number)
     parser.add_argument("--partitions", default=[2, 4, 8], nargs="?", const=[], **number)
+    parser.add_argument("--cores", default=[1], help="of Spark, with the fewest watches", **number)
     parser.add_argument("--partition-watches", type=int, default=10_000, help="one reading a second each")
-    parser.add_argument("--seconds", type=int, default=300, help="of readings (default %(default)s)")
+    parser.add_argument(
+        "--seconds", type=int, default=300, help="of readings, one a second (default %(default)s)"
+    )
+    parser.add_argument(
+        "--full-seconds", type=int, default=1800, help="of ten a second (default %(default)s)"
+    )
     parser.add_argument("--small", action="store_true", help="little of everything")
     parser.add_argument("--json", type=Path, help="where the result goes")
     parser.add_argument("--publish", type=Path, metavar="FILE", help="make docs/scaling.* of a result")
     parser.add_argument("--report", action="store_true", help="make docs/scaling.md again")
     if "--small" in sys.argv:
         parser.set_defaults(
-            watches=[200, 1000], rocksdb=[200], partitions=[4], partition_watches=1000, seconds=180
+            watches=[200, 1000],
+            rocksdb=[200],
+            partitions=[4],
+            partition_watches=1000,
+            seconds=180,
+            full_seconds=180,
         )
     return parser.parse_args()
 
