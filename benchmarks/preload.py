@@ -1,4 +1,4 @@
-"""Readings for the benchmark: a topic filled in one go, or watches in real time; one reading a message.
+"""Readings for the benchmark: a topic filled in one go, or watches in real time.
 
 Runs in the benchmark's own environment (.venv-bench). Prints one line of JSON: what was sent.
 
@@ -68,7 +68,7 @@ class Sender:
 
     def __init__(self, servers: str, topic: str, linger_ms: int) -> None:
         self.topic = topic
-        self.sent = self.bytes = 0
+        self.sent = self.messages = self.bytes = 0
         self.failed: str | None = None
         self._producer = Producer(
             {
@@ -87,14 +87,15 @@ class Sender:
         if error is not None:
             self.failed = str(error)
 
-    def send(self, key: str, value: str) -> None:
+    def send(self, key: str, value: str, readings: int = 1) -> None:
         while True:
             try:
                 self._producer.produce(self.topic, value, key)
                 break
             except BufferError:
                 self._producer.poll(0.1)
-        self.sent += 1
+        self.sent += readings
+        self.messages += 1
         self.bytes += len(value)
 
     def poll(self) -> None:
@@ -108,22 +109,32 @@ class Sender:
 
 def fill(args: argparse.Namespace) -> dict[str, object]:
     """Whole windows of every watch, then one reading more of each: what closes the last window of an engine
-    that closes a window by the next reading."""
+    that closes a window by the next reading. A message holds `--together` readings, in a list where they are several.
+    """
     sender = Sender(args.servers, args.topic, 50)
     kinds = pools()
     watches = names(args.devices)
     began = time.monotonic()
-    for step in range(args.seconds * args.rate + 1):
-        stamp = stamp_of(args.start + step / args.rate)
+    steps = range(args.seconds * args.rate + 1)
+    for first in steps[:: args.together]:
+        stamps = [
+            (step, stamp_of(args.start + step / args.rate)) for step in steps[first : first + args.together]
+        ]
         for number, watch in enumerate(watches):
-            rest = kinds[number % len(kinds)][(step + 97 * number) % POOL]
-            sender.send(watch, f'{{"device_id":"{watch}","stamp":"{stamp}",{rest}')
+            kind, place = kinds[number % len(kinds)], 97 * number
+            readings = [
+                f'{{"device_id":"{watch}","stamp":"{stamp}",{kind[(step + place) % POOL]}'
+                for step, stamp in stamps
+            ]
+            text = readings[0] if args.together == 1 else f"[{','.join(readings)}]"
+            sender.send(watch, text, len(readings))
         sender.poll()
     sender.finish()
     seconds = time.monotonic() - began
     return {
         "sent": sender.sent,
-        "bytes_per_message": round(sender.bytes / sender.sent, 1),
+        "messages": sender.messages,
+        "bytes_per_message": round(sender.bytes / sender.messages, 1),
         "seconds": round(seconds, 2),
     }
 
@@ -151,7 +162,8 @@ def live(args: argparse.Namespace) -> dict[str, object]:
     sender.finish()
     return {
         "sent": sender.sent,
-        "bytes_per_message": round(sender.bytes / sender.sent, 1),
+        "messages": sender.messages,
+        "bytes_per_message": round(sender.bytes / sender.messages, 1),
         "seconds": round(time.time() - began, 2),
         "first_stamp": first,
         "last_stamp": first + (args.seconds * RATE_HZ - 1) * period + phases[-1],
@@ -171,6 +183,7 @@ def main() -> None:
         if job is fill:
             verb.add_argument("--rate", type=int, default=RATE_HZ, help="readings a second of each")
             verb.add_argument("--start", type=int, required=True, help="epoch seconds of the first reading")
+            verb.add_argument("--together", type=int, default=1, help="readings of a message")
         verb.set_defaults(job=job)
     args = parser.parse_args()
     print(json.dumps(args.job(args)))

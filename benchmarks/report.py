@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ def markdown(result: Json) -> str:
         *_machine(result),
         *_targets(result),
         *_throughput(result),
+        *_together(result),
         *_latency(result),
         *_parts(result),
         *_method(),
@@ -126,11 +128,19 @@ def _targets(result: Json) -> list[str]:
     return ["## Targets", "", *_table(["", "target", "measured", "reached"], rows)] if rows else []
 
 
+CPU = "CPU us a reading, engine + services"
+
+
+def _cpu(run: Json, readings: int) -> str:
+    """What a run used, its start included."""
+    return " + ".join(f"{run[key] / readings * 1e6:.1f}" for key in ("cpu_seconds", "service_cpu_seconds"))
+
+
 def _throughput(result: Json) -> list[str]:
     if "throughput" not in result:
         return []
     through = result["throughput"]
-    load = through["load"]
+    load, short = through["load"], through.get("short_load", {})
     rows = []
     for engine, speed in through["readings_per_second"].items():
         runs = through["runs"][engine]
@@ -142,11 +152,14 @@ def _throughput(result: Json) -> list[str]:
                 f"{speed['median']:,.0f}",
                 f"{speed['least']:,.0f} to {speed['most']:,.0f}",
                 f"{ratio['median']:.2f} ({ratio['least']:.2f} to {ratio['most']:.2f})" if ratio else "",
-                f"{middle['cpu_seconds']:.0f} + {middle['service_cpu_seconds']:.0f}",
+                _cpu(
+                    middle,
+                    through["short_load"]["sent"] if engine in short.get("engines", ()) else load["sent"],
+                ),
                 f"{max(run['peak_mb'] for run in runs):,.0f}",
             ]
         )
-    head = ["", "readings/s, warm", "range", "ratio ours : theirs", "CPU s, engine + services", "peak MB"]
+    head = ["", "readings/s, warm", "range", "ratio ours : theirs", CPU, "peak MB"]
     same = next((value for key, value in through.items() if key.startswith("rows_against_")), {})
     agreement = [
         f"- {NAMES[engine]}: {values['same_activity']:.3%} of the windows have the same activity; confidence differs "
@@ -162,7 +175,7 @@ def _throughput(result: Json) -> list[str]:
         "first batch are left out. Median and range of the runs, which took turns."
         + (
             f" The first {short['sent']:,} of them alone for: {', '.join(NAMES[e] for e in short['engines'])}."
-            if (short := through.get("short_load", {})).get("engines")
+            if short.get("engines")
             else ""
         ),
         "",
@@ -171,6 +184,28 @@ def _throughput(result: Json) -> list[str]:
         "",
         *agreement,
         "",
+    ]
+
+
+def _together(result: Json) -> list[str]:
+    if "together" not in result:
+        return []
+    load, runs = result["together"]["load"], result["together"]["runs"]
+    rows = [
+        [
+            NAMES[engine],
+            f"{statistics.median(run['readings_per_second'] for run in of):,.0f}",
+            _cpu(of[0], load["sent"]),
+        ]
+        for engine, of in runs.items()
+    ]
+    return [
+        "## Ten readings a message",
+        "",
+        f"The same {load['sent']:,} readings in {load['messages']:,} messages, as the project's own fleet sends them;",
+        f"{max(map(len, runs.values()))} run(s) of each.",
+        "",
+        *_table(["", "readings/s, warm", CPU], rows),
     ]
 
 
@@ -241,6 +276,6 @@ def _method() -> list[str]:
         "  is lost when it dies, and it checks nothing of what it parses. This project checks every field, keeps late",
         "  and duplicated readings apart, and loses nothing when it is killed.",
         "- Quix Streams keeps its state in RocksDB, here without a changelog topic, which is its quicker way.",
-        "- `CPU s` is what the engine's processes and the services used for the whole run, start-up included.",
+        "- CPU is what the engine's processes and the services used for the whole run, start-up included.",
         "- A run whose rows do not add up to what was sent fails, and so does the benchmark.",
     ]

@@ -45,6 +45,7 @@ from activitymodule.registry.versions import champion, fetch
 RESULTS = HERE / "results"
 SLOW = {"quix"}
 SHORT_SECONDS = 120  # of what they are given
+TOGETHER = 10  # readings of a message, as the project's own fleet sends them
 SHARED = ("lightgbm", "numpy", "orjson", "psycopg2-binary", "pyarrow", "scikit-learn", "scipy", "skops")
 
 
@@ -160,6 +161,20 @@ def throughput(bench: Bench, args: argparse.Namespace) -> Json:
     }
 
 
+def together(bench: Bench, args: argparse.Namespace) -> Json:
+    """The same readings, ten a message: our job and the quickest peer, in turns."""
+    seconds = args.readings // args.devices // stream.RATE_HZ
+    load = stream.preload(bench, "bench-together", args.devices, seconds, stream.an_hour_ago(), TOGETHER)
+    engines = [engine for engine in ("spark", "plain_2") if engine in args.engines]
+    runs: dict[str, list[Json]] = defaultdict(list)
+    for repetition in range(args.together):
+        for engine in engines[:: -1 if repetition % 2 else 1]:
+            name = f"{engine}-together-{repetition}"
+            runs[engine].append(asdict(stream.measure(bench, load, engine, name, 120 + load.sent / 10_000)))
+    bench.drop_topic(load.topic)
+    return {"load": asdict(load), "runs": dict(runs)}
+
+
 def latency(bench: Bench, args: argparse.Namespace) -> Json:
     """Live latency of our job and of the plain consumer, in turns."""
     runs: dict[str, list[stream.Live]] = defaultdict(list)
@@ -226,6 +241,8 @@ def run(args: argparse.Namespace, result: Json) -> None:
             result["champion"] = provide_champion(bench, args.small)
         if args.engines:
             result["throughput"] = throughput(bench, args)
+        if args.engines and args.together:
+            result["together"] = together(bench, args)
         if args.live_repetitions:
             result["latency"] = latency(bench, args)
         if args.parts:
@@ -246,6 +263,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--engines", default=",".join(stream.ENGINES), help="default %(default)s; may be empty"
     )
+    parser.add_argument("--together", type=int, default=1, help="repetitions with ten readings a message")
     parser.add_argument("--live-seconds", type=int, default=75, help="after a warm-up (default %(default)s)")
     parser.add_argument("--live-devices", type=int, default=100)
     parser.add_argument("--live-repetitions", type=int, default=3, help="0: no live runs")

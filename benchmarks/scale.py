@@ -7,7 +7,7 @@
     python benchmarks/scale.py --report                           the page and figure of docs/scaling.json again
 
 Each point fills a topic and scores it with `activity score --once`, in the settings as they are but for the least
-coverage, so that a watch of one reading a second is scored too. A run whose rows do not match what was sent fails, and
+coverage, so that a watch of two readings a second is scored too. A run whose rows do not match what was sent fails, and
 its logs are kept in benchmarks/results/. What is sent is more than the watermark, so that the state is at its largest.
 """
 
@@ -29,7 +29,8 @@ from run import RESULTS, machine, provide_champion
 from stream import an_hour_ago, warm_speed
 from summaries import Json, percentiles
 
-MOST_AT_FULL_RATE = 10_000  # watches; above, one reading a second
+MOST_AT_FULL_RATE = 10_000  # watches
+SLOW_HZ = 2  # above; fewer readings than twenty a window have no features
 _BATCHES = """
 SELECT extract(epoch FROM started_at)::float8, extract(epoch FROM finished_at)::float8, messages FROM batches
 WHERE finished_at IS NOT NULL ORDER BY finished_at
@@ -214,12 +215,14 @@ def points(args: argparse.Namespace) -> list[Point]:
     watches each."""
 
     def at(watches: int, **other: object) -> Point:
-        full = watches <= MOST_AT_FULL_RATE
-        return Point(watches, *((10, args.full_seconds) if full else (1, args.seconds)), **other)  # type: ignore[arg-type]
+        rate, seconds = (10, args.full_seconds) if watches <= MOST_AT_FULL_RATE else (SLOW_HZ, args.seconds)
+        return Point(watches, rate, seconds, **other)  # type: ignore[arg-type]
 
     found = [at(watches) for watches in args.watches]
     found += [at(watches, state_store="rocksdb") for watches in args.rocksdb]
-    found += [Point(args.partition_watches, 1, args.seconds, partitions=number) for number in args.partitions]
+    found += [
+        Point(args.partition_watches, SLOW_HZ, args.seconds, partitions=number) for number in args.partitions
+    ]
     found += [at(args.watches[0], cores=number) for number in args.cores]
     return sorted(dict.fromkeys(found), key=lambda one: (one.watches * one.seconds * one.rate_hz, one.name))
 
@@ -269,9 +272,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rocksdb", default=[1000, 10_000], help="with the state in RocksDB", **number)
     parser.add_argument("--partitions", default=[2, 4, 8], nargs="?", const=[], **number)
     parser.add_argument("--cores", default=[1], help="of Spark, with the fewest watches", **number)
-    parser.add_argument("--partition-watches", type=int, default=10_000, help="one reading a second each")
+    parser.add_argument("--partition-watches", type=int, default=10_000, help="two readings a second each")
     parser.add_argument(
-        "--seconds", type=int, default=300, help="of readings, one a second (default %(default)s)"
+        "--seconds", type=int, default=180, help="of readings, two a second (default %(default)s)"
     )
     parser.add_argument(
         "--full-seconds", type=int, default=1800, help="of ten a second (default %(default)s)"
@@ -286,7 +289,6 @@ def arguments() -> argparse.Namespace:
             rocksdb=[200],
             partitions=[4],
             partition_watches=1000,
-            seconds=180,
             full_seconds=180,
         )
     return parser.parse_args()

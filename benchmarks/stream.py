@@ -29,6 +29,7 @@ class Load:
     seconds: int
     start: int  # epoch seconds of the first reading
     sent: int
+    messages: int
     bytes_per_message: float
 
     @property
@@ -71,17 +72,18 @@ def an_hour_ago() -> int:
     return int(time.time()) // 10 * 10 - 3600
 
 
-def preload(bench: Bench, topic: str, devices: int, seconds: int, start: int) -> Load:
+def preload(bench: Bench, topic: str, devices: int, seconds: int, start: int, together: int = 1) -> Load:
+    """Fill a topic; together : readings of a message."""
     bench.make_topic(topic)
     child = bench.peer(
         "preload",
         *("fill", "--servers", bench.servers, "--topic", topic, "--devices", str(devices)),
-        *("--seconds", str(seconds), "--start", str(start)),
+        *("--seconds", str(seconds), "--start", str(start), "--together", str(together)),
     )
     child.wait(60 + devices * seconds / 1000)
     told = child.lines()[-1]
-    say(f"sent {told['sent']:,} readings of {told['bytes_per_message']:.0f} bytes in {told['seconds']:.0f} s")
-    return Load(topic, devices, seconds, start, told["sent"], told["bytes_per_message"])
+    say(f"sent {told['sent']:,} readings in {told['messages']:,} messages in {told['seconds']:.0f} s")
+    return Load(topic, devices, seconds, start, told["sent"], told["messages"], told["bytes_per_message"])
 
 
 # ---- what the store says ---------------------------------------------------------------------------------
@@ -172,10 +174,10 @@ def run_ours(bench: Bench, load: Load, run: str, archive: bool) -> tuple[list[Ch
             cursor.execute(_BATCHES)
             found = [(float(at), int(messages)) for at, messages in cursor.fetchall()]
         rest = sum(messages for _, messages in found[1:])
-        if not found or rest >= load.sent or not all(messages for _, messages in found[1:]):
-            raise BenchmarkError(f"the batches' offsets do not add up to {load.sent:,} messages: {found}")
-        found[0] = (found[0][0], load.sent - rest)
-        return found
+        if not found or rest >= load.messages or not all(messages for _, messages in found[1:]):
+            raise BenchmarkError(f"the batches' offsets do not add up to {load.messages:,} messages: {found}")
+        found[0] = (found[0][0], load.messages - rest)
+        return [(at, round(messages * load.sent / load.messages)) for at, messages in found]
 
     return [child], commits
 
