@@ -29,7 +29,7 @@ MINUTES = 30
 RECENT = 8  # of the newest predictions
 _TURN_SECONDS = 2.0
 _SLOW_SECONDS = 6.0  # between looks at Kafka and the dead letters
-_AT_ONCE_SECONDS = 180  # of a first look, and of each further one into the past
+_AT_ONCE_SECONDS = 120  # of a first look, and of each further one into the past
 _AGAIN_SECONDS = 120  # a turn counts so far back anew: late windows, and those that are open
 
 
@@ -130,16 +130,16 @@ def look_again(connection: Connection, config: Settings, before: Snapshot) -> Sn
     )
     now = int(pulse.at.timestamp())
     oldest, newest = now - MINUTES * 60 - BUCKET_SECONDS, _bucket(now - _AT_ONCE_SECONDS)
-    known, last = before.known_since, before
+    known, last, begins = before.known_since, before, False
     if known is None or before.at.timestamp() < newest:  # nobody has looked for minutes
-        known, last = newest, replace(before, counts={}, latency={})
-    since = _bucket(max(oldest, max(last.counts, default=newest) - _AGAIN_SECONDS))
+        known, last, begins = newest, replace(before, counts={}, latency={}), True
+    since = newest if begins else _bucket(max(oldest, max(last.counts, default=newest) - _AGAIN_SECONDS))
     counts = {b: c for b, c in last.counts.items() if oldest <= b < since}
     counts |= activity_counts(connection, since, BUCKET_SECONDS)
-    since = _bucket(max(oldest, max(last.latency, default=newest) - BUCKET_SECONDS))
+    since = newest if begins else _bucket(max(oldest, max(last.latency, default=newest) - BUCKET_SECONDS))
     latency = {b: v for b, v in last.latency.items() if oldest <= b < since}
     latency |= live_latency(connection, since, BUCKET_SECONDS, live_seconds)
-    if known > oldest:
+    if known > oldest and not begins:  # the first look is soon there
         since = max(_bucket(oldest), known - _AT_ONCE_SECONDS)
         counts |= activity_counts(connection, since, BUCKET_SECONDS, known)
         latency |= live_latency(connection, since, BUCKET_SECONDS, live_seconds, known)

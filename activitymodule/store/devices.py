@@ -51,12 +51,12 @@ UPDATE devices SET device_model = NULL, wrist = NULL, source = 'message', update
 WHERE device_id = %s AND (device_model IS NOT NULL OR wrist IS NOT NULL)
 """
 _WITHOUT_PROFILE = """
-SELECT count(DISTINCT p.device_id) FROM predictions p LEFT JOIN devices d USING (device_id)
-WHERE p.window_start > now() - interval '1 hour' AND coalesce(d.device_model, '') <> ALL (%s)
+SELECT count(*) FROM newest_windows(now() - interval '1 hour') LEFT JOIN devices USING (device_id)
+WHERE coalesce(device_model, '') <> ALL (%s)
 """
 _WITHOUT = """
-SELECT count(DISTINCT p.device_id) FROM predictions p LEFT JOIN devices d USING (device_id)
-WHERE p.window_start > now() - interval '1 hour' AND d.device_model IS NULL
+SELECT count(*) FROM newest_windows(now() - interval '1 hour') LEFT JOIN devices USING (device_id)
+WHERE device_model IS NULL
 """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -194,12 +194,16 @@ SELECT windows, counts::text, sums::text, squares::text, histogram::text, activi
 FROM feature_minutes
 WHERE model_version = %s AND minute >= %s::timestamptz - %s * interval '1 minute'
 """
+# a watch's newest window is most often of the version: one look-up a watch
 _WATCHES = """
-SELECT count(DISTINCT person_of(device_id, last)) FROM (
-    SELECT device_id, max(window_start) AS last FROM predictions
-    WHERE model_version = %s AND activity IS NOT NULL AND coverage >= %s
-      AND window_start < %s AND window_start >= %s::timestamptz - %s * interval '1 minute'
-    GROUP BY device_id) AS watches
+SELECT count(DISTINCT person_of(device_id, last.at))
+FROM newest_windows(%(since)s)
+CROSS JOIN LATERAL (
+    SELECT max(p.window_start) AS at FROM predictions p
+    WHERE p.device_id = newest_windows.device_id AND p.window_start >= %(since)s AND p.window_start < %(until)s
+      AND p.model_version = %(version)s AND p.activity IS NOT NULL AND p.coverage >= %(coverage)s
+) AS last
+WHERE last.at IS NOT NULL
 """
 # by REST: no window of them is stored, so each console counts its own
 _WATCHES_BY_REST = """
@@ -224,10 +228,18 @@ def read_seen(
         totals = one if totals is None else totals + one
     if totals is None:
         return None
-    watches = fetch_value(connection, _WATCHES, (model_version, least_coverage, until, until, minutes))
-    since = fetch_value(connection, "SELECT %s::timestamptz - %s * interval '1 minute'", (until, minutes))
+    since = until - timedelta(minutes=minutes)
+    watches = watches_seen(connection, model_version, since, until, least_coverage)
     by_rest = fetch_value(connection, _WATCHES_BY_REST, (model_version, until, minutes))
-    return Seen(since, until, totals, max(int(watches), int(by_rest), 1))
+    return Seen(since, until, totals, max(watches, int(by_rest), 1))
+
+
+def watches_seen(
+    connection: Connection, version: str, since: datetime, until: datetime, least_coverage: float
+) -> int:
+    """People whose watches have a complete window of a version that starts in [since, until)."""
+    values = {"version": version, "since": since, "until": until, "coverage": least_coverage}
+    return int(fetch_value(connection, _WATCHES, values))
 
 
 _COURSE = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from activitymodule.models.calibration import UNFAMILIAR
 from activitymodule.store.audit import HELD_BACK, HIDDEN
@@ -89,7 +89,7 @@ WITH latest AS (
     ORDER BY device_id, activity IS NULL, window_start DESC
 ), timed AS (
     SELECT readings_used, familiarity, processed_at, max(processed_at) OVER () AS newest,
-           extract(epoch FROM processed_at - received_at)::double precision AS latency
+           date_part('epoch', processed_at - received_at) AS latency
     FROM predictions
     WHERE processed_at > now() - interval '60 seconds'
 ), written AS (
@@ -194,19 +194,7 @@ def take_pulse(
 _OF_LATE = (
     "SELECT count(DISTINCT device_id) FROM predictions WHERE processed_at > now() - interval '10 minutes'"
 )
-# The recursion hops from watch to watch along the primary key: two look-ups a watch, however many windows each has. A
-# hop lands on the first window of the day, as it would else pass all of the watch's windows before `since`.
-_SINCE = """
-WITH RECURSIVE watches (device_id) AS (
-    (SELECT device_id FROM predictions WHERE window_start >= %(day)s ORDER BY device_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT p.device_id FROM predictions p
-            WHERE p.device_id > watches.device_id AND p.window_start >= %(day)s ORDER BY p.device_id LIMIT 1)
-    FROM watches WHERE watches.device_id IS NOT NULL
-)
-SELECT count(*) FROM watches
-WHERE EXISTS (SELECT FROM predictions p WHERE p.device_id = watches.device_id AND p.window_start > %(since)s)
-"""
+_SINCE = "SELECT count(*) FROM newest_windows(%s)"
 
 
 def watches_of_late(connection: Connection) -> int:
@@ -215,9 +203,8 @@ def watches_of_late(connection: Connection) -> int:
 
 
 def watches_since(connection: Connection, since: datetime) -> int:
-    """Watches with a window that began after a time."""
-    day = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return int(fetch_value(connection, _SINCE, {"since": since, "day": day}))
+    """Watches with a window that began since a time: one look-up a watch and day, however many windows each has."""
+    return int(fetch_value(connection, _SINCE, (since,)))
 
 
 def watches_at_last(connection: Connection) -> int:

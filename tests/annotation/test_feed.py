@@ -37,7 +37,7 @@ def test_the_past_comes_in_parts_and_is_whole_then(fresh_settings: Settings) -> 
             sizes.append(len(snapshot.counts))
         since = snapshot.buckets()[0]
         whole = activity_counts(connection, since, BUCKET_SECONDS)
-        assert sizes[0] < len(whole) / 2
+        assert 0 < sizes[0] <= 120 / BUCKET_SECONDS + 1  # of two minutes, for the page to be there soon
         assert {b: n for b, n in snapshot.counts.items() if b >= since} == whole
         assert {b: v for b, v in snapshot.latency.items() if b >= since} == live_latency(
             connection, since, BUCKET_SECONDS, fresh_settings.windows.length_seconds

@@ -106,6 +106,10 @@ def test_throughput_by_minute(connection):
     )
     assert [tuple(map(int, row[:5])) for row in found] == [(0, 5, 1, 500, 2), (2, 1, 0, 100, 1)]
     assert found[0][5] == pytest.approx(0.25)
+    # of five windows in the first minute one took a second
+    assert rows(connection, "SELECT latency_p95_seconds FROM throughput_by_minute ORDER BY minute LIMIT 1")[
+        0
+    ][0] == pytest.approx(0.25 + 0.8 * 0.75)
 
 
 def test_predictions_readable_names_the_probabilities(connection):
