@@ -38,7 +38,7 @@ from activitymodule.store import live, views
 from activitymodule.store.connection import connect
 from activitymodule.store.migrate import upgrade
 from activitymodule.store.models import record_model_version
-from activitymodule.store.predictions import PredictionRows, readings_stored, write_predictions
+from activitymodule.store.predictions import PredictionRows, stored_windows, write_predictions
 from activitymodule.store.queries import execute, fetch_all
 from activitymodule.store.queue import past_probabilities
 from activitymodule.store.smoothing import refresh_smoothed_windows
@@ -133,7 +133,7 @@ def workloads(watches: int, end_us: int) -> dict[str, Callable[[Any, int], objec
         "replacing 100 windows": replace,
         "smoothing 100 windows": smooth,
         "probabilities before 100 windows": past,
-        "readings stored of 100 windows": lambda c, k: readings_stored(c, names, np.full(BATCH, last)),
+        "readings stored of 100 windows": lambda c, k: stored_windows(c, names, np.full(BATCH, last)),
         "pulse (Live, activity watch)": lambda c, k: live.take_pulse(c, "t"),
         "overview (Start)": lambda c, k: views.overview(c, "m", "anna"),
         "predictions, first page": lambda c, k: views.list_predictions(c, views.Filter(), limit=50),

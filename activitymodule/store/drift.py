@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -24,11 +25,11 @@ ON CONFLICT (minute, model_version, query_id, batch_id, part) DO UPDATE SET
     histogram = excluded.histogram, activities = excluded.activities,
     confidence_sum = excluded.confidence_sum, confidences = excluded.confidences, watches = excluded.watches
 """
-# Only batches that can no longer be replayed: Spark replays at most the last one that was begun. What a console wrote
-# is never written again.
+# Only batches that can no longer be replayed: Spark replays at most the last one that was begun. What a console wrote,
+# and late windows, are never written again.
 _TAKE = """
 DELETE FROM feature_minutes f
-WHERE batch_id >= 0 AND (starts_with(query_id, 'rest ') OR EXISTS (
+WHERE batch_id >= 0 AND (starts_with(query_id, 'rest ') OR starts_with(query_id, 'late ') OR EXISTS (
     SELECT FROM batches b
     WHERE b.query_id = f.query_id AND b.batch_id > f.batch_id AND b.finished_at IS NOT NULL))
 RETURNING minute, model_version, watches, windows, counts::text, sums::text, squares::text, histogram::text,
@@ -46,6 +47,7 @@ GROUP BY device_id, activity
 """
 _MERGED = -1  # the batch_id of a row that was merged
 _REST = "rest "  # begins the query_id of rows that a console wrote
+_LATE = "late "  # ... and of late windows
 _PEOPLE = "SELECT count(DISTINCT person_of(watch, now())) FROM unnest(%s::text[]) AS watch"
 
 
@@ -64,6 +66,15 @@ def write_minutes(
     """
     for minute_us, totals in sorted(minutes.items()):
         _insert(connection, _time(minute_us), model_version, query_id, batch_id, part, totals)
+
+
+def write_late_minutes(connection: Connection, minutes: Mapping[int, Totals], *, model_version: str) -> None:
+    """Write what was counted of late windows once, in the transaction that stores them as complete.
+
+    Whoever does it again finds them complete, and counts none of them.
+    """
+    query_id = f"{_LATE}{uuid4()}"
+    write_minutes(connection, minutes, model_version=model_version, query_id=query_id, batch_id=0, part=0)
 
 
 def write_rest_minutes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +15,9 @@ from activitymodule.store.locks import WRITING_PREDICTIONS
 from activitymodule.store.prediction_columns import COLUMNS, KEY, Column, PredictionRows, written
 from activitymodule.store.prediction_days import ensure_days
 from activitymodule.store.queries import fetch_all
-from activitymodule.store.times import literals
+from activitymodule.store.times import AS_US, literals
 
-__all__ = ["PredictionRows", "copy_text", "readings_stored", "write_predictions"]
+__all__ = ["PredictionRows", "StoredWindows", "copy_text", "stored_windows", "write_predictions"]
 
 _COPY = "COPY staged_predictions FROM STDIN"
 
@@ -145,8 +146,9 @@ def _escaped(values: pa.Array) -> pa.Array:
     return values
 
 
-_READINGS_STORED = """
-SELECT coalesce(p.readings_used, -1), coalesce(p.duplicates, -1)
+_STORED = f"""
+SELECT coalesce(p.readings_used + p.duplicates, -1), coalesce(p.coverage, 0),
+       coalesce({AS_US.format("p.last_reading_at")}, 0), coalesce(p.batch_id, -1)
 FROM unnest(%s::text[], %s::bigint[]) WITH ORDINALITY AS given (device_id, window_us, place)
 LEFT JOIN predictions p
     ON p.device_id = given.device_id
@@ -157,10 +159,26 @@ ORDER BY place
 """
 
 
-def readings_stored(
+class StoredWindows(NamedTuple):
+    """n windows as the store has them, one row each; where it has no row: no reading, which is -1.
+
+    readings : int64, duplicates among them; coverage : float32; newest_us : int64, of the newest reading, UTC
+    microseconds; batch_id : int64, -1 where no batch of the stream wrote the row
+    """
+
+    readings: np.ndarray
+    coverage: np.ndarray
+    newest_us: np.ndarray
+    batch_id: np.ndarray
+
+
+def stored_windows(
     connection: Connection, device_id: Sequence[str], window_start_us: np.ndarray
-) -> np.ndarray:
-    """readings_used and duplicates of n stored windows, (n, 2) int64; -1 where the store has no row."""
+) -> StoredWindows:
+    """What the store has of these windows, in their order."""
     starts = np.asarray(window_start_us, np.int64).tolist()
     values = (list(device_id), starts, *literals(starts))
-    return np.array(fetch_all(connection, _READINGS_STORED, values), np.int64).reshape(-1, 2)
+    rows = fetch_all(connection, _STORED, values)
+    columns = zip(*rows, strict=True) if rows else ((), (), (), ())
+    kinds = (np.int64, np.float32, np.int64, np.int64)
+    return StoredWindows(*(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
@@ -38,6 +39,12 @@ def fetch_one(connection: Connection, sql: str, values: Values = None) -> Row:
 def fetch_value(connection: Connection, sql: str, values: Values = None) -> Any:
     """The first column of the row of a statement that always returns one."""
     return fetch_one(connection, sql, values)[0]
+
+
+def store_clock(connection: Connection) -> datetime:
+    """The time by the store's clock."""
+    now: datetime = fetch_value(connection, "SELECT clock_timestamp()")
+    return now
 
 
 def execute(connection: Connection, sql: str, values: Values = None) -> int:

@@ -19,13 +19,17 @@ from pyspark.sql import functions as F
 
 from activitymodule.errors import ModelError
 from activitymodule.settings import Settings
+from activitymodule.store.batches import BatchRecord
 from activitymodule.store.connection import Connection, transact
 from activitymodule.store.late import Waiting, forget_late, waiting_late
+from activitymodule.store.queries import store_clock
 from activitymodule.store.smoothing import refresh_smoothed
 from activitymodule.store.telling import Teller
-from activitymodule.streaming import archive, worker
+from activitymodule.streaming import archive, missing, worker
 from activitymodule.streaming.causes import cause_of, raise_returned
 from activitymodule.streaming.champion import Champion, ChampionWatch, record_versions
+from activitymodule.streaming.queue.marks import Marking, Marks
+from activitymodule.streaming.queue.selection import QueueSelector
 from activitymodule.streaming.windowing import panes_of, windows_of
 from activitymodule.windows.grouping import WINDOWS_SCHEMA
 
@@ -36,12 +40,13 @@ BACKFILL_BATCH = -1  # batch_id of rows that no batch of the stream wrote
 
 @dataclass(frozen=True)
 class BackfillReport:
-    """Counts of a backfill."""
+    """Counts of a backfill. windows_offered : to the annotation queue, which late windows alone are"""
 
     windows_in_archive: int
     windows_scored: int
     rows_written: int
     model_version: str
+    windows_offered: int = 0
 
 
 def backfill(
@@ -70,13 +75,19 @@ def backfill(
 
 
 def backfill_late(
-    spark: SparkSession, config: Settings, serving: Champion, *, at_most: int = 20_000
+    spark: SparkSession,
+    config: Settings,
+    serving: Champion,
+    queue: QueueSelector,
+    *,
+    at_most: int = 20_000,
 ) -> BackfillReport | None:
     """Score windows with readings that came later than the watermark; None where none waits that is archived.
 
     Only those messages of the archive are read that arrived while readings of such windows did. The windows are no
-    longer noted once they are scored and smoothed: what is broken off is done again, and changes nothing then.
-    at_most : windows at once
+    longer noted once they are scored, smoothed and offered to the queue: what is broken off is done again, and changes
+    nothing then.
+    queue : of this round alone (QueueSelector.for_late); at_most : windows at once
     """
     topic = config.kafka.topic
     waiting = transact(config, partial(waiting_late, topic=topic, limit=at_most))
@@ -98,7 +109,15 @@ def backfill_late(
     )
     panes = panes_of(messages, config).join(keys.select("device_id").distinct(), "device_id", "left_semi")
     windows = windows_of(panes, config).join(keys, ["device_id", "window_us"], "left_semi")
-    return _scored(config, windows.select(*WINDOWS_SCHEMA.names), serving, done=waiting)
+    return _scored(config, windows.select(*WINDOWS_SCHEMA.names), serving, late=_Late(waiting, queue))
+
+
+@dataclass(frozen=True)
+class _Late:
+    """The late windows of a round, and what offers them to the annotation queue."""
+
+    windows: Sequence[Waiting]
+    queue: QueueSelector
 
 
 def _arrivals(waiting: Sequence[Waiting], ahead_us: int) -> list[tuple[int, int]]:
@@ -122,22 +141,32 @@ def _scored(
     serving: Champion,
     *,
     again: bool = False,
-    done: Sequence[Waiting] = (),
+    late: _Late | None = None,
 ) -> BackfillReport:
     """Score those of the windows that the store lacks, smooth them, and forget the late ones that are done by it."""
+    version, topic = serving.classifier.version, config.kafka.topic
+
+    def begin(connection: Connection) -> tuple[BatchRecord, Marking | None]:
+        now = store_clock(connection)
+        record = BatchRecord("", BACKFILL_BATCH, topic, {}, version, None, now, None, False)
+        if late is None:
+            return record, None
+        late.queue.forget()  # what it knows of a transaction that is done again was not stored
+        return record, late.queue.marking(connection, record)
+
+    record, marking = transact(config, begin)
     bundle = windows.sparkSession.sparkContext.broadcast(serving.bundle)
     scorer = worker.Scorer(
         config,
         bundle,
-        serving.classifier.version,
+        version,
         BACKFILL_BATCH,
+        marking=marking,
         calibrations=serving.calibrations,
         past=True,
     )
-    started = datetime.now(UTC)
-    scored = windows.mapInArrow(
-        partial(worker.score_missing, scorer=scorer, again=again), worker.BACKFILL_SCHEMA
-    )
+    task = partial(missing.score_missing, scorer=scorer, again=again, late=late is not None)
+    scored = windows.mapInArrow(task, missing.SCHEMA)
     try:
         counts = scored.collect()
     except PySparkException as error:
@@ -145,22 +174,27 @@ def _scored(
     finally:
         bundle.unpersist()
     raise_returned(row["error"] for row in counts)
+    marks = [Marks(row["complete"], row["weight"], row["marked"]) for row in counts] if marking else []
+    offer = late.queue.collect(record, marks, serving.model) if late is not None else None
 
     def finish(connection: Connection) -> None:
         refresh_smoothed(
             connection,
             batch_id=BACKFILL_BATCH,
             scoring=config.scoring,
-            since=started,
+            since=record.started_at,
             teller=Teller.of(config),
         )
-        if done:
-            forget_late(connection, config.kafka.topic, done)
+        if offer is not None:
+            offer(connection)
+        if late is not None:
+            forget_late(connection, topic, late.windows)
 
     transact(config, finish)
     return BackfillReport(
         windows_in_archive=sum(row["seen"] for row in counts),
         windows_scored=sum(row["windows"] for row in counts),
         rows_written=sum(row["written"] for row in counts),
-        model_version=serving.classifier.version,
+        model_version=version,
+        windows_offered=sum(one.complete for one in marks),
     )

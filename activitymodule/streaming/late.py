@@ -11,19 +11,29 @@ from activitymodule.settings import Settings
 from activitymodule.streaming.backfill import backfill_late
 from activitymodule.streaming.champion import ChampionWatch
 from activitymodule.streaming.log import log
+from activitymodule.streaming.queue.selection import QueueSelector
 from activitymodule.streaming.spark_errors import cause, java_runs
 
 _JOBS = "late"
 
 
 class LateWindows:
-    """Call `step` every second or so. wanted : whether the job archives: what is not archived cannot be scored"""
+    """Call `step` every second or so.
+
+    queue : the stream's; wanted : whether the job archives: what is not archived cannot be scored
+    """
 
     def __init__(
-        self, spark: SparkSession, config: Settings, champion: ChampionWatch, *, wanted: bool
+        self,
+        spark: SparkSession,
+        config: Settings,
+        champion: ChampionWatch,
+        queue: QueueSelector,
+        *,
+        wanted: bool,
     ) -> None:
         minutes = config.archive.backfill_minutes
-        self._spark, self._config, self._champion = spark, config, champion
+        self._spark, self._config, self._champion, self._queue = spark, config, champion, queue
         self._seconds = 60 * minutes if minutes is not None and wanted else None
         self._next = time.monotonic() + (self._seconds or 0)
         self._stop = threading.Event()
@@ -50,15 +60,17 @@ class LateWindows:
             return
         try:
             self._spark.sparkContext.setJobGroup(_JOBS, "score late windows")
-            while not self._stop.is_set():
-                serving = self._champion.current
-                report = backfill_late(self._spark, self._config, serving) if serving is not None else None
+            offered = 0
+            while not self._stop.is_set() and (serving := self._champion.current) is not None:
+                report = backfill_late(self._spark, self._config, serving, self._queue.for_late())
                 if report is None:
                     break
+                offered += report.windows_offered
                 log(
                     f"{report.windows_in_archive:,} windows with readings later than the watermark were read from the "
                     f"archive, {report.rows_written:,} rows written"
                 )
+            self._queue.late_per_hour = offered * 3600 / self._seconds
             self._failed = None
         except Exception as error:
             if self._stop.is_set() or not java_runs(patience_seconds=1.0):

@@ -24,6 +24,7 @@ class Minutes:
     def __init__(self, config: Settings) -> None:
         self._windows = config.windows
         self._enabled = config.monitoring.enabled
+        self._recent_us = config.monitoring.look_back_minutes * 60e6
         self._totals: dict[int, Totals] = {}
 
     def add(self, scored: Scored, model: ScoringModel) -> None:
@@ -35,12 +36,13 @@ class Minutes:
         whole = complete(window_us, held.newest_us[rows], held.coverage[rows], self._windows)
         if not whole.any():
             return
-        counts = Counter(model.baseline).by_minute(
-            window_us, scored.features, scored.scores.probabilities, whole
-        )
-        for minute, totals in counts.items():
-            before = self._totals.get(minute)
-            self._totals[minute] = totals if before is None else before + totals
+        counter, probabilities = Counter(model.baseline), scored.scores.probabilities
+        # a watch that sends what it recorded on other days must not make minutes of the present into days
+        recent = window_us > window_us[whole].max() - self._recent_us
+        for some in (whole & recent, whole & ~recent):
+            for minute, totals in counter.by_minute(window_us, scored.features, probabilities, some).items():
+                before = self._totals.get(minute)
+                self._totals[minute] = totals if before is None else before + totals
 
     @property
     def totals(self) -> Mapping[int, Totals]:

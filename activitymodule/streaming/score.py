@@ -166,7 +166,7 @@ class ScoringJob:
         self._champion.start()
         self._sink = BatchSink(config, spark, self._champion, self._connection, self._queue)
         archives = self._options.archive and config.archive.enabled
-        self._late = LateWindows(spark, config, self._champion, wanted=archives)
+        self._late = LateWindows(spark, config, self._champion, self._queue, wanted=archives)
         self._archiver = Archiver(
             spark,
             config,

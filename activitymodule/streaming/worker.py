@@ -28,7 +28,7 @@ from activitymodule.store.devices import ModelCache
 from activitymodule.store.late import note_late
 from activitymodule.store.participants import excluded
 from activitymodule.store.people import UNKNOWN_PERSON, Person, people_at, people_for
-from activitymodule.store.predictions import PredictionRows, readings_stored, write_predictions
+from activitymodule.store.predictions import PredictionRows, write_predictions
 from activitymodule.streaming.causes import error_text
 from activitymodule.streaming.connections import KeptConnection
 from activitymodule.streaming.minutes import Minutes
@@ -45,7 +45,6 @@ T = TypeVar("T")
 
 # error: of the project, returned and not raised: Spark would try the task again, whatever the error means
 COUNT_SCHEMA = "windows long, written long, complete long, weight double, marked binary, error string"
-BACKFILL_SCHEMA = "seen long, windows long, written long, error string"
 
 _DECODE_ROWS = 50_000  # messages that are decoded together, at the most ...
 _DECODE_BYTES = 128 << 20  # ... and about so many bytes of them
@@ -68,7 +67,7 @@ class _Process:
 _process = _Process()
 
 
-def _make_tasks_quick() -> None:
+def make_tasks_quick() -> None:
     """Once a process: keep Python's import caches, which PySpark invalidates before every task (70 ms a task), and
     exempt the libraries from garbage collection. No module changes while a job runs."""
     if not _process.quick:
@@ -76,6 +75,11 @@ def _make_tasks_quick() -> None:
         gc.collect()
         gc.freeze()
         _process.quick = True
+
+
+def in_store(config: Settings, work: Callable[[Connection], T]) -> T:
+    """`work(connection)` in one transaction, on the connection of this process (KeptConnection.run)."""
+    return _process.connection.run(config, work)
 
 
 def _payloads(values: pa.BinaryArray, rows: np.ndarray) -> list[bytes | None]:
@@ -102,7 +106,7 @@ def decode(
     message's place in the topic and the topic's id, so a task that runs twice writes them once. The models that
     messages name are recorded, too.
     """
-    _make_tasks_quick()
+    make_tasks_quick()
     run = partial(_process.connection.run, config)
     for batch in gathered(batches):
         kafka_us = batch.column("timestamp").cast(pa.int64()).to_numpy()
@@ -204,7 +208,7 @@ def _model(scorer: Scorer) -> ScoringModel:
 
 def score(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.RecordBatch]:
     """Windows (grouping.WINDOWS_SCHEMA) to rows of the store: one transaction a partition."""
-    _make_tasks_quick()
+    make_tasks_quick()
     taken = (scorer.taken(batch, scorer.excluded) for batch in gathered(batches))
     tables = [batch for batch in taken if batch.num_rows]
     windows, marks = sum(batch.num_rows for batch in tables), list[Marks]()
@@ -235,47 +239,6 @@ def score(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.Reco
     columns = {name: pa.array([count]) for name, count in counts.items()}
     texts = {"marked": pa.array([marked.marked], pa.binary()), "error": pa.array([error], pa.string())}
     yield pa.RecordBatch.from_pydict(columns | texts)
-
-
-def score_missing(
-    batches: Iterator[pa.RecordBatch], scorer: Scorer, again: bool = False
-) -> Iterator[pa.RecordBatch]:
-    """The same for a backfill: only the windows of which the store has fewer readings than are given here.
-
-    again : those of which it has as many, too
-    """
-    _make_tasks_quick()
-    seen = windows = written = 0
-
-    def transaction(batch: pa.RecordBatch, connection: Connection) -> tuple[int, int]:
-        batch = scorer.taken(batch, excluded(connection))
-        if not batch.num_rows:
-            return 0, 0
-        unseen = batch.filter(_unseen(batch, connection, again))
-        if not unseen.num_rows:
-            return 0, 0
-        rows = score_windows(unseen, scorer, connection)
-        return unseen.num_rows, write_predictions(connection, rows, again=again)
-
-    # piece by piece: the stream's smoothing waits for who writes
-    error = None
-    for batch in gathered(batches):
-        try:
-            scored = _process.connection.run(scorer.config, partial(transaction, batch))
-        except ActivityError as failure:
-            error = error_text(failure)
-            break
-        seen, windows, written = seen + batch.num_rows, windows + scored[0], written + scored[1]
-    counts = {"seen": [seen], "windows": [windows], "written": [written]}
-    yield pa.RecordBatch.from_pydict(counts | {"error": pa.array([error], pa.string())})
-
-
-def _unseen(batch: pa.RecordBatch, connection: Connection, again: bool) -> pa.Array:
-    """Windows that have more readings, duplicates included, than the store has; or as many, where `again`."""
-    stored = readings_stored(
-        connection, batch.column("device_id").to_pylist(), batch.column("window_us").to_numpy()
-    )
-    return pa.array(batch.column("n").to_numpy() + again > stored.sum(1))
 
 
 def score_windows(

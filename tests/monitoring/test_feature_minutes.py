@@ -23,6 +23,7 @@ from activitymodule.store.drift import (
     merge_minutes,
     read_seen,
     update_alarms,
+    write_late_minutes,
     write_minutes,
 )
 
@@ -105,6 +106,20 @@ def test_batches_are_counted_once_and_merged_when_they_are_done_with(
 
     assert forget_minutes(connection, 0.0001) == 2
     assert read_seen(connection, "1", 30, 0.9) is None
+
+
+def test_late_windows_are_merged_at_once_and_each_round_adds_its_own(
+    connection: Connection, judge: Judge, people: TrainingWindows
+):
+    chances = judge.fitted.predict_proba(people.features).astype(np.float32)
+    minutes = Counter(judge.baseline).by_minute(
+        np.full(50, int(START.timestamp() * 1e6)), people.features[:50], chances[:50]
+    )
+    for number in range(2):
+        for _ in range(2):
+            write_late_minutes(connection, minutes, model_version="1")
+        assert merge_minutes(connection) == 2
+        assert rows(connection) == [(-1, 100 * (number + 1))]
 
 
 def test_an_alarm_lasts_from_when_it_tripped_until_it_is_over(connection: Connection):

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from activitymodule.errors import DataError
-from activitymodule.store.predictions import PredictionRows, copy_text, readings_stored, write_predictions
+from activitymodule.store.predictions import PredictionRows, copy_text, stored_windows, write_predictions
 
 COLUMNS = (
     "device_id, (extract(epoch from window_start) * 1000000)::bigint, activity, confidence, probabilities, "
@@ -166,13 +166,18 @@ def test_a_window_that_loses_its_activity_loses_its_smoothing(connection, make_r
 
 
 @pytest.mark.integration
-def test_readings_stored(connection, make_rows):
+def test_stored_windows(connection, make_rows):
     rows = make_rows(2, 2, readings=42, duplicates=3)
     write_predictions(connection, rows)
     devices = ["watch-1", "nobody", "watch-0"]
-    found = readings_stored(connection, devices, np.full(3, rows.window_start_us[0]))
-    assert found.tolist() == [[42, 3], [-1, -1], [42, 3]]
-    assert readings_stored(connection, [], np.array([], np.int64)).shape == (0, 2)
+    found = stored_windows(connection, devices, np.full(3, rows.window_start_us[0]))
+    assert found.readings.tolist() == [45, -1, 45]
+    np.testing.assert_array_equal(
+        found.coverage, np.array([rows.coverage[2], 0, rows.coverage[0]], np.float32)
+    )
+    assert found.newest_us.tolist() == [rows.last_reading_us[2], 0, rows.last_reading_us[0]]
+    assert found.batch_id.tolist() == [rows.batch_id, -1, rows.batch_id]
+    assert all(column.shape == (0,) for column in stored_windows(connection, [], np.array([], np.int64)))
 
 
 def test_nothing_is_written_for_no_rows(make_rows):

@@ -22,6 +22,7 @@ from activitymodule.models.export import Card
 from activitymodule.settings import Settings, load
 from activitymodule.store.batches import BatchRecord
 from activitymodule.store.connection import connect
+from activitymodule.store.queries import fetch_all
 from activitymodule.store.queue_views import list_items
 from activitymodule.streaming.queue.marking import Marker
 from activitymodule.streaming.queue.marks import Marking, Marks, Scored, together
@@ -219,6 +220,18 @@ class Stream:
         self.connection.commit()
         return self.selector.queued - before
 
+    def late(self, scored: Scored) -> None:
+        """A round of late windows, as backfill.py calls."""
+        selector = self.selector.for_late()
+        record = BatchRecord("", -1, "t", {}, "7", None, self.at, None, False)
+        marking = selector.marking(self.connection, record)
+        self.connection.commit()
+        assert marking is not None
+        job = selector.collect(record, [mark(scored, marking, self.model, self.settings)], self.model)
+        if job is not None:
+            job(self.connection)
+        self.connection.commit()
+
     def items(self) -> list[Any]:
         found = list_items(self.connection, closed=True, limit=10_000)
         self.connection.commit()
@@ -314,3 +327,67 @@ def test_a_failure_of_the_queue_is_logged_and_the_batch_continues(
     stream.connection.commit()
     # a batch beside the choice is not collected from; and the budget was not spent by what failed
     assert [stream.batch(scored), stream.batch(scored)] == [0, 16]
+
+
+@pytest.mark.integration
+def test_late_windows_are_candidates_of_the_next_selection(stream_of: Callable[..., Stream]) -> None:
+    """Within the stream's budget, also where it was spent when they were scored."""
+    stream = stream_of()
+    empty = windows(0, stream.model, stream.settings)
+    stream.batch(windows(50, stream.model, stream.settings, first=0))
+    assert stream.batch(windows(50, stream.model, stream.settings, first=100)) == 16
+    late = windows(60, stream.model, stream.settings, watches=60, first=200)
+    for _ in range(2):  # the second time as after a kill
+        stream.late(late)
+    assert [stream.batch(empty) for _ in range(3)] == [0, 0, 0], "the budget is spent"
+    stream.at += timedelta(minutes=10)
+    with stream.connection.cursor() as cursor:
+        cursor.execute("UPDATE queue_budget SET as_of = as_of - interval '10 minutes'")
+    stream.connection.commit()
+    stream.selector.forget()
+    assert stream.batch(empty) == 0, "it collects"
+    assert stream.batch(empty) == 8
+    of_late = [item for item in stream.items() if item.device_id.startswith("watch-200-")]
+    assert len(of_late) == 8
+    assert {item.stratum for item in of_late} == {"cold"}
+    stream.late(late)
+    assert len(stream.items()) == 24
+
+
+@pytest.mark.integration
+def test_the_audit_of_late_windows_is_drawn_at_the_rate_of_the_time(stream_of: Callable[..., Stream]) -> None:
+    """Each round queues its own, once, and none makes a period that the stream does not know of."""
+    stream = stream_of({"items_per_hour": 2000.0, "burst": 2000})
+    stream.batch(windows(20, stream.model, stream.settings, first=0))
+    period = "SELECT count(*), max(rate) FROM audit_periods"
+    (before,) = fetch_all(stream.connection, period)
+    late = windows(900, stream.model, stream.settings, watches=100, first=500)
+    stream.late(late)
+    stream.late(late)  # as after a kill
+    items = [item for item in stream.items() if item.device_id.startswith("watch-500-")]
+    places = zip(late.device_id.to_pylist(), late.window_start_us.tolist(), strict=True)
+    drawn = {(device, us) for device, us in places if audit_draw(device, us, "tests") < before[1]}
+    assert {(one.device_id, round(one.window_start.timestamp() * 1e6)) for one in items} == drawn
+    assert len(drawn) > 3
+    assert {item.stratum for item in items} == {"audit"}
+    assert [item.propensity for item in items] == pytest.approx([before[1]] * len(items))
+    assert fetch_all(stream.connection, period) == [before]
+
+
+@pytest.mark.integration
+def test_the_audit_rate_counts_late_windows(stream_of: Callable[..., Stream]) -> None:
+    stream = stream_of()
+    stream.selector.late_per_hour = 12_000
+    for k in range(8):  # 50 windows in 10 s: 18,000 an hour
+        stream.batch(windows(50, stream.model, stream.settings, watches=50, first=100 * k))
+    (flow,) = fetch_all(
+        stream.connection, "SELECT windows_per_hour FROM audit_periods ORDER BY from_at DESC LIMIT 1"
+    )[0]
+    assert flow == pytest.approx(30_000, rel=0.02)
+
+
+@pytest.mark.integration
+def test_a_run_that_ends_selects_late_windows_at_once(stream_of: Callable[..., Stream]) -> None:
+    stream = stream_of(eager=True)
+    stream.late(windows(60, stream.model, stream.settings, watches=60))
+    assert len(stream.items()) == 16

@@ -9,4 +9,7 @@ nothing.
 Nothing is queued twice: a batch that had ended when it is run again marks nothing; one that had not has queued
 nothing, for items are written in the transaction that ends it; and the store takes each window once. That transaction
 runs beside the next batch (streaming/smoother), so the stream does not wait for the queue.
+
+Late windows (streaming/backfill) are marked in the same way. The transaction that ends their round queues the audit's;
+the others wait in the stream's pool for its next selection (QueueSelector.for_late).
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -45,14 +46,19 @@ class QueueSelector:
     two threads never touch the pool at once.
 
     A failure is logged, and the batch and its predictions continue without the queue, unless it passes by waiting: then
-    the whole transaction is done again. The pool is in memory alone; a
-    crash loses candidates, never items. eager : select at once from each batch, for a run that ends when it has read
-    everything.
+    the whole transaction is done again. The pool is in memory alone; a crash loses candidates, never items.
+
+    eager : select at once from each batch, for a run that ends when it has read
+    everything. feeds : the selector whose next selection gets the candidates, so that this one queues the audit's
+    windows alone. late_per_hour : late windows, which no batch brings, in the flow that audit rates are made from
     """
 
-    def __init__(self, config: Settings, *, eager: bool = False) -> None:
+    def __init__(self, config: Settings, *, eager: bool = False, feeds: QueueSelector | None = None) -> None:
         self._config = config
         self._eager = eager
+        self._feeds = feeds
+        self._fed = deque[Marks]()
+        self.late_per_hour = 0.0
         self._rules = Rules.of(config)
         self._period: AuditPeriod | None = None
         self._counting_since_us = 0
@@ -66,6 +72,17 @@ class QueueSelector:
         self._batch = 0
         self._selected_at = -1
         self.queued = 0
+
+    def for_late(self) -> QueueSelector:
+        """A selector for one round of late windows, in a thread and transactions of its own.
+
+        It draws at the rate of the current audit period, and lives too short to make a rate from its own windows.
+        """
+        return QueueSelector(self._config, eager=True, feeds=None if self._eager else self)
+
+    def offer(self, marks: Sequence[Marks]) -> None:
+        """Windows for the next selection that no batch of this selector brought; in any thread."""
+        self._fed.extend(marks)
 
     # ---- before a batch
 
@@ -82,7 +99,7 @@ class QueueSelector:
                 self._budget = account.budget
             rate = self._period_of(savepoint, now_us).rate
             marking = Marking(rate, self._rules.salt, self._rules.measure, power=0.0, least_key=None)
-            if self._selecting() or self._budget.at(now_us, self._rules).chosen < 1:
+            if self._feeds is None and (self._selecting() or self._budget.at(now_us, self._rules).chosen < 1):
                 return marking
             if self._pool.since_us is None:
                 self._pool.since_us = now_us
@@ -102,9 +119,11 @@ class QueueSelector:
                 return self._use(period, now_us)
             period = policy.first_period(now_us, self._rules, period.windows_per_hour if period else None)
         else:
-            following = policy.next_period(
-                period, self._complete_in_period, self._counting_since_us, now_us, self._rules
+            since_us = max(self._counting_since_us, period.from_us)
+            seen = self._complete_in_period + round(
+                self.late_per_hour * max(now_us - since_us, 0) / policy.HOUR_US
             )
+            following = policy.next_period(period, seen, since_us, now_us, self._rules)
             if following is None:
                 return period
             period = following
@@ -135,11 +154,16 @@ class QueueSelector:
         self._batch += 1
         self._complete_in_period += sum(one.complete for one in marks)
         marked = [window for one in marks for window in one.windows()]
+        if self._feeds is not None:
+            self._feeds.offer(marks)
+        while self._fed and not selecting:
+            fed = self._fed.popleft()
+            self._pool.add([fed], fed.windows())
         if not marked and not len(self._pool):
             return None
         audits = [window for window in marked if window.audit_draw is not None]
         due = False
-        if self._pool.since_us is not None and not selecting:
+        if self._pool.since_us is not None and not selecting and self._feeds is None:
             self._pool.add(marks, marked)
             due = bool(len(self._pool)) and (
                 self._eager or self._pool.is_due(_us(record.started_at), self._rules.window_us)
