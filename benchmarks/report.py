@@ -45,7 +45,8 @@ def verdicts(result: Json) -> list[tuple[str, str, str, bool]]:
         )
     for key, name, least in (
         ("spark_to_quix", "Quix Streams", 3.0),
-        ("spark_to_plain_2", NAMES["plain_2"], 0.7),
+        ("spark_to_plain_2", NAMES["plain_2"], 1.0),
+        ("spark_archive_to_plain_2", f"{NAMES['plain_2']}, archiving too", 0.85),
     ):
         if key in through.get("ratios", {}):
             ratio = through["ratios"][key]["median"]
@@ -55,6 +56,8 @@ def verdicts(result: Json) -> list[tuple[str, str, str, bool]]:
         for quantile, most in (("p50", 350), ("p99", 600)):
             value = live["committed_ms"][quantile]
             found.append((f"live latency {quantile}", f"{most} ms", f"{value:,.0f} ms", value <= most))
+        cores = statistics.median(run["cores_used"] for run in result["latency"]["runs"]["spark"])
+        found.append(("cores used live", "1.0", f"{cores:.2f}", cores <= 1.0))
     rate = generator_speed(result)
     if rate:
         found.append(("generator, one core", "100,000 readings/s", f"{rate:,.0f}", rate >= 100_000))

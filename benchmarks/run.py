@@ -141,15 +141,16 @@ def throughput(bench: Bench, args: argparse.Namespace) -> Json:
         bench.drop_topic(topic)
     runs = dict(runs)
     ratios = {
-        f"spark_to_{peer}": spread(
+        f"{own}_to_{peer}": spread(
             [
                 ours.readings_per_second / theirs.readings_per_second
-                for ours, theirs in zip(runs["spark"], runs[peer], strict=False)
+                for ours, theirs in zip(runs[own], runs[peer], strict=False)
             ],
             2,
         )
+        for own in ("spark", "spark_archive")
         for peer in ("plain_1", "plain_2", "quix")
-        if "spark" in runs and peer in runs
+        if own in runs and peer in runs
     }
     return {
         "load": asdict(long),

@@ -128,6 +128,11 @@ def score(bench: Bench, point: Point) -> Child:
         ACTIVITY_SPARK__SHUFFLE_PARTITIONS=str(point.partitions),
         ACTIVITY_SCORING__MIN_PARTITIONS=str(point.partitions),
         ACTIVITY_WINDOWS__LEAST_COVERAGE="0.05",
+        **(
+            {"ACTIVITY_SPARK__DRIVER_MEMORY": scale_page.LARGE_HEAP}
+            if point.watches > scale_page.MOST_IN_DEFAULT_HEAP
+            else {}
+        ),
     )
 
 
@@ -234,8 +239,10 @@ def run(args: argparse.Namespace, result: Json, place: Path) -> None:
         "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "small": args.small,
         "machine": machine(),
-        "points": [],
+        "points": result.get("points", []),
     }
+    there = [Point(**one["point"]) for one in result["points"]]
+    wanted = [point for point in points(args) if point not in there]
     # so that there is more than one batch
     bench = Bench.open(2, {"ACTIVITY_SCORING__MAX_OFFSETS_PER_TRIGGER": "50000"} if args.small else {})
     try:
@@ -247,7 +254,7 @@ def run(args: argparse.Namespace, result: Json, place: Path) -> None:
             "max_offsets_per_trigger": bench.settings.scoring.max_offsets_per_trigger,
         }
         provide_champion(bench, args.small)
-        for topic, alike in itertools.groupby(points(args), key=lambda one: one.topic):
+        for topic, alike in itertools.groupby(wanted, key=lambda one: one.topic):
             sent = None
             for point in alike:
                 sent = sent or fill(bench, point)
@@ -280,7 +287,7 @@ def arguments() -> argparse.Namespace:
         "--full-seconds", type=int, default=1800, help="of ten a second (default %(default)s)"
     )
     parser.add_argument("--small", action="store_true", help="little of everything")
-    parser.add_argument("--json", type=Path, help="where the result goes")
+    parser.add_argument("--json", type=Path, help="where the result goes; what it has already stays")
     parser.add_argument("--publish", type=Path, metavar="FILE", help="make docs/scaling.* of a result")
     parser.add_argument("--report", action="store_true", help="make docs/scaling.md again")
     if "--small" in sys.argv:
@@ -304,7 +311,8 @@ def main() -> None:
             scale_page.write()
         else:
             place = args.json or RESULTS / time.strftime("scale-%Y%m%dT%H%M%S.json")
-            result: Json = {}
+            result: Json = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
+            result.pop("failed", None)
             with kept(result, place):
                 run(args, result, place)
             print("\n".join(scale_page.tables(result)))
