@@ -25,11 +25,13 @@ ON CONFLICT (minute, model_version, query_id, batch_id, part) DO UPDATE SET
     histogram = excluded.histogram, activities = excluded.activities,
     confidence_sum = excluded.confidence_sum, confidences = excluded.confidences, watches = excluded.watches
 """
+_REST = "rest "  # begins the query_id of rows that a console wrote
+_LATE = "late "  # ... and of late windows
 # Only batches that can no longer be replayed: Spark replays at most the last one that was begun. What a console wrote,
 # and late windows, are never written again.
-_TAKE = """
+_TAKE = f"""
 DELETE FROM feature_minutes f
-WHERE batch_id >= 0 AND (starts_with(query_id, 'rest ') OR starts_with(query_id, 'late ') OR EXISTS (
+WHERE batch_id >= 0 AND (starts_with(query_id, '{_REST}') OR starts_with(query_id, '{_LATE}') OR EXISTS (
     SELECT FROM batches b
     WHERE b.query_id = f.query_id AND b.batch_id > f.batch_id AND b.finished_at IS NOT NULL))
 RETURNING minute, model_version, watches, windows, counts::text, sums::text, squares::text, histogram::text,
@@ -46,8 +48,6 @@ WHERE model_version = %s AND coverage >= %s AND window_start > %s AND window_sta
 GROUP BY device_id, activity
 """
 _MERGED = -1  # the batch_id of a row that was merged
-_REST = "rest "  # begins the query_id of rows that a console wrote
-_LATE = "late "  # ... and of late windows
 _PEOPLE = "SELECT count(DISTINCT person_of(watch, now())) FROM unnest(%s::text[]) AS watch"
 
 

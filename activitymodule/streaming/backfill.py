@@ -28,7 +28,7 @@ from activitymodule.store.telling import Teller
 from activitymodule.streaming import archive, missing, worker
 from activitymodule.streaming.causes import cause_of, raise_returned
 from activitymodule.streaming.champion import Champion, ChampionWatch, record_versions
-from activitymodule.streaming.queue.marks import Marking, Marks
+from activitymodule.streaming.queue.marks import Marking, marks_of
 from activitymodule.streaming.queue.selection import QueueSelector
 from activitymodule.streaming.windowing import panes_of, windows_of
 from activitymodule.windows.grouping import WINDOWS_SCHEMA
@@ -174,7 +174,7 @@ def _scored(
     finally:
         bundle.unpersist()
     raise_returned(row["error"] for row in counts)
-    marks = [Marks(row["complete"], row["weight"], row["marked"]) for row in counts] if marking else []
+    marks = marks_of(counts) if marking else []
     offer = late.queue.collect(record, marks, serving.model) if late is not None else None
 
     def finish(connection: Connection) -> None:

@@ -23,10 +23,10 @@ from activitymodule.store.predictions import stored_windows, write_predictions
 from activitymodule.streaming import worker
 from activitymodule.streaming.causes import error_text
 from activitymodule.streaming.minutes import Minutes
-from activitymodule.streaming.queue.marks import Marks, together
+from activitymodule.streaming.queue.marks import Marks
 from activitymodule.windows.assembling import complete
 
-SCHEMA = "seen long, windows long, written long, complete long, weight double, marked binary, error string"
+SCHEMA = f"seen long, {worker.COUNT_SCHEMA}"
 
 
 class _Done(NamedTuple):
@@ -64,17 +64,14 @@ def score_missing(
             error = error_text(failure)
             break
         seen += batch.num_rows
-    marked = together([marks for one in done for marks in one.marks])
-    counts = {
-        "seen": seen,
-        "windows": sum(one.windows for one in done),
-        "written": sum(one.written for one in done),
-        "complete": marked.complete,
-        "weight": marked.weight,
-    }
-    columns = {name: pa.array([count]) for name, count in counts.items()}
-    texts = {"marked": pa.array([marked.marked], pa.binary()), "error": pa.array([error], pa.string())}
-    yield pa.RecordBatch.from_pydict(columns | texts)
+    marks = [marks for one in done for marks in one.marks]
+    yield worker.result_of(
+        marks,
+        error,
+        seen=seen,
+        windows=sum(one.windows for one in done),
+        written=sum(one.written for one in done),
+    )
 
 
 def _piece(

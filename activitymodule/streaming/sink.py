@@ -23,7 +23,7 @@ from activitymodule.streaming.causes import raise_returned
 from activitymodule.streaming.champion import Champion, ChampionWatch
 from activitymodule.streaming.connections import KeptConnection
 from activitymodule.streaming.offsets import offset_ranges, progress_offsets
-from activitymodule.streaming.queue.marks import Marking, Marks
+from activitymodule.streaming.queue.marks import Marking, marks_of
 from activitymodule.streaming.queue.selection import QueueSelector
 from activitymodule.streaming.resuming import Start
 from activitymodule.streaming.scoring_task import Batch, ScoringTask
@@ -84,7 +84,7 @@ class BatchSink:
         raise_returned(row["error"] for row in counts)
         self._connection.run(self._config, partial(mark_written, query_id=query_id, batch_id=batch_id))
         count = sum(row["windows"] for row in counts)
-        marks = [Marks(row["complete"], row["weight"], row["marked"]) for row in counts] if marking else []
+        marks = marks_of(counts) if marking else []
         self.smoother.finish(
             query_id=query_id,
             batch_id=batch_id,

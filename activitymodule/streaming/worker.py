@@ -234,11 +234,16 @@ def score(batches: Iterator[pa.RecordBatch], scorer: Scorer) -> Iterator[pa.Reco
             written = _process.connection.run(scorer.config, transaction)
         except ActivityError as failure:
             error = error_text(failure)
+    yield result_of(marks, error, windows=windows, written=written)
+
+
+def result_of(marks: Sequence[Marks], error: str | None, **counts: int) -> pa.RecordBatch:
+    """The row that a task returns: its counts, and the rest of COUNT_SCHEMA."""
     marked = together(marks)
-    counts = {"windows": windows, "written": written, "complete": marked.complete, "weight": marked.weight}
-    columns = {name: pa.array([count]) for name, count in counts.items()}
+    numbers = counts | {"complete": marked.complete, "weight": marked.weight}
+    columns = {name: pa.array([number]) for name, number in numbers.items()}
     texts = {"marked": pa.array([marked.marked], pa.binary()), "error": pa.array([error], pa.string())}
-    yield pa.RecordBatch.from_pydict(columns | texts)
+    return pa.RecordBatch.from_pydict(columns | texts)
 
 
 def score_windows(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -92,6 +93,11 @@ class Scored:
 def packed(windows: Sequence[Marked]) -> bytes:
     """Marked windows as `Marks.marked`."""
     return pickle.dumps(list(windows), pickle.HIGHEST_PROTOCOL)
+
+
+def marks_of(rows: Iterable[Any]) -> list[Marks]:
+    """Of the rows that the tasks of a batch returned (worker.COUNT_SCHEMA)."""
+    return [Marks(row["complete"], row["weight"], row["marked"]) for row in rows]
 
 
 def together(marks: Sequence[Marks]) -> Marks:
