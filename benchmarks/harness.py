@@ -320,9 +320,7 @@ class Bench:
         total = 0.0
         for name in self.stack.services:
             pid = self.stack.pid(name)
-            if (
-                pid is None
-            ):  # it does not run; psutil would take None for this very process, and all it started
+            if pid is None:  # not running; psutil takes None for the current process
                 continue
             with contextlib.suppress(psutil.Error):
                 root = psutil.Process(pid)

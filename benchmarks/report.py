@@ -155,10 +155,7 @@ def _throughput(result: Json) -> list[str]:
                 f"{speed['median']:,.0f}",
                 f"{speed['least']:,.0f} to {speed['most']:,.0f}",
                 f"{ratio['median']:.2f} ({ratio['least']:.2f} to {ratio['most']:.2f})" if ratio else "",
-                _cpu(
-                    middle,
-                    through["short_load"]["sent"] if engine in short.get("engines", ()) else load["sent"],
-                ),
+                _cpu(middle, (short if engine in short.get("engines", ()) else load)["sent"]),
                 f"{max(run['peak_mb'] for run in runs):,.0f}",
             ]
         )

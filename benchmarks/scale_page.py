@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from summaries import Json
@@ -170,8 +171,8 @@ def _method(result: Json) -> list[str]:
         "",
         "- A topic is filled with whole windows of every watch, longer than the watermark, and scored by",
         "  `activity score --once`; every window must then stand in the store with all readings, scored and smoothed.",
-        "- Above 10,000 watches each sends two readings a second; windows of twenty readings are scored too in these",
-        "  runs.",
+        "- Above 10,000 watches, and in the runs by partitions, each sends two readings a second; windows of twenty",
+        "  readings are scored too in these runs.",
         "- CPU: of the job + of broker, store and registry. `second half / first`: readings/s of the later batches by",
         "  those of the earlier ones; 1.00 where a growing state costs nothing.",
         "- The state is what Spark reports, at its largest; a heap needs 2.5 times as much",
@@ -183,6 +184,7 @@ def _method(result: Json) -> list[str]:
 
 def draw(result: Json) -> None:
     """Readings a second, and the state, by the number of watches."""
+    matplotlib.rcParams["svg.hashsalt"] = "scaling"  # the same figure is the same file
     figure = Figure(figsize=(8.4, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     series = sorted(

@@ -237,7 +237,7 @@ class Explaining(cursor):
 
 
 def measure(config: Settings, query: Query, plans: bool) -> tuple[float, float]:
-    """Seconds, and seconds of a processor that PostgreSQL took: medians of five, after one that fills the caches."""
+    """Seconds, and CPU seconds of PostgreSQL's backend: medians of five, after one that fills the caches."""
     taken = []
     for number in range(6 + plans):
         follow(config)  # the stream goes on meanwhile
@@ -281,9 +281,9 @@ def main() -> None:
         for name, query in queries(config, newest).items():
             if args.only in name:
                 seconds[name] = measure(config, query, args.plans)
-                say("{:8.3f} s, {:8.3f} s of a processor  {}".format(*seconds[name], name))
+                say("{:8.3f} s, {:8.3f} CPU s  {}".format(*seconds[name], name))
     if args.table:
-        print("| what | seconds | of a processor |", "|---|---|---|", sep="\n")
+        print("| what | seconds | CPU seconds |", "|---|---|---|", sep="\n")
         for name, (whole, busy) in seconds.items():
             print(f"| {name} | {whole:.2f} | {busy:.2f} |")
         return
