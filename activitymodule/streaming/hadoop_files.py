@@ -11,6 +11,9 @@ from pyspark.sql import SparkSession
 from activitymodule.errors import ServiceUnavailableError
 from activitymodule.files import write_bytes
 
+# Settings of Hadoop's other programs, half of all. The state store sends all settings with each batch, compressed.
+_FOREIGN_SETTINGS = ("yarn.", "mapreduce.jobhistory.", "mapreduce.shuffle.")
+
 
 class HadoopFiles:
     """The files of one session. A method raises what Java does (Py4JJavaError) where the file system refuses."""
@@ -20,6 +23,17 @@ class HadoopFiles:
         self._jvm: Any = context._jvm
         self._gateway: Any = context._gateway
         self._configuration: Any = context._jsc.hadoopConfiguration()
+
+    def lighten(self) -> None:
+        """Spare the small files of each micro-batch what costs more than they do: a second file with a checksum
+        (Parquet has its own), and settings of programs that do not run here. For a session of this machine alone."""
+        self._jvm.org.apache.hadoop.fs.FileSystem.getLocal(self._configuration).setWriteChecksum(False)
+        entries, names = self._configuration.iterator(), list[str]()
+        while entries.hasNext():
+            names.append(entries.next().getKey())
+        for name in names:
+            if name.startswith(_FOREIGN_SETTINGS):
+                self._configuration.unset(name)
 
     def knows(self, address: str) -> bool:
         """Whether Spark has a file system for this path or address."""

@@ -15,15 +15,16 @@ from pyspark.sql import SparkSession
 
 from activitymodule.errors import ConfigError, ServiceUnavailableError
 from activitymodule.settings import Settings, resolve
+from activitymodule.streaming.hadoop_files import HadoopFiles
 from activitymodule.streaming.state_size import heap_bytes
 
 _LOGGING = Path(__file__).with_name("log4j2.properties")
 # Throughput over pauses (they stay far below a micro-batch), and room for what a batch makes and forgets.
 # Without memory it ends at once, with a line that names the error: one that goes on has lost threads at random.
 # The thresholds of the optimising compiler (C2) are ten times Java's: else it spends a fifth of the processor, half a
-# minute into a job, on methods that plan a batch.
+# minute into a job, on methods that plan a batch. Room for the classes from the start spares two full collections.
 _JAVA = (
-    "-XX:+UseParallelGC -XX:NewRatio=1 -XX:+ExitOnOutOfMemoryError "
+    "-XX:+UseParallelGC -XX:NewRatio=1 -XX:+ExitOnOutOfMemoryError -XX:MetaspaceSize=128m "
     "-XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000 "
     "-XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
 )
@@ -42,6 +43,15 @@ _STATE_STORES = {
         "spark.sql.streaming.stateStore.providerClass": _STATE + "RocksDBStateStoreProvider",
         "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
     },
+}
+# A micro-batch broadcasts some five small things, and each gets a whole block of memory: 4 MB of Spark's own size.
+_BROADCAST_BLOCK = "256k"
+# Spark describes what it runs, whether or not a page shows it: shortly, and with little history, where none does.
+_SHORT_DESCRIPTIONS = {
+    "spark.sql.ui.explainMode": "simple",
+    "spark.sql.ui.retainedExecutions": "10",
+    "spark.ui.retainedJobs": "20",
+    "spark.ui.retainedStages": "20",
 }
 # Hadoop's own local file system forks chmod and readlink for every file it writes, some hundred processes a
 # micro-batch; this one does not.
@@ -137,11 +147,14 @@ def spark_options(config: Settings, app_name: str) -> dict[str, str]:
         "spark.sql.sources.partitionOverwriteMode": "dynamic",
         # Hadoop sets the modes of files itself, whatever the umask: lake and checkpoints are the user's alone
         "spark.hadoop.fs.permissions.umask-mode": "077",
+        "spark.broadcast.blockSize": _BROADCAST_BLOCK,
+        "spark.shuffle.checksum.enabled": "false",  # a file more for each task
         "spark.python.worker.reuse": "true",
         "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "true",
     }
-    options |= _STATE_STORES[config.spark.state_store]
-    return options
+    if config.spark.options.get("spark.ui.enabled", "false") == "false":
+        options |= _SHORT_DESCRIPTIONS
+    return options | _STATE_STORES[config.spark.state_store]
 
 
 def spark_session(
@@ -200,4 +213,6 @@ def spark_session(
         where = f" (details in {printed})" if printed else ""
         raise ConfigError(f"Spark did not start: {str(error).splitlines()[0]}{where}") from error
     session.sparkContext.setLogLevel("ERROR" if submitted() else "WARN")
+    if not submitted() and config.spark.master.startswith("local"):
+        HadoopFiles(session).lighten()
     return session
