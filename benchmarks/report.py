@@ -234,7 +234,8 @@ def _latency(result: Json) -> list[str]:
         "",
         f"{live['devices']} watches at 10 Hz in real time, {rate:,.0f} messages/s of one reading",
         "each: from the moment Kafka took a window's last reading (LogAppendTime) to its row in PostgreSQL, ms.",
-        f"{live['seconds']} s a run after a warm-up of 15 s, medians over {len(of_one)} run(s).",
+        f"{live['seconds']} s a run after a warm-up of {live.get('warm_up_seconds', 15)} s; medians over",
+        f"{len(of_one)} run(s), whose windows end together, every 10 s. Cores: the most of a run.",
         "",
         *_table(["", "p50", "p95", "p99", "most", "cores used"], rows),
     ]

@@ -196,6 +196,7 @@ def latency(bench: Bench, args: argparse.Namespace) -> Json:
     return {
         "devices": args.live_devices,
         "seconds": args.live_seconds,
+        "warm_up_seconds": stream.WARM_UP_SECONDS,
         "median_of_runs": summary,
         "runs": {engine: [asdict(run) for run in rs] for engine, rs in runs.items()},
     }
@@ -265,7 +266,7 @@ def arguments() -> argparse.Namespace:
         "--engines", default=",".join(stream.ENGINES), help="default %(default)s; may be empty"
     )
     parser.add_argument("--together", type=int, default=1, help="repetitions with ten readings a message")
-    parser.add_argument("--live-seconds", type=int, default=75, help="after a warm-up (default %(default)s)")
+    parser.add_argument("--live-seconds", type=int, default=120, help="after a warm-up (default %(default)s)")
     parser.add_argument("--live-devices", type=int, default=100)
     parser.add_argument("--live-repetitions", type=int, default=3, help="0: no live runs")
     parser.add_argument("--parts", action=argparse.BooleanOptionalAction, default=True)

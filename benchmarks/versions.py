@@ -1,6 +1,6 @@
 """Compare this version with another checkout of the project: throughput and live latency, in turns on one machine.
 
-    python benchmarks/versions.py FOLDER [--repetitions 3] [--readings 7200000] [--live-repetitions 6]
+    python benchmarks/versions.py FOLDER [--repetitions 3] [--readings 7200000] [--live-repetitions 3]
 
 FOLDER is a checkout of the other version that was set up by its own ./init.sh. Each version is measured by its own
 benchmark code, with its own environment, services and champion (benchmarks/version_runs.py). Prints JSON: the figures
@@ -76,8 +76,8 @@ def main() -> int:
     parser.add_argument("other", type=Path, metavar="FOLDER")
     parser.add_argument("--repetitions", type=int, default=3, help="of throughput")
     parser.add_argument("--readings", type=int, default=7_200_000)
-    parser.add_argument("--live-repetitions", type=int, default=6)
-    parser.add_argument("--live-seconds", type=int, default=60)
+    parser.add_argument("--live-repetitions", type=int, default=3)
+    parser.add_argument("--live-seconds", type=int, default=120)
     args = parser.parse_args()
     with ExitStack() as open_ones:
         versions = {
