@@ -90,6 +90,7 @@ def markdown(result: Json) -> str:
         *_throughput(result),
         *_together(result),
         *_latency(result),
+        *_before(result),
         *_parts(result),
         *_method(),
     ]
@@ -238,6 +239,37 @@ def _latency(result: Json) -> list[str]:
         f"{len(of_one)} run(s), whose windows end together, every 10 s. Cores: the most of a run.",
         "",
         *_table(["", "p50", "p95", "p99", "most", "cores used"], rows),
+    ]
+
+
+BEFORE = {
+    "readings_per_second": ("readings/s, warm", "{:,.0f}"),
+    "cpu_seconds": ("CPU seconds of the engine, start-up included", "{:.1f}"),
+    "latency_p50_ms": ("live latency p50, ms", "{:,.0f}"),
+    "latency_p99_ms": ("live latency p99, ms", "{:,.0f}"),
+    "live_cores": ("cores used live", "{:.2f}"),
+}
+
+
+def _before(result: Json) -> list[str]:
+    before = result.get("before")
+    if not before:
+        return []
+    rows = []
+    for figure, ratio in before["ratio_this_to_other"].items():
+        name, form = BEFORE[figure]
+        of = next(kind for kind in before["runs"].values() if kind["this"] and figure in kind["this"][0])
+        middle = [statistics.median(run[figure] for run in of[version]) for version in ("this", "other")]
+        spread = f"{ratio['median']:.2f} ({ratio['least']:.2f} to {ratio['most']:.2f}, {ratio['runs']} pairs)"
+        rows.append([name, *map(form.format, middle), spread])
+    return [
+        "## The version before",
+        "",
+        f"This version and {before['other']}, in turns in one run (`benchmarks/versions.py`), each measured by its own",
+        f"benchmark: {before['readings']:,} readings, then 100 watches for {before['live_seconds']} s after a minute,",
+        "whose CPU the benchmark of the version before counts too.",
+        "",
+        *_table(["", "this version", "the one before", "ratio"], rows),
     ]
 
 

@@ -273,7 +273,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--partitions", type=int, default=2, help="of the topics (default %(default)s)")
     parser.add_argument("--cores", type=int, default=0, help="Spark's (default: as the settings say)")
     parser.add_argument(
-        "--json", type=Path, help="where the result goes (default: benchmarks/results/TIME.json)"
+        "--json",
+        type=Path,
+        help="where the result goes, and what is not measured stays as it is (default: benchmarks/results/TIME.json)",
     )
     parser.add_argument("--publish", type=Path, metavar="FILE", help="make docs/performance.* of a result")
     parser.add_argument("--report", action="store_true", help="make docs/performance.md again")
@@ -299,7 +301,8 @@ def main() -> None:
             report.write(ROOT)
         else:
             place = args.json or RESULTS / time.strftime("%Y%m%dT%H%M%S.json")
-            result: Json = {}
+            result: Json = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
+            result.pop("failed", None)
             with kept(result, place):
                 run(args, result)
             print(report.markdown(result))

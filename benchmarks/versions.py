@@ -1,6 +1,7 @@
 """Compare this version with another checkout of the project: throughput and live latency, in turns on one machine.
 
     python benchmarks/versions.py FOLDER [--repetitions 3] [--readings 7200000] [--live-repetitions 3]
+    python benchmarks/versions.py FOLDER --json FILE     and put them into a result of run.py, for its page
 
 FOLDER is a checkout of the other version that was set up by its own ./init.sh. Each version is measured by its own
 benchmark code, with its own environment, services and champion (benchmarks/version_runs.py). Prints JSON: the figures
@@ -78,6 +79,7 @@ def main() -> int:
     parser.add_argument("--readings", type=int, default=7_200_000)
     parser.add_argument("--live-repetitions", type=int, default=3)
     parser.add_argument("--live-seconds", type=int, default=120)
+    parser.add_argument("--json", type=Path, help="a result of run.py, which gets this as `before`")
     args = parser.parse_args()
     with ExitStack() as open_ones:
         versions = {
@@ -95,16 +97,26 @@ def main() -> int:
                     of_kind[name].append(versions[name].measure(kind, amount))
                     say(f"{name}: {of_kind[name][-1]}")
             runs[kind] = of_kind
-    ratios = {
-        figure: spread(
-            [a[figure] / b[figure] for a, b in zip(of_kind["this"], of_kind["other"], strict=True)], 2
-        )
-        for of_kind in runs.values()
-        if of_kind["this"]
-        for figure in of_kind["this"][0]
-        if figure != "others_share"
+    other = ["git", "-C", str(args.other), "log", "-1", "--format=%h, %as"]
+    found = {
+        "other": subprocess.run(other, capture_output=True, check=True).stdout.decode("utf-8").strip(),
+        "live_seconds": args.live_seconds,
+        "readings": args.readings,
+        "runs": runs,
+        "ratio_this_to_other": {
+            figure: spread(
+                [a[figure] / b[figure] for a, b in zip(of_kind["this"], of_kind["other"], strict=True)], 2
+            )
+            for of_kind in runs.values()
+            if of_kind["this"]
+            for figure in of_kind["this"][0]
+            if figure != "others_share"
+        },
     }
-    print(json.dumps({**runs, "ratio_this_to_other": ratios}, indent=1))
+    if args.json:
+        result = json.loads(args.json.read_text(encoding="utf-8"))
+        args.json.write_text(json.dumps(result | {"before": found}, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found, indent=1))
     return 0
 
 
