@@ -37,11 +37,13 @@ _STATE = "org.apache.spark.sql.execution.streaming.state."
 # costs as much as writing the row; a number this small bounds them too (to a gigabyte of messages of the largest
 # size Kafka takes), and the worker puts small batches together.
 _ARROW_RECORDS = 1000
+# RocksDB commits snapshots, and not a log of changes: Spark loads the state again for each batch, and would do again
+# all changes since the last snapshot, a minute of them.
 _STATE_STORES = {
     "memory": {"spark.sql.streaming.stateStore.providerClass": _STATE + "HDFSBackedStateStoreProvider"},
     "rocksdb": {
         "spark.sql.streaming.stateStore.providerClass": _STATE + "RocksDBStateStoreProvider",
-        "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+        "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "false",
     },
 }
 # A micro-batch broadcasts some five small things, and each gets a whole block of memory: 4 MB of Spark's own size.
