@@ -57,7 +57,7 @@ from activitymodule.streaming.resuming import Start, TopicWatch, data_loss, star
 from activitymodule.streaming.session import spark_session
 from activitymodule.streaming.sink import QUERY, BatchSink
 from activitymodule.streaming.spark_errors import explained_spark, java_runs
-from activitymodule.streaming.state_size import warning
+from activitymodule.streaming.state_size import require_disk, warning
 from activitymodule.streaming.windowing import panes_of, windows_of
 
 _GONE_SECONDS = 60.0  # how long a topic that was deleted may stay away
@@ -307,6 +307,7 @@ class ScoringJob:
         """Watch the query until the work is done or the job was asked to stop. Raises what the query failed with."""
         assert self._query is not None
         while not self._stop.is_set():
+            require_disk(self._config)
             if self._query.awaitTermination(1):
                 sink.smoother.wait()
                 self._note_work(sink)

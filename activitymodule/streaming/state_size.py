@@ -1,4 +1,4 @@
-"""How much of Java's memory the open windows take, and whether the heap has room for them.
+"""How much of Java's memory the open windows take, and whether there is room for them: in the heap, or on the disk.
 
 Spark keeps the readings of every window until the watermark has passed its end. Measured by benchmarks/scale.py.
 """
@@ -6,14 +6,17 @@ Spark keeps the readings of every window until the watermark has passed its end.
 from __future__ import annotations
 
 import re
+import shutil
 
-from activitymodule.settings import Settings
+from activitymodule.errors import RefusedError
+from activitymodule.settings import Settings, resolve
 from activitymodule.windows.packing import RECORD
 
 # of a window beside its readings: its key, the rows' headers and the entry of the map (Spark 4.0, measured)
 _WINDOW_BYTES = 400
 # Java's old generation is half of the heap (session.py), and collecting it needs room too
 _USABLE = 0.4
+_LEAST_FREE_MB = 500  # of a disk with RocksDB, which writes some hundred megabytes at a time
 _UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -59,3 +62,20 @@ def too_large(config: Settings, state: int, whose: str) -> str | None:
 def warning(config: Settings, watches: int) -> str | None:
     """The warning for so many watches, before they are read; None where their windows fit."""
     return too_large(config, state_bytes(config, watches), f"the open windows of {watches:,} watches may")
+
+
+def require_disk(config: Settings) -> None:
+    """Raises RefusedError where RocksDB is about to fill its disk: it would then wait for ever, also once there is
+    space again. Nothing of a disk that this process does not see."""
+    if config.spark.state_store != "rocksdb":
+        return
+    for place in (config.local.folder, config.spark.checkpoints):
+        if "://" in place or not (folder := resolve(place)).exists():
+            continue
+        free = shutil.disk_usage(folder).free >> 20
+        if free < _LEAST_FREE_MB:
+            raise RefusedError(
+                f"the disk of {place} is nearly full ({free:,} MB are free): RocksDB, which keeps the open windows "
+                f"there, would stop for ever, so the scorer ends first; free at least {_LEAST_FREE_MB} MB and start it "
+                "again, it goes on where it was"
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import time
 from collections.abc import Callable
@@ -25,8 +26,9 @@ from ledger import (
     until,
 )
 from own_settings import replaced
+from small_disk import small_disk_at
 
-from activitymodule.errors import JavaEndedError
+from activitymodule.errors import JavaEndedError, RefusedError
 from activitymodule.kafka.clients import admin, producer, topic_ends
 from activitymodule.lake.archive import archive_path
 from activitymodule.settings import Settings
@@ -36,7 +38,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 
 def test_driver_killed(fresh_settings, champion, job):
-    # as it comes, a batch follows the other at once
+    # a batch follows the other at once
     settings = replaced(fresh_settings, scoring={"trigger_milliseconds": 0})
     ledger = Ledger()
     load = Load(settings, ledger, devices=20)
@@ -61,6 +63,29 @@ def test_driver_killed(fresh_settings, champion, job):
 def whole_windows(settings: Settings) -> tuple[int, int]:
     """How many windows have enough readings, and how many of these an activity."""
     return rows(settings, "select count(*), count(activity) from predictions where coverage >= 0.9")[0]
+
+
+def test_rocksdb_on_a_disk_that_gets_full(fresh_settings, champion, job, tmp_path):
+    """RocksDB would wait for ever on a full disk: the scorer ends before, and goes on once there is room."""
+    with small_disk_at(tmp_path / "disk", megabytes=600) as disk:
+        settings = replaced(
+            fresh_settings, spark={"state_store": "rocksdb", "checkpoints": str(disk / "checkpoints")}
+        )
+        ledger = Ledger()
+        load = Load(settings, ledger, devices=10)
+        load.start()
+        scorer = job(settings, "score")
+        until(lambda: stored(settings), "new windows", running=scorer)
+        with (disk / "other").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, 200 << 20)
+        assert scorer.wait(120) == RefusedError.exit_code, scorer.output
+        assert "is nearly full" in scorer.output
+        (disk / "other").unlink()
+        scorer = job(settings, "score")
+        load.finish()
+        until(lambda: everything_read(settings), "the job to read everything", running=scorer)
+        assert scorer.interrupt() == 0
+        assert_ledger(settings, ledger)
 
 
 def test_services_and_worker_killed(fresh_settings, champion, job, stack):

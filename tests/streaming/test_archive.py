@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -18,6 +17,7 @@ from ledger import until
 from own_settings import replaced
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
+from small_disk import small_disk_at
 
 from activitymodule.errors import ActivityError
 from activitymodule.kafka import topics
@@ -162,16 +162,8 @@ def test_a_topic_created_again_and_messages_that_kafka_deleted(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of a megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting a small disk needs root")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with small_disk_at(tmp_path / "disk", megabytes=1) as folder:
+        yield folder
 
 
 def attempt(writer: ArchiveWriter) -> str:
