@@ -175,8 +175,8 @@ def _method(result: Json) -> list[str]:
         "  readings are scored too in these runs.",
         "- CPU: of the job + of broker, store and registry. `second half / first`: readings/s of the later batches by",
         "  those of the earlier ones; 1.00 where a growing state costs nothing.",
-        "- The state is what Spark reports, at its largest; a heap needs 2.5 times as much",
-        "  (`activity doctor` and the scorer warn where the watches of the store need more).",
+        "- The state is what Spark reports, at its largest; of RocksDB it is what lies in memory. A heap needs",
+        "  2.5 times as much (`activity doctor` and the scorer warn where the watches of the store need more).",
         *([f"- With more than {MOST_IN_DEFAULT_HEAP:,} watches the heap is {LARGE_HEAP}."] if large else []),
         "- A million watches were not run: the table extrapolates.",
     ]
