@@ -90,3 +90,9 @@ def with_block(text: str, name: str, content: str, *, made_by: str, document: st
     if not pattern.search(text):
         raise DataError(f"{document} has no block {name}; take the file of this version of the project")
     return pattern.sub(lambda _: f"{begin}\n\n{content}\n\n{end}", text)
+
+
+def disk_space(folder: Path) -> tuple[int, int]:
+    """Free and total bytes of the disk that holds a folder; one that is yet to be made counts as the nearest above."""
+    usage = shutil.disk_usage(next(one for one in (folder, *folder.parents) if one.exists()))
+    return usage.free, usage.total

@@ -6,10 +6,8 @@ Every query goes along an index over the last minute or hour, or over tables tha
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -18,6 +16,7 @@ from prometheus_client.registry import Collector
 
 import activitymodule
 from activitymodule.errors import ServiceUnavailableError
+from activitymodule.files import disk_space
 from activitymodule.learning.agreement import OverallAgreement, overall_agreement
 from activitymodule.models.calibration import UNFAMILIAR
 from activitymodule.models.thresholds import Thresholds
@@ -119,23 +118,13 @@ def slow_figures(config: Settings, connection: Connection) -> SlowFigures:
 
 
 def disks(config: Settings) -> dict[str, tuple[int, int]]:
-    """What a disk holds -> its (free, total) bytes; nothing of what lies in a bucket. A folder that is yet to be
-    made counts as the nearest one above it."""
+    """What a disk holds -> its (free, total) bytes; nothing of what lies in a bucket."""
     held = {
         "lake": config.lake.folder,
         "archive": config.archive.folder,
         "checkpoints": config.spark.checkpoints,
     }
-    sizes = {}
-    for name, folder in held.items():
-        if "://" not in folder:
-            usage = shutil.disk_usage(_nearest(resolve(folder)))
-            sizes[name] = (usage.free, usage.total)
-    return sizes
-
-
-def _nearest(folder: Path) -> Path:
-    return next(one for one in (folder, *folder.parents) if one.exists())
+    return {name: disk_space(resolve(folder)) for name, folder in held.items() if "://" not in folder}
 
 
 def prometheus_text(

@@ -12,7 +12,7 @@ from activitymodule.errors import ServiceUnavailableError
 from activitymodule.files import write_bytes
 
 # Settings of Hadoop's other programs, half of all. The state store sends all settings with each batch, compressed.
-_FOREIGN_SETTINGS = ("yarn.", "mapreduce.jobhistory.", "mapreduce.shuffle.")
+_UNUSED_SETTINGS = ("yarn.", "mapreduce.jobhistory.", "mapreduce.shuffle.")
 
 
 class HadoopFiles:
@@ -24,15 +24,15 @@ class HadoopFiles:
         self._gateway: Any = context._gateway
         self._configuration: Any = context._jsc.hadoopConfiguration()
 
-    def lighten(self) -> None:
-        """Spare the small files of each micro-batch what costs more than they do: a second file with a checksum
-        (Parquet has its own), and settings of programs that do not run here. For a session of this machine alone."""
+    def reduce_cost_of_batches(self) -> None:
+        """Write no second file with the checksum of each file (Parquet has its own), and remove settings of programs
+        that do not run here. Only for a session on this machine alone."""
         self._jvm.org.apache.hadoop.fs.FileSystem.getLocal(self._configuration).setWriteChecksum(False)
         entries, names = self._configuration.iterator(), list[str]()
         while entries.hasNext():
             names.append(entries.next().getKey())
         for name in names:
-            if name.startswith(_FOREIGN_SETTINGS):
+            if name.startswith(_UNUSED_SETTINGS):
                 self._configuration.unset(name)
 
     def knows(self, address: str) -> bool:

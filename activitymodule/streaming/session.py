@@ -216,5 +216,5 @@ def spark_session(
         raise ConfigError(f"Spark did not start: {str(error).splitlines()[0]}{where}") from error
     session.sparkContext.setLogLevel("ERROR" if submitted() else "WARN")
     if not submitted() and config.spark.master.startswith("local"):
-        HadoopFiles(session).lighten()
+        HadoopFiles(session).reduce_cost_of_batches()
     return session

@@ -6,9 +6,9 @@ Spark keeps the readings of every window until the watermark has passed its end.
 from __future__ import annotations
 
 import re
-import shutil
 
 from activitymodule.errors import RefusedError
+from activitymodule.files import disk_space
 from activitymodule.settings import Settings, resolve
 from activitymodule.windows.packing import RECORD
 
@@ -72,7 +72,7 @@ def require_disk(config: Settings) -> None:
     for place in (config.local.folder, config.spark.checkpoints):
         if "://" in place or not (folder := resolve(place)).exists():
             continue
-        free = shutil.disk_usage(folder).free >> 20
+        free = disk_space(folder)[0] >> 20
         if free < _LEAST_FREE_MB:
             raise RefusedError(
                 f"the disk of {place} is nearly full ({free:,} MB are free): RocksDB, which keeps the open windows "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import sys
 import urllib.request
@@ -18,6 +17,7 @@ import psutil
 from activitymodule.embedded.processes import port_free, who_listens
 from activitymodule.embedded.stack import Stack
 from activitymodule.errors import ActivityError, ServiceUnavailableError
+from activitymodule.files import disk_space
 from activitymodule.kafka import topics
 from activitymodule.learning import doubt
 from activitymodule.settings import Settings, load, project_root, read_env_file, resolve
@@ -85,10 +85,7 @@ def _secrets() -> Finding:
 
 
 def _disk(config: Settings) -> Finding:
-    folder = resolve(config.local.folder)
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free >> 20
+    free = disk_space(resolve(config.local.folder))[0] >> 20
     result = f"{free / 1024:.1f} GB free for {config.local.folder}"
     if free < 500:
         return Finding("disk", "bad", result, "free 500 MB, or point ACTIVITY_LOCAL__FOLDER at another disk")

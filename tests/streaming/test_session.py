@@ -1,4 +1,4 @@
-"""What a local session spares each micro-batch."""
+"""What a local session leaves out of each micro-batch."""
 
 from __future__ import annotations
 
