@@ -140,7 +140,7 @@ def stack_settings() -> Iterator[Settings]:
             **({"jars": SPARK_JARS} if SPARK_JARS else {}),
         },
         # a batch at once after the other would take all of a core for as long as a test waits for something else
-        scoring={"trigger_milliseconds": 1000},
+        scoring={"trigger_milliseconds": 1000, "prompt_seconds": 0},
         archive={"folder": str(folder / "lake" / "archive")},
         lake={"folder": str(folder / "lake")},
         reports={"folder": str(folder / "reports")},

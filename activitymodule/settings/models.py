@@ -96,7 +96,8 @@ class Scoring(Section):
     """What the streaming job reads and writes, and what scores."""
 
     engine: Literal["sklearn", "onnx"] = "onnx"
-    trigger_milliseconds: int = Field(140, ge=0)
+    trigger_milliseconds: int = Field(500, ge=0)
+    prompt_seconds: float = Field(1.5, ge=0)
     max_offsets_per_trigger: int = Field(500_000, ge=1)
     min_partitions: int = Field(2, ge=1)
     smoothing_windows: int = Field(6, ge=1, le=60)

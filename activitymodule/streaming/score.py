@@ -51,6 +51,7 @@ from activitymodule.streaming.housekeeping import Housekeeping
 from activitymodule.streaming.late import LateWindows
 from activitymodule.streaming.log import log
 from activitymodule.streaming.messages import kafka_messages
+from activitymodule.streaming.pace import Pace
 from activitymodule.streaming.queue.selection import QueueSelector
 from activitymodule.streaming.recovery import Failures, is_data_loss
 from activitymodule.streaming.resuming import Start, TopicWatch, data_loss, start_of
@@ -103,6 +104,7 @@ class ScoringJob:
         self._housekeeping = Housekeeping(config)
         self._failures = Failures(config)
         self._topic = TopicWatch(config)
+        self._pace = Pace(config)
         self._queue = QueueSelector(config, eager=options.once)
         self._sink: BatchSink | None = None
         self._archiver: Archiver | None = None
@@ -164,7 +166,8 @@ class ScoringJob:
         config = self._config
         self._take_signals()
         self._champion.start()
-        self._sink = BatchSink(config, spark, self._champion, self._connection, self._queue)
+        pace = None if self._options.once else self._pace
+        self._sink = BatchSink(config, spark, self._champion, self._connection, self._queue, pace)
         archives = self._options.archive and config.archive.enabled
         self._late = LateWindows(spark, config, self._champion, self._queue, wanted=archives)
         self._archiver = Archiver(
@@ -190,7 +193,7 @@ class ScoringJob:
                     self._recover(spark, self._sink, error)
         finally:
             self._champion.stop()
-            _stop_queries(spark)
+            self._stop_queries(spark)
             self._late.stop()
             self._archiver.stop()
             self._sink.close()
@@ -267,6 +270,7 @@ class ScoringJob:
         if aside is not None:
             log(f"the checkpoint was set aside as {aside}")
         sink.begins(start)
+        self._pace.begin()
         self._topic.topic_id = start.topic_id
         self._housekeeping.query_started()
         writer = (
@@ -278,8 +282,6 @@ class ScoringJob:
         )
         if self._options.once:
             writer = writer.trigger(availableNow=True)
-        else:
-            writer = writer.trigger(processingTime=f"{config.scoring.trigger_milliseconds} milliseconds")
         self._query = writer.start()
 
     def _windows(self, spark: SparkSession, start: Start) -> DataFrame:
@@ -344,7 +346,7 @@ class ScoringJob:
         """After a failed query: wait for a missing service. Raises the error that ends the job, where one does."""
         if self._stop.is_set():
             return
-        _stop_queries(spark)
+        self._stop_queries(spark)
         sink.smoother.forget()
         cause = cause_of(error)
         if isinstance(cause, BrokerError | ConfigError | RefusedError | SchemaError | TimedOutError):
@@ -368,12 +370,12 @@ class ScoringJob:
         self._broker.wait(self._stop.is_set)
         self._stop.wait(1)
 
-
-def _stop_queries(spark: SparkSession) -> None:
-    if not java_runs():
-        return
-    for query in spark.streams.active:
-        try:
-            query.stop()
-        except Exception as error:
-            log(f"a query did not stop cleanly: {str(error).splitlines()[0]}")
+    def _stop_queries(self, spark: SparkSession) -> None:
+        if not java_runs():
+            return
+        self._pace.leave()
+        for query in spark.streams.active:
+            try:
+                query.stop()
+            except Exception as error:
+                log(f"a query did not stop cleanly: {str(error).splitlines()[0]}")

@@ -143,6 +143,8 @@ def spark_options(config: Settings, app_name: str) -> dict[str, str]:
         "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
         "spark.sql.streaming.noDataMicroBatches.enabled": "false",
         "spark.sql.streaming.minBatchesToRetain": "20",
+        # after a look at Kafka that found nothing, milliseconds: a fifth of the processor time of an idle scorer
+        "spark.sql.streaming.pollingDelay": "50",
         "spark.sql.streaming.checkpointFileManagerClass": (
             f"{_CHECKPOINTING}.FileSystemBasedCheckpointFileManager"
         ),

@@ -6,6 +6,7 @@ the model versions with which it began.
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,7 @@ from activitymodule.streaming.causes import raise_returned
 from activitymodule.streaming.champion import Champion, ChampionWatch
 from activitymodule.streaming.connections import KeptConnection
 from activitymodule.streaming.offsets import offset_ranges, progress_offsets
+from activitymodule.streaming.pace import Pace
 from activitymodule.streaming.queue.marks import Marking, marks_of
 from activitymodule.streaming.queue.selection import QueueSelector
 from activitymodule.streaming.resuming import Start
@@ -49,12 +51,14 @@ class BatchSink:
         champion: ChampionWatch,
         connection: KeptConnection,
         queue: QueueSelector,
+        pace: Pace | None,
     ) -> None:
         self._config = config
         self._spark = spark
         self._champion = champion
         self._connection = connection
         self._queue = queue
+        self._pace = pace
         self._broadcast: tuple[str, Broadcast[BundleBytes]] | None = None
         self._task: tuple[Champion, Excluded, ScoringTask] | None = None
         self.smoother = Smoother(config)
@@ -71,7 +75,11 @@ class BatchSink:
         self._compiles = True
 
     def write(self, windows: DataFrame, batch_id: int) -> None:
-        """Score one batch. Smoothing and the queue's transaction run beside the next batch."""
+        """Score one batch. Smoothing and the queue's transaction run beside the next batch.
+
+        Returns when the next batch is to begin: Spark knows no time between batches that changes.
+        """
+        began = time.time()
         query_id, offsets, late_before_us = self._identity()
         self._plan_next(windows.sparkSession, sum(until - begin for begin, until in offsets.values()))
         serving = self._champion.current
@@ -94,6 +102,8 @@ class BatchSink:
         )
         self.windows += count
         self.batches += 1
+        if self._pace is not None:
+            self._pace.keep(began)
 
     def close(self) -> None:
         """Wait for the last batch's smoothing, whatever came of it, and end its thread."""

@@ -128,7 +128,7 @@ DASHBOARD = dashboard(
         ),
         series(
             "Trigger",
-            "Duration of Spark's triggers, planning and checkpoint included.",
+            "From the beginning of a batch to that of the next, with the pause of scoring.trigger_milliseconds.",
             prom("sum by (query) (spark_streaming_latency) / 1000", "{{query}}"),
             unit="s",
         ),

@@ -1,0 +1,46 @@
+"""When the next batch of a live stream begins.
+
+Every window of the fleet ends at the same instants, the multiples of the slide. What completes windows comes soon
+after, so batches then follow each other at once, and predictions wait for nothing. In between a batch can only
+bring predictions of unfinished windows up to date, so batches are few: they cost as much as those that matter.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from activitymodule.settings import Settings
+
+
+class Pace:
+    """`begin` with each query, `keep` at the end of each of its batches; `leave` when it is to stop."""
+
+    def __init__(self, config: Settings) -> None:
+        self._config = config
+        self._leaving = threading.Event()
+
+    def begin(self) -> None:
+        """A query is about to start."""
+        self._leaving.clear()
+
+    def keep(self, began: float) -> None:
+        """Pause until the next batch is to begin. began : when this one did, epoch seconds"""
+        self._leaving.wait(pause_seconds(self._config, began, time.time()))
+
+    def leave(self) -> None:
+        """End the pause, if there is one, and make no more; safe from other threads."""
+        self._leaving.set()
+
+
+def pause_seconds(config: Settings, began: float, now: float) -> float:
+    """How long a batch that began then waits for the next one, seconds; both times as epoch seconds.
+
+    None where windows have just ended, nor after a batch that took as long as the least time between batches. The
+    others begin at multiples of that time, so one begins as windows end.
+    """
+    scoring = config.scoring
+    least = scoring.trigger_milliseconds / 1000
+    if now - began >= least or now % config.windows.slide_seconds < scoring.prompt_seconds:
+        return 0.0
+    return least - now % least
