@@ -66,7 +66,11 @@ def whole_windows(settings: Settings) -> tuple[int, int]:
 
 
 def test_rocksdb_on_a_disk_that_gets_full(fresh_settings, champion, job, tmp_path):
-    """RocksDB would wait for ever on a full disk: the scorer ends before, and goes on once there is room."""
+    """RocksDB would wait for ever on a full disk: the scorer ends before, and goes on once there is room.
+
+    Also where its checkpoint holds a log of changes, as earlier versions wrote it.
+    """
+    changes = "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled"
     with small_disk_at(tmp_path / "disk", megabytes=600) as disk:
         settings = replaced(
             fresh_settings, spark={"state_store": "rocksdb", "checkpoints": str(disk / "checkpoints")}
@@ -74,8 +78,9 @@ def test_rocksdb_on_a_disk_that_gets_full(fresh_settings, champion, job, tmp_pat
         ledger = Ledger()
         load = Load(settings, ledger, devices=10)
         load.start()
-        scorer = job(settings, "score")
+        scorer = job(replaced(settings, spark={"options": {changes: "true"}}), "score")
         until(lambda: stored(settings), "new windows", running=scorer)
+        assert list((disk / "checkpoints").rglob("*.changelog"))
         with (disk / "other").open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, 200 << 20)
         assert scorer.wait(120) == RefusedError.exit_code, scorer.output
