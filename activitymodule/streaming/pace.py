@@ -36,11 +36,13 @@ class Pace:
 def pause_seconds(config: Settings, began: float, now: float) -> float:
     """How long a batch that began then waits for the next one, seconds; both times as epoch seconds.
 
-    None where windows have just ended, nor after a batch that took as long as the least time between batches. The
-    others begin at multiples of that time, so one begins as windows end.
+    None where windows have just ended, nor after a batch that took as long as the least time between batches. Other
+    batches begin at multiples of that time, and as windows end.
     """
-    scoring = config.scoring
-    least = scoring.trigger_milliseconds / 1000
-    if now - began >= least or now % config.windows.slide_seconds < scoring.prompt_seconds:
+    slide, prompt = config.windows.slide_seconds, config.scoring.prompt_seconds
+    least = config.scoring.trigger_milliseconds / 1000
+    since_end = now % slide
+    if now - began >= least or since_end < prompt:
         return 0.0
-    return least - now % least
+    pause = least - now % least
+    return min(pause, slide - since_end) if prompt else pause

@@ -34,6 +34,12 @@ def test_batches_follow_each_other_at_once_only_while_windows_are_completed(bega
     assert pause_seconds(config(500), began, now) == pytest.approx(pause)
 
 
+def test_a_time_between_batches_that_does_not_divide_a_window_delays_none():
+    assert pause_seconds(config(700), 1009.4, 1009.7) == pytest.approx(0.3)
+    assert pause_seconds(config(60_000), 1008.9, 1009.0) == pytest.approx(1)
+    assert pause_seconds(config(60_000, prompt=0), 1008.9, 1009.0) == pytest.approx(11)
+
+
 def test_batches_pause_nowhere_or_everywhere_if_that_is_asked_for():
     assert pause_seconds(config(0), 1004.0, 1004.1) == 0
     assert pause_seconds(config(500, prompt=0), 1000.0, 1000.1) == pytest.approx(0.4)
