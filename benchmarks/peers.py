@@ -99,7 +99,7 @@ class Sink:
             feature_version=card.features_version,
         )
         self._connection.commit()
-        worker._make_tasks_quick()
+        worker.make_tasks_quick()
 
     def write(self, windows: list[Closed]) -> None:
         """One transaction: rows of all the windows, and what they change in the smoothed activity."""
