@@ -54,6 +54,7 @@ check: init ## ruff, mypy and import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file benchmarks/mypy.ini
 	$(BIN)/lint-imports
 	PYTHONPATH=airflow $(BIN)/lint-imports --config airflow/.importlinter
 

@@ -16,6 +16,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,7 @@ def share_of_families(acceleration: np.ndarray, grid: Grid, runs: int) -> dict[s
     spent = {"motion": statistics.median(seconds(lambda: motion(acceleration, grid)) for _ in range(runs))}
     for name in MOTION_FAMILIES:
         compute = FAMILIES[name].compute
-        spent[name] = statistics.median(seconds(lambda compute=compute: compute(moved)) for _ in range(runs))
+        spent[name] = statistics.median(seconds(partial(compute, moved)) for _ in range(runs))
     total = sum(spent.values())
     return {name: round(100 * value / total, 1) for name, value in spent.items()}
 
@@ -124,7 +125,7 @@ def main() -> None:
                 for field in assembling.WindowBatch.__annotations__
             )
         )
-        runs = [seconds(lambda part=part: fast.features(part, windows)) for _ in range(4 * options.runs)]
+        runs = [seconds(partial(fast.features, part, windows)) for _ in range(4 * options.runs)]
         small[str(count)] = round(1000 * statistics.median(runs), 2)
 
     grid = grid_of(windows.length_seconds, windows.rate_hz)

@@ -217,7 +217,8 @@ def guarded(study: Study, weight: float) -> Json:
         propensity=np.ones(len(watch)),
         slicings=(Slicing(DEVICE_MODEL, watch),),
     )
-    verdict = judge(*sides, audit, config.learning)
+    champion, challenger = sides
+    verdict = judge(champion, challenger, audit, config.learning)
     assert isinstance(verdict.figures, ComparedFigures)
     return {
         "promote": verdict.promote,

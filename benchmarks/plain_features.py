@@ -91,7 +91,7 @@ def _spectrum(five: np.ndarray, rate: int) -> list[np.ndarray]:
     def around(bins: np.ndarray) -> np.ndarray:
         middle = np.clip(bins, width, len(f) - 1 - width)
         reach = range(-width, width + 1)
-        return sum(np.take_along_axis(share, (middle + d)[:, None], 1)[:, 0] for d in reach)
+        return np.sum([np.take_along_axis(share, (middle + d)[:, None], 1)[:, 0] for d in reach], axis=0)
 
     out += [f[peak], np.take_along_axis(share, peak[:, None], 1)[:, 0]]
     out += [np.where(peak * k < len(f) - 1, around(peak * k), 0) for k in (1, 2, 3)]

@@ -123,8 +123,15 @@ def workloads(watches: int, end_us: int) -> dict[str, Callable[[Any, int], objec
         connection.commit()
 
     def past(connection: Any, k: int) -> None:
-        shape = {"windows": 6, "window_us": 10_000_000, "labels": len(LABELS), "version": "1"}
-        past_probabilities(connection, names, [last] * BATCH, **shape)
+        past_probabilities(
+            connection,
+            names,
+            [last] * BATCH,
+            windows=6,
+            window_us=10_000_000,
+            labels=len(LABELS),
+            version="1",
+        )
 
     since = int(end_us / 1e6) - 1800
     return {

@@ -161,7 +161,7 @@ def _throughput(result: Json) -> list[str]:
             ]
         )
     head = ["", "readings/s, warm", "range", "ratio ours : theirs", CPU, "peak MB"]
-    same = next((value for key, value in through.items() if key.startswith("rows_against_")), {})
+    same: Any = next((value for key, value in through.items() if key.startswith("rows_against_")), {})
     agreement = [
         f"- {NAMES[engine]}: {values['same_activity']:.3%} of the windows have the same activity; confidence differs "
         f"by {values['largest_confidence_difference']:g} at most, energy by "

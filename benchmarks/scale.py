@@ -21,6 +21,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import scale_page
@@ -274,7 +275,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    number = {"type": _numbers, "metavar": "N,N"}
+    number: dict[str, Any] = {"type": _numbers, "metavar": "N,N"}
     parser.add_argument("--watches", default=[1000, 10_000, 30_000, 100_000], **number)
     parser.add_argument("--rocksdb", default=[1000, 10_000], help="with the state in RocksDB", **number)
     parser.add_argument("--partitions", default=[2, 4, 8], nargs="?", const=[], **number)

@@ -116,7 +116,7 @@ def slopes(points: list[Json], key: str) -> tuple[float, float, float]:
         solved[kept] = np.linalg.lstsq(columns[:, kept], seconds, rcond=None)[0]
         if (solved >= 0).all():
             return float(solved[0] * 1e6), float(solved[1] * 1e6), float(solved[2])
-        kept = [keep and value >= 0 for keep, value in zip(kept, solved, strict=True)]
+        kept = [keep and bool(value >= 0) for keep, value in zip(kept, solved, strict=True)]
 
 
 def _million(result: Json) -> list[str]:

@@ -17,9 +17,17 @@ from typing import Any
 from activitymodule.models.bundle import ScoringModel
 from activitymodule.streaming import scoring_task, worker
 
-STEPS = ("decode_panes", "assemble", "features", "_model", "_people", "write_predictions", "_write_dead")
+STEPS = (
+    "decode_panes",
+    "assemble",
+    "features",
+    "_model",
+    "_known_people",
+    "write_predictions",
+    "_write_dead",
+)
 _spent: dict[str, float] = {}
-_plain = {"decode": worker.decode, "score": scoring_task.score}
+_plain: dict[str, Callable[..., Any]] = {"decode": worker.decode, "score": scoring_task.score}
 
 
 def _timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def queries(config: Settings, now: datetime) -> dict[str, Query]:
         "throughput_by_minute ORDER BY minute DESC LIMIT 10",
         f"bouts WHERE device_id = '{WATCH}'",
     ):
-        found[f"view {view}"] = lambda c, view=view: fetch_all(c, f"SELECT * FROM {view}")
+        found[f"view {view}"] = partial(fetch_all, sql=f"SELECT * FROM {view}")
     return found
 
 
@@ -280,8 +281,8 @@ def main() -> None:
         say(f"{rows:,} rows, {size} GB")
         for name, query in queries(config, newest).items():
             if args.only in name:
-                seconds[name] = measure(config, query, args.plans)
-                say("{:8.3f} s, {:8.3f} CPU s  {}".format(*seconds[name], name))
+                seconds[name] = wall, cpu = measure(config, query, args.plans)
+                say(f"{wall:8.3f} s, {cpu:8.3f} CPU s  {name}")
     if args.table:
         print("| what | seconds | CPU seconds |", "|---|---|---|", sep="\n")
         for name, (whole, busy) in seconds.items():

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
+from psycopg2.sql import Composable
 
 from activitymodule.store.connection import Connection
 
@@ -47,7 +48,7 @@ def store_clock(connection: Connection) -> datetime:
     return now
 
 
-def execute(connection: Connection, sql: str, values: Values = None) -> int:
+def execute(connection: Connection, sql: str | Composable, values: Values = None) -> int:
     """Run a statement; the number of rows it changed."""
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
