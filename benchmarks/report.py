@@ -120,8 +120,8 @@ def _machine(result: Json) -> list[str]:
         lines += ["**A small run: it shows that everything works, and says nothing of speed.**", ""]
     if shares and max(shares) > QUIET:
         lines += [
-            f"**The machine was not quiet: other programs took up to {max(shares):.0%} of it during a run.",
-            "Figures and ratios are lower bounds at best: what runs more threads suffers more.**",
+            "**Other programs and the kernel's own threads, which write the broker's and the store's files to disk,",
+            f"took up to {max(shares):.0%} of the machine during a run. What runs more threads suffers more.**",
             "",
         ]
     return lines
