@@ -121,7 +121,8 @@ def _machine(result: Json) -> list[str]:
     if shares and max(shares) > QUIET:
         lines += [
             "**Other programs and the kernel's own threads, which write the broker's and the store's files to disk,",
-            f"took up to {max(shares):.0%} of the machine during a run. What runs more threads suffers more.**",
+            f"took up to {max(shares):.0%} of the machine during a run. Figures and ratios are lower bounds at best:",
+            "what runs more threads suffers more.**",
             "",
         ]
     return lines

@@ -27,7 +27,7 @@ import psutil
 import scale_page
 from harness import Bench, BenchmarkError, Child, Watcher, as_command, ensure_peer_environment, kept, say
 from run import RESULTS, machine, provide_champion
-from stream import an_hour_ago, warm_speed
+from stream import an_hour_ago, busy_cpu_seconds, warm_speed
 from summaries import Json, percentiles
 
 MOST_AT_FULL_RATE = 10_000  # watches
@@ -156,7 +156,7 @@ def verify(bench: Bench, point: Point, start: int) -> int:
 def measure(bench: Bench, point: Point, start: int, sent: int) -> Measured:
     """One point, whose topic is filled: the store is empty before and verified after."""
     bench.empty_store()
-    services, busy, own = bench.service_cpu_seconds(), _busy(), time.process_time()
+    services, busy, own = bench.service_cpu_seconds(), busy_cpu_seconds(), time.process_time()
     began = time.monotonic()
     child = score(bench, point)
     watcher = JavaWatcher([child.process.pid])
@@ -167,7 +167,7 @@ def measure(bench: Bench, point: Point, start: int, sent: int) -> Measured:
         usage = watcher.finish()
         child.end(seconds=10)
     services = bench.service_cpu_seconds() - services
-    others = _busy() - busy - usage.cpu_seconds - services - (time.process_time() - own)
+    others = busy_cpu_seconds() - busy - usage.cpu_seconds - services - (time.process_time() - own)
     share = max(0.0, others / (time.monotonic() - began) / (os.cpu_count() or 1))
     windows = verify(bench, point, start)
     with bench.store() as cursor:
@@ -200,11 +200,6 @@ def measure(bench: Bench, point: Point, start: int, sent: int) -> Measured:
         f"{done.state_bytes / 1e6:,.0f} MB, {done.peak_mb:,.0f} MB in all"
     )
     return done
-
-
-def _busy() -> float:
-    times = psutil.cpu_times()
-    return times.user + times.system + times.nice + getattr(times, "irq", 0) + getattr(times, "softirq", 0)
 
 
 def _late_ratio(batches: list[tuple[float, float, int]]) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from activitymodule.embedded.processes import (
 from activitymodule.embedded.service import Service
 from activitymodule.embedded.state import ServiceState, lock, read_state, read_wanted, write_wanted
 from activitymodule.errors import ConfigError, ServiceUnavailableError
+from activitymodule.files import disk_space
 from activitymodule.kafka import topics
 from activitymodule.settings import Settings, make_private, project_root, resolve, reveal
 from activitymodule.store.migrate import upgrade
@@ -192,7 +192,7 @@ class Stack:
             if os.geteuid() == 0:
                 self.folder.chmod(0o711)
             (self.folder / "logs").mkdir(mode=0o700, exist_ok=True)
-            free = shutil.disk_usage(self.folder).free >> 20
+            free = disk_space(self.folder)[0] >> 20
             if not os.access(self.folder, os.W_OK):
                 raise PermissionError(13, "not ours to write")
         except OSError as error:

@@ -14,23 +14,24 @@ from activitymodule.settings import Settings
 
 
 class Pace:
-    """`begin` with each query, `keep` at the end of each of its batches; `leave` when it is to stop."""
+    """Makes the pauses between `start` and `stop`, and none at other times."""
 
     def __init__(self, config: Settings) -> None:
         self._config = config
-        self._leaving = threading.Event()
+        self._stopped = threading.Event()
+        self._stopped.set()
 
-    def begin(self) -> None:
-        """A query is about to start."""
-        self._leaving.clear()
+    def start(self) -> None:
+        """A query of a live stream is about to start."""
+        self._stopped.clear()
 
-    def keep(self, began: float) -> None:
-        """Pause until the next batch is to begin. began : when this one did, epoch seconds"""
-        self._leaving.wait(pause_seconds(self._config, began, time.time()))
+    def pause(self, began: float) -> None:
+        """Wait until the next batch is to begin. began : when this one did, epoch seconds"""
+        self._stopped.wait(pause_seconds(self._config, began, time.time()))
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         """End the pause, if there is one, and make no more; safe from other threads."""
-        self._leaving.set()
+        self._stopped.set()
 
 
 def pause_seconds(config: Settings, began: float, now: float) -> float:

@@ -166,8 +166,7 @@ class ScoringJob:
         config = self._config
         self._take_signals()
         self._champion.start()
-        pace = None if self._options.once else self._pace
-        self._sink = BatchSink(config, spark, self._champion, self._connection, self._queue, pace)
+        self._sink = BatchSink(config, spark, self._champion, self._connection, self._queue, self._pace)
         archives = self._options.archive and config.archive.enabled
         self._late = LateWindows(spark, config, self._champion, self._queue, wanted=archives)
         self._archiver = Archiver(
@@ -270,7 +269,6 @@ class ScoringJob:
         if aside is not None:
             log(f"the checkpoint was set aside as {aside}")
         sink.begins(start)
-        self._pace.begin()
         self._topic.topic_id = start.topic_id
         self._housekeeping.query_started()
         writer = (
@@ -282,6 +280,8 @@ class ScoringJob:
         )
         if self._options.once:
             writer = writer.trigger(availableNow=True)
+        else:
+            self._pace.start()
         self._query = writer.start()
 
     def _windows(self, spark: SparkSession, start: Start) -> DataFrame:
@@ -373,7 +373,7 @@ class ScoringJob:
     def _stop_queries(self, spark: SparkSession) -> None:
         if not java_runs():
             return
-        self._pace.leave()
+        self._pace.stop()
         for query in spark.streams.active:
             try:
                 query.stop()

@@ -51,7 +51,7 @@ class BatchSink:
         champion: ChampionWatch,
         connection: KeptConnection,
         queue: QueueSelector,
-        pace: Pace | None,
+        pace: Pace,
     ) -> None:
         self._config = config
         self._spark = spark
@@ -102,8 +102,7 @@ class BatchSink:
         )
         self.windows += count
         self.batches += 1
-        if self._pace is not None:
-            self._pace.keep(began)
+        self._pace.pause(began)
 
     def close(self) -> None:
         """Wait for the last batch's smoothing, whatever came of it, and end its thread."""

@@ -49,11 +49,15 @@ def test_batches_pause_nowhere_or_everywhere_if_that_is_asked_for():
 def test_a_pause_ends_when_its_query_is_to_stop_and_the_next_query_pauses_again():
     pace = Pace(config(YEARS, prompt=0))
     for _ in range(2):
-        pace.begin()
-        pausing = threading.Thread(target=pace.keep, args=(time.time(),), daemon=True)
+        pace.start()
+        pausing = threading.Thread(target=pace.pause, args=(time.time(),), daemon=True)
         pausing.start()
         pausing.join(0.2)
         assert pausing.is_alive()
-        pace.leave()
+        pace.stop()
         pausing.join(30)
         assert not pausing.is_alive()
+
+
+def test_without_a_live_query_there_is_no_pause():
+    Pace(config(YEARS, prompt=0)).pause(time.time())
